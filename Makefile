@@ -1,0 +1,54 @@
+# Everything runs in .venv, made here from requirements.lock. Needs Python 3.11 and make.
+PYTHON ?= python3.11
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: run test test-long lint dry-run docs lock venv clean
+
+## make run: the demo, from the corpus to the report
+run: venv
+	. $(BIN)/activate && snakemake --profile profiles/local
+
+## make test: linters and the whole test suite but the long tests
+test: lint
+	. $(BIN)/activate && OMP_NUM_THREADS=1 pytest -m "not long"
+
+## make test-long: the tests that take minutes
+test-long: venv
+	. $(BIN)/activate && OMP_NUM_THREADS=1 pytest -m long
+
+## make lint: ruff, mypy, snakefmt and Snakemake's own linter
+lint: venv
+	. $(BIN)/activate && ruff check . && ruff format --check . && mypy && snakefmt --check Snakefile workflow && \
+		snakemake --lint
+
+## make dry-run: what each profile would run
+dry-run: venv
+	. $(BIN)/activate && snakemake --profile profiles/local --dry-run && \
+		snakemake --profile profiles/delftblue --dry-run --config run=demo
+
+## make docs: docs/configuration.md and config.schema.json, from the settings
+docs: venv
+	$(BIN)/python -m assertkd.settings.document
+
+## make venv: the environment alone
+venv: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+## make lock: rewrite requirements.lock with the newest versions of requirements.in
+lock:
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
+	.venv-lock/bin/pip install --quiet --disable-pip-version-check --requirement requirements.in
+	{ echo "# Every package with its version: what \`make venv\` installs. Rewritten by \`make lock\` from requirements.in."; \
+		.venv-lock/bin/pip freeze | sed 's/+cpu$$//'; } > requirements.lock
+	rm -rf .venv-lock
+
+## make clean: remove what runs and tests left; the environment stays
+clean:
+	rm -rf results/*/ logs .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/*.egg-info
