@@ -1,0 +1,52 @@
+"""What surrounds a stage when the workflow runs it: its log, its threads, and user errors in two lines."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from assertkd.errors import UserError
+
+
+@contextmanager
+def job(log: str | Path, threads: int = 1) -> Iterator[None]:
+    """Run a stage with the package's log in the file `log` and torch on `threads` threads.
+
+    A `UserError` is logged and printed as its two lines, and ends the process with exit code 1.
+    Any other exception is logged with its traceback and raised.
+
+    Args:
+        log: the job's log file, replaced.
+        threads: of torch's operations.
+    """
+    path = Path(log)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    package = logging.getLogger("assertkd")
+    package.setLevel(logging.INFO)
+    try:
+        _set_threads(threads)
+        yield
+    except UserError as fault:
+        package.error("%s", fault)
+        print(f"Error: {fault}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except Exception:
+        package.exception("stopped by a fault of the program")
+        raise
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+
+
+def _set_threads(threads: int) -> None:
+    import torch
+    from transformers.utils import logging as transformers_logging
+
+    torch.set_num_threads(threads)
+    # Its progress bars assume a terminal and fill a log file with carriage returns.
+    transformers_logging.disable_progress_bar()
