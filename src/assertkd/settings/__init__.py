@@ -1,0 +1,33 @@
+"""The typed configuration: what each option means (`schema`), how `config.yaml` becomes one run (`load`)."""
+
+from assertkd.settings.load import RunSettings, load_config, load_run
+from assertkd.settings.schema import (
+    DataSettings,
+    DistillationSettings,
+    EvaluationSettings,
+    LogitsSettings,
+    LossSettings,
+    ModelSettings,
+    ReportSettings,
+    TeacherModelSettings,
+    TeacherSettings,
+    TokenizerSettings,
+    TrainingSettings,
+)
+
+__all__ = [
+    "DataSettings",
+    "DistillationSettings",
+    "EvaluationSettings",
+    "LogitsSettings",
+    "LossSettings",
+    "ModelSettings",
+    "ReportSettings",
+    "RunSettings",
+    "TeacherModelSettings",
+    "TeacherSettings",
+    "TokenizerSettings",
+    "TrainingSettings",
+    "load_config",
+    "load_run",
+]

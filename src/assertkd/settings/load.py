@@ -1,0 +1,286 @@
+"""From `config.yaml` to one run: layers merged, every fault of the whole file found and said at once."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from assertkd.errors import UserError
+from assertkd.settings.schema import (
+    DataSettings,
+    DistillationSettings,
+    EvaluationSettings,
+    LogitsSettings,
+    ReportSettings,
+    Section,
+    Seed,
+    TeacherSettings,
+    TokenizerSettings,
+)
+
+SECTIONS: dict[str, type[Section]] = {
+    "data": DataSettings,
+    "tokenizer": TokenizerSettings,
+    "teacher": TeacherSettings,
+    "logits": LogitsSettings,
+    "distillation": DistillationSettings,
+    "evaluation": EvaluationSettings,
+    "report": ReportSettings,
+}
+TOP_LEVEL_KEYS = ("run", "runs", "seeds", "variants", *SECTIONS)
+RUN_KEYS = ("seeds", "variants", *SECTIONS)
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+Layer = tuple[str, Mapping[str, Any]]
+"""A part of the config: the path of its keys (as `runs.demo.data`) and what it holds."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Everything that one run is made of, defaults filled in.
+
+    Attributes:
+        name: the run's key under `runs`; its results stand in `results/{name}/`.
+        seeds: one student a variant is trained with each.
+        variants: name to student configuration, in the order of the config.
+    """
+
+    name: str
+    seeds: tuple[int, ...]
+    data: DataSettings
+    tokenizer: TokenizerSettings
+    teacher: TeacherSettings
+    logits: LogitsSettings
+    variants: dict[str, DistillationSettings]
+    evaluation: EvaluationSettings
+    report: ReportSettings
+
+
+@dataclass
+class _Faults:
+    """Faults found so far, each said once, in the order of finding."""
+
+    lines: dict[str, None] = field(default_factory=dict)
+
+    def add(self, path: str, message: str) -> None:
+        self.lines.setdefault(f"{path}: {message}")
+
+
+def load_config(path: Path) -> dict[str, Any]:
+    """Return the mapping that the YAML file at `path` holds.
+
+    Raises:
+        UserError: the file is missing, is not YAML, or holds no mapping.
+    """
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not UTF-8", "Save it as UTF-8.") from None
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file", "Name an existing config file.") from None
+    except yaml.YAMLError as fault:
+        raise UserError(f"{path}: not valid YAML ({fault})", "Mend the line it names.") from None
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: holds no keys", "Start from the config.yaml of the project.")
+    return config
+
+
+def load_run(config: Mapping[str, Any]) -> RunSettings:
+    """Check the whole config and return the run that its `run` key names.
+
+    Args:
+        config: what `config.yaml`, further config files and `--config` hold, merged.
+
+    Returns:
+        The run, every option resolved: built-in default, then the top-level section, then the run's own section,
+        then (for students) the variant.
+
+    Raises:
+        UserError: listing every fault of the config with its key's path and, for an unknown key, the nearest known one.
+    """
+    faults = _Faults()
+    _check_keys(config, "", TOP_LEVEL_KEYS, faults)
+    runs = _mapping(config, "runs", "", faults)
+    variants = _mapping(config, "variants", "", faults)
+    for kind, names in (("runs", runs), ("variants", variants)):
+        for name in names:
+            if not NAME.fullmatch(str(name)):
+                faults.add(
+                    f"{kind}.{name}",
+                    "a name has letters, digits, `_`, `-` and `.` only, since it names a folder",
+                )
+    resolved = {str(name): _resolve_run(str(name), config, runs, variants, faults) for name in runs}
+    chosen = str(config.get("run"))
+    if chosen not in resolved:
+        faults.add("run", f"{config.get('run')!r} is not an entry of `runs`{_nearest(chosen, list(resolved))}")
+    if faults.lines:
+        count = len(faults.lines)
+        raise UserError(
+            f"The configuration has {count} fault{'s' if count > 1 else ''}:\n"
+            + "\n".join(f"  {line}" for line in faults.lines),
+            "Mend config.yaml (or what --config gives); config.schema.json lists every key with its range and default.",
+        )
+    run = resolved[chosen]
+    if run is None:
+        raise AssertionError("a run without faults has settings")
+    return run
+
+
+def _resolve_run(
+    name: str,
+    config: Mapping[str, Any],
+    runs: Mapping[str, Any],
+    variants: Mapping[str, Any],
+    faults: _Faults,
+) -> RunSettings | None:
+    path = f"runs.{name}"
+    run = _mapping(runs, name, "runs", faults)
+    _check_keys(run, path, RUN_KEYS, faults)
+
+    def layers(section: str) -> list[Layer]:
+        return [
+            (section, _mapping(config, section, "", faults)),
+            (f"{path}.{section}", _mapping(run, section, path, faults)),
+        ]
+
+    sections = {key: _validate(model, layers(key), faults) for key, model in SECTIONS.items()}
+    students = {
+        str(variant): _validate(
+            DistillationSettings,
+            [
+                *layers("distillation"),
+                (f"variants.{variant}", _mapping(variants, variant, "variants", faults)),
+            ],
+            faults,
+        )
+        for variant in _chosen_variants(run.get("variants"), path, variants, faults)
+    }
+    seeds = _seeds(config, run, path, faults)
+    data = sections["data"]
+    if (
+        isinstance(data, DataSettings)
+        and data.source == "files"
+        and data.train_file is None
+        and str(config.get("run")) == name
+    ):
+        faults.add(f"{path}.data.train_file", "is needed, since data.source is `files` (or set data.train_file)")
+    if None in sections.values() or None in students.values() or seeds is None:
+        return None
+    del sections["distillation"]
+    return RunSettings(name=name, seeds=seeds, variants=students, **sections)  # type: ignore[arg-type]
+
+
+def _chosen_variants(names: Any, path: str, variants: Mapping[str, Any], faults: _Faults) -> Iterator[str]:
+    if names is None:
+        yield from variants
+        return
+    if not isinstance(names, list):
+        faults.add(f"{path}.variants", "must be a list of names of `variants`, or be left out for all of them")
+        return
+    for name in names:
+        if isinstance(name, str) and name in variants:
+            yield name
+        else:
+            faults.add(
+                f"{path}.variants",
+                f"{name!r} is not an entry of `variants`{_nearest(str(name), list(variants))}",
+            )
+
+
+def _seeds(config: Mapping[str, Any], run: Mapping[str, Any], path: str, faults: _Faults) -> tuple[int, ...] | None:
+    where, value = (f"{path}.seeds", run["seeds"]) if "seeds" in run else ("seeds", config.get("seeds", [42]))
+    try:
+        seeds = TypeAdapter(list[Seed]).validate_python(value)
+    except ValidationError as errors:
+        for error in errors.errors():
+            faults.add(where, _message(error))
+        return None
+    if not seeds or len(set(seeds)) < len(seeds):
+        faults.add(where, "needs at least one seed, each once")
+        return None
+    return tuple(seeds)
+
+
+def _validate(model: type[Section], layers: Sequence[Layer], faults: _Faults) -> Section | None:
+    """Return the merged layers as settings; each fault is added under the lowest layer from which on it stands."""
+    merged: Mapping[str, Any] = {}
+    settings: Section | None = None
+    home: dict[str, str] = {}
+    for path, layer in layers:
+        merged = _merge(merged, layer)
+        found: dict[str, str] = {}
+        try:
+            settings = model.model_validate(merged)
+        except ValidationError as errors:
+            settings = None
+            for error in errors.errors():
+                location = [str(part) for part in error["loc"]]
+                message = _message(error)
+                if error["type"] == "extra_forbidden":
+                    message = f"unknown key{_nearest(location[-1], _known_keys(model, location[:-1]))}"
+                fault = f"{'.'.join(location)}: {message}"
+                found[fault] = home.get(fault, path)
+        home = found
+    for fault, path in home.items():
+        location, _, message = fault.partition(": ")
+        faults.add(".".join(filter(None, [path, location])), message)
+    return settings
+
+
+def _message(error: ErrorDetails) -> str:
+    message = re.sub(r"^\w+ should\b", "must", error["msg"].removeprefix("Value error, "))
+    if error["type"] == "model_type":
+        message = "must hold keys"
+    if error["type"] in ("value_error", "extra_forbidden", "missing", "too_short"):
+        return message
+    return f"{message}, not {error['input']!r}"
+
+
+def _known_keys(model: type[Section], location: Sequence[str]) -> list[str]:
+    """Return the keys of the section that `location` leads to from `model`."""
+    fields = model.model_fields
+    for part in location:
+        annotation = fields[part].annotation if part in fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, Section)):
+            return []
+        fields = annotation.model_fields
+    return list(fields)
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name, [str(key) for key in known], n=1, cutoff=0.5)
+    if close:
+        return f" (did you mean `{close[0]}`?)"
+    return f" (known: {', '.join(map(str, known))})" if known else ""
+
+
+def _check_keys(section: Mapping[str, Any], path: str, known: Sequence[str], faults: _Faults) -> None:
+    for key in section:
+        if key not in known:
+            faults.add(f"{path}.{key}".lstrip("."), f"unknown key{_nearest(str(key), known)}")
+
+
+def _mapping(parent: Mapping[str, Any], key: str, path: str, faults: _Faults) -> Mapping[str, Any]:
+    """Return the mapping under `key`; a missing or empty one is empty, anything else is a fault."""
+    value = parent.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        faults.add(f"{path}.{key}".lstrip("."), f"must hold keys, not {value!r}")
+        return {}
+    return value
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `below` with the values of `above` over it, mappings merged key by key."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged

@@ -1,0 +1,122 @@
+"""What each rule of the workflow is given: exactly the settings it uses, resolved, as JSON values.
+
+The workflow reruns a rule when these change, and only then; so nothing may stand here that a rule does not use.
+"""
+
+from typing import Any
+
+from assertkd.errors import UserError
+from assertkd.losses.plan import LossPlan, plan_loss
+from assertkd.settings.load import RunSettings
+from assertkd.settings.schema import SCRATCH, ModelSettings, TrainingSettings
+
+Params = dict[str, Any]
+
+
+def check(run: RunSettings) -> None:
+    """Refuse what is well-formed but cannot be run.
+
+    Raises:
+        UserError: listing every such fault.
+    """
+    faults: dict[str, None] = {}
+    trainings = {"teacher": run.teacher.training} | {f"variants.{n}": v.training for n, v in run.variants.items()}
+    for path, training in trainings.items():
+        if training.epoch_sampling:
+            faults[f"{path}.training.epoch_sampling: is not available"] = None
+    for name, variant in run.variants.items():
+        try:
+            plan_loss(variant.loss)
+        except UserError as fault:
+            faults[f"variants.{name}: {fault.problem}"] = None
+    if faults:
+        raise UserError("\n".join(faults), "Mend config.yaml.")
+
+
+def prepare_corpus(run: RunSettings) -> Params:
+    """Return `data` (without what students alone use), `tokenizer` and the teacher's name."""
+    unused = {"labelled_share"}
+    unused |= {"train_file", "validation_file", "test_file"} if run.data.source == "embedded" else {"embedded"}
+    return {
+        "data": run.data.model_dump(mode="json", exclude=unused),
+        "tokenizer": run.tokenizer.model_dump(mode="json"),
+        "teacher": run.teacher.model.name,
+    }
+
+
+def train_teacher(run: RunSettings) -> Params:
+    """Return the teacher's model, training, seed and token limits."""
+    return {
+        "model": _model(run.teacher.model),
+        "training": _training(run.teacher.training),
+        "seed": run.teacher.seed,
+        "limits": _limits(run),
+    }
+
+
+def compress_logits(run: RunSettings) -> Params:
+    """Return the codec with its own options, the pass's settings and the targets' definition."""
+    unused = set() if run.logits.codec == "hidden" else {"hidden"}
+    return {"logits": run.logits.model_dump(mode="json", exclude=unused), "supervision": _supervision(run)}
+
+
+def distill_student(run: RunSettings, variant: str) -> Params:
+    """Return one variant's model, training, resolved loss and the targets' definition."""
+    settings = run.variants[variant]
+    return {
+        "model": _model(settings.model),
+        "training": _training(settings.training),
+        "loss": loss(run, variant).model_dump(mode="json"),
+        "learns_predictions": _learns_predictions(run, variant),
+        "supervision": _supervision(run),
+    }
+
+
+def predict(run: RunSettings, is_student: bool) -> Params:
+    """Return the decoding settings; for a student, also the temperature of its divergence from the teacher."""
+    names = {"limit", "batch_size", "num_beams", "device"} | ({"eval_temperature"} if is_student else set())
+    return {"evaluation": run.evaluation.model_dump(mode="json", include=names), "limits": _limits(run)}
+
+
+def score(run: RunSettings) -> Params:
+    """Return the settings of the intervals."""
+    return run.evaluation.model_dump(mode="json", include={"bootstrap_resamples", "bootstrap_seed"})
+
+
+def build_report(run: RunSettings) -> Params:
+    """Return the page's settings."""
+    return run.report.model_dump(mode="json")
+
+
+def loss(run: RunSettings, variant: str) -> LossPlan:
+    """Return the resolved loss of a variant."""
+    return plan_loss(run.variants[variant].loss)
+
+
+def learns_from_teacher(run: RunSettings, variant: str) -> bool:
+    """Return whether a variant reads the teacher's logits or predictions."""
+    return loss(run, variant).needs_teacher or _learns_predictions(run, variant)
+
+
+def _learns_predictions(run: RunSettings, variant: str) -> bool:
+    return run.data.labelled_share < 1 and run.variants[variant].unlabelled == "teacher"
+
+
+def _model(settings: ModelSettings) -> Params:
+    return settings.model_dump(mode="json", exclude=set() if settings.name == SCRATCH else {"scratch"})
+
+
+def _training(settings: TrainingSettings) -> Params:
+    unused = set() if settings.enhanced_metrics else {"validation_samples"}
+    unused |= set() if settings.epoch_sampling else {"sampling_seed"}
+    return settings.model_dump(mode="json", exclude=unused)
+
+
+def _limits(run: RunSettings) -> Params:
+    return {"max_input_len": run.data.max_input_len, "max_output_len": run.data.max_output_len}
+
+
+def _supervision(run: RunSettings) -> Params:
+    # With every record labelled, the seed chooses nothing.
+    seed = run.data.split_seed if run.data.labelled_share < 1 else 0
+    return {**_limits(run), "labelled_share": run.data.labelled_share, "seed": seed}

@@ -1,0 +1,310 @@
+"""Every option of `config.yaml`: its type, meaning, unit, range and default. The one place that holds them."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda|cuda:\d+)$")]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Component = Literal["ce", "kl", "focal", "jsd", "semantic", "contrastive", "pans", "ast"]
+
+SCRATCH = "scratch"
+"""The model name that means: build the model from its `scratch` sizes, with random weights."""
+
+
+class Section(BaseModel):
+    """A group of options; a key that it does not name is a fault."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True, protected_namespaces=()
+    )
+
+
+class EmbeddedCorpusSettings(Section):
+    """The corpus that comes with the project: generated Java classes with JUnit tests."""
+
+    records: int = Field(4000, ge=10, le=1_000_000)
+    """Records to generate, all splits together."""
+    seed: Seed = 42
+    """Seed of the generator."""
+
+
+class DataSettings(Section):
+    """Where the records come from and how they are split."""
+
+    source: Literal["embedded", "files"] = "embedded"
+    """`embedded`: the generated corpus; `files`: the JSONL files named below."""
+    train_file: str | None = None
+    """JSONL file of training records; needed when `source` is `files`."""
+    validation_file: str | None = None
+    """JSONL file of validation records; without it `validation_share` of the training file is split off."""
+    test_file: str | None = None
+    """JSONL file of test records; without it `test_share` of the training file is split off."""
+    validation_share: Share = 0.1
+    """Share of the records split off for validation where no validation file is given, 0 to below 1."""
+    test_share: Share = 0.1
+    """Share of the records split off for the test where no test file is given, 0 to below 1."""
+    split_by: Literal["auto", "project", "record"] = "auto"
+    """`project`: no project is on two sides of a split; `auto`: by project where every record names one."""
+    split_seed: Seed = 42
+    """Seed of the split, of the order of the training records and of the choice of labelled records."""
+    on_bad_record: Literal["reject", "error"] = "reject"
+    """`reject`: a bad record is counted and written to `rejected.jsonl`; `error`: the first stops the run."""
+    multiple: Literal["split", "join"] = "split"
+    """A record with a list of assertions becomes one record each (`split`) or one joined target (`join`)."""
+    max_characters: int = Field(20_000, ge=100)
+    """Longest focal method, test or assertion, in characters; a longer one is a bad record."""
+    max_input_len: int = Field(512, ge=16, le=16_384)
+    """Longest model input, in tokens; what is over is cut from the focal method's tail and the test's head."""
+    max_output_len: int = Field(128, ge=4, le=4_096)
+    """Longest target, in tokens with the end token; longer training and validation targets are bad records."""
+    labelled_share: float = Field(1.0, gt=0.0, le=1.0)
+    """Share of the training records whose gold assertion students may use, above 0 to 1. On the others the
+    target is the teacher's own prediction. The teacher always trains on all of them."""
+    embedded: EmbeddedCorpusSettings = EmbeddedCorpusSettings()
+
+    @model_validator(mode="after")
+    def _shares_leave_training_records(self) -> "DataSettings":
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError("validation_share + test_share must stay below 1, so that training records are left")
+        return self
+
+
+class TokenizerSettings(Section):
+    """The tokenizer of a run: teacher and students share it, since they share the logits' vocabulary."""
+
+    name: str | None = None
+    """Hub name or folder; without it the teacher's own, or, for a teacher from scratch, one trained on the corpus."""
+    vocab_size: int = Field(2048, ge=300, le=200_000)
+    """Entries of a byte-level BPE tokenizer trained on the corpus; used only where one is trained."""
+
+
+class ScratchSettings(Section):
+    """Sizes of a T5 model built with random weights (used where the model's name is `scratch`)."""
+
+    d_model: int = Field(192, ge=8, multiple_of=2)
+    """Width of the hidden states."""
+    d_ff: int = Field(768, ge=8)
+    """Width of the feed-forward layers."""
+    heads: int = Field(6, ge=1)
+    """Attention heads; `d_model` must be a multiple of it."""
+    encoder_layers: int = Field(3, ge=1, le=96)
+    """Encoder layers."""
+    decoder_layers: int = Field(3, ge=1, le=96)
+    """Decoder layers."""
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> "ScratchSettings":
+        if self.d_model % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide d_model ({self.d_model})")
+        return self
+
+
+class ModelSettings(Section):
+    """One seq2seq model of the T5 family."""
+
+    name: str = "Salesforce/codet5p-220m"
+    """Hub name, a folder in the transformers form, or `scratch` for a model of the `scratch` sizes."""
+    scratch: ScratchSettings = ScratchSettings()
+
+
+class TeacherModelSettings(ModelSettings):
+    """The teacher's model."""
+
+    name: str = "Salesforce/codet5p-770m"
+    """Hub name, a folder in the transformers form, or `scratch` for a model of the `scratch` sizes."""
+
+
+class TrainingSettings(Section):
+    """The training loop, for the teacher and for students alike."""
+
+    batch_size: int = Field(4, ge=1)
+    """Examples in one forward pass."""
+    gradient_accumulation_steps: int = Field(1, ge=1)
+    """Forward passes per optimizer step; the effective batch is `batch_size` times this."""
+    epochs: int = Field(5, ge=1)
+    """Passes over the training records."""
+    lr: float = Field(3e-5, gt=0.0, le=1.0)
+    """Peak learning rate of AdamW."""
+    warmup_steps: int = Field(0, ge=0)
+    """Optimizer steps of linear warm-up; 0 means 15 % of all steps. Linear decay to 0 follows."""
+    weight_decay: float = Field(0.01, ge=0.0, lt=1.0)
+    """AdamW's weight decay (norms and biases are exempt)."""
+    dropout_rate: float = Field(0.1, ge=0.0, lt=1.0)
+    """Dropout in every layer while training."""
+    max_grad_norm: float = Field(1.0, gt=0.0)
+    """The gradient is scaled down to this L2 norm where it is longer."""
+    max_train_samples: int | None = Field(None, ge=1)
+    """Use only so many training records (the first of the shuffled split); null for all."""
+    max_val_samples: int | None = Field(None, ge=1)
+    """Use only so many validation records while training; null for all."""
+    validation_frequency: int = Field(1, ge=1)
+    """Validate every so many epochs (and always after the last)."""
+    enhanced_metrics: bool = False
+    """Also decode `validation_samples` validation records at each validation and log their text metrics."""
+    validation_samples: int = Field(64, ge=1)
+    """Validation records decoded for `enhanced_metrics`."""
+    epoch_sampling: bool = False
+    """Draw `max_train_samples` afresh from all training records in every epoch. Needs `max_train_samples`."""
+    sampling_seed: Seed = 42
+    """Seed of `epoch_sampling`; the epoch's number is added to it."""
+    num_workers: int = Field(0, ge=0)
+    """Processes that load batches; 0 loads them in the training process."""
+    pin_memory: bool = False
+    """Load batches into page-locked memory, for faster copies to a GPU."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Arithmetic of the forward pass; fp16 needs a GPU."""
+    device: Device = "auto"
+    """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`."""
+    log_every: int = Field(1, ge=1)
+    """Optimizer steps between lines of `step_metrics.csv`."""
+
+    @model_validator(mode="after")
+    def _sampling_has_a_size(self) -> "TrainingSettings":
+        if self.epoch_sampling and self.max_train_samples is None:
+            raise ValueError("epoch_sampling draws max_train_samples records an epoch: set max_train_samples")
+        return self
+
+
+class TeacherSettings(Section):
+    """The model that is fine-tuned on the gold assertions and then distilled."""
+
+    model: TeacherModelSettings = TeacherModelSettings()
+    training: TrainingSettings = TrainingSettings()
+    seed: Seed = 42
+    """Seed of the teacher's initial weights, batches and dropout."""
+
+
+class HiddenCodecSettings(Section):
+    """Options of the `hidden` codec."""
+
+    dtype: Literal["int8", "float16"] = "int8"
+    """How a hidden state's numbers are stored."""
+    group_size: int = Field(64, ge=4, le=1024)
+    """Numbers that share one scale in `int8`."""
+
+
+class LogitsSettings(Section):
+    """How the teacher's knowledge is written down."""
+
+    codec: Literal["dense", "hidden"] = "hidden"
+    """`dense`: fp16 logits over the whole vocabulary; `hidden`: what enters the teacher's output head, int8."""
+    hidden: HiddenCodecSettings = HiddenCodecSettings()
+    examples_per_shard: int = Field(1024, ge=1)
+    """Examples in one file of the store."""
+    batch_size: int = Field(32, ge=1)
+    """Examples in one forward pass of the teacher."""
+    num_beams: int = Field(1, ge=1, le=64)
+    """Beams of the teacher's own predictions; 1 is greedy."""
+    device: Device = "auto"
+    """Device of the teacher's pass."""
+
+
+class WeightRange(Section):
+    """A component's weight at the first and at the last optimizer step."""
+
+    start: float = Field(ge=0.0)
+    """Weight at the first step."""
+    end: float = Field(ge=0.0)
+    """Weight at the last step."""
+
+
+class FocalSettings(Section):
+    """Focal loss (Lin et al. 2017): -alpha (1 - p)^gamma log p."""
+
+    alpha: float = Field(0.25, gt=0.0)
+    """Scale."""
+    gamma: float = Field(2.0, ge=0.0)
+    """How strongly well-predicted tokens are played down; 0 is cross-entropy times alpha."""
+
+
+class SemanticSettings(Section):
+    """The semantic loss."""
+
+    scale: float = Field(5.0, gt=0.0)
+    """Beta: the factor on the semantic loss before its weight."""
+
+
+class TokenWeightingSettings(Section):
+    """Heavier weights on the tokens that make an assertion."""
+
+    enabled: bool = False
+    """Weight critical tokens in `ce` and `focal`."""
+    critical_token_weight: float = Field(2.0, gt=0.0)
+    """Weight of a critical token; all others weigh 1."""
+
+
+class LossSettings(Section):
+    """What a student minimises."""
+
+    function: Literal["traditional", "enhanced", "ast_enhanced", "multi_component"] = "multi_component"
+    """`traditional`: alpha*ce + (1-alpha)*kl; `enhanced` adds pans, `ast_enhanced` adds ast;
+    `multi_component`: the weighted `components`."""
+    components: tuple[Component, ...] = Field(("focal", "jsd", "semantic"), min_length=1)
+    """Components of a `multi_component` loss."""
+    weights: tuple[Annotated[float, Field(ge=0.0)], ...] | None = None
+    """Weights of `components`, in their order; null for the schedule's start values. Normalised to sum 1."""
+    alpha: float = Field(0.5, ge=0.0, le=1.0)
+    """Weight of the hard labels in the presets other than `multi_component`, 0 to 1."""
+    temperature: float = Field(4.0, gt=0.0, le=100.0)
+    """Distillation temperature of `kl` and `jsd`."""
+    pans_weight: float = Field(0.1, ge=0.0)
+    """Weight of `pans` in `enhanced`."""
+    ast_weight: float = Field(0.1, ge=0.0)
+    """Weight of `ast` in `ast_enhanced`."""
+    dynamic_weighting: bool = False
+    """Move each weight of a `multi_component` loss linearly from its start to its end over the steps."""
+    schedule: dict[Component, WeightRange] = {}
+    """Start and end weights that override the built-in table, by component."""
+    focal: FocalSettings = FocalSettings()
+    semantic: SemanticSettings = SemanticSettings()
+    token_weighting: TokenWeightingSettings = TokenWeightingSettings()
+
+    @model_validator(mode="after")
+    def _weights_fit_components(self) -> "LossSettings":
+        if len(set(self.components)) < len(self.components):
+            raise ValueError("components: each component may stand there once")
+        if self.weights is not None and len(self.weights) != len(self.components):
+            raise ValueError(f"weights: {len(self.weights)} for {len(self.components)} components")
+        if self.weights is not None and not sum(self.weights):
+            raise ValueError("weights: at least one must be above 0")
+        return self
+
+
+class DistillationSettings(Section):
+    """One student configuration; `variants` holds what differs from these defaults."""
+
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings()
+    loss: LossSettings = LossSettings()
+    unlabelled: Literal["teacher", "skip"] = "teacher"
+    """Training records whose gold the student may not use: learn the teacher's prediction, or skip them."""
+
+
+class EvaluationSettings(Section):
+    """How models are judged on the test split."""
+
+    limit: int | None = Field(None, ge=1)
+    """Judge only so many test records (the first); null for all."""
+    batch_size: int = Field(32, ge=1)
+    """Examples decoded together."""
+    num_beams: int = Field(1, ge=1, le=64)
+    """Beams of the decoder; 1 is greedy."""
+    device: Device = "cpu"
+    """Device of prediction."""
+    eval_temperature: float = Field(2.0, gt=0.0, le=100.0)
+    """Temperature of the student's KL divergence from the teacher."""
+    bootstrap_resamples: int = Field(10_000, ge=100)
+    """Resamples behind each 95 % interval."""
+    bootstrap_seed: Seed = 42
+    """Seed of the resampling."""
+
+
+class ReportSettings(Section):
+    """The page that a researcher reads."""
+
+    title: str = "AssertKD report"
+    """Heading of the page."""
+    examples: int = Field(12, ge=0, le=1000)
+    """Test examples shown with every model's prediction."""
