@@ -1,0 +1,57 @@
+"""What must not stand on two sides of a split: equal records, and focal methods that are equal up to literals."""
+
+import re
+from collections.abc import Callable, Hashable, Iterable
+
+from assertkd.records import Record
+
+_BLANKED = re.compile(
+    r'(?P<comment>//[^\n]*|/\*.*?\*/)|(?P<literal>"""(?:\\.|[^\\])*?"""|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\''
+    r"|(?<![\w$])\d[\w.]*)|(?P<space>\s+)",
+    re.DOTALL,
+)
+_BESIDE_PUNCTUATION = re.compile(r" ?([^\w$ ]) ?")
+
+
+def focal_key(record: Record) -> str:
+    """Return the focal method without comments and layout, every literal as `0`.
+
+    Two records with the same key have near-duplicate focal methods.
+    """
+
+    def blank(match: re.Match[str]) -> str:
+        return " 0 " if match.lastgroup == "literal" else " "
+
+    return _BESIDE_PUNCTUATION.sub(r"\1", _folded(_BLANKED.sub(blank, record.focal_method)))
+
+
+def triple_key(record: Record) -> tuple[str, str, str]:
+    """Return focal method, test and assertion with every run of white space as one blank."""
+    return _folded(record.focal_method), _folded(record.test_method), _folded(record.assertion)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.split())
+
+
+def partition_seen(
+    records: Iterable[Record], key: Callable[[Record], Hashable], seen: set[Hashable]
+) -> tuple[list[Record], list[Record]]:
+    """Return the records whose key is not in `seen`, and those whose key is; `seen` stays as it is."""
+    fresh: list[Record] = []
+    known: list[Record] = []
+    for record in records:
+        (known if key(record) in seen else fresh).append(record)
+    return fresh, known
+
+
+def drop_duplicates(records: Iterable[Record]) -> tuple[list[Record], list[Record]]:
+    """Return the first record of every `triple_key`, and the later ones."""
+    seen: set[Hashable] = set()
+    first: list[Record] = []
+    again: list[Record] = []
+    for record in records:
+        key = triple_key(record)
+        (again if key in seen else first).append(record)
+        seen.add(key)
+    return first, again

@@ -1,0 +1,156 @@
+"""Raw JSONL in: every line becomes records or a rejection that names file, line and reason."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from assertkd.errors import UserError
+from assertkd.records import MARKER, NAMED_FIELDS, Record
+
+EXCERPT = 200
+"""Characters of a bad line that its rejection shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A line, or a record of it, that the corpus does not take.
+
+    Attributes:
+        file: path as the config gives it.
+        line: line number from 1.
+        reason: why, in words that are the same for every line with this fault.
+        excerpt: the beginning of the line.
+    """
+
+    file: str
+    line: int
+    reason: str
+    excerpt: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the rejection as a JSON object."""
+        return {"file": self.file, "line": self.line, "reason": self.reason, "excerpt": self.excerpt}
+
+
+def read_raw(
+    path: Path, multiple: Literal["split", "join"], max_characters: int
+) -> Iterator[tuple[int, Record | Rejection]]:
+    """Yield what each line of a raw JSONL file holds, with its line number.
+
+    A line has `focal_method`, `test_method` and `assertion`; instead of the last two it may have `test_method_masked`
+    and `assertions` (a list). `id` and `project` are optional, all other fields are kept. A test without a marker gets
+    one at the end of its body.
+
+    Args:
+        path: the file.
+        multiple: what a list of assertions becomes: one record each, or one record with all of them as its target.
+            Split, each record's test holds the assertions before its own.
+        max_characters: longest field that is taken.
+
+    Raises:
+        UserError: the file is missing or holds no line.
+    """
+    if not path.is_file():
+        raise UserError(
+            f"{path}: no such file", "Set data.train_file (validation_file, test_file) to an existing file."
+        )
+    lines = 0
+    with path.open("rb") as handle:
+        for number, raw in enumerate(handle, start=1):
+            if not raw.strip():
+                continue
+            lines += 1
+            try:
+                for record in _records(raw, f"{path.stem}:{number}", multiple, max_characters):
+                    yield number, record
+            except _BadLineError as fault:
+                excerpt = raw[: 4 * EXCERPT].decode("utf-8", errors="replace").strip()[:EXCERPT]
+                yield number, Rejection(str(path), number, str(fault), excerpt)
+    if not lines:
+        raise UserError(f"{path}: holds no records", "Give a JSONL file: one JSON object a line.")
+
+
+class _BadLineError(Exception):
+    """Why a line is no record."""
+
+
+def _records(raw: bytes, default_id: str, multiple: str, max_characters: int) -> Iterator[Record]:
+    line = _parse(raw)
+    focal = _text(line, "focal_method", max_characters)
+    test = _with_marker(_text(line, "test_method" if "test_method" in line else "test_method_masked", max_characters))
+    assertions = _assertions(line, max_characters)
+    project = line.get("project")
+    if project is not None and not isinstance(project, str):
+        raise _BadLineError("project is not a string")
+    identity = default_id if line.get("id") is None else str(line["id"])
+    known = {*NAMED_FIELDS, "test_method_masked", "assertions"}
+    extra = {key: value for key, value in line.items() if key not in known}
+    if multiple == "join" or len(assertions) == 1:
+        yield Record(identity, focal, test, "\n".join(assertions), project, extra)
+        return
+    for index, assertion in enumerate(assertions):
+        filled = "\n".join([*assertions[:index], MARKER])
+        yield Record(f"{identity}#{index}", focal, _fill(test, filled), assertion, project, extra)
+
+
+def _parse(raw: bytes) -> dict[str, Any]:
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _BadLineError("not UTF-8") from None
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        raise _BadLineError("not JSON") from None
+    if not isinstance(line, dict):
+        raise _BadLineError("not a JSON object")
+    try:
+        json.dumps(line, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise _BadLineError("holds half of a surrogate pair") from None
+    return line
+
+
+def _assertions(line: dict[str, Any], max_characters: int) -> list[str]:
+    if "assertions" not in line or "assertion" in line:
+        return [_text(line, "assertion", max_characters)]
+    values = line["assertions"]
+    if not isinstance(values, list) or not values:
+        raise _BadLineError("assertions is not a list with at least one entry")
+    return [_text({"assertions": value}, "assertions", max_characters) for value in values]
+
+
+def _text(line: dict[str, Any], key: str, max_characters: int) -> str:
+    if key not in line:
+        raise _BadLineError(f"{key.removesuffix('_masked')} is missing")
+    value = line[key]
+    if not isinstance(value, str):
+        raise _BadLineError(f"{key} is not a string")
+    if not value.strip():
+        raise _BadLineError(f"{key} is blank")
+    if len(value) > max_characters:
+        raise _BadLineError(f"{key} is longer than {max_characters} characters")
+    lines = value.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "\n".join(part.rstrip() for part in lines).strip()
+
+
+def _with_marker(test: str) -> str:
+    count = test.count(MARKER)
+    if count > 1:
+        raise _BadLineError(f"test_method holds the marker {count} times")
+    if count == 1:
+        return test
+    body, brace, rest = test.rpartition("}")
+    if brace and not rest.strip() and test.count("{") == test.count("}"):
+        return f"{body.rstrip()}\n    {MARKER}\n}}"
+    return f"{test}\n    {MARKER}"
+
+
+def _fill(test: str, statements: str) -> str:
+    """Put `statements` (which hold the marker) in the marker's place, each line with the marker's indentation."""
+    before, _, after = test.partition(MARKER)
+    line_start = before.rpartition("\n")[2]
+    indent = line_start if not line_start.strip() else ""
+    return before + statements.replace("\n", "\n" + indent) + after

@@ -1,0 +1,73 @@
+"""Splits of a corpus: whole groups (projects, or near-duplicate focal methods) go to one side."""
+
+import hashlib
+import random
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from assertkd.errors import UserError
+from assertkd.records import Record
+
+SLACK = 1.1
+"""A split may outgrow its share by this factor, since groups go whole."""
+
+
+def split_off(
+    records: Sequence[Record], shares: dict[str, float], group: Callable[[Record], str], seed: int
+) -> dict[str, list[Record]]:
+    """Divide records into `train` and the splits that `shares` names.
+
+    Args:
+        records: the records, all of them.
+        shares: split name to its share of the records, each in [0, 1).
+        group: records of one group stay together.
+        seed: shuffles the groups.
+
+    Returns:
+        Split name to records in their original order; `train` has what the others leave.
+
+    Raises:
+        UserError: there are too few groups to fill every split.
+    """
+    members: dict[str, list[int]] = defaultdict(list)
+    for index, record in enumerate(records):
+        members[group(record)].append(index)
+    order = sorted(members)
+    random.Random(seed).shuffle(order)
+    parts: dict[str, list[int]] = {name: [] for name in shares}
+    for name, share in shares.items():
+        wanted = share * len(records)
+        for key in list(order):
+            filled, size = len(parts[name]), len(members[key])
+            if filled < wanted and (filled + size <= SLACK * wanted or (not filled and size < len(records) / 2)):
+                parts[name] += members[key]
+                order.remove(key)
+    parts["train"] = [index for key in order for index in members[key]]
+    empty = [name for name, part in parts.items() if not part and shares.get(name, 1) > 0]
+    if empty:
+        raise UserError(
+            f"{len(members)} groups of records are too few to fill the split {empty[0]!r}",
+            "Set data.split_by: record, give more projects, or name the file of that split.",
+        )
+    return {name: [records[index] for index in sorted(part)] for name, part in parts.items()}
+
+
+def shuffled(records: Sequence[Record], seed: int) -> list[Record]:
+    """Return the records in an order drawn with `seed`."""
+    order = list(records)
+    random.Random(seed).shuffle(order)
+    return order
+
+
+def labelled_ids(ids: Sequence[str], share: float, seed: int) -> set[str]:
+    """Return the ids whose gold assertion students may use.
+
+    The ids are ranked by a hash of seed and id, so a larger share holds every id of a smaller one.
+
+    Args:
+        ids: the training records' ids.
+        share: share of them, above 0 to 1; rounded to whole records, at least one.
+        seed: another seed chooses others.
+    """
+    ranked = sorted(ids, key=lambda identity: hashlib.sha256(f"{seed}\n{identity}".encode()).digest())
+    return set(ranked[: max(1, round(share * len(ranked)))])

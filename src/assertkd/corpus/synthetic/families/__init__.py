@@ -1,0 +1,22 @@
+"""Families of behaviour, grouped by subject; importing a module registers its families.
+
+A new family is a function from a `Cast` to a `Scenario` under the `family` decorator.
+"""
+
+from assertkd.corpus.synthetic.families import (  # noqa: F401
+    accumulators,
+    arithmetic,
+    arrays,
+    identity,
+    lists,
+    maps,
+    presence,
+    queues,
+    ranges,
+    reading,
+    strings,
+    switches,
+)
+from assertkd.corpus.synthetic.families.registry import FAMILIES, Family
+
+__all__ = ["FAMILIES", "Family"]

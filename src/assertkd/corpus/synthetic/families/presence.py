@@ -1,0 +1,151 @@
+"""Families about what may be missing or refused: searches, setters, parts made on demand."""
+
+from assertkd.corpus.synthetic import java
+from assertkd.corpus.synthetic.cast import Cast
+from assertkd.corpus.synthetic.families.registry import family
+from assertkd.corpus.synthetic.scenario import Claim, Scenario, equal, equal_text, not_null, throws, verdict
+
+
+@family(weight=2.6)
+def absence(cast: Cast) -> Scenario:
+    """A search that finds a value or nothing, as null or as an Optional."""
+    noun, key = cast.noun(), cast.noun()
+    name = cast.class_name(noun, "Finder", "Source", "Holder")
+    variable = cast.variable(name)
+    find = f"{cast.pick('find', 'search', 'try')}{java.capitalised(noun)}"
+    optional = cast.chance(0.5)
+    known, other = cast.words(2)
+    value = cast.word()
+    if optional:
+        returned = f"{key}.equals({java.text(known)}) ? Optional.of({java.text(value)}) : Optional.empty()"
+    else:
+        returned = f"{key}.equals({java.text(known)}) ? {java.text(value)} : null"
+    body = java.fill(
+        """
+        public $type $find(String $key) {
+            return $returned;
+        }
+        """,
+        type="Optional<String>" if optional else "String",
+        find=find,
+        key=key,
+        returned=returned,
+    )
+    asked = known if cast.chance(0.55) else other
+    steps: list[str] = [cast.construct(name, variable)]
+    if not optional:
+        steps.append(f"String {noun} = {variable}.{find}({java.text(asked)});")
+        claim = equal_text(value, noun) if asked == known else Claim("assertNull", noun)
+        return Scenario(name, body, find, tuple(steps), claim, f"look for {noun}")
+    steps.append(f"Optional<String> {noun} = {variable}.{find}({java.text(asked)});")
+    if asked == known and cast.chance(0.6):
+        steps.insert(2, "")
+        steps = [step for step in steps if step]
+        before = verdict(True, f"{noun}.isPresent()")
+        claim = equal_text(value, f"{noun}.get()")
+        return Scenario(name, body, find, (*steps, before), claim, f"look for {noun}")
+    claim = verdict(asked == known, f"{noun}.isPresent()", type="")
+    return Scenario(name, body, find, tuple(steps), claim, f"look for {noun}")
+
+
+@family(weight=2.1)
+def validation(cast: Cast) -> Scenario:
+    """A setter that refuses or ignores bad values."""
+    field = cast.noun() if (textual := cast.chance(0.5)) else cast.amount()
+    name = cast.class_name(cast.noun(), "Form", "Model", "Bean", "Profile")
+    variable = cast.variable(name)
+    setter, getter = f"set{java.capitalised(field)}", f"get{java.capitalised(field)}"
+    limit = cast.round_number()
+    exception = cast.pick("IllegalArgumentException", "IllegalArgumentException", "IllegalStateException")
+    forbidden = cast.pick(f"{field} == null", f"{field}.isEmpty()") if textual else f"{field} > {limit}"
+    default = cast.word() if textual else ""
+    lenient = cast.chance(0.25)
+    reaction = "return;" if lenient else f"throw new {exception}();"
+    type_ = "String" if textual else "int"
+    body = java.fill(
+        """
+        private $type $field$start;
+
+        public void $setter($type $field) {
+            if ($forbidden) {
+                $reaction
+            }
+            this.$field = $field;
+        }
+
+        public $type $getter() {
+            return $field;
+        }
+        """,
+        type=type_,
+        field=field,
+        start=f" = {java.text(default)}" if textual and lenient and (started := cast.chance(0.4)) else "",
+        setter=setter,
+        getter=getter,
+        forbidden=forbidden,
+        reaction=reaction,
+    )
+    started = textual and f"= {java.text(default)}" in body
+    bad = cast.chance(0.5)
+    if textual:
+        good = cast.word()
+        given = ("null" if "null" in forbidden else '""') if bad else java.text(good)
+        before: str | None = default if started else None
+        initial = equal_text(before, f"{variable}.{getter}()")
+    else:
+        good_number = cast.integer(max(0, limit - 9), limit)
+        given = str(limit + cast.integer(1, 9)) if bad else str(good_number)
+        initial = equal(0, f"{variable}.{getter}()")
+    steps: list[str | Claim] = [cast.construct(name, variable)]
+    if bad and not lenient:
+        steps.append(f"{type_} {field} = {given};")
+        claim = throws(exception, f"{variable}.{setter}({field})")
+        return Scenario(name, body, setter, tuple(steps), claim, f"validate {field}")
+    if bad:
+        steps += [initial, f"{variable}.{setter}({given});"] if started else [f"{variable}.{setter}({given});"]
+        claim = Claim(initial.kind, initial.actual, initial.expected, initial.type, guessable=not started)
+        if started:
+            claim = not_null(f"{variable}.{getter}()", "String")
+        return Scenario(name, body, setter, tuple(steps), claim, f"ignore bad {field}")
+    steps.append(f"{variable}.{setter}({given});")
+    return Scenario(name, body, setter, tuple(steps), equal(given, f"{variable}.{getter}()", type_), f"store {field}")
+
+
+@family(weight=2.0)
+def creation(cast: Cast) -> Scenario:
+    """A part that exists only between opening and closing, or is made on demand."""
+    part, item = cast.noun(), cast.noun()
+    name = cast.class_name(item, "Context", "Session", "Container")
+    variable = cast.variable(name)
+    getter, opener = f"get{java.capitalised(part)}", cast.pick("open", "init", "connect", "load")
+    closer = cast.pick("close", "release", "unload")
+    lazy = cast.chance(0.4)
+    body = java.fill(
+        """
+        private StringBuilder $part;
+
+        public void $opener() {
+            $part = new StringBuilder();
+        }
+
+        public void $closer() {
+            $part = null;
+        }
+
+        public StringBuilder $getter() {
+            $lazy
+            return $part;
+        }
+        """,
+        part=part,
+        opener=opener,
+        closer=closer,
+        getter=getter,
+        lazy=f"if ({part} == null) {{\n        {opener}();\n    }}" if lazy else "// may be absent",
+    )
+    moves = [cast.pick(opener, closer) for _ in range(cast.integer(0, 3))]
+    steps = (cast.construct(name, variable), *(f"{variable}.{move}();" for move in moves))
+    present = lazy or (bool(moves) and moves[-1] == opener)
+    kind = "assertNotNull" if present else "assertNull"
+    claim = Claim(kind, f"{variable}.{getter}()", type="StringBuilder")
+    return Scenario(name, body, getter, steps, claim, f"provide {part}")

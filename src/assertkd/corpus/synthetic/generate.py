@@ -1,0 +1,63 @@
+"""The generator: draws a family, a project and a style for each record, and renders the scenario."""
+
+import random
+from collections.abc import Iterator
+
+from assertkd.corpus.synthetic import java
+from assertkd.corpus.synthetic.cast import Cast
+from assertkd.corpus.synthetic.families import FAMILIES, Family
+from assertkd.corpus.synthetic.names import PROJECTS, Project
+from assertkd.corpus.synthetic.style import STYLES, write_test
+from assertkd.records import Record
+
+MOST_ATTEMPTS = 200
+
+
+def generate(records: int, seed: int) -> Iterator[Record]:
+    """Yield `records` records of small Java classes with JUnit 4 tests, no two with the same input.
+
+    The same arguments give the same records on every machine, and a longer run starts with the records of a
+    shorter one of the same seed. Records go round the projects in turn. `extra` holds `class_source` and
+    `test_source` (compilation units; the latter has the marker in its gap), `class_name`, `test_class_name`,
+    `family` and `assertion_type`. Each record has a package of its own, so that all compile together.
+
+    Raises:
+        RuntimeError: the families are too few for so many different records.
+    """
+    written: set[tuple[str, str]] = set()
+    for number in range(records):
+        project = PROJECTS[number % len(PROJECTS)]
+        for attempt in range(MOST_ATTEMPTS):
+            record = _record(number, project, random.Random(f"{seed}/{number}/{attempt}"))
+            key = (record.focal_method, record.test_method)
+            if key not in written:
+                break
+        else:
+            raise RuntimeError(f"record {number}: {MOST_ATTEMPTS} attempts gave inputs already written")
+        written.add(key)
+        yield record
+
+
+def _record(number: int, project: Project, rng: random.Random) -> Record:
+    family: Family = rng.choices(FAMILIES, [family.weight for family in FAMILIES])[0]
+    style = STYLES[project.number % len(STYLES)]
+    scenario = family.scenario(Cast(rng, project))
+    test = write_test(scenario, style, rng)
+    package = f"synthetic.r{number:05d}"
+    name = scenario.class_name
+    heading = f"{name} implements {scenario.implements}" if scenario.implements else name
+    return Record(
+        id=f"synthetic-{number:05d}",
+        focal_method=java.member(scenario.body, scenario.focal),
+        test_method=test.method,
+        assertion=test.assertion,
+        project=project.name,
+        extra={
+            "family": family.name,
+            "assertion_type": scenario.claim.kind,
+            "class_name": name,
+            "test_class_name": f"{name}Test",
+            "class_source": java.class_unit(package, heading, scenario.body),
+            "test_source": java.test_unit(package, f"{name}Test", test.method),
+        },
+    )
