@@ -1,0 +1,1 @@
+"""What students minimise: one file a component, their registry, their weights over training and their sum."""

@@ -1,0 +1,31 @@
+"""Weights of loss components over training."""
+
+from collections.abc import Mapping
+
+START_AND_END: Mapping[str, tuple[float, float]] = {
+    "ce": (0.35, 0.25),
+    "kl": (0.60, 0.35),
+    "pans": (0.05, 0.25),
+    "ast": (0.00, 0.15),
+    "focal": (0.30, 0.25),
+    "jsd": (0.60, 0.35),
+    "semantic": (0.05, 0.25),
+    "contrastive": (0.10, 0.15),
+}
+"""Weight of each component at the first and at the last optimizer step."""
+
+
+def progress(step: int, steps: int) -> float:
+    """Return how far training is at step `step` of `steps`, counted from 0: 0 at the first, 1 at the last."""
+    return step / (steps - 1) if steps > 1 else 0.0
+
+
+def interpolate(start: float, end: float, share: float) -> float:
+    """Return the weight at `share` in [0, 1] of the way from `start` to `end`."""
+    return start + (end - start) * share
+
+
+def normalised(weights: Mapping[str, float]) -> dict[str, float]:
+    """Return the weights divided by their sum, which must be above 0."""
+    total = sum(weights.values())
+    return {name: weight / total for name, weight in weights.items()}
