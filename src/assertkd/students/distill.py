@@ -1,0 +1,91 @@
+"""Distils one student: the shared loop with a variant's loss, from the corpus and the teacher's stored logits."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from assertkd.corpus.targets import Supervision, read_teacher_predictions, training_targets
+from assertkd.errors import UserError
+from assertkd.logits.store_reader import StoreReader
+from assertkd.losses.plan import LossPlan
+from assertkd.models.seq2seq import build_model
+from assertkd.models.tokenizer import load_tokenizer
+from assertkd.prompts import Prompt
+from assertkd.records import read_records
+from assertkd.settings import ModelSettings, TrainingSettings
+from assertkd.training.examples import training_examples, validation_examples
+from assertkd.training.logs import logged_to
+from assertkd.training.loop import TrainingData, train
+from assertkd.training.seeding import seed_everything
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Student:
+    """One student to distil.
+
+    Attributes:
+        model: its model.
+        training: how it is trained.
+        loss: what it minimises.
+        learns_predictions: whether it learns the teacher's prediction where gold is withheld; otherwise such
+            records are left out.
+        seed: of its weights, batches and dropout.
+    """
+
+    model: ModelSettings
+    training: TrainingSettings
+    loss: LossPlan
+    learns_predictions: bool
+    seed: int
+
+
+def distill_student(
+    student: Student, supervision: Supervision, corpus: Path, logits: Path | None, folder: Path
+) -> None:
+    """Train a student and write `final_model/` and the training logs to `folder`.
+
+    Args:
+        student: what to train.
+        supervision: lengths, and which records have gold targets.
+        corpus: folder with `train.jsonl`, `validation.jsonl` and `tokenizer/`.
+        logits: folder with `train/` and `teacher_predictions.jsonl`; None for a student that needs neither.
+        folder: where the results go.
+
+    Raises:
+        UserError: an input is missing or belongs to another corpus or tokenizer, or training cannot go on.
+    """
+    if logits is None and (student.loss.needs_teacher or student.learns_predictions):
+        raise UserError("This student learns from the teacher, and no logits are given", "Run `compress_logits` first.")
+    with logged_to(folder / "distillation_log.txt"):
+        seed_everything(student.seed)
+        tokenizer = load_tokenizer(corpus / "tokenizer")
+        prompt = Prompt(tokenizer, supervision.max_input_len, supervision.max_output_len)
+        records = list(read_records(corpus / "train.jsonl"))
+        files = [corpus / "train.jsonl", corpus / "validation.jsonl"]
+        predictions: dict[str, str] = {}
+        store = None
+        if logits is not None and student.learns_predictions:
+            files.append(logits / "teacher_predictions.jsonl")
+            predictions = read_teacher_predictions(logits / "teacher_predictions.jsonl", "train")
+        if logits is not None and student.loss.needs_teacher:
+            files.append(logits / "train" / "manifest.json")
+            store = StoreReader(logits / "train")
+        targets = training_targets(records, supervision, predictions)
+        log.info("%d of %d training records have a target", len(targets), len(records))
+        validation, sample = validation_examples(corpus / "validation.jsonl", prompt, student.training)
+        data = TrainingData(
+            train=training_examples(records, targets, prompt, student.training),
+            validation=validation,
+            teacher=store,
+            sample=sample,
+            files=tuple(files),
+        )
+        model = build_model(student.model, tokenizer, student.training.dropout_rate)
+        if store is not None and model.config.vocab_size != store.codec.vocab_size:
+            raise UserError(
+                f"the student has {model.config.vocab_size} vocabulary entries, the teacher {store.codec.vocab_size}",
+                "Choose a student of the teacher's vocabulary.",
+            )
+        train(model, tokenizer, data, student.loss, student.training, student.seed, folder)

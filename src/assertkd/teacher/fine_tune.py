@@ -1,0 +1,47 @@
+"""Fine-tunes the teacher: the shared loop with cross-entropy on every gold assertion."""
+
+from pathlib import Path
+
+from assertkd.losses.plan import hard_labels
+from assertkd.models.seq2seq import build_model
+from assertkd.models.tokenizer import load_tokenizer
+from assertkd.prompts import Prompt
+from assertkd.records import read_records
+from assertkd.settings import TeacherSettings
+from assertkd.training.examples import training_examples, validation_examples
+from assertkd.training.logs import logged_to
+from assertkd.training.loop import TrainingData, train
+from assertkd.training.seeding import seed_everything
+
+
+def train_teacher(
+    settings: TeacherSettings, max_input_len: int, max_output_len: int, corpus: Path, folder: Path
+) -> None:
+    """Fine-tune the teacher on `corpus` and write `final_model/` and the training logs to `folder`.
+
+    Args:
+        settings: model, training and seed.
+        max_input_len: longest input, in tokens.
+        max_output_len: longest target, in tokens.
+        corpus: folder with `train.jsonl`, `validation.jsonl` and `tokenizer/`.
+        folder: where the results go.
+
+    Raises:
+        UserError: model or corpus are missing or do not fit together, or training cannot go on.
+    """
+    with logged_to(folder / "distillation_log.txt"):
+        seed_everything(settings.seed)
+        tokenizer = load_tokenizer(corpus / "tokenizer")
+        prompt = Prompt(tokenizer, max_input_len, max_output_len)
+        records = list(read_records(corpus / "train.jsonl"))
+        gold = {record.id: record.assertion for record in records}
+        validation, sample = validation_examples(corpus / "validation.jsonl", prompt, settings.training)
+        data = TrainingData(
+            train=training_examples(records, gold, prompt, settings.training),
+            validation=validation,
+            teacher=None,
+            sample=sample,
+            files=(corpus / "train.jsonl", corpus / "validation.jsonl"),
+        )
+        model = build_model(settings.model, tokenizer, settings.training.dropout_rate)
+        train(model, tokenizer, data, hard_labels(), settings.training, settings.seed, folder)

@@ -1,0 +1,35 @@
+"""From a split's records to the examples that a training run sees."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from assertkd.prompts import Prompt
+from assertkd.records import Record, read_records
+from assertkd.settings import TrainingSettings
+from assertkd.training.batches import Example
+from assertkd.training.validation import DecodedSample
+
+
+def training_examples(
+    records: list[Record], targets: Mapping[str, str], prompt: Prompt, settings: TrainingSettings
+) -> list[Example]:
+    """Return the examples of the records that have a target, at most `max_train_samples` of them."""
+    chosen = [record for record in records if record.id in targets][: settings.max_train_samples]
+    return [_example(record, targets[record.id], prompt) for record in chosen]
+
+
+def validation_examples(
+    path: Path, prompt: Prompt, settings: TrainingSettings
+) -> tuple[list[Example], DecodedSample | None]:
+    """Return the validation examples with their gold targets, at most `max_val_samples`, and those to decode."""
+    records = list(read_records(path))[: settings.max_val_samples]
+    examples = [_example(record, record.assertion, prompt) for record in records]
+    if not settings.enhanced_metrics:
+        return examples, None
+    count = settings.validation_samples
+    references = [record.assertion for record in records[:count]]
+    return examples, DecodedSample(examples[:count], references, prompt.max_output_len, max(32, settings.batch_size))
+
+
+def _example(record: Record, target: str, prompt: Prompt) -> Example:
+    return Example(record.id, prompt.encode_record(record).ids, prompt.encode_target(target))

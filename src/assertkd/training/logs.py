@@ -1,0 +1,134 @@
+"""What a training run tells: progress lines, per-step and per-epoch tables, TensorBoard and the closing files."""
+
+import csv
+import logging
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from torch.utils.tensorboard import SummaryWriter
+
+PROGRESS_SECONDS = 15.0
+"""Least time between two progress lines."""
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def logged_to(path: Path) -> Iterator[None]:
+    """Write the package's log to `path` as well while the block runs, every line flushed at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    package = logging.getLogger("assertkd")
+    package.addHandler(handler)
+    try:
+        yield
+    finally:
+        package.removeHandler(handler)
+        handler.close()
+
+
+class Table:
+    """A CSV file that grows row by row, each row flushed, so that a killed run's file says how far it came."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self._handle = path.open("w", encoding="utf-8", newline="")
+        self._writer = csv.DictWriter(self._handle, columns)
+        self._writer.writeheader()
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Append one row; a column that it lacks stays empty."""
+        self._writer.writerow(row)
+        self._handle.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._handle.close()
+
+
+class Progress:
+    """Says how far a loop is: at most one line every `PROGRESS_SECONDS`, so that a log stays readable."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self._what = what
+        self._total = total
+        self._started = self._said = time.monotonic()
+
+    def at(self, done: int, **values: float) -> None:
+        """Say that `done` of the total are done, with some figures, if the last line is old enough."""
+        now = time.monotonic()
+        if now - self._said < PROGRESS_SECONDS and done < self._total:
+            return
+        self._said = now
+        seconds = now - self._started
+        left = seconds / done * (self._total - done) if done else float("nan")
+        figures = "".join(f", {name} {value:.4g}" for name, value in values.items())
+        log.info(
+            "%s %d/%d (%.0f %%), %.0f s, %.0f s left%s",
+            self._what,
+            done,
+            self._total,
+            100 * done / max(1, self._total),
+            seconds,
+            left,
+            figures,
+        )
+
+
+def step_columns(components: Sequence[str]) -> list[str]:
+    """Return the columns of `step_metrics.csv` for a loss of these components."""
+    losses = [f"{name}_loss_{kind}" for name in components for kind in ("raw", "weighted")]
+    return [
+        *("timestamp", "epoch", "step", "mini_batch_idx"),
+        *losses,
+        *("total_loss_raw", "total_loss_weighted", "grad_norm_total", "grad_norm_encoder", "grad_norm_decoder"),
+        *("learning_rate", "temperature", "alpha", "effective_batch_size", "memory_usage_mb", "elapsed_time_seconds"),
+        *(f"{name}_weight" for name in components),
+    ]
+
+
+DASHBOARDS = {
+    "grad_norm_total": "Gradients/total",
+    "grad_norm_encoder": "Gradients/encoder",
+    "grad_norm_decoder": "Gradients/decoder",
+    "learning_rate": "Hyperparams/learning_rate",
+    "temperature": "Hyperparams/temperature",
+    "alpha": "Hyperparams/alpha",
+    "effective_batch_size": "Training/effective_batch_size",
+    "memory_usage_mb": "Training/memory_usage_mb",
+    "elapsed_time_seconds": "Training/elapsed_time_seconds",
+    "total_loss_raw": "Loss_Raw/total",
+    "total_loss_weighted": "Loss/total",
+}
+"""Columns of `step_metrics.csv` to TensorBoard tags; a component's columns go to Loss_Raw, Loss_Weighted, Weights."""
+
+
+def write_step(board: SummaryWriter, components: Sequence[str], row: dict[str, Any]) -> None:
+    """Put a row of `step_metrics.csv` on TensorBoard."""
+    tags = dict(DASHBOARDS)
+    for name in components:
+        tags |= {
+            f"{name}_loss_raw": f"Loss_Raw/{name}",
+            f"{name}_loss_weighted": f"Loss_Weighted/{name}",
+            f"{name}_weight": f"Weights/{name}",
+        }
+    for column, tag in tags.items():
+        if row.get(column) not in (None, ""):
+            board.add_scalar(tag, row[column], row["step"])
+
+
+def log_to_stderr() -> None:
+    """Send the package's log to standard error."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", force=True
+    )
+    logging.getLogger("assertkd").setLevel(logging.INFO)
