@@ -1,0 +1,1 @@
+"""Predictions of a model, and the metrics that judge them."""

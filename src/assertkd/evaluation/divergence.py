@@ -1,0 +1,46 @@
+"""How far a student's distributions are from the teacher's over the test targets, from the logit store."""
+
+from collections.abc import Sequence
+
+import torch
+from transformers import T5ForConditionalGeneration
+
+from assertkd.logits.store_reader import StoreReader
+from assertkd.losses.batch import TargetBatch
+from assertkd.losses.divergence import kl
+from assertkd.models.seq2seq import TargetLogits
+from assertkd.training.batches import IGNORED, Example, SpecialIds, collate
+
+
+@torch.no_grad()
+def kl_divergence(
+    model: T5ForConditionalGeneration,
+    examples: Sequence[Example],
+    store: StoreReader,
+    temperature: float,
+    batch_size: int,
+    device: torch.device,
+) -> float:
+    """Return the mean over target tokens of KL(p_τ ‖ q_τ) in nats, p the teacher's and q the student's distribution.
+
+    Args:
+        model: the student, on `device`, in evaluation mode.
+        examples: what the store holds, with the same targets.
+        store: the teacher's logits.
+        temperature: τ, above 0.
+        batch_size: examples in a forward pass.
+        device: where to compute.
+    """
+    special = SpecialIds(model.config.pad_token_id, model.config.decoder_start_token_id)
+    order = sorted(examples, key=lambda example: len(example.input_ids))
+    run = TargetLogits(model)
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    tokens = 0
+    for start in range(0, len(order), batch_size):
+        batch = collate(order[start : start + batch_size], special, store).to(device)
+        is_target = batch.labels != IGNORED
+        logits = run(batch.input_ids, batch.attention_mask, batch.decoder_input_ids, is_target)
+        target = TargetBatch(logits, batch.labels[is_target], batch.teacher, temperature)
+        total += kl(target).double() / temperature**2
+        tokens += batch.tokens
+    return float(total) / tokens

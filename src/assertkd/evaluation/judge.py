@@ -1,0 +1,83 @@
+"""The `predict` rule's work: one finished model writes its assertions for the test split and is measured."""
+
+import time
+from itertools import islice
+from pathlib import Path
+
+from assertkd.evaluation.divergence import kl_divergence
+from assertkd.evaluation.predict import predict_split
+from assertkd.files import write_json
+from assertkd.logits.store_reader import StoreReader
+from assertkd.models.seq2seq import load_model, parameter_count
+from assertkd.models.tokenizer import load_tokenizer
+from assertkd.prompts import Prompt
+from assertkd.records import read_records
+from assertkd.settings import EvaluationSettings
+from assertkd.training.batches import Example
+from assertkd.training.devices import peak_memory_mb, resolve_device
+from assertkd.training.logs import Progress
+
+
+def judge_model(
+    settings: EvaluationSettings,
+    max_input_len: int,
+    max_output_len: int,
+    model_folder: Path,
+    test_file: Path,
+    teacher_logits: Path | None,
+    folder: Path,
+) -> None:
+    """Write `predictions.jsonl` and `measured.json` (size, speed, divergence from the teacher) to `folder`.
+
+    Args:
+        settings: decoding, and the temperature of the divergence.
+        max_input_len: longest input, in tokens.
+        max_output_len: longest prediction, in tokens.
+        model_folder: a `final_model/`.
+        test_file: the test split.
+        teacher_logits: the teacher's store of the test split; None for the teacher itself.
+        folder: where the files go.
+
+    Raises:
+        UserError: an input is missing or does not fit the others.
+    """
+    device = resolve_device(settings.device)
+    model = load_model(model_folder).to(device).eval()
+    prompt = Prompt(load_tokenizer(model_folder), max_input_len, max_output_len)
+    records = list(islice(read_records(test_file), settings.limit))
+    inputs = [prompt.encode_record(record).ids for record in records]
+    started = time.monotonic()
+    predict_split(
+        model,
+        prompt.tokenizer,
+        records,
+        inputs,
+        folder / "predictions.jsonl",
+        batch_size=settings.batch_size,
+        max_new_tokens=max_output_len,
+        num_beams=settings.num_beams,
+        device=device,
+        progress=Progress("predicted", len(records)).at,
+    )
+    seconds = time.monotonic() - started
+    measured = {
+        "parameters": parameter_count(model),
+        "disk_bytes": sum(file.stat().st_size for file in model_folder.iterdir()),
+        "examples": len(records),
+        "seconds": round(seconds, 3),
+        "examples_per_second": round(len(records) / seconds, 3),
+        "peak_memory_mb": round(peak_memory_mb(device), 1),
+        "device": str(device),
+    }
+    if teacher_logits is not None:
+        examples = [
+            Example(record.id, ids, prompt.encode_target(record.assertion))
+            for record, ids in zip(records, inputs, strict=True)
+        ]
+        measured |= {
+            "kl_divergence": kl_divergence(
+                model, examples, StoreReader(teacher_logits), settings.eval_temperature, settings.batch_size, device
+            ),
+            "eval_temperature": settings.eval_temperature,
+        }
+    write_json(folder / "measured.json", measured)

@@ -1,0 +1,61 @@
+"""The one statement that a text holds, read by tree-sitter's Java grammar."""
+
+from functools import lru_cache
+
+import tree_sitter_java
+from tree_sitter import Language, Node, Parser
+
+from assertkd.evaluation.metrics.ast_validity import MAXIMUM_CHARACTERS
+
+BEFORE, AFTER = b"class Holder { void holder() {\n", b"\n} }\n"
+COMMENTS = frozenset({"line_comment", "block_comment"})
+DECLARATIONS = frozenset(
+    {
+        "class_declaration",
+        "interface_declaration",
+        "enum_declaration",
+        "record_declaration",
+        "annotation_type_declaration",
+        "package_declaration",
+        "import_declaration",
+        "module_declaration",
+    }
+)
+SILENT = COMMENTS | DECLARATIONS | {";"}
+
+parser = Parser(Language(tree_sitter_java.language()))
+
+
+@lru_cache(maxsize=1 << 12)
+def only_statement(text: str) -> Node | None:
+    """Return the node of the one non-empty statement that `text` consists of, comments apart.
+
+    None where there is an error, a missing sign, no statement or more than one, only a declaration of a type, or a
+    closing brace that the text did not open.
+    """
+    if len(text) > MAXIMUM_CHARACTERS:
+        return None
+    source = text.encode("utf-8", errors="replace")
+    root = parser.parse(BEFORE + source + AFTER).root_node
+    if root.has_error:
+        return None
+    body = root.descendant_for_byte_range(len(BEFORE) - 2, len(BEFORE) - 2)
+    body = body.parent if body is not None else None
+    if body is None or body.type != "block" or body.end_byte != len(BEFORE) + len(source) + len(b"\n}"):
+        return None
+    statements = [node for node in body.children[1:-1] if node.type not in COMMENTS]
+    return statements[0] if len(statements) == 1 and says_something(statements[0]) else None
+
+
+def says_something(statement: Node) -> bool:
+    """Return whether a node is a statement other than `;`, a type's declaration, and blocks of nothing else."""
+    waiting = [statement]
+    while waiting:
+        node = waiting.pop()
+        if node.type == "block":
+            waiting += node.children[1:-1]
+        elif node.type == "labeled_statement":
+            waiting.append(node.children[-1])
+        elif node.type not in SILENT:
+            return True
+    return False
