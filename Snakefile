@@ -1,0 +1,22 @@
+# AssertKD: prepare corpus -> fine-tune teacher -> compress its logits -> distil students -> predict, score -> report.
+#   snakemake --profile profiles/local        everything on this machine
+#   snakemake --profile profiles/delftblue    GPU rules to SLURM
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/corpus.smk"
+include: "workflow/rules/teacher.smk"
+include: "workflow/rules/logits.smk"
+include: "workflow/rules/students.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    input:
+        report_files(),
+    default_target: True
+    localrule: True

@@ -1,0 +1,32 @@
+"""A project folder of its own for every test, and a finished tiny run that tests may copy and edit."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from driver import PROJECT, Project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Return a fresh copy of the project without results."""
+    return Project.copied_to(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Return a project whose tiny run is done. Tests must not change it; they take `edited`."""
+    project = Project.copied_to(tmp_path_factory.mktemp("finished") / "project")
+    done = project.snakemake("--profile", "profiles/local")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return project
+
+
+@pytest.fixture
+def edited(finished: Project, tmp_path: Path) -> Project:
+    """Return a copy of the finished project, file times kept, for a test to edit."""
+    shutil.copytree(finished.folder, tmp_path / "project", symlinks=True)
+    return Project(tmp_path / "project")
+
+
+__all__ = ["PROJECT"]

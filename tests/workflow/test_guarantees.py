@@ -1,0 +1,156 @@
+"""What the workflow promises about which jobs run, asked of Snakemake itself."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from driver import Project
+
+pytestmark = pytest.mark.workflow
+
+
+def jobs_of(variant: str, seed: int = 42) -> set[str]:
+    """Return the jobs that one student takes, up to its scores."""
+    model = f"model=students/{variant}/seed{seed}"
+    return {f"distill_student variant={variant} seed={seed}", f"predict {model}", f"score {model}"}
+
+
+def test_a_run_ends_with_a_report_and_a_second_call_runs_no_job(finished: Project) -> None:
+    report = finished.folder / "results" / "tiny" / "report"
+    with (report / "leaderboard.csv").open(encoding="utf-8", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert {(row["model"], row["variant"]) for row in rows} == {
+        ("teacher", ""),
+        ("student", "hard_labels"),
+        ("student", "traditional"),
+    }
+    quality = json.loads((finished.folder / "results/tiny/corpus/quality.json").read_text(encoding="utf-8"))
+    assert {int(row["n"]) for row in rows} == {quality["kept"]["test"]}
+    assert (report / "report.html").stat().st_size > 1000
+    again = finished.snakemake("--profile", "profiles/local")
+    assert again.returncode == 0
+    assert "Nothing to be done" in again.stdout + again.stderr
+    assert finished.planned() == set()
+
+
+def test_a_finished_run_says_where_its_report_is(project: Project) -> None:
+    project.snakemake("--profile", "profiles/local", "--touch")
+    done = project.snakemake("--profile", "profiles/local", "results/tiny/corpus/quality.json")
+    assert done.returncode == 0
+    assert "Nothing was reported yet for the run `tiny`" in done.stdout + done.stderr
+
+
+def test_a_new_variant_runs_its_own_jobs_and_the_report(edited: Project) -> None:
+    jobs = edited.planned(
+        runs={"tiny": {"variants": ["hard_labels", "traditional", "softer"]}},
+        variants={"softer": {"loss": {"function": "traditional", "temperature": 8.0}}},
+    )
+    assert jobs == jobs_of("softer") | {"build_report", "all"}
+
+
+def test_an_edited_variant_reruns_alone(edited: Project) -> None:
+    jobs = edited.planned(variants={"traditional": {"loss": {"alpha": 0.3}}})
+    assert jobs == jobs_of("traditional") | {"build_report", "all"}
+
+
+def test_an_option_that_a_variant_does_not_use_reruns_nothing(edited: Project) -> None:
+    assert edited.planned(distillation={"loss": {"pans_weight": 0.7, "focal": {"gamma": 3.0}}}) == set()
+
+
+def test_an_edited_report_reruns_the_report_alone(edited: Project) -> None:
+    assert edited.planned(report={"title": "Another title"}) == {"build_report", "all"}
+
+
+def test_a_new_seed_runs_one_more_student_a_variant(edited: Project) -> None:
+    jobs = edited.planned(seeds=[42, 43])
+    assert jobs == jobs_of("hard_labels", 43) | jobs_of("traditional", 43) | {"build_report", "all"}
+
+
+def test_another_codec_reruns_logits_and_the_students_that_use_them(edited: Project) -> None:
+    jobs = edited.planned(runs={"tiny": {"logits": {"codec": "dense"}}})
+    assert "compress_logits" in jobs
+    assert jobs_of("traditional") <= jobs
+    assert not jobs & {"prepare_corpus", "train_teacher", "predict model=teacher", "score model=teacher"}
+    assert "distill_student variant=hard_labels seed=42" not in jobs, "it learns from gold assertions alone"
+
+
+def test_a_dense_cache_trains_students_too(edited: Project) -> None:
+    done = edited.snakemake(
+        "--profile",
+        "profiles/local",
+        "results/tiny/students/traditional/seed42/training_report.json",
+        runs={"tiny": {"logits": {"codec": "dense"}}},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    manifest = json.loads((edited.folder / "results/tiny/logits/train/manifest.json").read_text(encoding="utf-8"))
+    assert "dense" in json.dumps(manifest)
+
+
+def test_the_share_of_labelled_records_does_not_touch_corpus_or_teacher(edited: Project) -> None:
+    jobs = edited.planned(runs={"tiny": {"data": {"labelled_share": 0.25}}})
+    assert jobs_of("hard_labels") | jobs_of("traditional") | {"compress_logits"} <= jobs
+    assert not jobs & {"prepare_corpus", "train_teacher"}
+
+
+def test_runs_of_different_names_do_not_mix(edited: Project) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (edited.folder / "results/tiny").rglob("*") if path.is_file()}
+    other = {
+        "run": "other",
+        "runs": {"other": {"data": {"embedded": {"records": 80}}, "tokenizer": {"vocab_size": 350}}},
+    }
+    done = edited.snakemake("--profile", "profiles/local", "results/other/corpus/quality.json", **other)
+    assert done.returncode == 0, done.stdout + done.stderr
+    quality = json.loads((edited.folder / "results/other/corpus/quality.json").read_text(encoding="utf-8"))
+    assert quality["read"] == {"embedded": 80}
+    after = {path: path.stat().st_mtime_ns for path in (edited.folder / "results/tiny").rglob("*") if path.is_file()}
+    assert after == before
+    assert edited.planned() == set()
+
+
+def test_the_run_can_be_chosen_on_the_command_line(project: Project) -> None:
+    data = project.folder / "records.jsonl"
+    data.write_text("{}\n", encoding="utf-8")
+    plan = project.snakemake(
+        *("--profile", "profiles/local", "--dry-run", "--config", "run=real", f"data={{train_file: {data}}}"),
+        tiny=False,
+    )
+    assert plan.returncode == 0, plan.stdout + plan.stderr
+    assert f"input: {data}" in plan.stdout
+    assert "results/real/report/leaderboard.csv" in plan.stdout
+
+
+@pytest.mark.parametrize("profile", ["local", "delftblue"])
+def test_both_profiles_plan_the_whole_run(project: Project, profile: str) -> None:
+    jobs = project.planned(*(["--config", "run=tiny"] if profile == "delftblue" else []), profile=profile)
+    assert jobs == jobs_of("hard_labels") | jobs_of("traditional") | {
+        "prepare_corpus",
+        "train_teacher",
+        "compress_logits",
+        "predict model=teacher",
+        "score model=teacher",
+        "build_report",
+        "all",
+    }
+
+
+def test_delftblue_runs_the_paper_sized_run(project: Project) -> None:
+    data = project.folder / "records.jsonl"
+    data.write_text("{}\n", encoding="utf-8")
+    plan = project.snakemake("--profile", "profiles/delftblue", "--dry-run", tiny=False, data={"train_file": str(data)})
+    assert plan.returncode == 0, plan.stdout + plan.stderr
+    assert "results/codet5p/teacher/final_model" in plan.stdout
+
+
+def test_snakemakes_own_report_holds_leaderboard_and_page(finished: Project, tmp_path: Path) -> None:
+    page = tmp_path / "snakemake.html"
+    done = finished.snakemake("--report", str(page))
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = page.read_text(encoding="utf-8")
+    assert "leaderboard" in text
+    assert "judged on the same test split" in text
+
+
+def test_the_linters_find_nothing(project: Project) -> None:
+    done = project.snakemake("--lint")
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,82 @@
+"""What a user sees of a fault: what is wrong and what to do, before any work is lost."""
+
+import json
+from pathlib import Path
+
+import pytest
+from driver import Project
+
+pytestmark = pytest.mark.workflow
+
+GOOD = {
+    "focal_method": "int size() { return size; }",
+    "test_method": "@Test public void t() {\n    // <ASSERTION_PLACEHOLDER>\n}",
+    "assertion": "assertEquals(0, list.size());",
+}
+
+
+def corpus(folder: Path, *, bad: str) -> Path:
+    """Write thirty good records with `bad` as the fourth line."""
+    methods = [f"int size{n}() {{ return size + field{n}; }}" for n in range(30)]
+    lines = [json.dumps(GOOD | {"focal_method": method}) for method in methods]
+    lines.insert(3, bad)
+    path = folder / "records.jsonl"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_every_fault_of_the_config_is_said_before_any_job_starts(project: Project) -> None:
+    done = project.snakemake(
+        "--profile",
+        "profiles/local",
+        variants={"traditional": {"loss": {"temprature": 2.0}}},
+        evaluation={"num_beams": 0},
+        reprot={"title": "x"},
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "The configuration has 3 faults" in said
+    assert "variants.traditional.loss.temprature: unknown key (did you mean `temperature`?)" in said
+    assert "evaluation.num_beams: must be greater than or equal to 1, not 0" in said
+    assert "reprot: unknown key (did you mean `report`?)" in said
+    assert "Traceback" not in said
+    assert not (project.folder / "results").exists()
+
+
+def test_an_unknown_run_is_named_with_the_nearest(project: Project) -> None:
+    done = project.snakemake("--profile", "profiles/local", "--config", "run=tinny")
+    assert done.returncode != 0
+    assert "run: 'tinny' is not an entry of `runs` (did you mean `tiny`?)" in done.stdout + done.stderr
+
+
+def test_files_without_a_file_are_refused(project: Project) -> None:
+    done = project.snakemake("--profile", "profiles/local", "--config", "run=real", tiny=False)
+    assert done.returncode != 0
+    assert "data.train_file" in done.stdout + done.stderr
+
+
+def test_a_bad_line_stops_the_run_where_the_config_says_so(project: Project) -> None:
+    path = corpus(project.folder, bad='{"focal_method": "int f()"}')
+    done = project.snakemake(
+        *("--profile", "profiles/local", "results/tiny/corpus/quality.json"),
+        runs={"tiny": {"data": {"source": "files", "train_file": str(path), "on_bad_record": "error"}}},
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert f"Error: {path}:4: test_method is missing" in said
+    assert "set data.on_bad_record: reject" in said
+    assert "Traceback" not in said
+    assert not (project.folder / "results/tiny/corpus/quality.json").exists()
+
+
+def test_a_bad_line_is_counted_where_the_config_says_so(project: Project) -> None:
+    path = corpus(project.folder, bad="not json")
+    done = project.snakemake(
+        *("--profile", "profiles/local", "results/tiny/corpus/quality.json"),
+        runs={"tiny": {"data": {"source": "files", "train_file": str(path), "on_bad_record": "reject"}}},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    quality = json.loads((project.folder / "results/tiny/corpus/quality.json").read_text(encoding="utf-8"))
+    assert quality["rejected"]["not JSON"] == {"count": 1, "where": [f"{path}:4"]}
+    rejected = (project.folder / "results/tiny/corpus/rejected.jsonl").read_text(encoding="utf-8").splitlines()
+    assert any(json.loads(line)["reason"] == "not JSON" for line in rejected)

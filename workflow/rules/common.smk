@@ -1,0 +1,97 @@
+# What the rule files share: the checked settings of the chosen run, and the functions that rules use in place of lambdas.
+
+import csv
+import os
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from assertkd.errors import UserError
+from assertkd.settings import load_run, params
+
+# A second busy process makes spinning OpenMP threads ten times slower; passive ones wait instead.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+try:
+    RUN = load_run(config)
+    params.check(RUN)
+except UserError as fault:
+    raise WorkflowError(str(fault))
+
+
+wildcard_constraints:
+    run=RUN.name.replace(".", r"\."),
+    variant=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    seed=r"\d+",
+    model=r"teacher|students/[A-Za-z0-9][A-Za-z0-9_.-]*/seed\d+",
+
+
+def gpus_here(wildcards):
+    """GPUs that a GPU rule takes on this machine; a cluster's profile sets its own number."""
+    return int(Path("/dev/nvidia0").exists())
+
+
+def models():
+    """Every model of the run, as its folder below the run's."""
+    return ["teacher", *(f"students/{variant}/seed{seed}" for variant in RUN.variants for seed in RUN.seeds)]
+
+
+def report_files():
+    return [f"results/{RUN.name}/report/leaderboard.csv", f"results/{RUN.name}/report/report.html"]
+
+
+def source_files(wildcards):
+    """The corpus files that the config names; none where the corpus is generated."""
+    data = RUN.data
+    named = [data.train_file, data.validation_file, data.test_file] if data.source == "files" else []
+    return [file for file in named if file is not None]
+
+
+def student_params(wildcards):
+    return params.distill_student(RUN, wildcards.variant)
+
+
+def student_logits(wildcards):
+    """What a student needs of the teacher; nothing where it learns from gold assertions alone."""
+    if not params.learns_from_teacher(RUN, wildcards.variant):
+        return []
+    folder = f"results/{wildcards.run}/logits"
+    return [f"{folder}/train", f"{folder}/teacher_predictions.jsonl"]
+
+
+def predict_params(wildcards):
+    return params.predict(RUN, is_student=wildcards.model != "teacher")
+
+
+def test_logits(wildcards):
+    """The teacher's logits on the test split, for a student's divergence from it."""
+    return [] if wildcards.model == "teacher" else [f"results/{wildcards.run}/logits/test"]
+
+
+def teacher_predictions(wildcards):
+    """The teacher's test predictions, for a student's agreement with it."""
+    return [] if wildcards.model == "teacher" else [f"results/{wildcards.run}/evaluation/teacher/predictions.jsonl"]
+
+
+def training_reports(wildcards):
+    return [f"results/{wildcards.run}/{model}/training_report.json" for model in models()]
+
+
+def scored(name):
+    """Input function: the file `name` that `score` writes for every model of the run."""
+
+    def files(wildcards):
+        return [f"results/{wildcards.run}/evaluation/{model}/{name}" for model in models()]
+
+    return files
+
+
+def closing_words(run):
+    """What a finished run says: where its report is, and the leaderboard's note where it has one."""
+    page = Path("results", run, "report", "report.html")
+    if not page.exists():
+        return f"Nothing was reported yet for the run `{run}`."
+    with page.with_name("leaderboard.csv").open(encoding="utf-8", newline="") as handle:
+        notes = [row["note"] for row in csv.DictReader(handle) if row.get("note")]
+    return "\n".join([*notes, f"Report: {page.resolve()}"])

@@ -1,0 +1,26 @@
+rule prepare_corpus:
+    input:
+        files=source_files,
+    output:
+        train="results/{run}/corpus/train.jsonl",
+        validation="results/{run}/corpus/validation.jsonl",
+        test="results/{run}/corpus/test.jsonl",
+        rejected="results/{run}/corpus/rejected.jsonl",
+        quality=report(
+            "results/{run}/corpus/quality.json",
+            caption="../report/quality.rst",
+            category="Corpus",
+            labels={"file": "what became of every record"},
+        ),
+        tokenizer=directory("results/{run}/corpus/tokenizer"),
+    params:
+        settings=params.prepare_corpus(RUN),
+    log:
+        "logs/{run}/corpus/prepare_corpus.log",
+    benchmark:
+        "logs/{run}/corpus/prepare_corpus.benchmark.tsv"
+    conda:
+        "../envs/evaluate.yaml"
+    localrule: True
+    script:
+        "../scripts/prepare_corpus.py"

@@ -1,0 +1,24 @@
+rule compress_logits:
+    input:
+        model="results/{run}/teacher/final_model",
+        train="results/{run}/corpus/train.jsonl",
+        validation="results/{run}/corpus/validation.jsonl",
+        test="results/{run}/corpus/test.jsonl",
+    output:
+        train=directory("results/{run}/logits/train"),
+        validation=directory("results/{run}/logits/validation"),
+        test=directory("results/{run}/logits/test"),
+        predictions="results/{run}/logits/teacher_predictions.jsonl",
+    params:
+        settings=params.compress_logits(RUN),
+    log:
+        "logs/{run}/logits/compress_logits.log",
+    benchmark:
+        "logs/{run}/logits/compress_logits.benchmark.tsv"
+    threads: 2
+    resources:
+        gpu=gpus_here,
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../scripts/compress_logits.py"

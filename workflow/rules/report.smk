@@ -1,0 +1,37 @@
+rule build_report:
+    input:
+        quality="results/{run}/corpus/quality.json",
+        test="results/{run}/corpus/test.jsonl",
+        summaries=scored("metrics_summary_final.json"),
+        comparisons=scored("evaluation_metrics.json"),
+        examples=scored("predictions_final.jsonl"),
+        training=training_reports,
+    output:
+        leaderboard=report(
+            "results/{run}/report/leaderboard.csv",
+            caption="../report/leaderboard.rst",
+            category="Results",
+            labels={"file": "leaderboard"},
+        ),
+        page=report(
+            "results/{run}/report/report.html",
+            caption="../report/page.rst",
+            category="Results",
+            labels={"file": "report"},
+        ),
+    params:
+        settings=params.build_report(RUN),
+        models=models(),
+    log:
+        "logs/{run}/report/build_report.log",
+    benchmark:
+        "logs/{run}/report/build_report.benchmark.tsv"
+    conda:
+        "../envs/evaluate.yaml"
+    localrule: True
+    script:
+        "../scripts/build_report.py"
+
+
+onsuccess:
+    print(closing_words(RUN.name))

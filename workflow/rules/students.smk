@@ -1,0 +1,26 @@
+rule distill_student:
+    input:
+        train="results/{run}/corpus/train.jsonl",
+        validation="results/{run}/corpus/validation.jsonl",
+        tokenizer="results/{run}/corpus/tokenizer",
+        logits=student_logits,
+    output:
+        model=directory("results/{run}/students/{variant}/seed{seed}/final_model"),
+        report="results/{run}/students/{variant}/seed{seed}/training_report.json",
+        steps="results/{run}/students/{variant}/seed{seed}/step_metrics.csv",
+        epochs="results/{run}/students/{variant}/seed{seed}/training_metrics.csv",
+        losses="results/{run}/students/{variant}/seed{seed}/multi_component_loss_summary.json",
+        tensorboard=directory("results/{run}/students/{variant}/seed{seed}/tensorboard"),
+    params:
+        settings=student_params,
+    log:
+        "logs/{run}/students/{variant}/seed{seed}/distill_student.log",
+    benchmark:
+        "logs/{run}/students/{variant}/seed{seed}/distill_student.benchmark.tsv"
+    threads: 1
+    resources:
+        gpu=gpus_here,
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../scripts/distill_student.py"

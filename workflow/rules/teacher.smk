@@ -1,0 +1,25 @@
+rule train_teacher:
+    input:
+        train="results/{run}/corpus/train.jsonl",
+        validation="results/{run}/corpus/validation.jsonl",
+        tokenizer="results/{run}/corpus/tokenizer",
+    output:
+        model=directory("results/{run}/teacher/final_model"),
+        report="results/{run}/teacher/training_report.json",
+        steps="results/{run}/teacher/step_metrics.csv",
+        epochs="results/{run}/teacher/training_metrics.csv",
+        losses="results/{run}/teacher/multi_component_loss_summary.json",
+        tensorboard=directory("results/{run}/teacher/tensorboard"),
+    params:
+        settings=params.train_teacher(RUN),
+    log:
+        "logs/{run}/teacher/train_teacher.log",
+    benchmark:
+        "logs/{run}/teacher/train_teacher.benchmark.tsv"
+    threads: 2
+    resources:
+        gpu=gpus_here,
+    conda:
+        "../envs/train.yaml"
+    script:
+        "../scripts/train_teacher.py"

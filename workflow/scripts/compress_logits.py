@@ -1,0 +1,18 @@
+"""Writes down what the teacher knows."""
+
+from pathlib import Path
+
+from assertkd.corpus.targets import Supervision
+from assertkd.job import job
+from assertkd.logits.compress import compress_logits
+from assertkd.settings import LogitsSettings
+
+with job(snakemake.log[0], snakemake.threads):
+    settings = snakemake.params.settings
+    compress_logits(
+        LogitsSettings(**settings["logits"]),
+        Supervision(**settings["supervision"]),
+        teacher=Path(snakemake.input.model),
+        corpus=Path(snakemake.input.train).parent,
+        folder=Path(snakemake.output.predictions).parent,
+    )

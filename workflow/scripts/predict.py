@@ -1,0 +1,18 @@
+"""Lets one model write its assertions for the test split."""
+
+from pathlib import Path
+
+from assertkd.evaluation.judge import judge_model
+from assertkd.job import job
+from assertkd.settings import EvaluationSettings
+
+with job(snakemake.log[0], snakemake.threads):
+    settings = snakemake.params.settings
+    judge_model(
+        EvaluationSettings(**settings["evaluation"]),
+        **settings["limits"],
+        model_folder=Path(snakemake.input.model),
+        test_file=Path(snakemake.input.test),
+        teacher_logits=Path(snakemake.input.logits[0]) if snakemake.input.logits else None,
+        folder=Path(snakemake.output.predictions).parent,
+    )

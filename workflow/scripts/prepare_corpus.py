@@ -1,0 +1,16 @@
+"""Reads, cleans and splits the records."""
+
+from pathlib import Path
+
+from assertkd.corpus.prepare import prepare_corpus
+from assertkd.job import job
+from assertkd.settings import DataSettings, ModelSettings, TokenizerSettings
+
+with job(snakemake.log[0], snakemake.threads):
+    settings = snakemake.params.settings
+    prepare_corpus(
+        DataSettings(**settings["data"]),
+        TokenizerSettings(**settings["tokenizer"]),
+        ModelSettings(name=settings["teacher"]),
+        Path(snakemake.output.train).parent,
+    )

@@ -1,0 +1,20 @@
+"""Fine-tunes the teacher."""
+
+from pathlib import Path
+
+from assertkd.job import job
+from assertkd.settings import TeacherModelSettings, TeacherSettings, TrainingSettings
+from assertkd.teacher.fine_tune import train_teacher
+
+with job(snakemake.log[0], snakemake.threads):
+    settings = snakemake.params.settings
+    train_teacher(
+        TeacherSettings(
+            model=TeacherModelSettings(**settings["model"]),
+            training=TrainingSettings(**settings["training"]),
+            seed=settings["seed"],
+        ),
+        **settings["limits"],
+        corpus=Path(snakemake.input.train).parent,
+        folder=Path(snakemake.output.report).parent,
+    )
