@@ -184,7 +184,7 @@ def _chosen_variants(names: Any, path: str, variants: Mapping[str, Any], faults:
         faults.add(f"{path}.variants", "must be a list of names of `variants`, or be left out for all of them")
         return
     for name in names:
-        if isinstance(name, str) and name in variants:
+        if name in list(variants):
             yield name
         else:
             faults.add(
@@ -211,10 +211,10 @@ def _validate(model: type[Section], layers: Sequence[Layer], faults: _Faults) ->
     """Return the merged layers as settings; each fault is added under the lowest layer from which on it stands."""
     merged: Mapping[str, Any] = {}
     settings: Section | None = None
-    home: dict[str, str] = {}
+    home: dict[tuple[str, str], str] = {}
     for path, layer in layers:
         merged = _merge(merged, layer)
-        found: dict[str, str] = {}
+        found: dict[tuple[str, str], str] = {}
         try:
             settings = model.model_validate(merged)
         except ValidationError as errors:
@@ -224,12 +224,11 @@ def _validate(model: type[Section], layers: Sequence[Layer], faults: _Faults) ->
                 message = _message(error)
                 if error["type"] == "extra_forbidden":
                     message = f"unknown key{_nearest(location[-1], _known_keys(model, location[:-1]))}"
-                fault = f"{'.'.join(location)}: {message}"
+                fault = (".".join(location), message)
                 found[fault] = home.get(fault, path)
         home = found
-    for fault, path in home.items():
-        location, _, message = fault.partition(": ")
-        faults.add(".".join(filter(None, [path, location])), message)
+    for (place, message), path in home.items():
+        faults.add(f"{path}.{place}".rstrip("."), message)
     return settings
 
 

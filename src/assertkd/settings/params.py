@@ -35,11 +35,12 @@ def check(run: RunSettings) -> None:
 
 def prepare_corpus(run: RunSettings) -> Params:
     """Return `data` (without what students alone use), `tokenizer` and the teacher's name."""
-    unused = {"labelled_share"}
-    unused |= {"train_file", "validation_file", "test_file"} if run.data.source == "embedded" else {"embedded"}
+    of_files = {"train_file", "validation_file", "test_file", "on_bad_record", "multiple", "max_characters"}
+    unused = {"labelled_share"} | (of_files if run.data.source == "embedded" else {"embedded"})
+    trained = run.tokenizer.name is None and run.teacher.model.name == SCRATCH
     return {
         "data": run.data.model_dump(mode="json", exclude=unused),
-        "tokenizer": run.tokenizer.model_dump(mode="json"),
+        "tokenizer": run.tokenizer.model_dump(mode="json", exclude=set() if trained else {"vocab_size"}),
         "teacher": run.teacher.model.name,
     }
 

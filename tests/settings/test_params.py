@@ -1,0 +1,155 @@
+"""What each rule is given: what it uses, and nothing else, since a change of it reruns the rule."""
+
+import json
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import yaml
+
+from assertkd.errors import UserError
+from assertkd.settings import RunSettings, load_run, params
+
+BASE = yaml.safe_load("""
+run: r
+runs: {r: {}}
+seeds: [1]
+teacher: {model: {name: scratch}}
+distillation: {model: {name: scratch}}
+variants:
+  hard: {unlabelled: skip, loss: {components: [ce]}}
+  traditional: {loss: {function: traditional}}
+  mixed: {loss: {components: [focal, jsd]}}
+""")
+
+
+def loaded(changes: dict[str, Any] | None = None) -> RunSettings:
+    """Return the run of the base with some keys, as dotted paths, set otherwise."""
+    config = deepcopy(BASE)
+    for path, value in (changes or {}).items():
+        *folders, key = path.split(".")
+        home = config
+        for folder in folders:
+            home = home.setdefault(folder, {})
+        home[key] = value
+    return load_run(config)
+
+
+def every_rule(run: RunSettings) -> dict[str, params.Params]:
+    """Return the params of every job by its name."""
+    return {
+        "prepare_corpus": params.prepare_corpus(run),
+        "train_teacher": params.train_teacher(run),
+        "compress_logits": params.compress_logits(run),
+        **{f"distill_student {name}": params.distill_student(run, name) for name in run.variants},
+        "predict teacher": params.predict(run, is_student=False),
+        "predict student": params.predict(run, is_student=True),
+        "score": params.score(run),
+        "build_report": params.build_report(run),
+    }
+
+
+STUDENTS = {"distill_student hard", "distill_student traditional", "distill_student mixed"}
+PREDICT = {"predict teacher", "predict student"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "changed"),
+    [
+        ({"distillation.loss.pans_weight": 0.9}, set()),
+        ({"distillation.loss.ast_weight": 0.9}, set()),
+        ({"distillation.loss.semantic.scale": 9}, set()),
+        ({"distillation.loss.token_weighting.critical_token_weight": 9}, set()),
+        ({"distillation.loss.alpha": 0.9}, {"distill_student traditional"}),
+        ({"distillation.loss.focal.gamma": 1}, {"distill_student mixed"}),
+        ({"distillation.loss.temperature": 2}, {"distill_student traditional", "distill_student mixed"}),
+        ({"distillation.loss.schedule": {"jsd": {"start": 0.5, "end": 1}}}, {"distill_student mixed"}),
+        ({"distillation.loss.schedule": {"jsd": {"start": 0.6, "end": 1}}}, set()),
+        ({"distillation.training.sampling_seed": 1}, set()),
+        ({"distillation.training.validation_samples": 1}, set()),
+        ({"distillation.training.lr": 1}, STUDENTS),
+        ({"distillation.model.name": "elsewhere"}, STUDENTS),
+        ({"variants.mixed.training": {"lr": 1}}, {"distill_student mixed"}),
+        ({"data.labelled_share": 0.5}, {"compress_logits"} | STUDENTS),
+        ({"data.split_seed": 1}, {"prepare_corpus"}),
+        ({"data.max_characters": 500}, set()),
+        ({"data.embedded": {"seed": 1}}, {"prepare_corpus"}),
+        ({"data.train_file": "unused.jsonl"}, set()),
+        ({"data.max_output_len": 32}, {"prepare_corpus", "train_teacher", "compress_logits"} | STUDENTS | PREDICT),
+        ({"tokenizer.vocab_size": 400}, {"prepare_corpus"}),
+        ({"teacher.seed": 1}, {"train_teacher"}),
+        ({"teacher.training": {"epochs": 1}}, {"train_teacher"}),
+        ({"logits.codec": "dense"}, {"compress_logits"}),
+        ({"logits.hidden": {"group_size": 128}}, {"compress_logits"}),
+        ({"logits.examples_per_shard": 2}, {"compress_logits"}),
+        ({"evaluation.num_beams": 2}, PREDICT),
+        ({"evaluation.eval_temperature": 1}, {"predict student"}),
+        ({"evaluation.bootstrap_resamples": 200}, {"score"}),
+        ({"report.title": "Another"}, {"build_report"}),
+        ({"report.examples": 1}, {"build_report"}),
+        ({"seeds": [5, 6]}, set()),
+    ],
+)  # fmt: skip
+def test_a_change_reaches_the_rules_that_use_it(changes: dict[str, Any], changed: set[str]) -> None:
+    before, after = every_rule(loaded()), every_rule(loaded(changes))
+    assert {name for name in before if before[name] != after[name]} == changed
+
+
+def test_options_of_what_is_not_used_change_nothing() -> None:
+    dense = {"logits.codec": "dense"}
+    grouped = dense | {"logits.hidden": {"group_size": 128}}
+    assert every_rule(loaded(dense)) == every_rule(loaded(grouped))
+    hub = {"teacher.model": {"name": "hub/model"}}
+    resized = {"teacher.model": {"name": "hub/model", "scratch": {"d_ff": 16}}, "tokenizer.vocab_size": 999}
+    assert every_rule(loaded(hub)) == every_rule(loaded(resized))
+
+
+def test_the_split_seed_matters_to_students_where_records_are_unlabelled() -> None:
+    some = {"data.labelled_share": 0.5}
+    before, after = every_rule(loaded(some)), every_rule(loaded(some | {"data.split_seed": 1}))
+    assert {name for name in before if before[name] != after[name]} == {
+        "prepare_corpus", "compress_logits", *STUDENTS,
+    }  # fmt: skip
+
+
+def test_another_variant_leaves_the_others_alone() -> None:
+    before = every_rule(loaded())
+    after = every_rule(loaded({"variants.further": {"loss": {"components": ["ce", "kl"]}}}))
+    assert after.pop("distill_student further")
+    assert after == before
+
+
+def test_params_are_json() -> None:
+    for changes in (
+        {},
+        {"data.labelled_share": 0.5, "logits.codec": "dense"},
+        {"teacher.model": {"name": "hub/model"}},
+    ):
+        whole = every_rule(loaded(changes))
+        assert json.loads(json.dumps(whole, allow_nan=False)) == whole
+
+
+def test_who_learns_from_the_teacher() -> None:
+    learns = params.learns_from_teacher
+    every, some = loaded(), loaded({"data.labelled_share": 0.5, "variants.taught": {"loss": {"components": ["ce"]}}})
+    assert [learns(every, name) for name in every.variants] == [False, True, True]
+    assert [learns(some, name) for name in some.variants] == [False, True, True, True]
+
+
+def test_check_lists_all_that_is_not_available() -> None:
+    params.check(loaded())
+    sampling = {"epoch_sampling": True, "max_train_samples": 10}
+    run = loaded(
+        {
+            "teacher.training": sampling,
+            "variants.sampled": {"training": sampling, "loss": {"components": ["ce"]}},
+            "variants.weightless": {"loss": {"components": ["ast"]}},
+        }
+    )
+    with pytest.raises(UserError) as caught:
+        params.check(run)
+    assert caught.value.problem.splitlines() == [
+        "teacher.training.epoch_sampling: is not available",
+        "variants.sampled.training.epoch_sampling: is not available",
+        "variants.weightless: loss: the weights of all components are 0 at the first or the last step",
+    ]
