@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from transformers import PreTrainedTokenizerFast
+from transformers import BatchEncoding, PreTrainedTokenizerFast
 
+from assertkd.losses.token_weights import critical_pieces
 from assertkd.models.tokenizer import GAP
 from assertkd.records import MARKER, Record
 
@@ -63,6 +64,16 @@ class Prompt:
         """Return the target's token ids, the end token last, cut to `max_output_len` tokens."""
         return [*self._ids(assertion)[: self.max_output_len - 1], self._end]
 
+    def encode_target_marked(self, assertion: str) -> tuple[list[int], list[bool]]:
+        """Return the ids of `encode_target` and, for each, whether it lies inside critical tokens; the end does not.
+
+        A critical token that the cut splits stays marked up to the cut (see `critical_pieces`).
+        """
+        encoded = self._encoded(assertion, return_offsets_mapping=True)
+        room = self.max_output_len - 1
+        marks = critical_pieces(assertion, encoded["offset_mapping"][:room])
+        return [*encoded["input_ids"][:room], self._end], [*marks, False]
+
     def target_length(self, assertion: str) -> int:
         """Return the uncut target's length in tokens, the end token included."""
         return len(self._ids(assertion)) + 1
@@ -76,6 +87,14 @@ class Prompt:
         return int(self.tokenizer.eos_token_id)
 
     def _ids(self, text: str) -> list[int]:
+        return list(self._encoded(text)["input_ids"])
+
+    def _encoded(self, text: str, return_offsets_mapping: bool = False) -> BatchEncoding:
         # Code that spells a special token, as "</s>" in HTML, stays text.
-        encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
-        return list(encoded["input_ids"])
+        return self.tokenizer(
+            text,
+            add_special_tokens=False,
+            split_special_tokens=True,
+            return_offsets_mapping=return_offsets_mapping,
+            verbose=False,
+        )

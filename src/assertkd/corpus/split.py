@@ -9,7 +9,7 @@ from assertkd.errors import UserError
 from assertkd.records import Record
 
 SLACK = 1.1
-"""A split may outgrow its share by this factor, since groups go whole."""
+"""A split may outgrow its share by this factor, since groups go whole; further only where every group is larger."""
 
 
 def split_off(
@@ -39,9 +39,13 @@ def split_off(
         wanted = share * len(records)
         for key in list(order):
             filled, size = len(parts[name]), len(members[key])
-            if filled < wanted and (filled + size <= SLACK * wanted or (not filled and size < len(records) / 2)):
+            if filled < wanted and filled + size <= SLACK * wanted:
                 parts[name] += members[key]
                 order.remove(key)
+        smallest = min(order, key=lambda key: len(members[key]), default=None)
+        if wanted and not parts[name] and smallest is not None and len(members[smallest]) < len(records) / 2:
+            parts[name] += members[smallest]
+            order.remove(smallest)
     parts["train"] = [index for key in order for index in members[key]]
     empty = [name for name, part in parts.items() if not part and shares.get(name, 1) > 0]
     if empty:

@@ -106,7 +106,7 @@ class Cast:
     def variable(self, class_name: str) -> str:
         """Return a name for a local that holds an instance: the class's, or its last word."""
         last = max(place for place, letter in enumerate(class_name) if letter.isupper())
-        return java.uncapitalised(class_name if self.chance(0.2) else class_name[last:])
+        return java.uncapitalised(class_name if self.chance(0.1) else class_name[last:])
 
     def construct(self, class_name: str, variable: str, *arguments: object) -> str:
         """Return the statement that puts a new instance into a local."""

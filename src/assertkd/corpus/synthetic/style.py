@@ -12,7 +12,7 @@ MADE = re.compile(r"\w+ (\w+) = new \w+\(.*\);$")
 """A statement that puts a new instance into a local."""
 
 
-TELLING = 0.4
+TELLING = 0.6
 """Probability that a test is named after its outcome, where the claim has a short one."""
 
 RESULTS = {
@@ -54,12 +54,12 @@ class Style:
 
 
 STYLES: tuple[Style, ...] = (
-    Style("test", capture=0.35, delta="0.001"),
-    Style("test", qualifier="Assert.", capture=0.5, delta="0.0", throws=True),
-    Style("should", capture=0.8, delta="0.01"),
+    Style("test", capture=0.5, expected=0.2, delta="0.001"),
+    Style("test", qualifier="Assert.", capture=0.7, expected=0.3, delta="0.0", throws=True),
+    Style("should", capture=0.85, expected=0.3, delta="0.01"),
     Style("underscore", capture=0.9, local="actual", expected=0.5, delta="1e-6"),
-    Style("verify", message=True, capture=0.6, final=True, delta="0.0001"),
-    Style("bare", capture=0.6, expected=0.2, final=True, delta="1e-9"),
+    Style("verify", message=True, capture=0.7, expected=0.3, final=True, delta="0.0001"),
+    Style("bare", capture=0.7, expected=0.3, final=True, delta="1e-9"),
 )
 
 

@@ -6,7 +6,7 @@ from assertkd.corpus.synthetic.families.registry import family
 from assertkd.corpus.synthetic.scenario import Scenario, equal, verdict
 
 
-@family(weight=0.9)
+@family(weight=0.6)
 def percentage(cast: Cast) -> Scenario:
     """A percentage added to an amount or taken off it, in whole numbers."""
     noun = cast.noun()
@@ -43,7 +43,7 @@ def percentage(cast: Cast) -> Scenario:
     return Scenario(name, body, method, steps, equal(result, f"{variable}.{method}({amount})"), "use percent")
 
 
-@family(weight=0.9)
+@family(weight=0.6)
 def conversion(cast: Cast) -> Scenario:
     """A quantity expressed in a larger or smaller unit."""
     measure = cast.measure()
@@ -87,7 +87,7 @@ def conversion(cast: Cast) -> Scenario:
     return Scenario(name, body, method, steps, claim, "convert units")
 
 
-@family(weight=0.9)
+@family(weight=0.7)
 def digits(cast: Cast) -> Scenario:
     """Small arithmetic on one int: digits, sign, remainder, half."""
     noun = cast.noun()

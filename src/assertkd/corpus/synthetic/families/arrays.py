@@ -6,7 +6,7 @@ from assertkd.corpus.synthetic.families.registry import family
 from assertkd.corpus.synthetic.scenario import Scenario, equal, equal_array, throws, verdict
 
 
-@family(weight=1.0)
+@family(weight=0.8)
 def array_query(cast: Cast) -> Scenario:
     """One number read from an array: extremes, totals, counts."""
     noun = cast.noun()
@@ -152,7 +152,7 @@ def average(cast: Cast) -> Scenario:
     return Scenario(name, body, focal, tuple(steps), claim, "summarize", "" if values else "without values")
 
 
-@family(weight=1.2)
+@family(weight=1.0)
 def matrix(cast: Cast) -> Scenario:
     """A two by two grid of ints: cells, rows, columns, symmetry."""
     noun = cast.noun()

@@ -6,7 +6,7 @@ from assertkd.corpus.synthetic.families.registry import family
 from assertkd.corpus.synthetic.scenario import Claim, Scenario, equal, equal_text, throws, verdict
 
 
-@family(weight=1.4)
+@family(weight=1.6)
 def indexed_list(cast: Cast) -> Scenario:
     """A list asked by position and by value."""
     item = cast.noun()
@@ -15,6 +15,7 @@ def indexed_list(cast: Cast) -> Scenario:
     variable = cast.variable(name)
     find = f"{cast.pick('indexOf', 'positionOf', 'find')}{java.capitalised(item)}"
     at = cast.pick("get", "at", "pick")
+    outside = cast.pick("return null;", "throw new IndexOutOfBoundsException();")
     body = java.fill(
         """
         private final List<String> $items;
@@ -52,7 +53,7 @@ def indexed_list(cast: Cast) -> Scenario:
         name=name,
         find=find,
         at=at,
-        outside=(outside := cast.pick("return null;", "throw new IndexOutOfBoundsException();")),
+        outside=outside,
     )
     values = cast.words(cast.integer(1, 4))
     absent = cast.word()

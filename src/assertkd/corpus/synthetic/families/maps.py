@@ -6,7 +6,7 @@ from assertkd.corpus.synthetic.families.registry import family
 from assertkd.corpus.synthetic.scenario import Claim, Scenario, equal, equal_text, throws, verdict
 
 
-@family(weight=1.6)
+@family(weight=2.1)
 def lookup(cast: Cast) -> Scenario:
     """A map from strings to strings with one of three policies for unknown keys."""
     key, value = cast.noun(), cast.noun()
@@ -71,7 +71,7 @@ def lookup(cast: Cast) -> Scenario:
     return Scenario(name, body, focal, tuple(steps), equal_text(result, call), f"return {value}")
 
 
-@family(weight=1.2)
+@family(weight=1.0)
 def tally(cast: Cast) -> Scenario:
     """Occurrences counted by name."""
     item = cast.noun()

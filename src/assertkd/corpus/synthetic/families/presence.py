@@ -3,7 +3,7 @@
 from assertkd.corpus.synthetic import java
 from assertkd.corpus.synthetic.cast import Cast
 from assertkd.corpus.synthetic.families.registry import family
-from assertkd.corpus.synthetic.scenario import Claim, Scenario, equal, equal_text, not_null, throws, verdict
+from assertkd.corpus.synthetic.scenario import Claim, Scenario, equal, equal_text, is_null, not_null, throws, verdict
 
 
 @family(weight=2.6)
@@ -48,67 +48,101 @@ def absence(cast: Cast) -> Scenario:
     return Scenario(name, body, find, tuple(steps), claim, f"look for {noun}")
 
 
-@family(weight=2.1)
-def validation(cast: Cast) -> Scenario:
-    """A setter that refuses or ignores bad values."""
-    field = cast.noun() if (textual := cast.chance(0.5)) else cast.amount()
-    name = cast.class_name(cast.noun(), "Form", "Model", "Bean", "Profile")
+PROPERTY = """
+    private $type $field$start;
+
+    public void $setter($type $field) {
+        if ($forbidden) {
+            $reaction
+        }
+        this.$field = $field;
+    }
+
+    public $type $getter() {
+        return $field;
+    }
+    """
+"""Members of a class with one property whose setter looks at what it is given."""
+
+REFUSALS = ("IllegalArgumentException", "IllegalArgumentException", "IllegalStateException")
+
+
+@family(weight=1.2)
+def text_property(cast: Cast) -> Scenario:
+    """A setter of a string that refuses or ignores what is missing."""
+    field = cast.noun()
+    name = cast.class_name(cast.noun(), "Form", "Bean", "Profile")
     variable = cast.variable(name)
     setter, getter = f"set{java.capitalised(field)}", f"get{java.capitalised(field)}"
-    limit = cast.round_number()
-    exception = cast.pick("IllegalArgumentException", "IllegalArgumentException", "IllegalStateException")
-    forbidden = cast.pick(f"{field} == null", f"{field}.isEmpty()") if textual else f"{field} > {limit}"
-    default = cast.word() if textual else ""
-    lenient = cast.chance(0.25)
-    reaction = "return;" if lenient else f"throw new {exception}();"
-    type_ = "String" if textual else "int"
+    bad, forbidden = cast.pick(("null", f"{field} == null"), ('""', f"{field}.isEmpty()"))
+    lenient, exception = cast.chance(0.25), cast.pick(*REFUSALS)
+    default = cast.word() if lenient and cast.chance(0.4) else None
     body = java.fill(
-        """
-        private $type $field$start;
-
-        public void $setter($type $field) {
-            if ($forbidden) {
-                $reaction
-            }
-            this.$field = $field;
-        }
-
-        public $type $getter() {
-            return $field;
-        }
-        """,
-        type=type_,
+        PROPERTY,
+        type="String",
         field=field,
-        start=f" = {java.text(default)}" if textual and lenient and (started := cast.chance(0.4)) else "",
+        start=f" = {java.text(default)}" if default else "",
         setter=setter,
         getter=getter,
         forbidden=forbidden,
-        reaction=reaction,
+        reaction="return;" if lenient else f"throw new {exception}();",
     )
-    started = textual and f"= {java.text(default)}" in body
-    bad = cast.chance(0.5)
-    if textual:
-        good = cast.word()
-        given = ("null" if "null" in forbidden else '""') if bad else java.text(good)
-        before: str | None = default if started else None
-        initial = equal_text(before, f"{variable}.{getter}()")
-    else:
-        good_number = cast.integer(max(0, limit - 9), limit)
-        given = str(limit + cast.integer(1, 9)) if bad else str(good_number)
-        initial = equal(0, f"{variable}.{getter}()")
+    given = bad if cast.chance(0.5) else java.text(cast.word())
+    value = f"{variable}.{getter}()"
     steps: list[str | Claim] = [cast.construct(name, variable)]
-    if bad and not lenient:
-        steps.append(f"{type_} {field} = {given};")
+    if given == bad and not lenient:
+        steps.append(f"String {field} = {given};")
         claim = throws(exception, f"{variable}.{setter}({field})")
         return Scenario(name, body, setter, tuple(steps), claim, f"validate {field}")
-    if bad:
-        steps += [initial, f"{variable}.{setter}({given});"] if started else [f"{variable}.{setter}({given});"]
-        claim = Claim(initial.kind, initial.actual, initial.expected, initial.type, guessable=not started)
-        if started:
-            claim = not_null(f"{variable}.{getter}()", "String")
+    if given == bad:
+        steps += [equal_text(default, value), f"{variable}.{setter}({given});"]
+        claim = not_null(value, "String")
+        if not default:
+            del steps[1]
+            claim = is_null(value, "String")
         return Scenario(name, body, setter, tuple(steps), claim, f"ignore bad {field}")
+    if cast.chance(0.5):
+        steps.append(f"String {field} = {given};")
+        given = field
     steps.append(f"{variable}.{setter}({given});")
-    return Scenario(name, body, setter, tuple(steps), equal(given, f"{variable}.{getter}()", type_), f"store {field}")
+    return Scenario(name, body, setter, tuple(steps), equal(given, value, "String"), f"store {field}")
+
+
+@family(weight=1.2)
+def number_property(cast: Cast) -> Scenario:
+    """A setter of a whole number that refuses or ignores what is over a limit."""
+    noun = cast.noun()
+    field = cast.compound(noun)
+    name = cast.class_name(noun, "Form", "Model", "Plan")
+    variable = cast.variable(name)
+    setter, getter = f"set{java.capitalised(field)}", f"get{java.capitalised(field)}"
+    limit = cast.round_number()
+    lenient, exception = cast.chance(0.25), cast.pick(*REFUSALS)
+    body = java.fill(
+        PROPERTY,
+        type="int",
+        field=field,
+        start="",
+        setter=setter,
+        getter=getter,
+        forbidden=f"{field} > {limit}",
+        reaction="return;" if lenient else f"throw new {exception}();",
+    )
+    bad = cast.chance(0.5)
+    number = cast.integer(limit + 1, limit + 9) if bad else cast.integer(max(0, limit - 9), limit)
+    value = f"{variable}.{getter}()"
+    steps: list[str | Claim] = [cast.construct(name, variable)]
+    if bad and not lenient:
+        steps.append(f"int {field} = {number};")
+        claim = throws(exception, f"{variable}.{setter}({field})")
+        return Scenario(name, body, setter, tuple(steps), claim, f"validate {field}")
+    local = not bad and cast.chance(0.5)
+    given = field if local else str(number)
+    if local:
+        steps.append(f"int {field} = {number};")
+    steps.append(f"{variable}.{setter}({given});")
+    claim = equal(0 if bad else given, value)
+    return Scenario(name, body, setter, tuple(steps), claim, f"ignore bad {field}" if bad else f"store {field}")
 
 
 @family(weight=2.0)

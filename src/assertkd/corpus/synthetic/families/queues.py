@@ -6,7 +6,7 @@ from assertkd.corpus.synthetic.families.registry import family
 from assertkd.corpus.synthetic.scenario import Claim, Scenario, equal, equal_text, throws, verdict
 
 
-@family(weight=1.6)
+@family(weight=1.9)
 def stack(cast: Cast) -> Scenario:
     """Last in, first out, with one of three policies for an empty stack."""
     item = cast.noun()
@@ -91,7 +91,7 @@ def stack(cast: Cast) -> Scenario:
     return Scenario(name, body, focal, tuple(steps), claim, outcome, condition)
 
 
-@family(weight=1.9)
+@family(weight=2.0)
 def queue(cast: Cast) -> Scenario:
     """First in, first out, with a capacity."""
     item = cast.noun()
@@ -154,7 +154,7 @@ def queue(cast: Cast) -> Scenario:
     return Scenario(name, body, focal, tuple(steps), claim, "keep order", "" if left else "when empty")
 
 
-@family(weight=1.0)
+@family(weight=0.8)
 def ring_buffer(cast: Cast) -> Scenario:
     """The last few numbers written, older ones overwritten."""
     noun = cast.noun()

@@ -6,7 +6,7 @@ from assertkd.corpus.synthetic.families.registry import family
 from assertkd.corpus.synthetic.scenario import Scenario, different, equal, equal_array, equal_text, throws, verdict
 
 
-@family(weight=1.0)
+@family(weight=0.7)
 def measuring(cast: Cast) -> Scenario:
     """A fact about a string: its length, a letter, a position."""
     noun = cast.noun()
@@ -47,7 +47,7 @@ def measuring(cast: Cast) -> Scenario:
     return Scenario(name, body, method, steps, claim, "inspect text")
 
 
-@family(weight=1.1)
+@family(weight=1.4)
 def splitting(cast: Cast) -> Scenario:
     """A line split at a separator."""
     noun = cast.noun()
@@ -88,7 +88,7 @@ def splitting(cast: Cast) -> Scenario:
     return Scenario(name, body, focal, steps, claim, "split line")
 
 
-@family(weight=1.4)
+@family(weight=1.6)
 def key_value(cast: Cast) -> Scenario:
     """The value behind the sign in a line, with a policy for lines without one."""
     noun, amount = cast.noun(), cast.amount()
@@ -97,11 +97,13 @@ def key_value(cast: Cast) -> Scenario:
     sign = cast.pick("=", ":")
     method = cast.method(cast.pick("parse", "read", "extract"), noun)
     policy = cast.pick("null", "throw", "throw", "empty")
+    exception = cast.pick("IllegalArgumentException", "IllegalStateException")
     missing = {
         "null": "return null;",
-        "throw": f"throw new {(exception := cast.pick('IllegalArgumentException', 'IllegalStateException'))}(line);",
+        "throw": f"throw new {exception}(line);",
         "empty": 'return "";',
     }[policy]
+    trim = cast.chance(0.4)
     body = java.fill(
         """
         public ${modifier}String $method(String line) {
@@ -116,7 +118,7 @@ def key_value(cast: Cast) -> Scenario:
         method=method,
         sign=sign,
         missing=missing,
-        trim=".trim()" if (trim := cast.chance(0.4)) else "",
+        trim=".trim()" if trim else "",
     )
     value = cast.pick(cast.word(), str(cast.round_number()))
     bad = cast.chance(0.45)

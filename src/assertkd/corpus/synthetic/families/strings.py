@@ -6,7 +6,7 @@ from assertkd.corpus.synthetic.families.registry import family
 from assertkd.corpus.synthetic.scenario import Scenario, equal_text, is_null, verdict
 
 
-@family(weight=1.3)
+@family(weight=0.9)
 def shortening(cast: Cast) -> Scenario:
     """A string cut to a limit."""
     noun = cast.noun()
@@ -43,7 +43,7 @@ def shortening(cast: Cast) -> Scenario:
     return Scenario(name, body, method, steps, claim, "keep limit")
 
 
-@family(weight=1.1)
+@family(weight=0.7)
 def padding(cast: Cast) -> Scenario:
     """A string filled up to a width, left or right."""
     noun = cast.noun()
@@ -165,7 +165,7 @@ def affixes(cast: Cast) -> Scenario:
     return Scenario(name, body, method, steps, equal_text(result, call), "change start")
 
 
-@family(weight=1.0)
+@family(weight=0.7)
 def letters(cast: Cast) -> Scenario:
     """One string turned into another by a small change of letters."""
     noun = cast.noun()

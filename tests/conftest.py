@@ -1,0 +1,92 @@
+"""What all tests share: one thread, no network, and models small enough to train in a second."""
+
+import os
+
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel, T5ForConditionalGeneration
+
+from assertkd.models.encoders import PACKAGED, TextEncoder
+from assertkd.models.seq2seq import scratch_config
+from assertkd.models.tokenizer import train_tokenizer
+from assertkd.settings.schema import ScratchSettings
+
+torch.set_num_threads(1)
+
+JAVA = """public boolean isEmpty() { return size == 0; }
+@Test public void testIsEmpty() { List<String> list = new ArrayList<>(); assertTrue(list.isEmpty()); }
+public int add(int a, int b) { return a + b; }
+@Test public void testAdd() { assertEquals(3, calculator.add(1, 2)); assertNotNull(calculator); }
+"""
+
+TINY = ScratchSettings(d_model=16, d_ff=32, heads=2, encoder_layers=1, decoder_layers=1)
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    """A byte-level tokenizer of 320 entries at most."""
+    return train_tokenizer(JAVA.splitlines(), 320)
+
+
+@pytest.fixture(scope="session")
+def tiny_t5(tiny_tokenizer: PreTrainedTokenizerFast) -> Callable[..., T5ForConditionalGeneration]:
+    """Return a function that builds a T5 model of one layer each, for `tiny_tokenizer`, from a seed."""
+
+    def build(seed: int = 0, dropout: float = 0.0, sizes: ScratchSettings = TINY) -> T5ForConditionalGeneration:
+        torch.manual_seed(seed)
+        return T5ForConditionalGeneration(scratch_config(sizes, tiny_tokenizer, dropout))
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as `microsoft/codebert-base` is one, RoBERTa weights and tokenizer alone; 16 dimensions."""
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    backend = Tokenizer(models.BPE(unk_token="<unk>"))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    backend.train_from_iterator(
+        JAVA.splitlines(),
+        trainers.BpeTrainer(vocab_size=320, special_tokens=special, initial_alphabet=alphabet, show_progress=False),
+    )
+    backend.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
+    names = dict(zip(("bos", "pad", "eos", "unk", "mask"), special, strict=True))
+    tokens = {f"{name}_token": token for name, token in names.items()} | {"cls_token": "<s>", "sep_token": "</s>"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=62, **tokens)
+    torch.manual_seed(0)
+    config = RobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        type_vocab_size=1,
+        # Random weights as small as usual would put all texts in one place.
+        initializer_range=0.5,
+    )
+    folder = tmp_path_factory.mktemp("tiny_encoder")
+    RobertaModel(config).save_pretrained(str(folder))
+    tokenizer.save_pretrained(str(folder))
+    return folder
+
+
+@pytest.fixture
+def tiny_encoder(tiny_encoder_folder: Path) -> TextEncoder:
+    """A fresh encoder of `tiny_encoder_folder`, nothing in its cache."""
+    return TextEncoder(tiny_encoder_folder)
+
+
+@pytest.fixture(scope="session")
+def minilm() -> TextEncoder:
+    """The packaged sentence encoder with its real weights; its cache is shared by all tests."""
+    return TextEncoder(PACKAGED)
