@@ -10,6 +10,7 @@ import pytest
 from assertkd.errors import UserError
 from assertkd.evaluation.metrics import EXAMPLE_METRICS
 from assertkd.evaluation.score import score
+from assertkd.models.encoders import TextEncoder
 
 LINES = [
     {"id": "a", "prediction": "assertTrue(x);", "reference": "assertTrue(x);", "project": "p", "family": "bounds"},
@@ -82,6 +83,20 @@ def test_a_student_is_scored_against_its_teacher(tmp_path: Path) -> None:
     assert result["exact_agreement"]["mean"] == pytest.approx(2 / 4)
     lines = [json.loads(line) for line in (tmp_path / "out/predictions_final.jsonl").read_text().splitlines()]
     assert [line["teacher_prediction"] for line in lines] == ["assertTrue(x);", "assertTrue(y);", "fail();", "fail();"]
+
+
+def test_an_encoder_adds_semantic_similarity(tmp_path: Path, minilm: TextEncoder) -> None:
+    student, teacher = written(tmp_path / "s.jsonl", LINES), written(tmp_path / "t.jsonl", TEACHER)
+    summary = score(student, teacher, tmp_path / "out", encoder=minilm, resamples=10)
+    lines = [json.loads(line) for line in (tmp_path / "out/predictions_final.jsonl").read_text().splitlines()]
+    values = [line["semantic_similarity"] for line in lines]
+    assert (values[0], values[2]) == (1.0, 0.0)
+    assert 0 < values[1] < 1
+    assert list(summary["metrics"]) == [*EXAMPLE_METRICS, "semantic_similarity"]
+    assert summary["metrics"]["semantic_similarity"]["mean"] == pytest.approx(sum(values) / 4)
+    comparison = json.loads((tmp_path / "out/evaluation_metrics.json").read_text())
+    assert comparison["gaps"]["semantic_similarity"]["mean"] > 0
+    assert "semantic_similarity" in (tmp_path / "out/metrics_final.csv").read_text().splitlines()[0]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 from assertkd.errors import UserError
 from assertkd.evaluation.metrics import EXAMPLE_METRICS
 from assertkd.evaluation.metrics.bleu import corpus_bleu
+from assertkd.evaluation.metrics.semantic_similarity import semantic_similarity
 from assertkd.evaluation.predictions import Prediction, read_predictions
 from assertkd.evaluation.retention import compare_with_teacher
 from assertkd.evaluation.significance import LEVEL, bootstrap_intervals
 from assertkd.files import read_json, write_json, written_whole
+
+if TYPE_CHECKING:
+    from assertkd.models.encoders import TextEncoder
 
 Values = Mapping[str, NDArray[np.float64]]
 """Per metric the value of every example, shape (n,)."""
@@ -27,6 +31,7 @@ def score(
     output_folder: Path,
     *,
     measured_file: Path | None = None,
+    encoder: "TextEncoder | None" = None,
     resamples: int = 10_000,
     seed: int = 42,
 ) -> dict[str, Any]:
@@ -42,6 +47,7 @@ def score(
         output_folder: made if it is missing.
         measured_file: what `predict` measured beside (size, speed, divergence), taken over into
             `evaluation_metrics.json`; None for nothing.
+        encoder: embeds the texts for `semantic_similarity`; None leaves that metric out.
         resamples: bootstrap resamples behind every interval.
         seed: of the bootstrap.
 
@@ -49,14 +55,14 @@ def score(
         UserError: a file is missing, empty or broken, or the two files do not hold the same examples.
     """
     predictions = read_predictions(predictions_file)
-    values = metric_values(predictions)
+    values = metric_values(predictions, encoder)
     summary = summarise(predictions, values, resamples, seed)
 
     teacher = None
     comparison: dict[str, Any] = {"teacher": summary}
     if teacher_predictions_file is not None:
         teacher = matched(predictions, read_predictions(teacher_predictions_file), teacher_predictions_file)
-        teacher_values = metric_values(teacher)
+        teacher_values = metric_values(teacher, encoder)
         comparison = {
             "teacher": summarise(teacher, teacher_values, resamples, seed),
             "student": summary,
@@ -78,12 +84,18 @@ def score(
     return summary
 
 
-def metric_values(predictions: Sequence[Prediction]) -> dict[str, NDArray[np.float64]]:
-    """Return every registered metric's value for every example, in [0, 1]."""
-    return {
+def metric_values(
+    predictions: Sequence[Prediction], encoder: "TextEncoder | None" = None
+) -> dict[str, NDArray[np.float64]]:
+    """Return every registered metric's value for every example, in [0, 1]; with an encoder, semantic similarity too."""
+    values = {
         name: np.array([metric(one.prediction, one.reference) for one in predictions])
         for name, metric in EXAMPLE_METRICS.items()
     }
+    if encoder is not None:
+        texts, references = [one.prediction for one in predictions], [one.reference for one in predictions]
+        values["semantic_similarity"] = semantic_similarity(encoder, texts, references)
+    return values
 
 
 def summarise(predictions: Sequence[Prediction], values: Values, resamples: int, seed: int) -> dict[str, Any]:

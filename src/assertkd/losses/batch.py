@@ -1,4 +1,4 @@
-"""What a loss component sees of one forward pass."""
+"""What a token component sees of one forward pass."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,14 @@ class TargetBatch:
 
     Attributes:
         student_logits: (N, V), with gradient.
-        labels: (N,) gold token ids.
+        labels: (N,) target token ids.
         teacher: the teacher's distributions at the same N positions, or None where no component needs them.
         temperature: distillation temperature, above 0.
+        weights: (N,) token weights, or None where all are 1.
     """
 
     student_logits: Tensor
     labels: Tensor
     teacher: TeacherView | None
     temperature: float
+    weights: Tensor | None = None

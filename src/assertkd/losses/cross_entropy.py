@@ -1,4 +1,4 @@
-"""`ce`: cross-entropy with the gold tokens."""
+"""`ce`: cross-entropy with the target tokens."""
 
 from torch import Tensor
 from torch.nn import functional
@@ -7,5 +7,8 @@ from assertkd.losses.batch import TargetBatch
 
 
 def cross_entropy(batch: TargetBatch) -> Tensor:
-    """Return the sum over positions of -log q[y], a scalar; 0 where the gold token has probability 1."""
-    return functional.cross_entropy(batch.student_logits.float(), batch.labels, reduction="sum")
+    """Return the sum over positions of -w log q[y], a scalar; 0 where every target token has probability 1."""
+    logits = batch.student_logits.float()
+    if batch.weights is None:
+        return functional.cross_entropy(logits, batch.labels, reduction="sum")
+    return (batch.weights * functional.cross_entropy(logits, batch.labels, reduction="none")).sum()

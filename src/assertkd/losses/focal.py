@@ -7,7 +7,7 @@ from assertkd.losses.batch import TargetBatch
 
 
 def focal(batch: TargetBatch, alpha: float, gamma: float) -> Tensor:
-    """Return the sum over positions of -alpha (1 - q[y])^gamma log q[y], a scalar of at least 0.
+    """Return the sum over positions of -w alpha (1 - q[y])^gamma log q[y], a scalar of at least 0.
 
     Source: Lin et al. 2017, Focal Loss for Dense Object Detection, equation 5.
 
@@ -20,4 +20,5 @@ def focal(batch: TargetBatch, alpha: float, gamma: float) -> Tensor:
     # 1 - exp(-x) loses all digits where x is small; expm1 keeps them, and with them the gradient.
     # Kept above 0, where a power below 1 has no finite slope.
     missing = (-(-negative_log).expm1()).clamp_min(finfo(negative_log.dtype).tiny)
-    return (alpha * missing.pow(gamma) * negative_log).sum()
+    values = alpha * missing.pow(gamma) * negative_log
+    return values.sum() if batch.weights is None else (batch.weights * values).sum()

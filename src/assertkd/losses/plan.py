@@ -3,73 +3,129 @@
 from pydantic import Field
 
 from assertkd.errors import UserError
-from assertkd.losses.registry import COMPONENTS
-from assertkd.losses.schedule import START_AND_END, interpolate, normalised
+from assertkd.losses.registry import TextComponent, TokenComponent, component_of
+from assertkd.losses.schedule import START_AND_END, UNLISTED, interpolate, normalised
 from assertkd.settings import LossSettings
 from assertkd.settings.schema import Section
 
 
 class ComponentPlan(Section):
-    """One component: its weight at the first and the last step, and its options."""
+    """One component of a loss."""
 
     name: str
     start: float
+    """Weight at the first optimizer step."""
     end: float
+    """Weight at the last optimizer step."""
+    scale: float = 1.0
+    """Factor before the weight."""
+    encoder: str | None = None
+    """Encoder that it embeds texts with."""
     options: dict[str, float] = Field(default_factory=dict)
+
+    @property
+    def trains(self) -> bool:
+        """Whether its weight is above 0 anywhere in the schedule."""
+        return self.start > 0 or self.end > 0
+
+
+class SamplingPlan(Section):
+    """How predictions are sampled for text components."""
+
+    share: float
+    """Share of the effective batch's examples."""
+    samples: int
+    """Predictions for each."""
 
 
 class LossPlan(Section):
     """Everything that decides a loss, and nothing that does not."""
 
     components: tuple[ComponentPlan, ...] = Field(min_length=1)
-    normalise: bool
+    sum_to_one: bool
     """Whether the weights are divided by their sum at every step."""
+    running_mean: bool = False
+    """Whether each component is divided by its running mean."""
     temperature: float | None = None
     """Distillation temperature; None where no component reads the teacher."""
     alpha: float | None = None
     """The presets' weight of the hard labels, for the logs; None for a multi-component loss."""
+    critical_token_weight: float | None = None
+    """Weight of critical tokens; None where all tokens weigh alike."""
+    sampling: SamplingPlan | None = None
+    """None where no component judges text."""
+
+    @property
+    def token_components(self) -> tuple[tuple[ComponentPlan, TokenComponent], ...]:
+        """The components over target tokens, with what computes them."""
+        pairs = ((plan, component_of(plan.name)) for plan in self.components)
+        return tuple((plan, found) for plan, found in pairs if isinstance(found, TokenComponent))
+
+    @property
+    def text_components(self) -> tuple[tuple[ComponentPlan, TextComponent], ...]:
+        """The components over decoded text, with what computes them."""
+        pairs = ((plan, component_of(plan.name)) for plan in self.components)
+        return tuple((plan, found) for plan, found in pairs if isinstance(found, TextComponent))
 
     @property
     def needs_teacher(self) -> bool:
         """Whether any component reads the teacher's distributions."""
-        return any(COMPONENTS[component.name].needs_teacher for component in self.components)
+        return any(component.needs_teacher for _, component in self.token_components)
 
     def weights(self, share: float) -> dict[str, float]:
         """Return each component's weight at `share` in [0, 1] of training."""
         weights = {c.name: interpolate(c.start, c.end, share) for c in self.components}
-        return normalised(weights) if self.normalise else weights
+        return normalised(weights) if self.sum_to_one else weights
 
 
 def plan_loss(loss: LossSettings) -> LossPlan:
     """Return the plan of a variant's loss.
 
     Raises:
-        UserError: a component is not in the registry, or an option asks for what no component does.
+        UserError: a component is unknown, or all weights are 0 at one end of the schedule.
     """
-    weights = _weights(loss)
-    missing = [name for name in weights if name not in COMPONENTS]
-    if missing:
-        raise UserError(
-            f"loss component {', '.join(map(repr, missing))} is not available; available are {', '.join(COMPONENTS)}",
-            "Choose other loss.components or another loss.function.",
+    plans = []
+    for name, (start, end) in _weights(loss).items():
+        component = component_of(name)
+        text = component if isinstance(component, TextComponent) else None
+        plans.append(
+            ComponentPlan(
+                name=name,
+                start=start,
+                end=end,
+                scale=text.scale(loss) if text else 1.0,
+                encoder=text.encoder(loss) if text and text.encoder else None,
+                options=component.options(loss),
+            )
         )
-    if loss.token_weighting.enabled:
-        raise UserError("loss.token_weighting is not available", "Set loss.token_weighting.enabled: false.")
-    components = tuple(
-        ComponentPlan(name=name, start=start, end=end, options=COMPONENTS[name].options(loss))
-        for name, (start, end) in weights.items()
-    )
     multi = loss.function == "multi_component"
-    plan = LossPlan(components=components, normalise=multi, alpha=None if multi else loss.alpha)
-    return plan.model_copy(update={"temperature": loss.temperature}) if plan.needs_teacher else plan
+    plan = LossPlan(
+        components=tuple(plans),
+        sum_to_one=multi,
+        running_mean=loss.normalise == "running_mean",
+        alpha=None if multi else loss.alpha,
+    )
+    heeds_weights = any(component.weighted for _, component in plan.token_components)
+    return plan.model_copy(
+        update={
+            "temperature": loss.temperature if plan.needs_teacher else None,
+            "critical_token_weight": (
+                loss.token_weighting.critical_token_weight if loss.token_weighting.enabled and heeds_weights else None
+            ),
+            "sampling": (
+                SamplingPlan(share=loss.text.share, samples=loss.text.samples) if plan.text_components else None
+            ),
+        }
+    )
 
 
 def hard_labels() -> LossPlan:
     """Return the plan of plain cross-entropy with the targets."""
-    return LossPlan(components=(ComponentPlan(name="ce", start=1.0, end=1.0),), normalise=False)
+    return LossPlan(components=(ComponentPlan(name="ce", start=1.0, end=1.0),), sum_to_one=False)
 
 
 def _weights(loss: LossSettings) -> dict[str, tuple[float, float]]:
+    """Return each component's weight at the first and the last step, not yet divided by their sum."""
     if loss.function != "multi_component":
         fixed = {"ce": loss.alpha, "kl": 1.0 - loss.alpha}
         if loss.function == "enhanced":
@@ -78,7 +134,7 @@ def _weights(loss: LossSettings) -> dict[str, tuple[float, float]]:
             fixed["ast"] = loss.ast_weight
         return {name: (weight, weight) for name, weight in fixed.items()}
     table = {**START_AND_END} | {name: (entry.start, entry.end) for name, entry in loss.schedule.items()}
-    chosen: dict[str, tuple[float, float]] = {name: table[name] for name in loss.components}
+    chosen = {name: table.get(name, UNLISTED) for name in loss.components}
     if loss.weights is not None:
         chosen = {
             name: (weight, chosen[name][1] if loss.dynamic_weighting else weight)
@@ -87,5 +143,8 @@ def _weights(loss: LossSettings) -> dict[str, tuple[float, float]]:
     if not loss.dynamic_weighting:
         chosen = {name: (start, start) for name, (start, _) in chosen.items()}
     if not sum(start for start, _ in chosen.values()) or not sum(end for _, end in chosen.values()):
-        raise UserError("loss weights: all are 0 at the first or the last step", "Give one a weight above 0.")
+        raise UserError(
+            "loss: the weights of all components are 0 at the first or the last step",
+            "Give one a weight above 0 (loss.weights or loss.schedule).",
+        )
     return chosen

@@ -14,6 +14,9 @@ START_AND_END: Mapping[str, tuple[float, float]] = {
 }
 """Weight of each component at the first and at the last optimizer step."""
 
+UNLISTED = (0.10, 0.10)
+"""The same for a component that the table does not name."""
+
 
 def progress(step: int, steps: int) -> float:
     """Return how far training is at step `step` of `steps`, counted from 0: 0 at the first, 1 at the last."""

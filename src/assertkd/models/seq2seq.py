@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
@@ -70,13 +71,21 @@ def load_model(name: str | Path, dropout: float = 0.0) -> T5ForConditionalGenera
     if config.model_type != "t5":
         raise UserError(
             f"{name}: is a {config.model_type!r} model, not of the T5 family",
-            "Use T5, CodeT5 or CodeT5+ (220M or 770M); larger CodeT5+ models bring code of their own, which is not run.",
+            "Use T5, CodeT5 or CodeT5+ (220M or 770M); larger CodeT5+ models bring their own code, which is not run.",
         )
     config.dropout_rate = dropout
     try:
-        model = T5ForConditionalGeneration.from_pretrained(str(name), config=config, dtype=torch.float32)
-    except (OSError, ValueError, RuntimeError) as fault:
+        model, loading = T5ForConditionalGeneration.from_pretrained(
+            str(name), config=config, dtype=torch.float32, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as fault:
         raise UserError(f"{name}: the weights could not be loaded ({str(fault).splitlines()[0]})", remedy) from fault
+    if loading["missing_keys"]:
+        # transformers would fill them with random numbers and go on.
+        missing = sorted(loading["missing_keys"])
+        raise UserError(
+            f"{name}: the weights could not be loaded ({len(missing)} are missing, as {missing[0]})", remedy
+        )
     return cast(T5ForConditionalGeneration, model)
 
 
@@ -103,30 +112,44 @@ class TargetLogits(nn.Module):
         self.model = model
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor, is_target: Tensor
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        decoder_input_ids: Tensor,
+        is_target: Tensor,
+        sequences: int = 1,
     ) -> Tensor:
         """Return the logits that predict each real target token, teacher-forced.
 
         Args:
             input_ids: (B, S) token ids.
             attention_mask: (B, S), 1 at tokens, 0 at padding.
-            decoder_input_ids: (B, T) the targets shifted right.
-            is_target: (B, T) true at target tokens, false at padding; N of them are true.
+            decoder_input_ids: (B · K, T) the targets shifted right, an input's K ones behind each other.
+            is_target: (B · K, T) true at target tokens, false at padding; N of them are true.
+            sequences: K, targets of each input, which is encoded once.
 
         Returns:
             (N, V) logits, in batch order.
         """
-        hidden = self.head_input(input_ids, attention_mask, decoder_input_ids, is_target)
+        hidden = self.head_input(input_ids, attention_mask, decoder_input_ids, is_target, sequences)
         return cast(Tensor, self.model.lm_head(hidden))
 
     def head_input(
-        self, input_ids: Tensor, attention_mask: Tensor, decoder_input_ids: Tensor, is_target: Tensor
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        decoder_input_ids: Tensor,
+        is_target: Tensor,
+        sequences: int = 1,
     ) -> Tensor:
         """Return the (N, d) vectors that enter the output head, scaled as the model scales them."""
-        encoded = self.model.encoder(input_ids=input_ids, attention_mask=attention_mask)
+        encoded = self.model.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        if sequences > 1:
+            encoded = encoded.repeat_interleave(sequences, dim=0)
+            attention_mask = attention_mask.repeat_interleave(sequences, dim=0)
         decoded = self.model.decoder(
             input_ids=decoder_input_ids,
-            encoder_hidden_states=encoded.last_hidden_state,
+            encoder_hidden_states=encoded,
             encoder_attention_mask=attention_mask,
             use_cache=False,
         )

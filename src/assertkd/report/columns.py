@@ -15,6 +15,10 @@ METRIC_COLUMNS: dict[str, tuple[str, str]] = {
     "recall": ("Token recall", "Share of the reference's tokens that the prediction has too, order ignored."),
     "token_accuracy": ("Token accuracy", "Equal tokens at equal positions, divided by the longer of the two lengths."),
     "bleu": ("BLEU", "Mean sentence BLEU on Java tokens, up to 4-grams."),
+    "pans": (
+        "PANS",
+        "Position-aware n-gram similarity: shared n-grams of up to 4 Java tokens, worth less the further out of place.",
+    ),
     "ast_validity": ("AST valid", "Share of predictions that javalang parses as exactly one statement."),
     "syntax_validity": ("Syntax valid", "The same by a grammar that knows recent Java (tree-sitter)."),
     "assertion_form": ("Assertion form", "Share of predictions that are one statement calling an assertion."),

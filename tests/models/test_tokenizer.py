@@ -1,0 +1,75 @@
+"""The trained tokenizer loses nothing, and what cannot be loaded is named."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
+
+from assertkd.errors import UserError
+from assertkd.models.tokenizer import GAP, load_tokenizer, save_tokenizer, train_tokenizer
+
+TEXTS = ["assertEquals(expected, actual);", "public int size() { return size; }"] * 5
+TOKENIZER = train_tokenizer(TEXTS, 350)
+
+
+def test_special_tokens() -> None:
+    assert TOKENIZER.convert_ids_to_tokens([0, 1, 2, 3]) == ["<pad>", "</s>", "<unk>", GAP]
+    assert (TOKENIZER.pad_token_id, TOKENIZER.eos_token_id, TOKENIZER.unk_token_id) == (0, 1, 2)
+    assert TOKENIZER(f"a{GAP}b", add_special_tokens=False)["input_ids"][1] == 3
+
+
+def test_size() -> None:
+    assert 260 < len(TOKENIZER) <= 350
+    assert len(train_tokenizer(["ab"], 2000)) == 4 + 256 + 1, "bytes, special tokens and one merge"
+
+
+def test_frequent_words_are_few_tokens() -> None:
+    assert len(TOKENIZER("assertEquals", add_special_tokens=False)["input_ids"]) <= 3
+    assert len(TOKENIZER("zqxjkvwyqzxk", add_special_tokens=False)["input_ids"]) == 12
+
+
+@settings(deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
+def test_every_text_round_trips(text: str) -> None:
+    ids = TOKENIZER(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    assert TOKENIZER.decode(ids) == text
+    assert TOKENIZER.unk_token_id not in ids
+
+
+def test_training_is_deterministic() -> None:
+    one, again = (train_tokenizer(TEXTS, 350).backend_tokenizer.to_str() for _ in range(2))
+    assert one == again == TOKENIZER.backend_tokenizer.to_str()
+
+
+def test_save_and_load(tmp_path: Path) -> None:
+    save_tokenizer(TOKENIZER, tmp_path / "tokenizer")
+    again = load_tokenizer(tmp_path / "tokenizer")
+    text = f'void t() {{ {GAP} assertEquals("ü", x); n \'t . }}'
+    assert again(text)["input_ids"] == TOKENIZER(text)["input_ids"]
+    assert again.decode(again(text)["input_ids"]) == text
+    assert (again.pad_token_id, again.eos_token_id, len(again)) == (0, 1, len(TOKENIZER))
+
+
+@pytest.mark.parametrize("name", ["no/such-tokenizer", "not a name!", ""])
+def test_a_missing_tokenizer_is_named(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        load_tokenizer(name or tmp_path)
+    assert caught.value.problem.startswith(f"{name or tmp_path}: no tokenizer could be loaded (")
+    assert "\n" not in caught.value.problem
+
+
+def test_a_tokenizer_without_end_token_is_refused(tmp_path: Path) -> None:
+    backend = Tokenizer(models.WordLevel({"a": 0, "<unk>": 1}, unk_token="<unk>"))
+    PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", pad_token="<unk>").save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="no padding token or no end token"):
+        load_tokenizer(tmp_path)
+
+
+def test_a_damaged_tokenizer_is_named(tmp_path: Path) -> None:
+    save_tokenizer(TOKENIZER, tmp_path)
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(UserError, match="no tokenizer could be loaded"):
+        load_tokenizer(tmp_path)
