@@ -1,6 +1,7 @@
 """Distils one student: the shared loop with a variant's loss, from the corpus and the teacher's stored logits."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,11 +9,14 @@ from assertkd.corpus.targets import Supervision, read_teacher_predictions, train
 from assertkd.errors import UserError
 from assertkd.logits.store_reader import StoreReader
 from assertkd.losses.plan import LossPlan
+from assertkd.models.embedding_store import load_or_embed
+from assertkd.models.encoders import TextEncoder
 from assertkd.models.seq2seq import build_model
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts import Prompt
 from assertkd.records import read_records
 from assertkd.settings import ModelSettings, TrainingSettings
+from assertkd.training.devices import resolve_device
 from assertkd.training.examples import training_examples, validation_examples
 from assertkd.training.logs import logged_to
 from assertkd.training.loop import TrainingData, train
@@ -42,7 +46,12 @@ class Student:
 
 
 def distill_student(
-    student: Student, supervision: Supervision, corpus: Path, logits: Path | None, folder: Path
+    student: Student,
+    supervision: Supervision,
+    corpus: Path,
+    logits: Path | None,
+    embeddings: Path,
+    folder: Path,
 ) -> None:
     """Train a student and write `final_model/` and the training logs to `folder`.
 
@@ -51,6 +60,7 @@ def distill_student(
         supervision: lengths, and which records have gold targets.
         corpus: folder with `train.jsonl`, `validation.jsonl` and `tokenizer/`.
         logits: folder with `train/` and `teacher_predictions.jsonl`; None for a student that needs neither.
+        embeddings: folder for the target texts' embeddings, which students of a run share.
         folder: where the results go.
 
     Raises:
@@ -74,13 +84,18 @@ def distill_student(
             store = StoreReader(logits / "train")
         targets = training_targets(records, supervision, predictions)
         log.info("%d of %d training records have a target", len(targets), len(records))
+        examples = training_examples(
+            records, targets, prompt, student.training, marked=student.loss.critical_token_weight is not None
+        )
         validation, sample = validation_examples(corpus / "validation.jsonl", prompt, student.training)
         data = TrainingData(
-            train=training_examples(records, targets, prompt, student.training),
+            train=examples,
             validation=validation,
             teacher=store,
             sample=sample,
             files=tuple(files),
+            encoders=load_encoders(student, [example.target for example in examples], embeddings),
+            max_new_tokens=supervision.max_output_len,
         )
         model = build_model(student.model, tokenizer, student.training.dropout_rate)
         if store is not None and model.config.vocab_size != store.codec.vocab_size:
@@ -89,3 +104,20 @@ def distill_student(
                 "Choose a student of the teacher's vocabulary.",
             )
         train(model, tokenizer, data, student.loss, student.training, student.seed, folder)
+
+
+def load_encoders(student: Student, texts: Sequence[str], folder: Path) -> dict[str, TextEncoder]:
+    """Return the encoder of every loss component that embeds texts, the target texts' embeddings already known to it.
+
+    Components that name the same encoder share it. The embeddings are read from `folder`, or computed and written
+    there.
+    """
+    device = resolve_device(student.training.device)
+    loaded: dict[str, TextEncoder] = {}
+    for one in student.loss.components:
+        if one.encoder is not None and one.encoder not in loaded:
+            encoder = TextEncoder(one.encoder, device)
+            served = load_or_embed(folder / f"{encoder.identity}.safetensors", encoder, texts)
+            log.info("%s: embeddings of the targets %s", one.encoder, "read" if served else "computed")
+            loaded[one.encoder] = encoder
+    return {one.name: loaded[one.encoder] for one in student.loss.components if one.encoder is not None}

@@ -25,11 +25,15 @@ class Example:
         id: the record's id.
         input_ids: source tokens, the end token last.
         target_ids: target tokens, the end token last.
+        target: the target's text.
+        critical: which target tokens are critical; empty where nothing asks for it.
     """
 
     id: str
     input_ids: list[int]
     target_ids: list[int]
+    target: str = ""
+    critical: Sequence[bool] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class Batch:
         decoder_input_ids: (B, T).
         labels: (B, T), `IGNORED` at padding.
         tokens: target tokens, padding not counted.
+        targets: the targets' texts.
+        critical: (B, T), true at critical target tokens.
         teacher: the teacher's distributions at the `tokens` target positions, or None.
     """
 
@@ -52,6 +58,8 @@ class Batch:
     decoder_input_ids: Tensor
     labels: Tensor
     tokens: int
+    targets: tuple[str, ...]
+    critical: Tensor
     teacher: TeacherView | None
 
     def to(self, device: torch.device) -> "Batch":
@@ -63,6 +71,8 @@ class Batch:
             self.decoder_input_ids.to(device, non_blocking=True),
             self.labels.to(device, non_blocking=True),
             self.tokens,
+            self.targets,
+            self.critical.to(device, non_blocking=True),
             None if self.teacher is None else self.teacher.to(device, non_blocking=True),
         )
 
@@ -75,6 +85,8 @@ class Batch:
             self.decoder_input_ids.pin_memory(),
             self.labels.pin_memory(),
             self.tokens,
+            self.targets,
+            self.critical.pin_memory(),
             None if self.teacher is None else self.teacher.pin_memory(),
         )
 
@@ -137,6 +149,8 @@ def collate(examples: Sequence[Example], special: SpecialIds, teacher: TeacherSo
         decoder_input_ids=shift_right(labels, special.decoder_start, special.pad),
         labels=labels,
         tokens=sum(len(example.target_ids) for example in examples),
+        targets=tuple(example.target for example in examples),
+        critical=_padded([example.critical or [0] for example in examples], 0, labels.shape[1]).bool(),
         teacher=None
         if teacher is None
         else teacher.collate_views([teacher.read(example.id, example.target_ids) for example in examples]),
@@ -155,8 +169,8 @@ def loaded(dataset: BatchDataset, num_workers: int, pin_memory: bool) -> Iterato
         yield batch
 
 
-def _padded(rows: Sequence[Sequence[int]], value: int) -> Tensor:
-    padded = torch.full((len(rows), max(map(len, rows))), value, dtype=torch.long)
+def _padded(rows: Sequence[Sequence[int]], value: int, length: int = 0) -> Tensor:
+    padded = torch.full((len(rows), max(length, *map(len, rows))), value, dtype=torch.long)
     for index, row in enumerate(rows):
         padded[index, : len(row)] = torch.tensor(row)
     return padded

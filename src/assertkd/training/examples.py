@@ -11,11 +11,24 @@ from assertkd.training.validation import DecodedSample
 
 
 def training_examples(
-    records: list[Record], targets: Mapping[str, str], prompt: Prompt, settings: TrainingSettings
+    records: list[Record],
+    targets: Mapping[str, str],
+    prompt: Prompt,
+    settings: TrainingSettings,
+    *,
+    marked: bool = False,
 ) -> list[Example]:
-    """Return the examples of the records that have a target, at most `max_train_samples` of them."""
+    """Return the examples of the records that have a target, at most `max_train_samples` of them.
+
+    Args:
+        records: the training split.
+        targets: record id to target text.
+        prompt: encodes them.
+        settings: says how many.
+        marked: whether to mark critical target tokens.
+    """
     chosen = [record for record in records if record.id in targets][: settings.max_train_samples]
-    return [_example(record, targets[record.id], prompt) for record in chosen]
+    return [_example(record, targets[record.id], prompt, marked) for record in chosen]
 
 
 def validation_examples(
@@ -31,5 +44,9 @@ def validation_examples(
     return examples, DecodedSample(examples[:count], references, prompt.max_output_len, max(32, settings.batch_size))
 
 
-def _example(record: Record, target: str, prompt: Prompt) -> Example:
-    return Example(record.id, prompt.encode_record(record).ids, prompt.encode_target(target))
+def _example(record: Record, target: str, prompt: Prompt, marked: bool = False) -> Example:
+    source = prompt.encode_record(record).ids
+    if marked:
+        ids, critical = prompt.encode_target_marked(target)
+        return Example(record.id, source, ids, target, critical)
+    return Example(record.id, source, prompt.encode_target(target), target)

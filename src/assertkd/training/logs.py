@@ -93,6 +93,8 @@ def step_columns(components: Sequence[str]) -> list[str]:
         *("total_loss_raw", "total_loss_weighted", "grad_norm_total", "grad_norm_encoder", "grad_norm_decoder"),
         *("learning_rate", "temperature", "alpha", "effective_batch_size", "memory_usage_mb", "elapsed_time_seconds"),
         *(f"{name}_weight" for name in components),
+        *(f"{name}_grad_norm" for name in components),
+        *("ast_invalid_rate", "sample_similarity", "cache_hit_rate"),
     ]
 
 
@@ -108,6 +110,9 @@ DASHBOARDS = {
     "elapsed_time_seconds": "Training/elapsed_time_seconds",
     "total_loss_raw": "Loss_Raw/total",
     "total_loss_weighted": "Loss/total",
+    "ast_invalid_rate": "Training/ast_invalid_rate",
+    "sample_similarity": "Training/sample_similarity",
+    "cache_hit_rate": "Training/cache_hit_rate",
 }
 """Columns of `step_metrics.csv` to TensorBoard tags; a component's columns go to Loss_Raw, Loss_Weighted, Weights."""
 
@@ -120,6 +125,7 @@ def write_step(board: SummaryWriter, components: Sequence[str], row: dict[str, A
             f"{name}_loss_raw": f"Loss_Raw/{name}",
             f"{name}_loss_weighted": f"Loss_Weighted/{name}",
             f"{name}_weight": f"Weights/{name}",
+            f"{name}_grad_norm": f"Gradients/{name}",
         }
     for column, tag in tags.items():
         if row.get(column) not in (None, ""):

@@ -1,0 +1,191 @@
+"""Text components in training: predictions are sampled, decoded and judged, and their probabilities moved."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from assertkd.evaluation.metrics.syntax_validity import syntax_validity
+from assertkd.losses.expected_risk import leave_one_out, logit_gradient_norms, policy_loss, sequence_log_probs
+from assertkd.losses.plan import LossPlan, SamplingPlan
+from assertkd.losses.text_batch import TextBatch
+from assertkd.models.encoders import TextEncoder
+from assertkd.models.generation import end_tokens, evaluating, padded, sample, written_lengths
+from assertkd.models.seq2seq import TargetLogits, shift_right
+from assertkd.training.batches import IGNORED, Batch
+
+LONGER = 2
+"""Samples may be this many times as long as the longest target of their examples; what rambles on is cut off."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextValues:
+    """What the text components made of one optimizer step.
+
+    Attributes:
+        total: the sum of weight times scale times risk.
+        raw: component name to its mean risk.
+        squares: component name to its squared gradient norm at the logits, without weight and scale, if asked for.
+        invalid_rate: share of the samples that are not one parsable statement, in [0, 1].
+        agreeing: names of the components whose samples all have equal risk, so that they have no gradient.
+    """
+
+    total: Tensor
+    raw: dict[str, Tensor]
+    squares: dict[str, Tensor]
+    invalid_rate: float
+    agreeing: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """Sampled predictions of B examples, K each, as tokens and as text."""
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    tokens: Tensor
+    lengths: Tensor
+    batch: TextBatch
+
+
+class TextRisk:
+    """The text components of a loss, for one training run.
+
+    Args:
+        plan: the loss; it has at least one text component.
+        sampling: how many predictions of how many examples.
+        tokenizer: decodes predictions.
+        encoders: component name to the encoder that it embeds with.
+        max_new_tokens: longest prediction, in tokens.
+        sequences_at_once: sequences in one scoring pass.
+        seed: of the choice of examples and of the samples.
+    """
+
+    def __init__(
+        self,
+        plan: LossPlan,
+        sampling: SamplingPlan,
+        tokenizer: PreTrainedTokenizerFast,
+        encoders: Mapping[str, TextEncoder],
+        max_new_tokens: int,
+        sequences_at_once: int,
+        seed: int,
+    ) -> None:
+        self.components = plan.text_components
+        self.sampling = sampling
+        self.tokenizer = tokenizer
+        self.encoders = encoders
+        self.max_new_tokens = max_new_tokens
+        self.sequences_at_once = sequences_at_once
+        self.seed = seed
+
+    def accumulate(
+        self,
+        model: TargetLogits,
+        group: Sequence[Batch],
+        weights: Mapping[str, float],
+        step: int,
+        backward: Callable[[Tensor], None] | None,
+        *,
+        norms: bool,
+    ) -> TextValues | None:
+        """Add the text components' gradient for one effective batch; None where all their weights are 0.
+
+        Args:
+            model: the student, as it is trained.
+            group: the micro-batches of the step.
+            weights: component name to weight.
+            step: optimizer step; with the seed it decides which examples are sampled and what is drawn.
+            backward: takes the loss of a part of the samples; None to compute values alone.
+            norms: whether to return gradient norms.
+        """
+        used = [(plan, component) for plan, component in self.components if weights[plan.name]]
+        if not used:
+            return None
+        drawn = self._sample(model, group, step)
+        risks = {plan.name: component(drawn.batch, plan.options) for plan, component in used}
+        advantages = {name: leave_one_out(risk).flatten() for name, risk in risks.items()}
+        factors = {plan.name: weights[plan.name] * plan.scale for plan, _ in used}
+        device = drawn.tokens.device
+        combined = sum((factors[name] * each for name, each in advantages.items()), torch.zeros(())).to(device)
+        squares = dict.fromkeys(risks, torch.zeros((), device=device)) if norms else {}
+        if combined.any() or norms:
+            on_device = {name: each.to(device) for name, each in advantages.items()}
+            self._score(model, drawn, combined, on_device, backward, squares)
+        raw = {name: risk.mean().to(device) for name, risk in risks.items()}
+        texts, _ = drawn.batch.pairs()
+        return TextValues(
+            total=sum((factors[name] * value for name, value in raw.items()), torch.zeros((), device=device)),
+            raw=raw,
+            squares=squares,
+            invalid_rate=sum(1.0 - syntax_validity(text, "") for text in texts) / len(texts),
+            agreeing=frozenset(name for name, each in advantages.items() if not each.any()),
+        )
+
+    def hit_rate(self) -> float | None:
+        """Return the share of embeddings that came from the cache, in [0, 1]; None where nothing is embedded."""
+        encoders = {id(encoder): encoder for encoder in self.encoders.values()}.values()
+        asked = sum(encoder.hits + encoder.misses for encoder in encoders)
+        return sum(encoder.hits for encoder in encoders) / asked if asked else None
+
+    @torch.no_grad()
+    def _sample(self, model: TargetLogits, group: Sequence[Batch], step: int) -> _Samples:
+        rows = [(batch, row) for batch in group for row in range(len(batch.ids))]
+        entropy = np.random.SeedSequence([self.seed, step]).generate_state(2, np.uint64)
+        count = max(1, round(self.sampling.share * len(rows)))
+        chosen = [rows[i] for i in sorted(np.random.default_rng(entropy[0]).choice(len(rows), count, replace=False))]
+        inputs = [batch.input_ids[row][batch.attention_mask[row].bool()].tolist() for batch, row in chosen]
+        device = model.model.device
+        input_ids, attention_mask = (each.to(device) for each in padded(inputs, model.model.config.pad_token_id))
+        longest = max(int((batch.labels[row] != IGNORED).sum()) for batch, row in chosen)
+        limit = min(self.max_new_tokens, LONGER * longest)
+        generator = torch.Generator().manual_seed(int(entropy[1] >> np.uint64(1)))
+        tokens = sample(model.model, input_ids, attention_mask, self.sampling.samples, limit, generator=generator)
+        texts = self.tokenizer.batch_decode(tokens.flatten(0, 1).tolist(), skip_special_tokens=True)
+        texts = [text.strip() for text in texts]
+        per_example = [texts[i : i + self.sampling.samples] for i in range(0, len(texts), self.sampling.samples)]
+        batch = TextBatch(
+            predictions=per_example,
+            golds=[one.targets[row] for one, row in chosen],
+            batch_golds=[target for one in group for target in one.targets],
+            encoders=self.encoders,
+        )
+        return _Samples(input_ids, attention_mask, tokens, written_lengths(tokens, end_tokens(model.model)), batch)
+
+    def _score(
+        self,
+        model: TargetLogits,
+        drawn: _Samples,
+        combined: Tensor,
+        advantages: Mapping[str, Tensor],
+        backward: Callable[[Tensor], None] | None,
+        squares: dict[str, Tensor],
+    ) -> None:
+        """Pass the samples through the model, teacher-forced, and move their probabilities; adds to `squares`."""
+        count, samples, longest = drawn.tokens.shape
+        mean_length = drawn.lengths.float().mean()
+        at_once = max(1, self.sequences_at_once // samples)
+        # With dropout, the model that is scored would not be the one that was sampled from.
+        with evaluating(model.model), torch.set_grad_enabled(backward is not None):
+            for start in range(0, count, at_once):
+                part = slice(start, min(start + at_once, count))
+                tokens = drawn.tokens[part].flatten(0, 1)
+                lengths = drawn.lengths[part].flatten()
+                is_target = torch.arange(longest, device=tokens.device) < lengths[:, None]
+                config = model.model.config
+                shifted = shift_right(tokens, config.decoder_start_token_id, config.pad_token_id)
+                logits = model(drawn.input_ids[part], drawn.attention_mask[part], shifted, is_target, sequences=samples)
+                labels = tokens[is_target]
+                share = (part.stop - part.start) / count
+                of_part = slice(part.start * samples, part.stop * samples)
+                if squares:
+                    each = {name: values[of_part] for name, values in advantages.items()}
+                    found = logit_gradient_norms(each, logits.detach(), labels, lengths, mean_length)
+                    for name, norm in found.items():
+                        squares[name] = squares[name] + (share * norm).square()
+                if backward is not None:
+                    log_probs = sequence_log_probs(logits, labels, lengths)
+                    backward(share * policy_loss(combined[of_part], log_probs, mean_length))
