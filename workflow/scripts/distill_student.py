@@ -21,5 +21,6 @@ with job(snakemake.log[0], snakemake.threads):
         Supervision(**settings["supervision"]),
         corpus=Path(snakemake.input.train).parent,
         logits=Path(snakemake.input.logits[0]).parent if snakemake.input.logits else None,
+        embeddings=Path("results") / snakemake.wildcards.run / "embeddings",
         folder=Path(snakemake.output.report).parent,
     )

@@ -1,0 +1,279 @@
+"""Does each loss train what it names? One half-trained student, one component at a time, judged on held-out records.
+
+    python benchmarks/losses_train.py --records data.jsonl --work /tmp/losses_train
+
+Every component starts from the same half-trained student of a seed and takes the same steps (`ast`, which rewards any
+valid statement, is mixed with `ce`). The baseline is that start. Printed is one table: the metric that the component
+names, before and after, its mean change over seeds with the standard deviation, and exact match.
+
+Without --records the generated corpus is used. About forty minutes on two cores with the defaults.
+"""
+
+import argparse
+import csv
+import json
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+
+import torch
+
+from assertkd.corpus.prepare import prepare_corpus
+from assertkd.corpus.targets import Supervision
+from assertkd.evaluation.metrics import EXAMPLE_METRICS
+from assertkd.evaluation.metrics.semantic_similarity import semantic_similarity
+from assertkd.logits.compress import compress_logits
+from assertkd.logits.store_reader import StoreReader
+from assertkd.losses.batch import TargetBatch
+from assertkd.losses.contrastive import contrastive
+from assertkd.losses.plan import plan_loss
+from assertkd.losses.registry import COMPONENTS, TokenComponent
+from assertkd.losses.text_batch import TextBatch
+from assertkd.models.embedding_store import load_or_embed
+from assertkd.models.encoders import PACKAGED, TextEncoder
+from assertkd.models.generation import generate_texts
+from assertkd.models.seq2seq import TargetLogits, load_model
+from assertkd.models.tokenizer import load_tokenizer
+from assertkd.prompts import Prompt
+from assertkd.records import Record, read_records
+from assertkd.settings import (
+    DataSettings,
+    LogitsSettings,
+    LossSettings,
+    ModelSettings,
+    TeacherModelSettings,
+    TeacherSettings,
+    TokenizerSettings,
+    TrainingSettings,
+)
+from assertkd.settings.schema import ContrastiveSettings, ScratchSettings, SemanticSettings, TextLossSettings
+from assertkd.students.distill import Student, distill_student
+from assertkd.teacher.fine_tune import train_teacher
+from assertkd.training.batches import IGNORED, Example, SpecialIds, collate
+
+NAMED_METRIC = {
+    "ce": ("cross-entropy", -1),
+    "focal": ("focal", -1),
+    "kl": ("kl", -1),
+    "jsd": ("jsd", -1),
+    "semantic": ("semantic_similarity", 1),
+    "contrastive": ("contrastive risk", -1),
+    "pans": ("pans", 1),
+    "ast+ce": ("syntax_validity", 1),
+}
+"""Component to the metric that it names, and whether more (1) or less (-1) of it is better."""
+
+TEMPERATURE = 2.0
+MAX_INPUT, MAX_OUTPUT = 192, 48
+SUPERVISION = Supervision(MAX_INPUT, MAX_OUTPUT, labelled_share=1.0, seed=0)
+LOSS = LossSettings(
+    temperature=TEMPERATURE,
+    semantic=SemanticSettings(encoder=PACKAGED),
+    contrastive=ContrastiveSettings(encoder=PACKAGED),
+    text=TextLossSettings(share=0.5, samples=4),
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a worker process needs to train and judge one student."""
+
+    work: Path
+    seed: int
+    component: str
+    steps: int
+    lr: float
+    batch: int
+    held_out: int
+
+
+def loss_of(component: str) -> LossSettings:
+    names = tuple(component.split("+"))
+    return LOSS.model_copy(update={"components": names, "weights": tuple(1.0 for _ in names)})
+
+
+def train_one(setting: Setting) -> dict[str, float]:
+    """Train one component from the seed's start; return the held-out figures."""
+    torch.set_num_threads(1)
+    folder = setting.work / f"seed{setting.seed}" / setting.component
+    if not (folder / "training_report.json").exists():
+        student = Student(
+            model=ModelSettings(name=str(setting.work / f"seed{setting.seed}" / "start" / "final_model")),
+            training=TrainingSettings(
+                batch_size=setting.batch,
+                epochs=1,
+                lr=setting.lr,
+                dropout_rate=0.0,
+                max_train_samples=setting.steps * setting.batch,
+                max_val_samples=32,
+                log_every=20,
+            ),
+            loss=plan_loss(loss_of(setting.component)),
+            learns_predictions=False,
+            seed=setting.seed,
+        )
+        distill_student(
+            student, SUPERVISION, setting.work / "corpus", setting.work / "logits", setting.work / "embeddings", folder
+        )
+    return judge(folder, setting)
+
+
+def judge(folder: Path, setting: Setting) -> dict[str, float]:
+    """Return every metric of `NAMED_METRIC`, and exact match, of a student on the test split."""
+    path = folder / "held_out.json"
+    if path.exists():
+        found: dict[str, float] = json.loads(path.read_text())
+        return found
+    model = load_model(folder / "final_model").eval()
+    prompt = Prompt(load_tokenizer(folder / "final_model"), MAX_INPUT, MAX_OUTPUT)
+    records = list(read_records(setting.work / "corpus" / "test.jsonl"))[: setting.held_out]
+    inputs = [prompt.encode_record(record).ids for record in records]
+    texts = generate_texts(model, prompt.tokenizer, inputs, batch_size=32, max_new_tokens=MAX_OUTPUT)
+    golds = [record.assertion for record in records]
+    figures = {
+        name: fmean(EXAMPLE_METRICS[name](text, gold) for text, gold in zip(texts, golds, strict=True))
+        for name in ("exact_match", "pans", "syntax_validity")
+    }
+    encoder = TextEncoder(PACKAGED)
+    load_or_embed(setting.work / "embeddings" / "judge.safetensors", encoder, golds)
+    figures["semantic_similarity"] = float(semantic_similarity(encoder, texts, golds).mean())
+    risks = []
+    for start in range(0, len(texts), 16):
+        part = slice(start, start + 16)
+        batch = TextBatch([[text] for text in texts[part]], golds[part], golds[part], {"contrastive": encoder})
+        risks += contrastive(batch, temperature=0.1).flatten().tolist()
+    figures["contrastive risk"] = fmean(risks)
+    figures |= token_losses(model, records, inputs, prompt, StoreReader(setting.work / "logits" / "test"))
+    path.write_text(json.dumps(figures))
+    return figures
+
+
+@torch.no_grad()
+def token_losses(
+    model: torch.nn.Module, records: Sequence[Record], inputs: Sequence[list[int]], prompt: Prompt, store: StoreReader
+) -> dict[str, float]:
+    """Return each token component's mean over the held-out target tokens."""
+    examples = [
+        Example(record.id, ids, prompt.encode_target(record.assertion), record.assertion)
+        for record, ids in zip(records, inputs, strict=True)
+    ]
+    special = SpecialIds(model.config.pad_token_id, model.config.decoder_start_token_id)
+    totals = dict.fromkeys(("ce", "focal", "kl", "jsd"), 0.0)
+    tokens = 0
+    for start in range(0, len(examples), 32):
+        batch = collate(examples[start : start + 32], special, store)
+        is_target = batch.labels != IGNORED
+        logits = TargetLogits(model)(batch.input_ids, batch.attention_mask, batch.decoder_input_ids, is_target)
+        target = TargetBatch(logits, batch.labels[is_target], batch.teacher, TEMPERATURE)
+        for name in totals:
+            component = COMPONENTS[name]
+            assert isinstance(component, TokenComponent)
+            totals[name] += float(component(target, component.options(LOSS)))
+        tokens += batch.tokens
+    names = {"ce": "cross-entropy"}
+    return {names.get(name, name): total / tokens for name, total in totals.items()}
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    """Make corpus, teacher, logits and each seed's half-trained start, as far as they are missing."""
+    work = arguments.work
+    data = {"max_input_len": MAX_INPUT, "max_output_len": MAX_OUTPUT}
+    if arguments.records is not None:
+        data |= {"source": "files", "train_file": str(arguments.records)}
+    else:
+        data |= {"embedded": {"records": 8000}}
+    if not (work / "corpus" / "quality.json").exists():
+        prepare_corpus(
+            DataSettings(**data), TokenizerSettings(vocab_size=4096), ModelSettings(name="scratch"), work / "corpus"
+        )
+    sizes = {"batch_size": arguments.batch, "dropout_rate": 0.0, "max_val_samples": 64, "log_every": 50}
+    if not (work / "teacher" / "training_report.json").exists():
+        teacher = TeacherSettings(
+            model=TeacherModelSettings(name="scratch", scratch=ScratchSettings(d_model=160, d_ff=640, heads=5)),
+            training=TrainingSettings(epochs=arguments.teacher_epochs, lr=1.5e-3, **sizes),
+        )
+        train_teacher(teacher, MAX_INPUT, MAX_OUTPUT, work / "corpus", work / "teacher")
+    if not (work / "logits" / "test" / "manifest.json").exists():
+        compress_logits(
+            LogitsSettings(), SUPERVISION, work / "teacher" / "final_model", work / "corpus", work / "logits"
+        )
+    small = ScratchSettings(d_model=96, d_ff=384, heads=4, encoder_layers=2, decoder_layers=2)
+    for seed in arguments.seeds:
+        if not (work / f"seed{seed}" / "start" / "training_report.json").exists():
+            student = Student(
+                model=ModelSettings(name="scratch", scratch=small),
+                training=TrainingSettings(epochs=arguments.start_epochs, lr=2e-3, **sizes),
+                loss=plan_loss(loss_of("ce")),
+                learns_predictions=False,
+                seed=seed,
+            )
+            folder = work / f"seed{seed}" / "start"
+            distill_student(student, SUPERVISION, work / "corpus", None, work / "embeddings", folder)
+
+
+def main() -> None:
+    """Prepare, train every component from every start, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", type=Path, help="JSONL of real records; without it the generated corpus")
+    parser.add_argument("--work", type=Path, default=Path("results/benchmarks/losses_train"), help="working folder")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--components", nargs="+", default=list(NAMED_METRIC), choices=list(NAMED_METRIC))
+    parser.add_argument("--steps", type=int, default=200, help="optimizer steps of each component")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--lr", type=float, default=5e-4)
+    parser.add_argument("--held-out", type=int, default=400, help="test records judged")
+    parser.add_argument("--teacher-epochs", type=int, default=3)
+    parser.add_argument("--start-epochs", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=2)
+    arguments = parser.parse_args()
+    prepare(arguments)
+    settings = {
+        (name, seed): Setting(
+            arguments.work, seed, name, arguments.steps, arguments.lr, arguments.batch, arguments.held_out
+        )
+        for name in arguments.components
+        for seed in arguments.seeds
+    }
+    before = {
+        seed: judge(arguments.work / f"seed{seed}" / "start", settings[arguments.components[0], seed])
+        for seed in arguments.seeds
+    }
+    with ProcessPoolExecutor(arguments.processes) as pool:
+        after = dict(zip(settings, pool.map(train_one, settings.values()), strict=True))
+    rows = [row(name, before, {seed: after[name, seed] for seed in arguments.seeds}) for name in arguments.components]
+    with (arguments.work / "losses_train.csv").open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    for line in rows:
+        print(
+            "  ".join(
+                f"{value!s:<20}" if key in ("component", "metric") else f"{value:>12}" for key, value in line.items()
+            )
+        )
+        if line is rows[0]:
+            print()
+
+
+def row(name: str, before: dict[int, dict[str, float]], after: dict[int, dict[str, float]]) -> dict[str, str]:
+    """Return a component's line of the table."""
+    metric, sign = NAMED_METRIC[name]
+    changes = [sign * (after[seed][metric] - before[seed][metric]) for seed in before]
+    exact = [after[seed]["exact_match"] - before[seed]["exact_match"] for seed in before]
+    spread = stdev(changes) if len(changes) > 1 else float("nan")
+    return {
+        "component": name,
+        "metric": metric,
+        "before": f"{fmean(each[metric] for each in before.values()):.4f}",
+        "after": f"{fmean(each[metric] for each in after.values()):.4f}",
+        "improvement": f"{fmean(changes):+.4f}",
+        "sd over seeds": f"{spread:.4f}",
+        "seeds improved": f"{sum(change > 0 for change in changes)}/{len(changes)}",
+        "exact match": f"{fmean(exact):+.4f}",
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""The `assertkd` command: what is done outside the workflow."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from assertkd.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand and return its exit code: 0 done, 1 a fault that the user can mend, said in two lines."""
+    parser = argparse.ArgumentParser(prog="assertkd", description="Tools beside the AssertKD workflow.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    scaling = commands.add_parser(
+        "analyse-scaling",
+        help="which loss component moves a student, and what would balance them",
+        description="Reads a finished student's gradient norms; prints every component's share of the gradient, warns "
+        "where one dominates or vanishes, says which weights and beta would balance them, and writes "
+        "loss_scaling.json and loss_scaling.svg beside the logs.",
+    )
+    scaling.add_argument("run_dir", type=Path, help="a student's folder: results/<run>/students/<variant>/seed<seed>")
+    scaling.set_defaults(run=_analyse_scaling)
+    options = parser.parse_args(arguments)
+    try:
+        options.run(options)
+    except UserError as fault:
+        print(f"Error: {fault}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _analyse_scaling(options: argparse.Namespace) -> None:
+    from assertkd.losses.scaling import analyse_scaling, described, write_scaling
+
+    scaling = analyse_scaling(options.run_dir)
+    print(described(scaling))
+    print(f"Picture: {write_scaling(scaling, options.run_dir)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
