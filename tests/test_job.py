@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from assertkd.errors import UserError
-from assertkd.job import job
+from assertkd.job import has_gpu, job
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +48,10 @@ def test_a_stage_that_ends_well_logs_to_its_file_alone(tmp_path: Path, capsys: p
     assert [line.partition(" INFO ")[2] for line in lines] == ["step 3"]
     assert logging.getLogger().handlers == handlers
     assert capsys.readouterr().out == ""
+
+
+def test_a_gpu_is_seen_by_its_device_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assertkd.job.GPU_NODE", tmp_path / "nvidia0")
+    assert not has_gpu()
+    (tmp_path / "nvidia0").touch()
+    assert has_gpu()

@@ -1,4 +1,4 @@
-"""What surrounds a stage when the workflow runs it: its log, its threads, and user errors in two lines."""
+"""What surrounds a stage when the workflow runs it: its log, its GPU, its threads, and user errors in two lines."""
 
 import logging
 import sys
@@ -7,6 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from assertkd.errors import UserError
+
+GPU_NODE = Path("/dev/nvidia0")
+"""The first NVIDIA GPU's device node."""
+
+
+def has_gpu() -> bool:
+    """Return whether this machine has an NVIDIA GPU; takes no time, since torch is not asked."""
+    return GPU_NODE.exists()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-# What the rule files share: the checked settings of the chosen run, and the functions that rules use in place of lambdas.
+# The checked settings of the chosen run, and the functions that stages use in place of lambdas.
 
 import csv
 import os
@@ -7,6 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from assertkd.errors import UserError
+from assertkd.job import has_gpu
 from assertkd.settings import load_run, params
 
 # A second busy process makes spinning OpenMP threads ten times slower; passive ones wait instead.
@@ -28,8 +29,8 @@ wildcard_constraints:
 
 
 def gpus_here(wildcards):
-    """GPUs that a GPU rule takes on this machine; a cluster's profile sets its own number."""
-    return int(Path("/dev/nvidia0").exists())
+    """GPUs that a training job takes on this machine; a cluster's profile sets its own number."""
+    return int(has_gpu())
 
 
 def models():

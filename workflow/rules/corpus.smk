@@ -13,14 +13,14 @@ rule prepare_corpus:
             labels={"file": "what became of every record"},
         ),
         tokenizer=directory("results/{run}/corpus/tokenizer"),
-    params:
-        settings=params.prepare_corpus(RUN),
     log:
         "logs/{run}/corpus/prepare_corpus.log",
     benchmark:
         "logs/{run}/corpus/prepare_corpus.benchmark.tsv"
+    localrule: True
     conda:
         "../envs/evaluate.yaml"
-    localrule: True
+    params:
+        settings=params.prepare_corpus(RUN),
     script:
         "../scripts/prepare_corpus.py"

@@ -6,17 +6,17 @@ rule predict:
     output:
         predictions="results/{run}/evaluation/{model}/predictions.jsonl",
         measured="results/{run}/evaluation/{model}/measured.json",
-    params:
-        settings=predict_params,
     log:
         "logs/{run}/evaluation/{model}/predict.log",
     benchmark:
         "logs/{run}/evaluation/{model}/predict.benchmark.tsv"
+    conda:
+        "../envs/train.yaml"
     threads: 1
     resources:
         gpu=gpus_here,
-    conda:
-        "../envs/train.yaml"
+    params:
+        settings=predict_params,
     script:
         "../scripts/predict.py"
 
@@ -36,14 +36,14 @@ rule score:
             labels={"model": "{model}", "file": "summary"},
         ),
         comparison="results/{run}/evaluation/{model}/evaluation_metrics.json",
-    params:
-        settings=params.score(RUN),
     log:
         "logs/{run}/evaluation/{model}/score.log",
     benchmark:
         "logs/{run}/evaluation/{model}/score.benchmark.tsv"
+    localrule: True
     conda:
         "../envs/evaluate.yaml"
-    localrule: True
+    params:
+        settings=params.score(RUN),
     script:
         "../scripts/score.py"

@@ -9,16 +9,16 @@ rule compress_logits:
         validation=directory("results/{run}/logits/validation"),
         test=directory("results/{run}/logits/test"),
         predictions="results/{run}/logits/teacher_predictions.jsonl",
-    params:
-        settings=params.compress_logits(RUN),
     log:
         "logs/{run}/logits/compress_logits.log",
     benchmark:
         "logs/{run}/logits/compress_logits.benchmark.tsv"
+    conda:
+        "../envs/train.yaml"
     threads: 2
     resources:
         gpu=gpus_here,
-    conda:
-        "../envs/train.yaml"
+    params:
+        settings=params.compress_logits(RUN),
     script:
         "../scripts/compress_logits.py"

@@ -19,16 +19,16 @@ rule build_report:
             category="Results",
             labels={"file": "report"},
         ),
-    params:
-        settings=params.build_report(RUN),
-        models=models(),
     log:
         "logs/{run}/report/build_report.log",
     benchmark:
         "logs/{run}/report/build_report.benchmark.tsv"
+    localrule: True
     conda:
         "../envs/evaluate.yaml"
-    localrule: True
+    params:
+        settings=params.build_report(RUN),
+        models=models(),
     script:
         "../scripts/build_report.py"
 

@@ -11,16 +11,16 @@ rule distill_student:
         epochs="results/{run}/students/{variant}/seed{seed}/training_metrics.csv",
         losses="results/{run}/students/{variant}/seed{seed}/multi_component_loss_summary.json",
         tensorboard=directory("results/{run}/students/{variant}/seed{seed}/tensorboard"),
-    params:
-        settings=student_params,
     log:
         "logs/{run}/students/{variant}/seed{seed}/distill_student.log",
     benchmark:
         "logs/{run}/students/{variant}/seed{seed}/distill_student.benchmark.tsv"
+    conda:
+        "../envs/train.yaml"
     threads: 1
     resources:
         gpu=gpus_here,
-    conda:
-        "../envs/train.yaml"
+    params:
+        settings=student_params,
     script:
         "../scripts/distill_student.py"

@@ -10,16 +10,16 @@ rule train_teacher:
         epochs="results/{run}/teacher/training_metrics.csv",
         losses="results/{run}/teacher/multi_component_loss_summary.json",
         tensorboard=directory("results/{run}/teacher/tensorboard"),
-    params:
-        settings=params.train_teacher(RUN),
     log:
         "logs/{run}/teacher/train_teacher.log",
     benchmark:
         "logs/{run}/teacher/train_teacher.benchmark.tsv"
+    conda:
+        "../envs/train.yaml"
     threads: 2
     resources:
         gpu=gpus_here,
-    conda:
-        "../envs/train.yaml"
+    params:
+        settings=params.train_teacher(RUN),
     script:
         "../scripts/train_teacher.py"
