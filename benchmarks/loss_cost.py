@@ -1,0 +1,230 @@
+"""What a loss costs: the time of an optimizer step of each component and preset, as a ratio to plain cross-entropy.
+
+    python benchmarks/loss_cost.py --records data.jsonl --tokenizer codet5-tokenizer/     60M parameters, V = 32,100
+    python benchmarks/loss_cost.py --size demo                                            the demo's student
+
+Baseline: the step with `ce` alone, in the same process, each round taking one step of every loss in turn, so that a
+drifting machine slows all alike. Printed per loss: median seconds, the median over rounds of its ratio to `ce` in that
+round, the goal where there is one, and where the text components' time goes. The student first takes a few steps of
+cross-entropy, so that its samples have an end as real ones have. Teacher logits are rebuilt from hidden states
+(d = 768) in the step, as from the `hidden` cache.
+"""
+
+import argparse
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from unittest.mock import patch
+
+import numpy as np
+import torch
+
+from assertkd.corpus.synthetic import generate
+from assertkd.logits.view import HiddenView
+from assertkd.losses.plan import LossPlan, plan_loss
+from assertkd.models.embedding_store import load_or_embed
+from assertkd.models.encoders import PACKAGED, TextEncoder
+from assertkd.models.seq2seq import TargetLogits, build_model, parameter_count
+from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
+from assertkd.prompts import Prompt
+from assertkd.records import MARKER, Record
+from assertkd.settings import LossSettings, ModelSettings
+from assertkd.settings.schema import ContrastiveSettings, ScratchSettings, SemanticSettings
+from assertkd.training import text_risk
+from assertkd.training.batches import Batch, Example, SpecialIds, collate
+from assertkd.training.objective import Objective
+from assertkd.training.optimizer import adamw
+from assertkd.training.text_risk import TextRisk
+
+SIZES = {
+    "60M": ScratchSettings(d_model=512, d_ff=2048, heads=8, encoder_layers=6, decoder_layers=6),
+    "demo": ScratchSettings(d_model=96, d_ff=384, heads=4, encoder_layers=3, decoder_layers=3),
+}
+LOSSES: dict[str, tuple[tuple[str, ...], float | None]] = {
+    "ce": (("ce",), None),
+    "focal": (("focal",), 1.10),
+    "kl": (("kl",), 1.10),
+    "jsd": (("jsd",), 1.10),
+    "traditional": (("ce", "kl"), None),
+    "ce + semantic": (("ce", "semantic"), 1.75),
+    "ce + contrastive": (("ce", "contrastive"), 1.75),
+    "ce + pans": (("ce", "pans"), 1.75),
+    "ce + ast": (("ce", "ast"), 1.75),
+    "enhanced": (("ce", "kl", "pans"), None),
+    "ast_enhanced": (("ce", "kl", "ast"), None),
+    "trident": (("focal", "jsd", "semantic"), 1.8),
+    "all eight": (("ce", "focal", "kl", "jsd", "semantic", "contrastive", "pans", "ast"), 2.2),
+}
+"""Loss to its components and its goal at 60M parameters."""
+
+
+class HiddenRows:
+    """A teacher of random hidden states, whose logits are rebuilt at every use as the `hidden` cache does."""
+
+    def __init__(self, vocabulary: int, width: int) -> None:
+        self.head = torch.randn(vocabulary, width, generator=torch.Generator().manual_seed(0)) * 0.05
+        self.width = width
+
+    def view(self, tokens: int) -> HiddenView:
+        hidden = torch.randn(tokens, self.width, generator=torch.Generator().manual_seed(tokens))
+        return HiddenView(hidden, self)  # type: ignore[arg-type]
+
+    @property
+    def vocab_size(self) -> int:
+        return self.head.shape[0]
+
+    def weight(self, device: torch.device) -> torch.Tensor:
+        return self.head
+
+
+@contextmanager
+def timed(times: dict[str, float]) -> Iterator[None]:
+    """Add up the seconds spent in each part of the text components."""
+
+    def wrap(name: str, function: Callable[..., object]) -> Callable[..., object]:
+        def wrapped(*arguments: object, **named: object) -> object:
+            started = time.perf_counter()
+            try:
+                return function(*arguments, **named)
+            finally:
+                times[name] += time.perf_counter() - started
+
+        return wrapped
+
+    with (
+        patch.object(text_risk, "sample", wrap("sampling", text_risk.sample)),
+        patch.object(TextRisk, "_score", wrap("scoring", TextRisk._score)),
+        patch.object(TextEncoder, "embed", wrap("embedding", TextEncoder.embed)),
+    ):
+        yield
+
+
+def records_of(path: Path | None) -> list[Record]:
+    if path is None:
+        return list(generate(2000, 42))
+    from assertkd.corpus.read import Rejection, read_raw
+
+    items = (item for _, item in read_raw(path, "split", 20_000))
+    return [item for item in items if not isinstance(item, Rejection)][:2000]
+
+
+def plans() -> dict[str, LossPlan]:
+    base = LossSettings(
+        temperature=2.0,
+        semantic=SemanticSettings(encoder=PACKAGED),
+        contrastive=ContrastiveSettings(encoder=PACKAGED),
+    )
+    return {
+        name: plan_loss(base.model_copy(update={"components": names, "weights": tuple(1.0 for _ in names)}))
+        for name, (names, _) in LOSSES.items()
+    }
+
+
+def main() -> None:
+    """Time every loss and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", choices=list(SIZES), default="60M")
+    parser.add_argument("--records", type=Path, help="JSONL of real records; without it the generated corpus")
+    parser.add_argument(
+        "--tokenizer", type=Path, help="folder of a tokenizer; without it one is trained on the records"
+    )
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--max-input", type=int, default=256)
+    parser.add_argument("--warm-steps", type=int, default=60, help="steps of cross-entropy before timing")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--log-every", type=int, default=10, help="one step in so many also logs gradient norms")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+    records = records_of(arguments.records)
+    if arguments.tokenizer:
+        tokenizer = load_tokenizer(arguments.tokenizer)
+    else:
+        tokenizer = train_tokenizer(
+            (t for r in records for t in (r.focal_method, *r.test_method.split(MARKER), r.assertion) if t.strip()), 2048
+        )
+    model = build_model(ModelSettings(name="scratch", scratch=SIZES[arguments.size]), tokenizer, dropout=0.0)
+    prompt = Prompt(tokenizer, arguments.max_input, 128)
+    examples = [
+        Example(r.id, prompt.encode_record(r).ids, prompt.encode_target(r.assertion), r.assertion) for r in records
+    ]
+    teacher = HiddenRows(model.config.vocab_size, 768)
+    batches = make_batches(examples, arguments.batch, model, teacher)
+    encoder = TextEncoder(PACKAGED)
+    load_or_embed(Path("/tmp") / f"loss_cost_{encoder.identity}.safetensors", encoder, [e.target for e in examples])
+    wrapped = TargetLogits(model)
+    optimizer = adamw(model, 1e-3, 0.01)
+    objectives = {
+        name: Objective(
+            plan,
+            TextRisk(
+                plan, plan.sampling, tokenizer, {"semantic": encoder, "contrastive": encoder}, 128, arguments.batch, 0
+            )
+            if plan.sampling
+            else None,
+        )
+        for name, plan in plans().items()
+    }
+    print(f"{parameter_count(model) / 1e6:.1f}M parameters, V = {model.config.vocab_size}, batch {arguments.batch}")
+    model.train()
+    for step in range(arguments.warm_steps):
+        take(objectives["ce"], wrapped, optimizer, next(batches), step, arguments.log_every)
+    seconds: dict[str, list[float]] = defaultdict(list)
+    parts: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    start = {key: value.clone() for key, value in model.state_dict().items()}
+    for step in range(arguments.rounds):
+        batch = next(batches)
+        for name, objective in objectives.items():
+            model.load_state_dict(start)
+            started = time.perf_counter()
+            with timed(parts[name]):
+                take(objective, wrapped, optimizer, batch, step + 1, arguments.log_every)
+            seconds[name].append(time.perf_counter() - started)
+    for name, taken in seconds.items():
+        ratio = median(np.array(taken) / np.array(seconds["ce"]))
+        goal = LOSSES[name][1] if arguments.size == "60M" else None
+        verdict = "" if goal is None else f"  goal {goal:.2f} {'met' if ratio <= goal else 'missed'}"
+        where = ", ".join(f"{part} {total / sum(taken):.0%}" for part, total in parts[name].items())
+        print(f"{name:<18} {median(taken):7.3f} s   ratio to ce {ratio:5.2f}{verdict}   {where}")
+
+
+def make_batches(examples: list[Example], size: int, model: torch.nn.Module, teacher: HiddenRows) -> Iterator[Batch]:
+    special = SpecialIds(model.config.pad_token_id, model.config.decoder_start_token_id)
+    start = 0
+    while True:
+        chosen = sorted(examples[start : start + size * 8], key=lambda e: len(e.input_ids))[::8][:size]
+        start = (start + size * 8) % (len(examples) - size * 8)
+        batch = collate(chosen, special, None)
+        yield Batch(
+            batch.ids,
+            batch.input_ids,
+            batch.attention_mask,
+            batch.decoder_input_ids,
+            batch.labels,
+            batch.tokens,
+            batch.targets,
+            batch.critical,
+            teacher.view(batch.tokens),
+        )
+
+
+def take(
+    objective: Objective,
+    model: TargetLogits,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    step: int,
+    log_every: int,
+) -> None:
+    weights = objective.plan.weights(0.0)
+    objective.accumulate(model, [batch], weights, step, lambda loss: loss.backward(), norms=step % log_every == 0)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+if __name__ == "__main__":
+    main()
