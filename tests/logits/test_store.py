@@ -232,8 +232,7 @@ class Examples(Dataset):
         return len(self.examples)
 
     def __getitem__(self, number: int) -> np.ndarray:
-        example = self.examples[number]
-        return self.reader.read(example.id, example.target_ids)
+        return self.reader.read(*self.examples[number])
 
 
 @pytest.mark.parametrize("start_method", ["fork", "spawn"])
@@ -243,7 +242,8 @@ def test_loader_workers_give_the_same_data(tmp_path, write_store, examples, star
     order = np.random.default_rng(2).permutation(len(examples)).tolist()
     batches = [order[start : start + 6] for start in range(0, len(order), 6)]
     options = {"batch_sampler": batches, "collate_fn": reader.collate_views}
-    data = Examples(reader, examples)
+    # Plain values: a loader process that is spawned imports no conftest.
+    data = Examples(reader, [(example.id, example.target_ids) for example in examples])
     alone = list(DataLoader(data, **options))
     shared = list(DataLoader(data, num_workers=2, multiprocessing_context=start_method, **options))
     assert len(alone) == len(shared) == 7

@@ -95,10 +95,12 @@ def test_the_share_of_labelled_records_does_not_touch_corpus_or_teacher(edited: 
 
 def test_runs_of_different_names_do_not_mix(edited: Project) -> None:
     before = {path: path.stat().st_mtime_ns for path in (edited.folder / "results/tiny").rglob("*") if path.is_file()}
-    other = {
-        "run": "other",
-        "runs": {"other": {"data": {"embedded": {"records": 80}}, "tokenizer": {"vocab_size": 350}}},
+    settings = {
+        "data": {"embedded": {"records": 80}},
+        "tokenizer": {"vocab_size": 350},
+        "teacher": {"model": {"name": "scratch"}},
     }
+    other = {"run": "other", "runs": {"other": settings}}
     done = edited.snakemake("--profile", "profiles/local", "results/other/corpus/quality.json", **other)
     assert done.returncode == 0, done.stdout + done.stderr
     quality = json.loads((edited.folder / "results/other/corpus/quality.json").read_text(encoding="utf-8"))
