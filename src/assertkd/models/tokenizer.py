@@ -12,9 +12,10 @@ GAP = "<extra_id_0>"
 """T5's first sentinel: the token that stands in a model input where the assertion goes."""
 
 
-WORDS_OF_NAMES = r" ?\p{Lu}?\p{Ll}+| ?\p{Lu}+(?!\p{Ll})|\p{N}"
-"""What no piece reaches across: the words of a camel-case name, and single digits. A small model then copies names that
-it never saw whole, and numbers digit by digit."""
+WORDS_OF_NAMES = r"\p{Lu}?\p{Ll}+|\p{Lu}+(?!\p{Ll})|\p{N}"
+"""What no piece reaches across: the words of a camel-case name, and single digits. Signs and blanks between words are
+pieces of their own, so that a word is the same piece wherever it stands. A small model then copies names instead of
+learning each in every surrounding, and numbers digit by digit."""
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
@@ -31,7 +32,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(WORDS_OF_NAMES), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()

@@ -1,0 +1,203 @@
+"""Every loss component, trained alone from one half-trained student, improves on held-out examples what it names."""
+
+import math
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
+
+from assertkd.evaluation.metrics.pans import pans
+from assertkd.evaluation.metrics.semantic_similarity import cosines
+from assertkd.evaluation.metrics.syntax_validity import syntax_validity
+from assertkd.logits.codec import Payload
+from assertkd.logits.view import DenseView, stack_rows
+from assertkd.losses.contrastive import contrastive
+from assertkd.losses.plan import plan_loss
+from assertkd.losses.text_batch import TextBatch
+from assertkd.models.encoders import TextEncoder
+from assertkd.models.generation import padded, sample
+from assertkd.models.seq2seq import TargetLogits, scratch_config
+from assertkd.models.tokenizer import train_tokenizer
+from assertkd.settings import LossSettings, TrainingSettings
+from assertkd.settings.schema import ScratchSettings, TextLossSettings
+from assertkd.training.batches import Example, SpecialIds, collate
+from assertkd.training.loop import TrainingData, train
+from assertkd.training.seeding import seed_everything
+
+pytestmark = pytest.mark.long
+
+NOUNS = ["list", "queue", "stack", "tree", "heap", "ring", "graph", "table"]
+GETTERS = ["size", "depth", "rank", "total", "width"]
+TEMPERATURE = 2.0
+COMPONENTS_ALONE = [("ce",), ("focal",), ("kl",), ("jsd",), ("semantic",), ("contrastive",), ("pans",), ("ast", "ce")]
+"""`ast` is mixed with `ce`: any valid statement would satisfy it."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A small language to learn, its tokenizer, and a teacher's logits for every example."""
+
+    tokenizer: PreTrainedTokenizerFast
+    train: list[Example]
+    held_out: list[Example]
+    teacher: "KnownLogits"
+    start: T5ForConditionalGeneration
+
+
+class KnownLogits:
+    """A teacher whose logits are known for every example."""
+
+    def __init__(self, logits: dict[str, np.ndarray]) -> None:
+        self.logits = logits
+
+    def read(self, example_id: str, target_ids: Sequence[int]) -> Payload:
+        return self.logits[example_id]
+
+    def collate_views(self, payloads: Sequence[Payload]) -> DenseView:
+        return DenseView(stack_rows(payloads, payloads[0].shape[1], np.float16))
+
+
+def texts() -> list[tuple[str, str]]:
+    pairs = []
+    for noun, getter, number in product(NOUNS, GETTERS, range(10)):
+        gold = f"assertEquals({number}, {noun}.{getter}());"
+        if number == 0:
+            gold = f"assertTrue({noun}.isEmpty());" if getter == "size" else f"assertNull({noun}.{getter}());"
+        pairs.append((f"{noun} has {getter} {number}", gold))
+    return pairs
+
+
+def examples_of(tokenizer: PreTrainedTokenizerFast) -> list[Example]:
+    def ids(text: str) -> list[int]:
+        return [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+
+    order = np.random.default_rng(0).permutation(len(texts()))
+    chosen = [texts()[index] for index in order]
+    return [Example(f"e{n}", ids(source), ids(gold), gold) for n, (source, gold) in enumerate(chosen)]
+
+
+def special_of(tokenizer: PreTrainedTokenizerFast) -> SpecialIds:
+    return SpecialIds(tokenizer.pad_token_id, tokenizer.pad_token_id)
+
+
+@torch.no_grad()
+def target_logits(
+    model: T5ForConditionalGeneration, examples: Sequence[Example], special: SpecialIds
+) -> tuple[Tensor, Tensor]:
+    model.eval()
+    batch = collate(examples, special, None)
+    is_target = batch.labels != -100
+    logits = TargetLogits(model)(batch.input_ids, batch.attention_mask, batch.decoder_input_ids, is_target)
+    return logits, batch.labels[is_target]
+
+
+def trained(
+    model: T5ForConditionalGeneration,
+    data: TrainingData,
+    tokenizer: PreTrainedTokenizerFast,
+    loss: LossSettings,
+    folder: Path,
+    epochs: int,
+    lr: float,
+) -> T5ForConditionalGeneration:
+    seed_everything(1)
+    settings = TrainingSettings(
+        batch_size=16, dropout_rate=0.0, device="cpu", validation_frequency=100, log_every=20, epochs=epochs, lr=lr
+    )
+    train(model, tokenizer, data, plan_loss(loss), settings, 1, folder)
+    torch.use_deterministic_algorithms(False)
+    return model
+
+
+def made(folder: Path) -> Task:
+    """The teacher has learnt the language, the start is a student that has learnt some of it."""
+    tokenizer = train_tokenizer((text for pair in texts() for text in pair), 330)
+    examples = examples_of(tokenizer)
+    train_split, held_out = examples[:300], examples[300:]
+
+    def learnt(width: int, layers: int, seen: int, epochs: int) -> T5ForConditionalGeneration:
+        data = TrainingData(train_split[:seen], held_out, None, None, ())
+        torch.manual_seed(0)
+        sizes = ScratchSettings(d_model=width, d_ff=2 * width, heads=2, encoder_layers=layers, decoder_layers=layers)
+        model = T5ForConditionalGeneration(scratch_config(sizes, tokenizer, 0.0))
+        loss = LossSettings(components=("ce",))
+        return trained(model, data, tokenizer, loss, folder / str(width), epochs=epochs, lr=4e-3)
+
+    # What is sampled from the start has to be near what it writes greedily: few examples, seen often, make it sure.
+    teacher, start = learnt(64, 2, 300, 20), learnt(32, 1, 48, 60)
+    special = special_of(tokenizer)
+    logits = {one.id: target_logits(teacher, [one], special)[0].numpy().astype(np.float16) for one in examples}
+    return Task(tokenizer, train_split, held_out, KnownLogits(logits), start)
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
+    return made(tmp_path_factory.mktemp("task"))
+
+
+def token_figures(model: T5ForConditionalGeneration, task: Task) -> dict[str, float]:
+    """The four token components' values on held-out examples, by torch's own functions."""
+    logits, labels = target_logits(model, task.held_out, special_of(task.tokenizer))
+    known = torch.cat([torch.from_numpy(task.teacher.logits[one.id]).float() for one in task.held_out])
+    gold = functional.cross_entropy(logits, labels, reduction="none")
+    log_q = (logits / TEMPERATURE).log_softmax(-1)
+    log_p = (known / TEMPERATURE).log_softmax(-1)
+    log_m = torch.logaddexp(log_q, log_p) - math.log(2)
+    kl = functional.kl_div(log_q, log_p, log_target=True, reduction="batchmean")
+    to_middle = [functional.kl_div(log_m, one, log_target=True, reduction="batchmean") for one in (log_q, log_p)]
+    focal = 0.25 * (1 - (-gold).exp()).square() * gold
+    return {"ce": float(gold.mean()), "focal": float(focal.mean()), "kl": float(kl), "jsd": float(sum(to_middle) / 2)}
+
+
+def text_figures(model: T5ForConditionalGeneration, task: Task, encoder: TextEncoder) -> dict[str, float]:
+    """The four text components' values on predictions sampled for held-out examples."""
+    input_ids, attention_mask = padded([one.input_ids for one in task.held_out], task.tokenizer.pad_token_id)
+    written = sample(model, input_ids, attention_mask, 4, 24, generator=torch.Generator().manual_seed(9))
+    texts = task.tokenizer.batch_decode(written.flatten(0, 1).tolist(), skip_special_tokens=True)
+    golds = [one.target for one in task.held_out]
+    batch = TextBatch([texts[n : n + 4] for n in range(0, len(texts), 4)], golds, golds, {"contrastive": encoder})
+    pairs = list(zip(*batch.pairs(), strict=True))
+    return {
+        "semantic": 1 - float(cosines(encoder, *batch.pairs()).mean()),
+        "contrastive": float(contrastive(batch, temperature=0.1).mean()),
+        "pans": 1 - fmean(pans(*pair) for pair in pairs),
+        "ast": 1 - fmean(syntax_validity(text) for text, _ in pairs),
+    }
+
+
+@pytest.fixture(scope="module")
+def before(task: Task, minilm: TextEncoder) -> dict[str, float]:
+    golds = sorted({one.target for one in (*task.train, *task.held_out)})
+    minilm.pin(golds, minilm.encode(golds))
+    return token_figures(task.start, task) | text_figures(task.start, task, minilm)
+
+
+def test_the_start_is_half_trained(before: dict[str, float]) -> None:
+    assert 0.1 < before["ast"] < 0.8
+    assert 0.2 < before["pans"] < 0.8
+
+
+@pytest.mark.parametrize("names", COMPONENTS_ALONE, ids="+".join)
+def test_a_component_improves_what_it_names(
+    names: tuple[str, ...], task: Task, before: dict[str, float], minilm: TextEncoder, tmp_path: Path
+) -> None:
+    loss = LossSettings(
+        components=names,
+        weights=tuple(1.0 for _ in names),
+        temperature=TEMPERATURE,
+        text=TextLossSettings(share=0.5, samples=4),
+    )
+    encoders = {name: minilm for name in names if name in ("semantic", "contrastive")}
+    data = TrainingData(task.train, task.held_out, task.teacher, None, (), encoders, max_new_tokens=24)
+    student = trained(deepcopy(task.start), data, task.tokenizer, loss, tmp_path, epochs=6, lr=1e-3)
+    after = token_figures(student, task) | text_figures(student, task, minilm)
+    assert after[names[0]] < 0.95 * before[names[0]]
