@@ -61,6 +61,7 @@ class TopKCodec(Codec):
 
     name: ClassVar[str] = "topk"
     keeps_head: ClassVar[bool] = False
+    keeps_vocabulary: ClassVar[bool] = False
 
     def __init__(
         self,
