@@ -10,6 +10,7 @@ from assertkd.logits.dense import DenseCodec
 from assertkd.logits.head import balance_head
 from assertkd.logits.hidden import HiddenCodec
 from assertkd.logits.registry import CODECS, build_codec
+from assertkd.logits.topk import TopKCodec
 
 HIDDEN = arrays(np.float32, st.tuples(st.integers(1, 6), st.just(24)), elements=st.floats(-50, 50, width=32))
 FIXED_HEAD = np.random.default_rng(5).standard_normal((60, 24)).astype(np.float32)
@@ -119,7 +120,10 @@ def test_hidden_vectors_that_are_not_finite_are_refused(name: str, bad: float) -
         encode(np.full((2, 24), bad, np.float32))
 
 
-@pytest.mark.parametrize("codec", [DenseCodec(60, 24), HiddenCodec(60, 24), HiddenCodec(60, 24, dtype="float16")])
+@pytest.mark.parametrize(
+    "codec",
+    [DenseCodec(60, 24), HiddenCodec(60, 24), HiddenCodec(60, 24, dtype="float16"), TopKCodec(60, 24, (2.0,))],
+)
 def test_bytes_of_another_length_are_refused(codec) -> None:
     data = codec.encoder(FIXED_HEAD)(np.ones((3, 24), np.float32))
     for wrong, tokens in ((data[:-1], 3), (data + b"\0", 3), (data, 2), (data, 4), (b"", 3)):
@@ -128,7 +132,12 @@ def test_bytes_of_another_length_are_refused(codec) -> None:
 
 
 def test_registry_builds_a_codec_again_from_its_parameters() -> None:
-    for codec in (DenseCodec(9, 4), HiddenCodec(9, 4, "int8", 3), HiddenCodec(9, 4, "float16")):
+    for codec in (
+        DenseCodec(9, 4),
+        HiddenCodec(9, 4, "int8", 3),
+        HiddenCodec(9, 4, "float16"),
+        TopKCodec(9, 4, (4.0, 2.0), 1e-3, 300),
+    ):
         again = build_codec(codec.name, 9, 4, codec.parameters)
         assert type(again) is type(codec)
         assert vars(again) == vars(codec)

@@ -13,8 +13,9 @@ from assertkd.logits.dense import DenseCodec
 from assertkd.logits.hidden import HiddenCodec
 from assertkd.logits.store_reader import StoreReader
 from assertkd.logits.store_writer import StoreWriter
+from assertkd.logits.topk import TopKCodec
 
-CODECS = [DenseCodec(50, 24), HiddenCodec(50, 24), HiddenCodec(50, 24, dtype="float16")]
+CODECS = [DenseCodec(50, 24), HiddenCodec(50, 24), HiddenCodec(50, 24, dtype="float16"), TopKCodec(50, 24, (4.0,))]
 
 
 def content(folder) -> dict[str, bytes]:

@@ -17,6 +17,8 @@ from assertkd.logits.manifest import MANIFEST_FILE, ShardEntry, _checksum, read_
 from assertkd.logits.shard import HEADER, read_block, read_index
 from assertkd.logits.store_reader import StoreReader
 from assertkd.logits.store_writer import StoreWriter
+from assertkd.logits.topk import TopKCodec
+from assertkd.logits.view import BucketedDistribution
 
 
 @pytest.fixture
@@ -25,11 +27,17 @@ def store(tmp_path, write_store, examples) -> Path:
 
 
 def read_everything(folder: Path, examples: list) -> bytes:
-    """Every logit that the store gives, and everything that its manifest says."""
+    """Every number that the store gives, and everything that its manifest says."""
     head_module._load.cache_clear()
     reader = StoreReader(folder)
     view = reader.collate_views([reader.read(example.id, example.target_ids) for example in examples])
-    return view.logits(slice(0, view.num_tokens)).numpy().tobytes() + repr(reader.manifest).encode()
+    rows = slice(0, view.num_tokens)
+    if isinstance(view, BucketedDistribution):
+        parts = [view.buckets(rows, temperature) for temperature in view.temperatures]
+        numbers = b"".join(x.numpy().tobytes() for part in parts for x in (part.ids, part.log_p, part.log_tail))
+    else:
+        numbers = view.logits(rows).numpy().tobytes()
+    return numbers + repr(reader.manifest).encode()
 
 
 def edit_manifest(folder: Path, edit) -> None:
@@ -211,7 +219,7 @@ def test_an_entry_shorter_than_a_header_is_refused(tmp_path) -> None:
         read_index(tmp_path, entry, bytes(16))
 
 
-@pytest.mark.parametrize("codec", [HiddenCodec(50, 24), DenseCodec(50, 24)])
+@pytest.mark.parametrize("codec", [HiddenCodec(50, 24), DenseCodec(50, 24), TopKCodec(50, 24, (4.0,))])
 def test_no_flipped_byte_passes_unseen(tmp_path, write_store, examples, codec) -> None:
     """Three hundred random flips anywhere in the store: an error of ours, or nothing changed."""
     some = examples[:9]

@@ -31,7 +31,12 @@ log = logging.getLogger(__name__)
 
 
 def compress_logits(
-    settings: LogitsSettings, supervision: Supervision, teacher: Path, corpus: Path, folder: Path
+    settings: LogitsSettings,
+    supervision: Supervision,
+    teacher: Path,
+    corpus: Path,
+    folder: Path,
+    temperatures: Sequence[float] = (),
 ) -> None:
     """Write `{split}/` stores and `teacher_predictions.jsonl` to `folder`.
 
@@ -41,6 +46,8 @@ def compress_logits(
         teacher: the fine-tuned teacher's `final_model/`.
         corpus: folder with `{split}.jsonl`.
         folder: where the stores go.
+        temperatures: those that the codec `topk` keeps the tail's mass at, besides 1; the other codecs are good
+            for every temperature.
 
     Raises:
         UserError: the teacher or the corpus is missing, or the teacher's vectors do not fit the codec.
@@ -69,7 +76,7 @@ def compress_logits(
             teacher=sha256_of_file(_weights(teacher)),
             corpus=sha256_of_file(corpus / f"{split}.jsonl"),
         )
-        _compress_split(model, examples, split, settings, provenance, folder / split, device)
+        _compress_split(model, examples, split, settings, temperatures, provenance, folder / split, device)
 
 
 def _predict(
@@ -104,18 +111,21 @@ def _compress_split(
     examples: Sequence[Example],
     split: str,
     settings: LogitsSettings,
+    temperatures: Sequence[float],
     provenance: Provenance,
     folder: Path,
     device: torch.device,
 ) -> None:
     head = model.lm_head.weight.detach().float().cpu().numpy()
-    codec = build_codec(settings.codec, head.shape[0], head.shape[1], _parameters(settings))
+    codec = build_codec(settings.codec, head.shape[0], head.shape[1], _parameters(settings, temperatures))
     special = SpecialIds(model.config.pad_token_id, model.config.decoder_start_token_id)
     run = TargetLogits(model)
     # Like lengths share a batch; the order is a function of the examples, so a resumed pass repeats it.
     order = sorted(examples, key=lambda example: (len(example.input_ids), example.id))
     said = Progress(f"teacher-forced {split}", len(order))
-    with StoreWriter(folder, codec, head, provenance, rows_per_shard=settings.examples_per_shard) as writer:
+    with StoreWriter(
+        folder, codec, head, provenance, temperatures=temperatures, rows_per_shard=settings.examples_per_shard
+    ) as writer:
         for start in range(0, len(order), settings.batch_size):
             chunk = order[start : start + settings.batch_size]
             if all(writer.is_done(example.id) for example in chunk):
@@ -141,8 +151,13 @@ def _compress_split(
     )
 
 
-def _parameters(settings: LogitsSettings) -> dict[str, Any]:
-    return settings.hidden.model_dump() if settings.codec == "hidden" else {}
+def _parameters(settings: LogitsSettings, temperatures: Sequence[float]) -> dict[str, Any]:
+    match settings.codec:
+        case "hidden":
+            return settings.hidden.model_dump()
+        case "topk":
+            return {"temperatures": temperatures, **settings.topk.model_dump()}
+    return {}
 
 
 def _weights(folder: Path) -> Path:

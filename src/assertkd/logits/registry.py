@@ -7,8 +7,9 @@ from assertkd.errors import UserError
 from assertkd.logits.codec import Codec
 from assertkd.logits.dense import DenseCodec
 from assertkd.logits.hidden import HiddenCodec
+from assertkd.logits.topk import TopKCodec
 
-CODECS: dict[str, type[Codec]] = {codec.name: codec for codec in (DenseCodec, HiddenCodec)}
+CODECS: dict[str, type[Codec]] = {codec.name: codec for codec in (DenseCodec, HiddenCodec, TopKCodec)}
 
 
 def build_codec(name: str, vocab_size: int, hidden_size: int, parameters: Mapping[str, Any]) -> Codec:

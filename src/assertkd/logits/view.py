@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from assertkd.errors import UserError
 from assertkd.logits.head import StoredHead
 
 
@@ -51,6 +52,39 @@ class FullDistribution(TeacherView):
         Returns:
             (n, V) float32 on the view's device, without gradient; up to `num_tokens` rows, fewer where `rows` ends
             beyond them.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Log-probabilities of n tokens' supports and tails at one temperature.
+
+    Attributes:
+        ids: (n, K) int64, the support of each row; a shorter one is padded with the row's first id.
+        log_p: (n, K) float32, log-probability of each id; -inf at the padding and only there.
+        log_tail: (n,) float32, log of the mass of all tokens outside the support; -inf where there are none.
+            The exponentials of a row and its tail sum to 1.
+    """
+
+    ids: torch.Tensor
+    log_p: torch.Tensor
+    log_tail: torch.Tensor
+
+
+class BucketedDistribution(TeacherView):
+    """A view that knows, of each token, a support and the mass of the rest. It never holds (N, V)."""
+
+    @property
+    @abstractmethod
+    def temperatures(self) -> tuple[float, ...]:
+        """The temperatures that `buckets` can be asked for, ascending."""
+
+    @abstractmethod
+    def buckets(self, rows: slice, temperature: float) -> Buckets:
+        """Return some rows' buckets at a temperature, without gradient, on the view's device.
+
+        Raises:
+            UserError: the temperature is none of `temperatures`.
         """
 
 
@@ -129,6 +163,89 @@ class HiddenView(FullDistribution):
             return hidden @ self.head.weight(hidden.device).T
 
 
+@dataclass(frozen=True, slots=True)
+class TopKView(BucketedDistribution):
+    """Supports as distances from the likeliest token, and the tail's log-odds.
+
+    Attributes:
+        ids: (N, K) int32, padded with the row's first id.
+        distance: (N, K) float32, nats below the likeliest at T = 1; infinite at the padding.
+        tail: (N, n) float32, log of the mass outside the support over the mass inside, by temperature.
+        stored: the n temperatures.
+        vocabulary: V.
+    """
+
+    ids: torch.Tensor
+    distance: torch.Tensor
+    tail: torch.Tensor
+    stored: tuple[float, ...]
+    vocabulary: int
+
+    @property
+    def num_tokens(self) -> int:
+        """N."""
+        return self.ids.shape[0]
+
+    @property
+    def vocab_size(self) -> int:
+        """V."""
+        return self.vocabulary
+
+    @property
+    def temperatures(self) -> tuple[float, ...]:
+        """The temperatures whose tails were stored."""
+        return self.stored
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+        """Return the view on `device`."""
+        ids, distance, tail = (
+            tensor.to(device, non_blocking=non_blocking) for tensor in (self.ids, self.distance, self.tail)
+        )
+        return type(self)(ids, distance, tail, self.stored, self.vocabulary)
+
+    def pin_memory(self) -> Self:
+        """Return the view in page-locked memory."""
+        ids, distance, tail = (tensor.pin_memory() for tensor in (self.ids, self.distance, self.tail))
+        return type(self)(ids, distance, tail, self.stored, self.vocabulary)
+
+    def buckets(self, rows: slice, temperature: float) -> Buckets:
+        """Return the buckets at a temperature: the support keeps its stored share of the mass, the tail the rest.
+
+        Raises:
+            UserError: the tail's mass at this temperature was not stored.
+        """
+        if temperature not in self.stored:
+            raise UserError(
+                f"the stored logits hold no tail at temperature {temperature:g}, only at "
+                f"{', '.join(format(one, 'g') for one in self.stored)}",
+                "Use one of these temperatures, or rerun `compress_logits` with this one configured.",
+            )
+        odds = self.tail[rows, self.stored.index(temperature)]
+        shares = torch.log_softmax(-self.distance[rows] / temperature, dim=-1)
+        log_head = torch.nn.functional.logsigmoid(-odds)
+        return Buckets(self.ids[rows].long(), shares + log_head[:, None], torch.nn.functional.logsigmoid(odds))
+
+
 def stack_rows(payloads: Sequence[npt.NDArray[np.generic]], columns: int, dtype: npt.DTypeLike) -> torch.Tensor:
     """Return the payloads' rows one behind the other, (N, columns) of `dtype`, as a tensor with memory of its own."""
     return torch.from_numpy(np.concatenate([np.empty((0, columns), dtype), *payloads], dtype=dtype))
+
+
+def stack_padded(
+    payloads: Sequence[npt.NDArray[np.generic]], columns: int, padding: float | None, dtype: npt.DTypeLike
+) -> torch.Tensor:
+    """Return the payloads' rows one behind the other, each filled up to `columns`.
+
+    Args:
+        payloads: of at most `columns` columns each.
+        columns: of the result.
+        padding: what fills a row up; None for the row's first value.
+        dtype: of the result.
+    """
+    filled = [np.empty((0, columns), dtype)]
+    for rows in payloads:
+        block = np.empty((len(rows), columns), dtype)
+        block[:, : rows.shape[1]] = rows
+        block[:, rows.shape[1] :] = rows[:, :1] if padding is None else padding
+        filled.append(block)
+    return torch.from_numpy(np.concatenate(filled))

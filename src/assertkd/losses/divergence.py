@@ -2,6 +2,12 @@
 
 Both run over the logits in chunks of positions and keep nothing of their size but the gradient: autograd through two
 log-softmaxes would keep several.
+
+Of a teacher whose view holds buckets (a support of k tokens and one tail), they are the divergences of the k + 1
+buckets, the student's tail being the mass that it gives to all tokens outside the support. Merging outcomes never
+raises a divergence (log sum inequality; Cover and Thomas 2006, theorem 2.7.1), so on buckets both are lower bounds of
+the divergences over the vocabulary: equal to them where the support is the whole vocabulary, or where student and
+teacher spread the tail alike.
 """
 
 from collections.abc import Callable
@@ -11,22 +17,22 @@ import torch
 from torch import Tensor
 
 from assertkd.errors import UserError
-from assertkd.logits.view import FullDistribution
+from assertkd.logits.view import BucketedDistribution, Buckets, FullDistribution
 from assertkd.losses.batch import TargetBatch
 
 CHUNK_NUMBERS = 1 << 22
 """Logits handled at once: 16 MiB in float32, so that a chunk's temporaries stay small."""
 
 Kernel = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""From student and teacher log-probabilities (n, V), in float32 or wider, to the summed divergence and its gradient
-with respect to the student's logits at temperature 1."""
+"""From student and teacher log-probabilities (n, outcomes), finite, in float32 or wider, to the summed divergence and
+its gradient with respect to the student's logits (log-probabilities but for a constant) of these outcomes."""
 
 
 def kl(batch: TargetBatch) -> Tensor:
     """Return the sum over positions of τ² KL(p_τ ‖ q_τ), a scalar of at least 0; 0 where both agree.
 
     Source: Hinton et al. 2015, Distilling the Knowledge in a Neural Network, section 2 (the factor τ² keeps the
-    gradient's size).
+    gradient's size). On buckets a lower bound of that.
     """
     return _divergence(batch, _kl)
 
@@ -34,7 +40,8 @@ def kl(batch: TargetBatch) -> Tensor:
 def jsd(batch: TargetBatch) -> Tensor:
     """Return the sum over positions of τ² JSD(p_τ, q_τ), a scalar in [0, N τ² ln 2], symmetric in p and q.
 
-    Source: Lin 1991, Divergence measures based on the Shannon entropy, equation 4.1 with equal weights.
+    Source: Lin 1991, Divergence measures based on the Shannon entropy, equation 4.1 with equal weights. On buckets a
+    lower bound of that.
     """
     return _divergence(batch, _jsd)
 
@@ -54,13 +61,50 @@ def _jsd(log_q: Tensor, log_p: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _divergence(batch: TargetBatch, kernel: Kernel) -> Tensor:
-    if not isinstance(batch.teacher, FullDistribution):
+    if not isinstance(batch.teacher, FullDistribution | BucketedDistribution):
         raise UserError(
-            "The loss needs the teacher's logits over the whole vocabulary, and the batch has none",
-            "Set logits.codec to one that keeps them (hidden or dense).",
+            "The loss needs the teacher's logits, and the batch has none",
+            "Run `compress_logits` first, and train from its store.",
         )
     apply: Callable[..., Tensor] = _Divergence.apply
     return apply(batch.student_logits, batch.teacher, batch.temperature, kernel)
+
+
+def _over_vocabulary(scaled: Tensor, logits: Tensor, kernel: Kernel) -> tuple[Tensor, Tensor]:
+    """Return the divergence of n positions and its gradient (n, V) at the student's scaled logits.
+
+    Args:
+        scaled: (n, V) student logits / τ.
+        logits: (n, V) teacher logits / τ.
+        kernel: the divergence.
+    """
+    return kernel(torch.log_softmax(scaled, dim=-1), torch.log_softmax(logits, dim=-1))
+
+
+def _over_buckets(scaled: Tensor, buckets: Buckets, kernel: Kernel) -> tuple[Tensor, Tensor]:
+    """Return the divergence of n positions' buckets and its gradient (n, V) at the student's scaled logits.
+
+    The tail's logit is the log of the sum of its tokens' exponentials, whose gradient is the softmax within the tail:
+    with g the gradient at the buckets, that at the logits is g of the token in the support, and the tail's g times
+    the token's share of the student's tail outside.
+
+    Args:
+        scaled: (n, V) student logits / τ; overwritten.
+        buckets: the teacher's at τ.
+        kernel: the divergence.
+    """
+    padding = buckets.log_p == -torch.inf
+    support = scaled.gather(1, buckets.ids).masked_fill(padding, -torch.inf)
+    # Padding repeats an id of its row, so that masking it twice does no harm.
+    outside = scaled.scatter_(1, buckets.ids, -torch.inf)
+    tail = outside.logsumexp(dim=-1, keepdim=True)
+    log_q = torch.log_softmax(torch.cat([support, tail], dim=-1), dim=-1)
+    log_p = torch.cat([buckets.log_p, buckets.log_tail[:, None]], dim=-1).to(log_q.dtype)
+    # Outcomes of no mass: finite, so that 0 · log 0 is 0 and not NaN.
+    least = torch.finfo(torch.float32).min / 4
+    value, slope = kernel(log_q.clamp_min(least), log_p.clamp_min(least))
+    gradient = outside.sub_(tail.clamp_min(least)).exp_().mul_(slope[:, -1:])
+    return value, gradient.scatter_add_(1, buckets.ids, slope[:, :-1].masked_fill(padding, 0.0))
 
 
 class _Divergence(torch.autograd.Function):
@@ -70,7 +114,7 @@ class _Divergence(torch.autograd.Function):
     def forward(
         ctx: Any,
         student_logits: Tensor,
-        teacher: FullDistribution,
+        teacher: FullDistribution | BucketedDistribution,
         temperature: float,
         kernel: Kernel,
     ) -> Tensor:
@@ -80,9 +124,11 @@ class _Divergence(torch.autograd.Function):
         chunk = max(1, CHUNK_NUMBERS // vocabulary)
         for start in range(0, positions, chunk):
             rows = slice(start, min(start + chunk, positions))
-            log_q = torch.log_softmax(student_logits[rows].to(total.dtype) / temperature, dim=-1)
-            log_p = torch.log_softmax(teacher.logits(rows).to(total.dtype) / temperature, dim=-1)
-            value, slope = kernel(log_q, log_p)
+            scaled = student_logits[rows].to(total.dtype) / temperature
+            if isinstance(teacher, BucketedDistribution):
+                value, slope = _over_buckets(scaled, teacher.buckets(rows, temperature), kernel)
+            else:
+                value, slope = _over_vocabulary(scaled, teacher.logits(rows).to(total.dtype) / temperature, kernel)
             total += temperature**2 * value
             gradient[rows] = temperature * slope
         ctx.save_for_backward(gradient)
