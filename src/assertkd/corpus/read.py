@@ -54,7 +54,8 @@ def read_raw(
     """
     if not path.is_file():
         raise UserError(
-            f"{path}: no such file", "Set data.train_file (validation_file, test_file) to an existing file."
+            f"{path}: no such file",
+            "Set data.train_file (validation_file, test_file, distillation_jsonl) to existing files.",
         )
     lines = 0
     with path.open("rb") as handle:

@@ -109,7 +109,7 @@ def _compress_split(
     device: torch.device,
 ) -> None:
     head = model.lm_head.weight.detach().float().cpu().numpy()
-    codec = build_codec(settings.codec, head.shape[0], head.shape[1], _parameters(settings))
+    codec = build_codec(settings.codec, head.shape[0], head.shape[1], codec_parameters(settings))
     special = SpecialIds(model.config.pad_token_id, model.config.decoder_start_token_id)
     run = TargetLogits(model)
     # Like lengths share a batch; the order is a function of the examples, so a resumed pass repeats it.
@@ -141,7 +141,8 @@ def _compress_split(
     )
 
 
-def _parameters(settings: LogitsSettings) -> dict[str, Any]:
+def codec_parameters(settings: LogitsSettings) -> dict[str, Any]:
+    """Return the keyword arguments of the codec that `settings` names."""
     return settings.hidden.model_dump() if settings.codec == "hidden" else {}
 
 
