@@ -8,8 +8,18 @@ configfile: "config.yaml"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/corpus.smk"
-include: "workflow/rules/teacher.smk"
-include: "workflow/rules/logits.smk"
+
+
+if RUN.data.teacher_is_given:
+
+    include: "workflow/rules/given_teacher.smk"
+
+else:
+
+    include: "workflow/rules/teacher.smk"
+    include: "workflow/rules/logits.smk"
+
+
 include: "workflow/rules/students.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"

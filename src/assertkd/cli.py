@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from assertkd.errors import UserError
+from assertkd.logits.commands import add_logits_commands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     scaling.add_argument("run_dir", type=Path, help="a student's folder: results/<run>/students/<variant>/seed<seed>")
     scaling.set_defaults(run=_analyse_scaling)
+    logits = commands.add_parser("logits", help="look into stores of teacher logits; write and read them as JSONL")
+    add_logits_commands(logits)
     options = parser.parse_args(arguments)
     try:
         options.run(options)

@@ -14,6 +14,20 @@ MARKER = "// <ASSERTION_PLACEHOLDER>"
 
 NAMED_FIELDS = ("id", "focal_method", "test_method", "assertion", "project")
 
+TEACHER_FIELDS = (
+    "teacher_logits_compressed",
+    "teacher_logits_shape",
+    "teacher_logits_dtype",
+    "teacher_prediction",
+    "target_ids",
+)
+"""What a line says of a teacher (see `logits.interchange`); no part of the record, and far larger than all the rest."""
+
+
+def line_id(line: dict[str, Any], path: Path, number: int) -> str:
+    """Return the id of a raw line: its own as text, or one made of the file's name and the line's number."""
+    return f"{path.stem}:{number}" if line.get("id") is None else str(line["id"])
+
 
 @dataclass(frozen=True, slots=True)
 class Record:

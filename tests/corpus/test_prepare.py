@@ -105,6 +105,22 @@ def test_what_is_not_given_is_split_off(tmp_path: Path, three_files: dict[str, A
     assert {r.id for r in splits["validation"]} == {f"i{n}" for n in range(20, 25)}
 
 
+def test_files_of_a_given_teacher_are_taken_whatever_the_source(tmp_path: Path) -> None:
+    lines = [line(n, teacher_logits_compressed="AAAA", teacher_prediction="x") for n in range(20)]
+    lines[3] |= {"assertion": None, "assertions": ["first();", "second();"]}
+    del lines[3]["assertion"]
+    files = {
+        "train": written(tmp_path / "train.jsonl", lines),
+        "validation": written(tmp_path / "validation.jsonl", [line(n) for n in range(20, 25)]),
+    }
+    quality, splits = prepared(tmp_path / "out", DataSettings(distillation_jsonl=files, test_share=0.25))
+    assert quality["read"] == {files["validation"]: 5, files["train"]: 20}
+    assert [len(splits[name]) for name in SPLITS] == [15, 5, 5]
+    records = {record.id: record for name in SPLITS for record in splits[name]}
+    assert not any(record.extra for record in records.values())
+    assert records["i3"].assertion == "first();\nsecond();", "the logits are for both"
+
+
 def test_splits_are_by_project_where_every_record_names_one(tmp_path: Path) -> None:
     lines = [line(n, project=f"p{n % 10}") for n in range(60)]
     data = {"source": "files", "train_file": written(tmp_path / "a.jsonl", lines)}

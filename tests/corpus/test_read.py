@@ -50,6 +50,17 @@ def test_the_form_with_a_list(path: Path) -> None:
     assert only(read(path, line)) == Record("7", FOCAL, TEST, "a();", "p", {"x": [1]})
 
 
+def test_what_a_teacher_said_is_no_part_of_the_record(path: Path) -> None:
+    teacher = {
+        "teacher_logits_compressed": "AAAA",
+        "teacher_logits_shape": [1, 2],
+        "teacher_logits_dtype": "float16",
+        "target_ids": [1],
+        "teacher_prediction": "\ud800",
+    }
+    assert only(read(path, LINE | teacher | {"licence": "MIT"})).extra == {"licence": "MIT"}
+
+
 def test_the_simple_form_wins_where_both_are_given(path: Path) -> None:
     line = LINE | {"assertions": ["b();"], "test_method_masked": f"void u() {{ {MARKER} }}"}
     assert only(read(path, line)) == Record("raw:1", FOCAL, TEST, "assertTrue(x);")

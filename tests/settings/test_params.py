@@ -165,6 +165,70 @@ def test_params_are_json() -> None:
         assert json.loads(json.dumps(whole, allow_nan=False)) == whole
 
 
+GIVEN = {
+    "data.distillation_jsonl": {"train": "t.jsonl", "validation": "v.jsonl"},
+    "tokenizer.name": "hub/tokenizer",
+    "logits.codec": "dense",
+}
+
+
+def rules_of_given_teacher(changes: dict[str, Any]) -> dict[str, params.Params]:
+    """Return the params of the rules that differ where files stand in for the teacher."""
+    run = loaded(GIVEN | changes)
+    params.check(run)
+    return {
+        "prepare_corpus": params.prepare_corpus(run),
+        "compress_logits": params.import_logits(run),
+        "predict_given_teacher": params.predict_given_teacher(run),
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "changed"),
+    [
+        ({"data.distillation_jsonl": {"train": "t.jsonl"}}, {"prepare_corpus"}),
+        ({"data.source": "files"}, set()),
+        ({"data.train_file": "unused.jsonl", "data.multiple": "join"}, set()),
+        ({"data.embedded": {"seed": 1}}, set()),
+        ({"data.on_bad_record": "error"}, {"prepare_corpus"}),
+        ({"data.labelled_share": 0.5}, {"compress_logits"}),
+        ({"data.max_output_len": 32}, {"prepare_corpus", "compress_logits"}),
+        ({"tokenizer.name": "another"}, {"prepare_corpus"}),
+        ({"teacher.model": {"name": "hub/model"}}, set()),
+        ({"teacher.seed": 7}, set()),
+        ({"logits.batch_size": 7, "logits.num_beams": 2, "logits.device": "cpu"}, set()),
+        ({"logits.examples_per_shard": 7}, {"compress_logits"}),
+        ({"evaluation.limit": 7}, {"predict_given_teacher"}),
+        ({"evaluation.num_beams": 7}, set()),
+    ],
+)
+def test_a_change_reaches_the_rules_of_a_given_teacher(changes: dict[str, Any], changed: set[str]) -> None:
+    before, after = rules_of_given_teacher({}), rules_of_given_teacher(changes)
+    assert {name for name in before if before[name] != after[name]} == changed
+
+
+def test_files_of_a_given_teacher_take_the_place_of_all_others() -> None:
+    own = {"data.source": "files", "data.train_file": "a", "data.test_file": "b"}
+    assert loaded(own).data.files == {"train": "a", "test": "b"}
+    assert loaded(own | GIVEN).data.files == {"train": "t.jsonl", "validation": "v.jsonl"}
+    assert loaded(GIVEN).data.teacher_is_given
+    assert (loaded().data.files, loaded().data.teacher_is_given) == ({}, False)
+
+
+def test_a_given_teacher_needs_its_tokenizer_and_a_codec_that_takes_logits() -> None:
+    params.check(loaded(GIVEN))
+    with pytest.raises(UserError) as caught:
+        params.check(loaded({"data.distillation_jsonl": {"train": "t.jsonl"}}))
+    tokenizer, codec = caught.value.problem.splitlines()
+    assert tokenizer.startswith("tokenizer.name: is needed with data.distillation_jsonl")
+    assert codec.startswith("logits.codec: `hidden` stores what enters the teacher's head")
+
+
+def test_a_given_test_needs_given_training_records() -> None:
+    with pytest.raises(UserError, match=r"data\.distillation_jsonl: train is needed beside validation and test"):
+        loaded({"data.distillation_jsonl": {"test": "t.jsonl"}})
+
+
 def test_who_learns_from_the_teacher() -> None:
     learns = params.learns_from_teacher
     every, some = loaded(), loaded({"data.labelled_share": 0.5, "variants.taught": {"loss": {"components": ["ce"]}}})

@@ -38,15 +38,18 @@ def models():
     return ["teacher", *(f"students/{variant}/seed{seed}" for variant in RUN.variants for seed in RUN.seeds)]
 
 
+def trained_models():
+    """Those of them that this workflow trains."""
+    return [model for model in models() if model != "teacher" or not RUN.data.teacher_is_given]
+
+
 def report_files():
     return [f"results/{RUN.name}/report/leaderboard.csv", f"results/{RUN.name}/report/report.html"]
 
 
 def source_files(wildcards):
     """The corpus files that the config names; none where the corpus is generated."""
-    data = RUN.data
-    named = [data.train_file, data.validation_file, data.test_file] if data.source == "files" else []
-    return [file for file in named if file is not None]
+    return list(RUN.data.files.values())
 
 
 def student_params(wildcards):
@@ -76,7 +79,7 @@ def teacher_predictions(wildcards):
 
 
 def training_reports(wildcards):
-    return [f"results/{wildcards.run}/{model}/training_report.json" for model in models()]
+    return [f"results/{wildcards.run}/{model}/training_report.json" for model in trained_models()]
 
 
 def scored(name):

@@ -29,6 +29,7 @@ rule build_report:
     params:
         settings=params.build_report(RUN),
         models=models(),
+        trained=trained_models(),
     script:
         "../scripts/build_report.py"
 

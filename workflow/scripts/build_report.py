@@ -10,6 +10,7 @@ with job(snakemake.log[0], snakemake.threads):
     build_report(
         ReportSettings(**snakemake.params.settings),
         list(snakemake.params.models),
+        list(snakemake.params.trained),
         run_folder=Path(snakemake.input.quality).parents[1],
         folder=Path(snakemake.output.page).parent,
     )

@@ -77,7 +77,7 @@ def prepare_corpus(
             a record is bad.
     """
     account = _Account()
-    splits = _embedded(data, account) if data.source == "embedded" else _from_files(data, account)
+    splits = _from_files(data, account) if data.teacher_is_given or data.source == "files" else _embedded(data, account)
     splits = _without_leaks(splits, account)
     splits["train"] = shuffled(splits["train"], data.split_seed)
     tokenizer = _tokenizer(tokenizer_settings, teacher, splits["train"])
@@ -123,10 +123,10 @@ def _embedded(data: DataSettings, account: _Account) -> dict[str, list[Record]]:
 
 
 def _from_files(data: DataSettings, account: _Account) -> dict[str, list[Record]]:
-    files = {"test": data.test_file, "validation": data.validation_file, "train": data.train_file}
-    if data.train_file is None:
+    files = data.files
+    if "train" not in files:
         raise UserError("data.train_file: is needed, since data.source is `files`", "Set it to a JSONL file.")
-    given = {name: _read(Path(file), data, account) for name, file in files.items() if file is not None}
+    given = {name: _read(Path(files[name]), data, account) for name in reversed(SPLITS) if name in files}
     shares = {
         name: share
         for name, share in (("test", data.test_share), ("validation", data.validation_share))
@@ -138,7 +138,9 @@ def _from_files(data: DataSettings, account: _Account) -> dict[str, list[Record]
 def _read(path: Path, data: DataSettings, account: _Account) -> list[Record]:
     records: list[Record] = []
     items = 0
-    for number, item in read_raw(path, data.multiple, data.max_characters):
+    # A teacher's logits are for all that stands in a line.
+    multiple = "join" if data.teacher_is_given else data.multiple
+    for number, item in read_raw(path, multiple, data.max_characters):
         items += 1
         if isinstance(item, Rejection):
             if data.on_bad_record == "error":

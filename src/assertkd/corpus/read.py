@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assertkd.errors import UserError
-from assertkd.records import MARKER, NAMED_FIELDS, Record
+from assertkd.records import MARKER, NAMED_FIELDS, TEACHER_FIELDS, Record, line_id
 
 EXCERPT = 200
 """Characters of a bad line that its rejection shows."""
@@ -40,8 +40,8 @@ def read_raw(
     """Yield what each line of a raw JSONL file holds, with its line number.
 
     A line has `focal_method`, `test_method` and `assertion`; instead of the last two it may have `test_method_masked`
-    and `assertions` (a list). `id` and `project` are optional, all other fields are kept. A test without a marker gets
-    one at the end of its body.
+    and `assertions` (a list). `id` and `project` are optional; a teacher's fields (`TEACHER_FIELDS`) are passed over,
+    all others are kept. A test without a marker gets one at the end of its body.
 
     Args:
         path: the file.
@@ -54,7 +54,8 @@ def read_raw(
     """
     if not path.is_file():
         raise UserError(
-            f"{path}: no such file", "Set data.train_file (validation_file, test_file) to an existing file."
+            f"{path}: no such file",
+            "Set data.train_file (validation_file, test_file, distillation_jsonl) to existing files.",
         )
     lines = 0
     with path.open("rb") as handle:
@@ -63,7 +64,7 @@ def read_raw(
                 continue
             lines += 1
             try:
-                for record in _records(raw, f"{path.stem}:{number}", multiple, max_characters):
+                for record in _records(raw, path, number, multiple, max_characters):
                     yield number, record
             except _BadLineError as fault:
                 excerpt = raw[: 4 * EXCERPT].decode("utf-8", errors="replace").strip()[:EXCERPT]
@@ -76,7 +77,7 @@ class _BadLineError(Exception):
     """Why a line is no record."""
 
 
-def _records(raw: bytes, default_id: str, multiple: str, max_characters: int) -> Iterator[Record]:
+def _records(raw: bytes, path: Path, number: int, multiple: str, max_characters: int) -> Iterator[Record]:
     line = _parse(raw)
     focal = _text(line, "focal_method", max_characters)
     test = _with_marker(_text(line, "test_method" if "test_method" in line else "test_method_masked", max_characters))
@@ -84,7 +85,7 @@ def _records(raw: bytes, default_id: str, multiple: str, max_characters: int) ->
     project = line.get("project")
     if project is not None and not isinstance(project, str):
         raise _BadLineError("project is not a string")
-    identity = default_id if line.get("id") is None else str(line["id"])
+    identity = line_id(line, path, number)
     known = {*NAMED_FIELDS, "test_method_masked", "assertions"}
     extra = {key: value for key, value in line.items() if key not in known}
     if multiple == "join" or len(assertions) == 1:
@@ -106,6 +107,8 @@ def _parse(raw: bytes) -> dict[str, Any]:
         raise _BadLineError("not JSON") from None
     if not isinstance(line, dict):
         raise _BadLineError("not a JSON object")
+    for name in TEACHER_FIELDS:
+        line.pop(name, None)
     try:
         json.dumps(line, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:

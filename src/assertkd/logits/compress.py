@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
@@ -12,7 +11,7 @@ from assertkd.corpus.targets import Supervision, training_targets, write_teacher
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
 from assertkd.logits.manifest import Provenance
-from assertkd.logits.registry import build_codec
+from assertkd.logits.registry import build_codec, codec_parameters
 from assertkd.logits.store_writer import StoreWriter
 from assertkd.models.generation import generate_texts
 from assertkd.models.seq2seq import TargetLogits, load_model
@@ -117,7 +116,7 @@ def _compress_split(
     device: torch.device,
 ) -> None:
     head = model.lm_head.weight.detach().float().cpu().numpy()
-    codec = build_codec(settings.codec, head.shape[0], head.shape[1], _parameters(settings, temperatures))
+    codec = build_codec(settings.codec, head.shape[0], head.shape[1], codec_parameters(settings, temperatures))
     special = SpecialIds(model.config.pad_token_id, model.config.decoder_start_token_id)
     run = TargetLogits(model)
     # Like lengths share a batch; the order is a function of the examples, so a resumed pass repeats it.
@@ -149,15 +148,6 @@ def _compress_split(
         size / 1e6,
         size / manifest.tokens,
     )
-
-
-def _parameters(settings: LogitsSettings, temperatures: Sequence[float]) -> dict[str, Any]:
-    match settings.codec:
-        case "hidden":
-            return settings.hidden.model_dump()
-        case "topk":
-            return {"temperatures": temperatures, **settings.topk.model_dump()}
-    return {}
 
 
 def _weights(folder: Path) -> Path:

@@ -1,6 +1,6 @@
 """The codecs by the names that the config uses. A new codec is one file and one line here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from assertkd.errors import UserError
@@ -8,6 +8,7 @@ from assertkd.logits.codec import Codec
 from assertkd.logits.dense import DenseCodec
 from assertkd.logits.hidden import HiddenCodec
 from assertkd.logits.topk import TopKCodec
+from assertkd.settings import LogitsSettings
 
 CODECS: dict[str, type[Codec]] = {codec.name: codec for codec in (DenseCodec, HiddenCodec, TopKCodec)}
 
@@ -30,3 +31,13 @@ def build_codec(name: str, vocab_size: int, hidden_size: int, parameters: Mappin
         return CODECS[name](vocab_size, hidden_size, **parameters)
     except TypeError as fault:
         raise UserError(f"codec {name!r}: {fault}", "Correct the codec's parameters.") from None
+
+
+def codec_parameters(settings: LogitsSettings, temperatures: Sequence[float]) -> dict[str, Any]:
+    """Return the keyword arguments of the codec that `settings` names."""
+    match settings.codec:
+        case "hidden":
+            return settings.hidden.model_dump()
+        case "topk":
+            return {"temperatures": temperatures, **settings.topk.model_dump()}
+    return {}

@@ -66,6 +66,25 @@ class StoreReader:
         """Yield the ids of the examples in the order of writing."""
         return iter(self._places)
 
+    def tokens(self, example_id: str) -> int:
+        """Return T, the number of target tokens of one example.
+
+        Raises:
+            UserError: there is no such example.
+        """
+        number, row = self._place(example_id)
+        return int(self._shards[number].examples[row]["tokens"])
+
+    def is_for(self, example_id: str, target_ids: Sequence[int] | npt.NDArray[np.integer]) -> bool:
+        """Return whether these token ids are the target that an example was written with.
+
+        Raises:
+            UserError: there is no such example.
+        """
+        number, row = self._place(example_id)
+        example = self._shards[number].examples[row]
+        return bool(len(target_ids) == example["tokens"] and target_hash(target_ids) == example["target"])
+
     def read(self, example_id: str, target_ids: Sequence[int] | npt.NDArray[np.integer]) -> Payload:
         """Return what the teacher knew of one example, decoded, for `collate_views`.
 
@@ -79,12 +98,10 @@ class StoreReader:
         Raises:
             UserError: there is no such example, its target was another one, or its block is missing or damaged.
         """
-        if example_id not in self._places:
-            raise UserError(f"{self.folder}: holds no example {example_id!r}", RERUN)
-        number, row = self._places[example_id]
+        number, row = self._place(example_id)
         shard = self._shards[number]
-        target, block, tokens, start, size = (int(value) for value in shard.examples[row].tolist())
-        if target != target_hash(target_ids) or tokens != len(target_ids):
+        _, block, tokens, start, size = (int(value) for value in shard.examples[row].tolist())
+        if not self.is_for(example_id, target_ids):
             raise UserError(
                 f"example {example_id!r}: the {tokens} target tokens that its logits in {shard.path} "
                 f"were computed for are not the {len(target_ids)} given (another corpus or tokenizer)",
@@ -123,6 +140,11 @@ class StoreReader:
                 raise UserError(f"{shard.path}: damaged (SHA-256 differs)", RERUN)
         if self.head is not None and sha256_of_file(self.head.path) != self.head.sha256:
             raise UserError(f"{self.head.path}: damaged (SHA-256 differs)", RERUN)
+
+    def _place(self, example_id: str) -> tuple[int, int]:
+        if example_id not in self._places:
+            raise UserError(f"{self.folder}: holds no example {example_id!r}", RERUN)
+        return self._places[example_id]
 
     def _find_head(self, sha256: str | None) -> StoredHead | None:
         if not self.codec.keeps_head:

@@ -28,19 +28,23 @@ SHOWN_SETTINGS = (
 log = logging.getLogger(__name__)
 
 
-def build_report(settings: ReportSettings, models: Sequence[str], run_folder: Path, folder: Path) -> None:
+def build_report(
+    settings: ReportSettings, models: Sequence[str], trained: Sequence[str], run_folder: Path, folder: Path
+) -> None:
     """Write `leaderboard.csv` and `report.html` to `folder`.
 
     Args:
         settings: the page's.
         models: `teacher` and `students/{variant}/seed{seed}`, as their folders below the run's.
+        trained: those of them that this run trained; a teacher whose logits were given is not among them.
         run_folder: `results/{run}`.
         folder: where the files go.
 
     Raises:
         UserError: a stage's result is missing or broken.
     """
-    entries = {model: _entry(model, run_folder) for model in models}
+    reports = {model: run_folder / model / "training_report.json" for model in trained}
+    entries = {model: _entry(model, run_folder, reports.get(model)) for model in models}
     rows = leaderboard(list(entries.values()))
     for row in rows:
         if row.note:
@@ -57,14 +61,13 @@ def build_report(settings: ReportSettings, models: Sequence[str], run_folder: Pa
         rows=rows,
         quality=read_json(run_folder / "corpus" / "quality.json"),
         examples=choose_examples(read_records(run_folder / "corpus" / "test.jsonl"), predictions, settings.examples),
-        settings={model: _settings(run_folder / model / "training_report.json") for model in models},
+        settings={model: _settings(report) for model, report in reports.items()},
     )
 
 
-def _entry(model: str, run_folder: Path) -> Entry:
+def _entry(model: str, run_folder: Path, report: Path | None) -> Entry:
     parts = model.split("/")
     summary = run_folder / "evaluation" / model / "metrics_summary_final.json"
-    report = run_folder / model / "training_report.json"
     if model == TEACHER:
         return Entry(TEACHER, "", None, summary, report)
     return Entry("student", parts[1], int(parts[2].removeprefix("seed")), summary, report)

@@ -166,7 +166,7 @@ def _resolve_run(
     if (
         isinstance(data, DataSettings)
         and data.source == "files"
-        and data.train_file is None
+        and "train" not in data.files
         and str(config.get("run")) == name
     ):
         faults.add(f"{path}.data.train_file", "is needed, since data.source is `files` (or set data.train_file)")

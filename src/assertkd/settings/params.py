@@ -29,19 +29,39 @@ def check(run: RunSettings) -> None:
             plan_loss(variant.loss)
         except UserError as fault:
             faults[f"variants.{name}: {fault.problem}"] = None
+    if run.data.teacher_is_given:
+        faults |= dict.fromkeys(_faults_of_given_teacher(run))
     if faults:
         raise UserError("\n".join(faults), "Mend config.yaml.")
 
 
+def _faults_of_given_teacher(run: RunSettings) -> list[str]:
+    faults = []
+    if run.tokenizer.name is None:
+        faults.append("tokenizer.name: is needed with data.distillation_jsonl: the tokenizer that the teacher had")
+    if run.logits.codec == "hidden":
+        faults.append(
+            "logits.codec: `hidden` stores what enters the teacher's head, which data.distillation_jsonl does not "
+            "hold: use `dense` or `topk`"
+        )
+    return faults
+
+
 def prepare_corpus(run: RunSettings) -> Params:
-    """Return `data` (without what students alone use), `tokenizer` and the teacher's name."""
-    of_files = {"train_file", "validation_file", "test_file", "on_bad_record", "multiple", "max_characters"}
-    unused = {"labelled_share"} | (of_files if run.data.source == "embedded" else {"embedded"})
-    trained = run.tokenizer.name is None and run.teacher.model.name == SCRATCH
+    """Return `data` (without what students alone use), `tokenizer` and the teacher's name where it names that too."""
+    names_of_files = {"source", "train_file", "validation_file", "test_file", "multiple"}
+    if run.data.teacher_is_given:
+        unused = {"embedded", *names_of_files}
+    elif run.data.source == "files":
+        unused = {"embedded", "distillation_jsonl"}
+    else:
+        unused = {"distillation_jsonl", "on_bad_record", "max_characters", *names_of_files} - {"source"}
+    named = run.tokenizer.name is not None
+    trained = not named and run.teacher.model.name == SCRATCH
     return {
-        "data": run.data.model_dump(mode="json", exclude=unused),
+        "data": run.data.model_dump(mode="json", exclude=unused | {"labelled_share"}),
         "tokenizer": run.tokenizer.model_dump(mode="json", exclude=set() if trained else {"vocab_size"}),
-        "teacher": run.teacher.model.name,
+        "teacher": SCRATCH if named else run.teacher.model.name,
     }
 
 
@@ -70,6 +90,14 @@ def compress_logits(run: RunSettings) -> Params:
     return given
 
 
+def import_logits(run: RunSettings) -> Params:
+    """Return what `compress_logits` uses where files stand in for the teacher: codec, shards, the targets."""
+    params = compress_logits(run)
+    for unused in ("batch_size", "num_beams", "device"):
+        del params["logits"][unused]
+    return params
+
+
 def distill_student(run: RunSettings, variant: str) -> Params:
     """Return one variant's model, training, resolved loss and the targets' definition."""
     settings = run.variants[variant]
@@ -86,6 +114,11 @@ def predict(run: RunSettings, is_student: bool) -> Params:
     """Return the decoding settings; for a student, also the temperature of its divergence from the teacher."""
     names = {"limit", "batch_size", "num_beams", "device"} | ({"eval_temperature"} if is_student else set())
     return {"evaluation": run.evaluation.model_dump(mode="json", include=names), "limits": _limits(run)}
+
+
+def predict_given_teacher(run: RunSettings) -> Params:
+    """Return how many test records are judged."""
+    return {"limit": run.evaluation.limit}
 
 
 def score(run: RunSettings) -> Params:

@@ -30,6 +30,25 @@ class EmbeddedCorpusSettings(Section):
     """Seed of the generator."""
 
 
+class DistillationFilesSettings(Section):
+    """Files of records with a teacher's logits and predictions, which take the place of a teacher."""
+
+    train: str | None = None
+    """JSONL file of training records with `teacher_logits_compressed` and `teacher_prediction`. Where it is set, no
+    teacher is trained or run, and records come from these files whatever `data.source` says."""
+    validation: str | None = None
+    """The same for validation; without it `data.validation_share` of the training file is split off."""
+    test: str | None = None
+    """The same for the test; without it `data.test_share` of the training file is split off. The test needs logits
+    and predictions too, since students are compared with the teacher there."""
+
+    @model_validator(mode="after")
+    def _train_comes_first(self) -> "DistillationFilesSettings":
+        if self.train is None and (self.validation or self.test):
+            raise ValueError("train is needed beside validation and test")
+        return self
+
+
 class DataSettings(Section):
     """Where the records come from and how they are split."""
 
@@ -63,6 +82,22 @@ class DataSettings(Section):
     """Share of the training records whose gold assertion students may use, above 0 to 1. On the others the
     target is the teacher's own prediction. The teacher always trains on all of them."""
     embedded: EmbeddedCorpusSettings = EmbeddedCorpusSettings()
+    distillation_jsonl: DistillationFilesSettings = DistillationFilesSettings()
+
+    @property
+    def teacher_is_given(self) -> bool:
+        """Whether files stand in for a teacher."""
+        return self.distillation_jsonl.train is not None
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Split name to the JSONL file that it comes from, training first; empty where the corpus is generated."""
+        named: dict[str, str | None] = {}
+        if self.teacher_is_given:
+            named = self.distillation_jsonl.model_dump()
+        elif self.source == "files":
+            named = {"train": self.train_file, "validation": self.validation_file, "test": self.test_file}
+        return {split: file for split, file in named.items() if file is not None}
 
     @model_validator(mode="after")
     def _shares_leave_training_records(self) -> "DataSettings":

@@ -1,0 +1,19 @@
+"""Takes over what a teacher that ran elsewhere knew."""
+
+from pathlib import Path
+
+from assertkd.corpus.targets import Supervision
+from assertkd.job import job
+from assertkd.logits.given import import_logits
+from assertkd.settings import LogitsSettings
+
+with job(snakemake.log[0], snakemake.threads):
+    settings = snakemake.params.settings
+    import_logits(
+        LogitsSettings(**settings["logits"]),
+        Supervision(**settings["supervision"]),
+        files=[Path(file) for file in snakemake.input.files],
+        corpus=Path(snakemake.input.train).parent,
+        folder=Path(snakemake.output.predictions).parent,
+        temperatures=settings.get("temperatures", ()),
+    )

@@ -1,0 +1,14 @@
+"""Takes over the test predictions of a teacher that ran elsewhere."""
+
+from pathlib import Path
+
+from assertkd.evaluation.given import predict_given_teacher
+from assertkd.job import job
+
+with job(snakemake.log[0], snakemake.threads):
+    predict_given_teacher(
+        Path(snakemake.input.test),
+        Path(snakemake.input.teacher),
+        snakemake.params.settings["limit"],
+        folder=Path(snakemake.output.predictions).parent,
+    )
