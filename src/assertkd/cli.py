@@ -24,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scaling.set_defaults(run=_analyse_scaling)
     logits = commands.add_parser("logits", help="look into stores of teacher logits; write and read them as JSONL")
     add_logits_commands(logits)
+    families = commands.add_parser("families", help="list the families of behaviour in the generated corpus")
+    families.set_defaults(run=_list_families)
     options = parser.parse_args(arguments)
     try:
         options.run(options)
@@ -39,6 +41,13 @@ def _analyse_scaling(options: argparse.Namespace) -> None:
     scaling = analyse_scaling(options.run_dir)
     print(described(scaling))
     print(f"Picture: {write_scaling(scaling, options.run_dir)}")
+
+
+def _list_families(options: argparse.Namespace) -> None:
+    from assertkd.corpus.synthetic.families import FAMILIES
+
+    for family in FAMILIES:
+        print(f"{family.name:<18} {(family.scenario.__doc__ or '').strip().splitlines()[0]}")
 
 
 if __name__ == "__main__":

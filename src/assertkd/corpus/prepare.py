@@ -115,7 +115,7 @@ def prepare_corpus(
 
 
 def _embedded(data: DataSettings, account: _Account) -> dict[str, list[Record]]:
-    records = list(generate(data.embedded.records, data.embedded.seed))
+    records = list(generate(data.embedded.records, data.embedded.seed, data.embedded.families))
     account.read["embedded"] = len(records)
     first, again = drop_duplicates(records)
     account.drop(again, "duplicate of an earlier record")

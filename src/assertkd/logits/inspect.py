@@ -20,7 +20,6 @@ SHOWN_IDS = 3
 SHOWN_TOKENS = 5
 
 
-@runtime_checkable
 @dataclass(frozen=True, slots=True)
 class Position:
     """What the teacher thought at one target token, at temperature 1.

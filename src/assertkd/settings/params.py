@@ -5,6 +5,7 @@ The workflow reruns a rule when these change, and only then; so nothing may stan
 
 from typing import Any
 
+from assertkd.corpus.synthetic.families import families_named
 from assertkd.errors import UserError
 from assertkd.losses.plan import LossPlan, plan_loss
 from assertkd.settings.load import RunSettings
@@ -20,6 +21,11 @@ def check(run: RunSettings) -> None:
         UserError: listing every such fault.
     """
     faults: dict[str, None] = {}
+    if run.data.source == "embedded" and run.data.embedded.families is not None:
+        try:
+            families_named(run.data.embedded.families)
+        except UserError as fault:
+            faults[f"{fault.problem}. {fault.remedy}"] = None
     trainings = {"teacher": run.teacher.training} | {f"variants.{n}": v.training for n, v in run.variants.items()}
     for path, training in trainings.items():
         if training.epoch_sampling:

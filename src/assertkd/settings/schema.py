@@ -28,6 +28,8 @@ class EmbeddedCorpusSettings(Section):
     """Records to generate, all splits together."""
     seed: Seed = 42
     """Seed of the generator."""
+    families: tuple[str, ...] | None = None
+    """Families of behaviour to draw from; null for all. `assertkd families` lists them."""
 
 
 class DistillationFilesSettings(Section):
@@ -168,6 +170,10 @@ class TrainingSettings(Section):
     """AdamW's weight decay (norms and biases are exempt)."""
     dropout_rate: float = Field(0.1, ge=0.0, lt=1.0)
     """Dropout in every layer while training."""
+    relative_lr: bool = False
+    """Multiply the learning rate of every weight matrix by the root mean square of its initial values, as T5 itself was
+    trained (Adafactor's parameter scaling, Shazeer & Stern 2018). For models from scratch, whose embeddings start a
+    hundred times larger than their attention's queries; `lr` is then about 0.01."""
     max_grad_norm: float = Field(1.0, gt=0.0)
     """The gradient is scaled down to this L2 norm where it is longer."""
     max_train_samples: int | None = Field(None, ge=1)

@@ -3,17 +3,34 @@
 import torch
 from torch import nn
 
+SMALLEST_SCALE = 1e-3
+"""Weights that start at 0 (biases, say) must move as well."""
+
 WARMUP_SHARE = 0.15
 """Share of all steps that warm up where no number of steps is given."""
 
 
-def adamw(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
-    """Return AdamW over the model's weights; vectors (norms, biases) are not decayed."""
+def adamw(model: nn.Module, lr: float, weight_decay: float, *, relative: bool = False) -> torch.optim.AdamW:
+    """Return AdamW over the model's weights; vectors (norms, biases) are not decayed.
+
+    Every group has a `scale`, the factor on its learning rate: 1, or the weights' size with `relative`.
+
+    Args:
+        model: its trainable weights are taken.
+        lr: learning rate at scale 1.
+        weight_decay: of matrices.
+        relative: whether each weight's rate is multiplied by the root mean square of its values as they are now, at
+            least `SMALLEST_SCALE`. Source: Shazeer & Stern 2018, Adafactor, section 8.
+    """
     weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for weight in weights:
+        scale = max(float(weight.detach().square().mean().sqrt()), SMALLEST_SCALE) if relative else 1.0
+        groups.setdefault((scale, weight_decay if weight.ndim > 1 else 0.0), []).append(weight)
     return torch.optim.AdamW(
         [
-            {"params": [w for w in weights if w.ndim > 1], "weight_decay": weight_decay},
-            {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
+            {"params": each, "weight_decay": decay, "lr": lr * scale, "scale": scale}
+            for (scale, decay), each in groups.items()
         ],
         lr=lr,
         fused=True,

@@ -52,8 +52,10 @@ class Stepper:
         self.steps_per_epoch = -(-batches_per_epoch // settings.gradient_accumulation_steps)
         self.steps = settings.epochs * self.steps_per_epoch
         self.warmup = warmup_length(settings.warmup_steps, self.steps)
-        self.model, self.optimizer = accelerator.prepare(model, adamw(model, settings.lr, settings.weight_decay))
+        optimizer = adamw(model, settings.lr, settings.weight_decay, relative=settings.relative_lr)
+        self.model, self.optimizer = accelerator.prepare(model, optimizer)
         self.step = 0
+        self._lr = 0.0
         self._means: RunningMeans | None = None
         self._unchecked: list[tuple[int, list[str], Tensor]] = []
         self._epoch: list[Tensor] = []
@@ -61,8 +63,8 @@ class Stepper:
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate of the latest step."""
-        return float(self.optimizer.param_groups[0]["lr"])
+        """The learning rate of the latest step, before any scale."""
+        return self._lr
 
     def start(self, groups: Iterator[Sequence[Batch]]) -> None:
         """Check on one batch that every component trains the student, and take its values as first means.
@@ -121,8 +123,9 @@ class Stepper:
         inner = self.model.model
         norms = [_gradient_norm(inner.encoder), _gradient_norm(inner.decoder)]
         norms.append(nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm))
+        self._lr = self.settings.lr * lr_factor(self.step, self.warmup, self.steps)
         for parameters in self.optimizer.param_groups:
-            parameters["lr"] = self.settings.lr * lr_factor(self.step, self.warmup, self.steps)
+            parameters["lr"] = self._lr * parameters["scale"]
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return norms

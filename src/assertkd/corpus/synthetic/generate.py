@@ -1,11 +1,11 @@
 """The generator: draws a family, a project and a style for each record, and renders the scenario."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from assertkd.corpus.synthetic import java
 from assertkd.corpus.synthetic.cast import Cast
-from assertkd.corpus.synthetic.families import FAMILIES, Family
+from assertkd.corpus.synthetic.families import FAMILIES, Family, families_named
 from assertkd.corpus.synthetic.names import PROJECTS, Project
 from assertkd.corpus.synthetic.style import STYLES, write_test
 from assertkd.records import Record
@@ -13,7 +13,7 @@ from assertkd.records import Record
 MOST_ATTEMPTS = 200
 
 
-def generate(records: int, seed: int) -> Iterator[Record]:
+def generate(records: int, seed: int, families: Sequence[str] | None = None) -> Iterator[Record]:
     """Yield `records` records of small Java classes with JUnit 4 tests, no two with the same input.
 
     The same arguments give the same records on every machine, and a longer run starts with the records of a
@@ -21,14 +21,21 @@ def generate(records: int, seed: int) -> Iterator[Record]:
     `test_source` (compilation units; the latter has the marker in its gap), `class_name`, `test_class_name`,
     `family` and `assertion_type`. Each record has a package of its own, so that all compile together.
 
+    Args:
+        records: how many.
+        seed: of all choices.
+        families: names of the families to draw from, in any order; None for all.
+
     Raises:
+        UserError: there is no such family.
         RuntimeError: the families are too few for so many different records.
     """
+    chosen = FAMILIES if families is None else families_named(families)
     written: set[tuple[str, str]] = set()
     for number in range(records):
         project = PROJECTS[number % len(PROJECTS)]
         for attempt in range(MOST_ATTEMPTS):
-            record = _record(number, project, random.Random(f"{seed}/{number}/{attempt}"))
+            record = _record(number, project, chosen, random.Random(f"{seed}/{number}/{attempt}"))
             key = (record.focal_method, record.test_method)
             if key not in written:
                 break
@@ -38,8 +45,8 @@ def generate(records: int, seed: int) -> Iterator[Record]:
         yield record
 
 
-def _record(number: int, project: Project, rng: random.Random) -> Record:
-    family: Family = rng.choices(FAMILIES, [family.weight for family in FAMILIES])[0]
+def _record(number: int, project: Project, families: Sequence[Family], rng: random.Random) -> Record:
+    family = rng.choices(families, [family.weight for family in families])[0]
     style = STYLES[project.number % len(STYLES)]
     scenario = family.scenario(Cast(rng, project))
     test = write_test(scenario, style, rng)

@@ -17,6 +17,6 @@ from assertkd.corpus.synthetic.families import (  # noqa: F401
     strings,
     switches,
 )
-from assertkd.corpus.synthetic.families.registry import FAMILIES, Family
+from assertkd.corpus.synthetic.families.registry import FAMILIES, Family, families_named
 
-__all__ = ["FAMILIES", "Family"]
+__all__ = ["FAMILIES", "Family", "families_named"]

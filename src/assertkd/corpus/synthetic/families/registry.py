@@ -1,10 +1,12 @@
 """The list of families, filled by the `family` decorator."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from assertkd.corpus.synthetic.cast import Cast
 from assertkd.corpus.synthetic.scenario import Scenario
+from assertkd.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +29,22 @@ def family(weight: float = 1.0) -> Callable[[Callable[[Cast], Scenario]], Callab
         return scenario
 
     return register
+
+
+def families_named(names: Collection[str]) -> list[Family]:
+    """Return the families of these names, in the order of `FAMILIES`.
+
+    Raises:
+        UserError: there is no family of a name, or no name is given.
+    """
+    known = [each.name for each in FAMILIES]
+    for name in names:
+        if name not in known:
+            close = get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f" (did you mean `{close[0]}`?)" if close else ""
+            raise UserError(
+                f"data.embedded.families: {name!r} is no family{hint}", f"Choose from: {', '.join(sorted(known))}."
+            )
+    if not names:
+        raise UserError("data.embedded.families: names no family", "Name some, or leave the key out for all of them.")
+    return [each for each in FAMILIES if each.name in names]
