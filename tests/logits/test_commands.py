@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from assertkd.cli import main
 from assertkd.logits.inspect import positions
 from assertkd.logits.interchange import FILES
-from assertkd.logits.view import DenseView, TeacherView
+from assertkd.logits.view import BucketedDistribution, Buckets, DenseView
 from assertkd.records import read_records
 
 
@@ -137,14 +136,7 @@ def test_logits_go_out_and_in_by_command(make_run, capsys, tmp_path: Path) -> No
     assert error == [f"Error: {file}:1: neither assertion nor target_ids", "Give the text that the logits are for."]
 
 
-@dataclass
-class Kept:
-    ids: torch.Tensor
-    log_p: torch.Tensor
-    log_tail: torch.Tensor
-
-
-class TopTwo(TeacherView):
+class TopTwo(BucketedDistribution):
     """Two positions over ten tokens: three kept, then one, with a bucket for the others."""
 
     num_tokens, vocab_size, temperatures = 2, 10, (1.0, 4.0)
@@ -155,11 +147,11 @@ class TopTwo(TeacherView):
     def pin_memory(self) -> "TopTwo":
         return self
 
-    def buckets(self, rows: slice, temperature: float) -> Kept:
+    def buckets(self, rows: slice, temperature: float) -> Buckets:
         assert temperature == 1.0
         p = torch.tensor([[0.2, 0.5, 0.2], [0.9, 0.0, 0.0]])[rows]
         ids = torch.tensor([[7, 3, 4], [5, 0, 0]])[rows]
-        return Kept(ids, p.log(), torch.tensor([0.1, 0.1])[rows].log())
+        return Buckets(ids, p.log(), torch.tensor([0.1, 0.1])[rows].log())
 
 
 def test_a_view_of_the_likeliest_tokens_is_shown_as_far_as_it_knows() -> None:

@@ -18,11 +18,10 @@ from assertkd.files import sha256_of_file
 from assertkd.logits.head import Float32
 from assertkd.logits.interchange import InterchangeLine, read_interchange
 from assertkd.logits.manifest import Manifest, Provenance
-from assertkd.logits.registry import CODECS, build_codec, codec_parameters
+from assertkd.logits.registry import CODECS, build_codec
 from assertkd.logits.store_writer import StoreWriter
 from assertkd.models.tokenizer import load_tokenizer, save_tokenizer
 from assertkd.prompts import Prompt
-from assertkd.settings import LogitsSettings
 
 NO_HEAD = 1
 """Width of the hidden vectors in the manifest of a store that came without any."""
@@ -84,7 +83,7 @@ def import_file(
         examples,
         {output.name: output},
         {output.name: provenance},
-        codec=(codec, codec_parameters(LogitsSettings(codec=codec), temperatures)),
+        codec=(codec, {"temperatures": temperatures} if temperatures else {}),
         entries=len(prompt.tokenizer),
         temperatures=temperatures,
     )[output.name]
