@@ -12,6 +12,7 @@ import pytest
 from junit_project import failing_packages, package_of, reason_to_skip
 
 from assertkd.corpus.synthetic import generate
+from assertkd.errors import UserError
 from assertkd.records import MARKER, Record
 
 COUNT = 4000
@@ -67,6 +68,19 @@ def test_same_arguments_give_the_same_records_in_another_process(records: list[R
 
 def test_a_longer_run_starts_with_the_shorter_one(records: list[Record]) -> None:
     assert list(generate(150, seed=7)) == records[:150]
+
+
+def test_only_the_families_that_are_named_are_drawn_from() -> None:
+    few = list(generate(80, 7, ["toggle", "account"]))
+    assert {record.extra["family"] for record in few} == {"toggle", "account"}
+    assert few == list(generate(80, 7, ["account", "toggle"])), "their order makes no difference"
+
+
+def test_an_unknown_family_is_named_with_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"'togle' is no family \(did you mean `toggle`\?\)"):
+        next(generate(1, 7, ["togle"]))
+    with pytest.raises(UserError, match="names no family"):
+        next(generate(1, 7, []))
 
 
 def test_seeds_give_different_records(records: list[Record]) -> None:

@@ -253,3 +253,8 @@ def test_check_lists_all_that_is_not_available() -> None:
         "variants.sampled.training.epoch_sampling: is not available",
         "variants.weightless: loss: the weights of all components are 0 at the first or the last step",
     ]
+
+
+def test_an_unknown_family_is_refused_before_any_job() -> None:
+    with pytest.raises(UserError, match=r"data.embedded.families: 'togle' is no family \(did you mean `toggle`"):
+        params.check(loaded({"data.embedded": {"families": ["togle"]}}))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import T5ForConditionalGeneration, get_linear_schedule_with_warmup
 
-from assertkd.training.optimizer import adamw, lr_factor, warmup_length
+from assertkd.training.optimizer import SMALLEST_SCALE, adamw, lr_factor, warmup_length
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,27 @@ def test_decay_shrinks_weights_alone() -> None:
     optimizer.step()
     assert layer.weight.tolist() == [[pytest.approx(0.95)] * 2] * 2
     assert layer.bias.tolist() == [1.0, 1.0]
+
+
+def test_relative_rates_are_those_of_the_weights_sizes(tiny_t5: Callable[..., T5ForConditionalGeneration]) -> None:
+    model = tiny_t5()
+    optimizer = adamw(model, 0.01, 0.0, relative=True)
+    scales = {id(p): group["scale"] for group in optimizer.param_groups for p in group["params"]}
+    for parameter in model.parameters():
+        values = parameter.detach().double()
+        assert scales[id(parameter)] == pytest.approx(float((values**2).mean() ** 0.5), rel=1e-5)
+    assert max(scales.values()) > 10 * min(scales.values())
+    assert all(group["lr"] == pytest.approx(0.01 * group["scale"]) for group in optimizer.param_groups)
+
+
+def test_a_relative_first_step_moves_every_weight_by_the_same_share() -> None:
+    large, small, zero = (torch.nn.Parameter(torch.full((2, 2), value)) for value in (10.0, 0.1, 0.0))
+    layer = torch.nn.ParameterList([large, small, zero])
+    optimizer = adamw(layer, lr=0.01, weight_decay=0.0, relative=True)
+    for parameter in layer:
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    # Adam's first step is the learning rate itself.
+    assert large.tolist() == [[pytest.approx(9.9)] * 2] * 2
+    assert small.tolist() == [[pytest.approx(0.099)] * 2] * 2
+    assert zero.tolist() == [[pytest.approx(-0.01 * SMALLEST_SCALE)] * 2] * 2
