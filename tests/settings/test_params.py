@@ -115,7 +115,7 @@ def test_the_temperatures_that_topk_is_read_at_are_stored() -> None:
     given = params.compress_logits(loaded(topk))
     # 1 always, 3 of the evaluation, 4 by default, 8; not the 7 of a variant that reads no teacher.
     assert given["temperatures"] == [1.0, 3.0, 4.0, 8.0]
-    assert given["logits"]["topk"] == {"tolerance": 1e-4, "max_k": 256}
+    assert given["logits"]["topk"] == {"tolerance": 3e-4, "max_k": 256}
     assert "hidden" not in given["logits"]
     assert params.compress_logits(loaded(topk | {"logits.hidden": {"group_size": 128}})) == given
     assert "temperatures" not in params.compress_logits(loaded(topk | {"logits.codec": "hidden"}))
