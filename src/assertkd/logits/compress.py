@@ -1,16 +1,21 @@
 """The logits stage: one pass of the teacher over every split, teacher-forced on the targets, into the store."""
 
 import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
 from assertkd.corpus.targets import Supervision, training_targets, write_teacher_predictions
 from assertkd.errors import UserError
-from assertkd.files import sha256_of_file
+from assertkd.files import sha256_of_file, write_json
+from assertkd.logits.codec import Codec
+from assertkd.logits.fidelity import Sample, draw_sample
+from assertkd.logits.fidelity_figure import draw_fidelity
+from assertkd.logits.fidelity_report import described, fidelity_report
+from assertkd.logits.head import Float32
 from assertkd.logits.manifest import Provenance
 from assertkd.logits.registry import build_codec
 from assertkd.logits.store_writer import StoreWriter
@@ -33,10 +38,10 @@ log = logging.getLogger(__name__)
 def compress_logits(
     settings: LogitsSettings, supervision: Supervision, teacher: Path, corpus: Path, folder: Path
 ) -> None:
-    """Write `{split}/` stores and `teacher_predictions.jsonl` to `folder`.
+    """Write `{split}/` stores, `teacher_predictions.jsonl`, `fidelity.json` and `fidelity.svg` to `folder`.
 
     Args:
-        settings: codec and batch size.
+        settings: codec, batch size and the fidelity report's sample.
         supervision: what the targets are.
         teacher: the fine-tuned teacher's `final_model/`.
         corpus: folder with `{split}.jsonl`.
@@ -70,6 +75,9 @@ def compress_logits(
             corpus=sha256_of_file(corpus / f"{split}.jsonl"),
         )
         _compress_split(model, examples, split, settings, provenance, folder / split, device)
+        if split == "train":
+            # What students train on is what the cache must be true of; the test split decides nothing.
+            _report_fidelity(model, examples, settings, folder, device)
 
 
 def _predict(
@@ -108,9 +116,8 @@ def _compress_split(
     folder: Path,
     device: torch.device,
 ) -> None:
-    head = model.lm_head.weight.detach().float().cpu().numpy()
-    codec = build_codec(settings.codec, head.shape[0], head.shape[1], _parameters(settings))
-    special = SpecialIds(model.config.pad_token_id, model.config.decoder_start_token_id)
+    head = _head(model)
+    codec = _codec(settings, head)
     run = TargetLogits(model)
     # Like lengths share a batch; the order is a function of the examples, so a resumed pass repeats it.
     order = sorted(examples, key=lambda example: (len(example.input_ids), example.id))
@@ -120,14 +127,9 @@ def _compress_split(
             chunk = order[start : start + settings.batch_size]
             if all(writer.is_done(example.id) for example in chunk):
                 continue
-            batch = collate(chunk, special, None).to(device)
-            hidden = run.head_input(
-                batch.input_ids, batch.attention_mask, batch.decoder_input_ids, batch.labels != IGNORED
-            )
-            rows = torch.split(hidden.float().cpu(), [len(example.target_ids) for example in chunk])
-            for example, part in zip(chunk, rows, strict=True):
+            for example, hidden in zip(chunk, _head_input(run, chunk, device), strict=True):
                 if not writer.is_done(example.id):
-                    writer.add(example.id, example.target_ids, part.numpy())
+                    writer.add(example.id, example.target_ids, hidden)
             said.at(start + len(chunk))
         manifest = writer.finish()
     size = sum(file.stat().st_size for file in folder.iterdir())
@@ -141,8 +143,50 @@ def _compress_split(
     )
 
 
-def _parameters(settings: LogitsSettings) -> dict[str, Any]:
-    return settings.hidden.model_dump() if settings.codec == "hidden" else {}
+@torch.inference_mode()
+def _report_fidelity(
+    model: T5ForConditionalGeneration,
+    examples: Sequence[Example],
+    settings: LogitsSettings,
+    folder: Path,
+    device: torch.device,
+) -> None:
+    # A pass of its own, so that a resumed run, which skips what is stored, measures the same sample.
+    lengths = [len(example.target_ids) for example in examples]
+    chosen = draw_sample(lengths, settings.fidelity.positions, settings.fidelity.seed)
+    drawn = sorted((examples[number] for number in chosen), key=lambda example: (len(example.input_ids), example.id))
+    run = TargetLogits(model)
+    started = time.perf_counter()
+    hidden = []
+    for start in range(0, len(drawn), settings.batch_size):
+        # Each part is copied to the CPU, which waits for the GPU: the clock needs no other.
+        hidden += _head_input(run, drawn[start : start + settings.batch_size], device)
+    sample = Sample(_head(model), hidden, time.perf_counter() - started)
+    report = fidelity_report(sample, _codec(settings, sample.head), device)
+    report["sample"] |= {"split": "train", "seed": settings.fidelity.seed}
+    write_json(folder / "fidelity.json", report)
+    draw_fidelity(report, folder / "fidelity.svg")
+    for line in described(report):
+        log.info("%s", line)
+
+
+def _head(model: T5ForConditionalGeneration) -> Float32:
+    head: Float32 = model.lm_head.weight.detach().float().cpu().numpy()
+    return head
+
+
+def _head_input(run: TargetLogits, examples: Sequence[Example], device: torch.device) -> list[Float32]:
+    """Return for every example the vectors (T, d) that enter the head at its target tokens."""
+    config = run.model.config
+    batch = collate(examples, SpecialIds(config.pad_token_id, config.decoder_start_token_id), None).to(device)
+    hidden = run.head_input(batch.input_ids, batch.attention_mask, batch.decoder_input_ids, batch.labels != IGNORED)
+    rows = torch.split(hidden.float().cpu(), [len(example.target_ids) for example in examples])
+    return [part.numpy() for part in rows]
+
+
+def _codec(settings: LogitsSettings, head: Float32) -> Codec:
+    parameters = settings.hidden.model_dump() if settings.codec == "hidden" else {}
+    return build_codec(settings.codec, head.shape[0], head.shape[1], parameters)
 
 
 def _weights(folder: Path) -> Path:

@@ -185,12 +185,22 @@ class HiddenCodecSettings(Section):
     """Numbers that share one scale in `int8`."""
 
 
+class FidelitySettings(Section):
+    """The sample of training positions that the fidelity report measures every codec on."""
+
+    positions: int = Field(2000, ge=100, le=100_000)
+    """Training target tokens that the fidelity report is measured on; all where there are fewer."""
+    seed: Seed = 42
+    """Seed of the drawing of these tokens."""
+
+
 class LogitsSettings(Section):
     """How the teacher's knowledge is written down."""
 
     codec: Literal["dense", "hidden"] = "hidden"
     """`dense`: fp16 logits over the whole vocabulary; `hidden`: what enters the teacher's output head, int8."""
     hidden: HiddenCodecSettings = HiddenCodecSettings()
+    fidelity: FidelitySettings = FidelitySettings()
     examples_per_shard: int = Field(1024, ge=1)
     """Examples in one file of the store."""
     batch_size: int = Field(32, ge=1)
