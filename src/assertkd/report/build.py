@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from assertkd.errors import UserError
 from assertkd.files import read_json
 from assertkd.records import read_records
 from assertkd.report.examples import choose_examples
+from assertkd.report.fidelity_section import FidelitySection, fidelity_section
 from assertkd.report.leaderboard import TEACHER, Entry, leaderboard, write_leaderboard
 from assertkd.report.page import write_page
 from assertkd.settings import ReportSettings
@@ -58,6 +60,7 @@ def build_report(settings: ReportSettings, models: Sequence[str], run_folder: Pa
         quality=read_json(run_folder / "corpus" / "quality.json"),
         examples=choose_examples(read_records(run_folder / "corpus" / "test.jsonl"), predictions, settings.examples),
         settings={model: _settings(run_folder / model / "training_report.json") for model in models},
+        fidelity=_fidelity(run_folder / "logits"),
     )
 
 
@@ -68,6 +71,13 @@ def _entry(model: str, run_folder: Path) -> Entry:
     if model == TEACHER:
         return Entry(TEACHER, "", None, summary, report)
     return Entry("student", parts[1], int(parts[2].removeprefix("seed")), summary, report)
+
+
+def _fidelity(folder: Path) -> FidelitySection:
+    picture = folder / "fidelity.svg"
+    if not picture.is_file():
+        raise UserError(f"{picture}: no such file", "Run `compress_logits` first.")
+    return fidelity_section(read_json(folder / "fidelity.json"), picture.read_text(encoding="utf-8"))
 
 
 def _label(entry: Entry, several_seeds: bool) -> str:
