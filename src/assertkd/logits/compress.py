@@ -1,7 +1,6 @@
 """The logits stage: one pass of the teacher over every split, teacher-forced on the targets, into the store."""
 
 import logging
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,20 +11,20 @@ from assertkd.corpus.targets import Supervision, training_targets, write_teacher
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file, write_json
 from assertkd.logits.codec import Codec
-from assertkd.logits.fidelity import Sample, draw_sample
 from assertkd.logits.fidelity_figure import draw_fidelity
 from assertkd.logits.fidelity_report import described, fidelity_report
 from assertkd.logits.head import Float32
 from assertkd.logits.manifest import Provenance
 from assertkd.logits.registry import build_codec
 from assertkd.logits.store_writer import StoreWriter
+from assertkd.logits.teacher_pass import by_length, head_inputs, lm_head, sample_positions
 from assertkd.models.generation import generate_texts
 from assertkd.models.seq2seq import TargetLogits, load_model
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts import Prompt
 from assertkd.records import Record, read_records
 from assertkd.settings import LogitsSettings
-from assertkd.training.batches import IGNORED, Example, SpecialIds, collate
+from assertkd.training.batches import Example
 from assertkd.training.devices import resolve_device
 from assertkd.training.logs import Progress
 
@@ -106,7 +105,6 @@ def _predict(
     return {record.id: text for record, text in zip(records, texts, strict=True)}
 
 
-@torch.inference_mode()
 def _compress_split(
     model: T5ForConditionalGeneration,
     examples: Sequence[Example],
@@ -116,18 +114,18 @@ def _compress_split(
     folder: Path,
     device: torch.device,
 ) -> None:
-    head = _head(model)
+    head = lm_head(model)
     codec = _codec(settings, head)
     run = TargetLogits(model)
-    # Like lengths share a batch; the order is a function of the examples, so a resumed pass repeats it.
-    order = sorted(examples, key=lambda example: (len(example.input_ids), example.id))
+    # The order is a function of the examples, so a resumed pass repeats it.
+    order = by_length(examples)
     said = Progress(f"teacher-forced {split}", len(order))
     with StoreWriter(folder, codec, head, provenance, rows_per_shard=settings.examples_per_shard) as writer:
         for start in range(0, len(order), settings.batch_size):
             chunk = order[start : start + settings.batch_size]
             if all(writer.is_done(example.id) for example in chunk):
                 continue
-            for example, hidden in zip(chunk, _head_input(run, chunk, device), strict=True):
+            for example, hidden in zip(chunk, head_inputs(run, chunk, device), strict=True):
                 if not writer.is_done(example.id):
                     writer.add(example.id, example.target_ids, hidden)
             said.at(start + len(chunk))
@@ -143,7 +141,6 @@ def _compress_split(
     )
 
 
-@torch.inference_mode()
 def _report_fidelity(
     model: T5ForConditionalGeneration,
     examples: Sequence[Example],
@@ -151,37 +148,15 @@ def _report_fidelity(
     folder: Path,
     device: torch.device,
 ) -> None:
+    wanted = settings.fidelity
     # A pass of its own, so that a resumed run, which skips what is stored, measures the same sample.
-    lengths = [len(example.target_ids) for example in examples]
-    chosen = draw_sample(lengths, settings.fidelity.positions, settings.fidelity.seed)
-    drawn = sorted((examples[number] for number in chosen), key=lambda example: (len(example.input_ids), example.id))
-    run = TargetLogits(model)
-    started = time.perf_counter()
-    hidden = []
-    for start in range(0, len(drawn), settings.batch_size):
-        # Each part is copied to the CPU, which waits for the GPU: the clock needs no other.
-        hidden += _head_input(run, drawn[start : start + settings.batch_size], device)
-    sample = Sample(_head(model), hidden, time.perf_counter() - started)
+    sample = sample_positions(model, examples, wanted.positions, wanted.seed, settings.batch_size, device)
     report = fidelity_report(sample, _codec(settings, sample.head), device)
-    report["sample"] |= {"split": "train", "seed": settings.fidelity.seed}
+    report["sample"] |= {"split": "train", "seed": wanted.seed}
     write_json(folder / "fidelity.json", report)
     draw_fidelity(report, folder / "fidelity.svg")
     for line in described(report):
         log.info("%s", line)
-
-
-def _head(model: T5ForConditionalGeneration) -> Float32:
-    head: Float32 = model.lm_head.weight.detach().float().cpu().numpy()
-    return head
-
-
-def _head_input(run: TargetLogits, examples: Sequence[Example], device: torch.device) -> list[Float32]:
-    """Return for every example the vectors (T, d) that enter the head at its target tokens."""
-    config = run.model.config
-    batch = collate(examples, SpecialIds(config.pad_token_id, config.decoder_start_token_id), None).to(device)
-    hidden = run.head_input(batch.input_ids, batch.attention_mask, batch.decoder_input_ids, batch.labels != IGNORED)
-    rows = torch.split(hidden.float().cpu(), [len(example.target_ids) for example in examples])
-    return [part.numpy() for part in rows]
 
 
 def _codec(settings: LogitsSettings, head: Float32) -> Codec:
