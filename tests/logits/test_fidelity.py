@@ -19,6 +19,7 @@ from assertkd.logits.fidelity_report import UNITS, candidates, described, fideli
 from assertkd.logits.head import balance_head
 from assertkd.logits.hidden import HiddenCodec
 from assertkd.logits.store_reader import StoreReader
+from assertkd.logits.topk import TopKCodec
 from assertkd.models.seq2seq import save_model
 from assertkd.prompts import Prompt
 from assertkd.records import MARKER, Record, write_records
@@ -94,6 +95,39 @@ def test_a_renormalised_top_k_drops_mass_and_diverges_without_bound(sample: Samp
     assert found["p99"] is None
     assert found["mass_dropped"] == pytest.approx(p[:, :-16].sum(axis=1).mean(), rel=1e-4)
     assert line["bytes_per_token"] == 16 * 4
+
+
+@pytest.mark.parametrize("temperature", [1, 2, 4])
+def test_divergence_of_a_support_and_a_tail(sample: Sample, temperature: int) -> None:
+    """The tail's mass lies evenly on what is outside the support, whose size differs from row to row."""
+    codec = TopKCodec(V, D, temperatures=[2, 4], tolerance=1e-3, max_k=40)
+    found = line_of(measure(sample, {"it": codec}, CPU), "it")["kl"][str(temperature)]
+    expected, sizes = [], set()
+    for data, hidden in zip(encoded(codec, sample), sample.hidden, strict=True):
+        rows = codec.decode(data, len(hidden))
+        log_p = log_softmax(hidden @ sample.head.T, temperature)
+        for row, one in zip(rows, log_p, strict=True):
+            k = int(row["k"])
+            weights = np.exp(-row["distance"][:k].astype(np.float64) / temperature)
+            inside = 1 / (1 + np.exp(row["tail"].astype(np.float64)[codec.temperatures.index(temperature)]))
+            q = np.full(V, (1 - inside) / (V - k))
+            q[row["ids"][:k]] = inside * weights / weights.sum()
+            expected.append((np.exp(one) * (one - np.log(q))).sum())
+            sizes.add(k)
+    assert len(sizes) > 3
+    assert found["mean"] == pytest.approx(np.mean(expected), rel=1e-3)
+    assert found["p99"] == pytest.approx(np.quantile(expected, 0.99), rel=1e-3)
+    assert found["mass_dropped"] == 0
+
+
+def test_a_temperature_that_is_not_stored_has_no_figure(sample: Sample, tmp_path: Path) -> None:
+    report = fidelity_report(sample, TopKCodec(V, D, temperatures=[4]), CPU)
+    kl = line_of(report, report["in_use"])["kl"]
+    assert kl["2"] is None
+    assert kl["4"]["mean"] >= 0
+    assert any("unstored" in line for line in described(report))
+    draw_fidelity(report, tmp_path / "it.svg")
+    assert ET.parse(tmp_path / "it.svg").getroot().tag.endswith("svg")
 
 
 def test_a_top_k_of_the_whole_vocabulary_is_as_close_as_float16(sample: Sample) -> None:

@@ -15,13 +15,15 @@ from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
 from assertkd.logits.codec import Codec
 from assertkd.logits.head import HEAD_FILE, Float32, StoredHead, balance_head, head_bytes
-from assertkd.logits.view import FullDistribution
+from assertkd.logits.view import BucketedDistribution, Buckets, FullDistribution, TeacherView
 
 TEMPERATURES = (1.0, 2.0, 4.0)
 """Those at which the divergence is reported."""
 
 CHUNK_NUMBERS = 1 << 21
-"""Logits measured at once: 16 MiB in float64, so that the temporaries of a large vocabulary stay small."""
+"""Logits rebuilt at once, about as many as a loss does: 8 MiB in float32 for each codec."""
+BLOCK_NUMBERS = 1 << 18
+"""Logits compared at once: 2 MiB in float64, so that the many temporaries stay in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,18 @@ def measure(sample: Sample, codecs: Mapping[str, Codec], device: torch.device) -
         entropies = []
         for part in _chunks(sample.hidden, CHUNK_NUMBERS // len(sample.head)):
             logits = torch.from_numpy(np.concatenate(part)).to(device) @ weight.T
-            full = {tau: torch.log_softmax(logits.double() / tau, dim=-1) for tau in TEMPERATURES}
-            entropies.append(-(full[1.0].exp() * full[1.0]).sum(dim=-1))
-            for tally in tallies.values():
-                tally.add(part, full, head, device)
+            stored = {name: tally.take(part, head, device) for name, tally in tallies.items()}
+            step = max(1, BLOCK_NUMBERS // len(weight))
+            for start in range(0, len(logits), step):
+                block = slice(start, min(start + step, len(logits)))
+                for tau in TEMPERATURES:
+                    log_p = torch.log_softmax(logits[block].double() / tau, dim=-1)
+                    if tau == 1:
+                        entropies.append(-(log_p.exp() * log_p).sum(dim=-1))
+                    for name, one in stored.items():
+                        log_q = None if one is None else one.log_probabilities(block, tau)
+                        if log_q is not None:
+                            tallies[name].compare(tau, log_p, log_q)
     teacher = 1e6 * sample.seconds / sample.positions
     return {
         "sample": {
@@ -110,6 +120,45 @@ def divergence(log_p: torch.Tensor, log_q: torch.Tensor) -> tuple[torch.Tensor, 
     return terms.sum(dim=-1).clamp_min(0.0), dropped
 
 
+def spread(buckets: Buckets, vocab_size: int) -> torch.Tensor:
+    """Return the distributions over the whole vocabulary that buckets stand for, (n, V) float64 log-probabilities.
+
+    The tail's mass is spread evenly over the tokens outside the support, which is all that is known of it.
+    """
+    kept = buckets.log_p.isfinite()
+    outside = (vocab_size - kept.sum(dim=-1)).clamp_min(1)
+    log_q = (buckets.log_tail.double() - outside.double().log())[:, None].repeat(1, vocab_size)
+    rows, _ = kept.nonzero(as_tuple=True)
+    log_q[rows, buckets.ids[kept]] = buckets.log_p[kept].double()
+    return log_q
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What a codec gives back of some positions: a view, and its logits (N, V) where it has them."""
+
+    view: TeacherView
+    logits: torch.Tensor | None
+
+    def log_probabilities(self, rows: slice, temperature: float) -> torch.Tensor | None:
+        """Return the distributions of some rows, (n, V) float64; None at a temperature that is not stored."""
+        if self.logits is not None:
+            return torch.log_softmax(self.logits[rows].double() / temperature, dim=-1)
+        if isinstance(self.view, BucketedDistribution) and temperature in self.view.temperatures:
+            return spread(self.view.buckets(rows, temperature), self.view.vocab_size)
+        return None
+
+
+def _rebuild(view: TeacherView, rows: slice) -> torch.Tensor | None:
+    """Do what a loss asks of a view; return its logits (n, V) where it has them."""
+    if isinstance(view, FullDistribution):
+        return view.logits(rows)
+    if isinstance(view, BucketedDistribution):
+        view.buckets(rows, view.temperatures[0])
+        return None
+    raise TypeError(f"{type(view).__name__} gives no distribution over the vocabulary")
+
+
 @dataclass
 class _Tally:
     """What one codec took and cost so far."""
@@ -122,33 +171,32 @@ class _Tally:
     dropped: dict[float, list[torch.Tensor]] = field(default_factory=lambda: {tau: [] for tau in TEMPERATURES})
     refused: str | None = None
 
-    def add(
-        self, part: Sequence[Float32], full: Mapping[float, torch.Tensor], head: StoredHead, device: torch.device
-    ) -> None:
-        """Take the examples of `part` through the codec and compare with `full`, by temperature (n, V)."""
+    def take(self, part: Sequence[Float32], head: StoredHead, device: torch.device) -> _Stored | None:
+        """Take examples through the codec, by the clock; return what comes back, None from where it refuses."""
         if self.refused is not None:
-            return
+            return None
         try:
             with self._timed("encode", device):
                 written = [self.encode(hidden) for hidden in part]
         except UserError as fault:
             self.refused = fault.problem
-            return
+            return None
         self.size += sum(map(len, written))
         with self._timed("decode", device):
             payloads = [self.codec.decode(data, len(hidden)) for data, hidden in zip(written, part, strict=True)]
         view = self.codec.collate(payloads, head if self.codec.keeps_head else None).to(device)
-        if not isinstance(view, FullDistribution):
-            raise TypeError(f"{type(view).__name__} gives no distribution over the vocabulary")
         if not self.seconds["rebuild"]:
             # The head is loaded at the first use, once a process: no cost of a batch.
-            view.logits(slice(0, 1))
+            _rebuild(view, slice(0, 1))
         with self._timed("rebuild", device):
-            logits = view.logits(slice(0, view.num_tokens))
-        for tau, log_p in full.items():
-            kl, dropped = divergence(log_p, torch.log_softmax(logits.double() / tau, dim=-1))
-            self.kl[tau].append(kl)
-            self.dropped[tau].append(dropped)
+            logits = _rebuild(view, slice(0, view.num_tokens))
+        return _Stored(view, logits)
+
+    def compare(self, temperature: float, log_p: torch.Tensor, log_q: torch.Tensor) -> None:
+        """Add the divergences of some positions."""
+        kl, dropped = divergence(log_p, log_q)
+        self.kl[temperature].append(kl)
+        self.dropped[temperature].append(dropped)
 
     def figures(self, sample: Sample, teacher: float) -> dict[str, Any]:
         """Return the codec's line of the report."""
@@ -166,7 +214,9 @@ class _Tally:
             "rebuild_share_of_teacher": rebuild / teacher,
         }
 
-    def _kl(self, temperature: float) -> dict[str, float | None]:
+    def _kl(self, temperature: float) -> dict[str, float | None] | None:
+        if not self.kl[temperature]:
+            return None
         kl = torch.cat(self.kl[temperature])
         finite = bool(kl.isfinite().all())
         return {

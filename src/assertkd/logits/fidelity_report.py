@@ -8,15 +8,17 @@ import torch
 from assertkd.logits.baselines import OriginalForm, RenormalisedTopK
 from assertkd.logits.codec import Codec
 from assertkd.logits.dense import DenseCodec
-from assertkd.logits.fidelity import Sample, measure
+from assertkd.logits.fidelity import TEMPERATURES, Sample, measure
 from assertkd.logits.hidden import HiddenCodec
+from assertkd.logits.topk import TopKCodec
 
 UNITS = {
     "bytes_per_token": "bytes that the codec writes for one target token; the head, stored once, not counted",
     "kl": "nats; KL(full || stored) of one position's distributions at a temperature, mean and 99th percentile over "
-    "positions. full: the teacher's float32 logits, softmax in float64. stored: what a loss gets back. mean and p99 "
-    "are null where the divergence is infinite: the stored form gives no probability to tokens that have some, "
-    "mass_dropped of it on average. A temperature is null where the codec does not store it",
+    "positions. full: the teacher's float32 logits, softmax in float64. stored: what a loss gets back; a tail's mass "
+    "is spread evenly over the tokens outside the support. mean and p99 are null where the divergence is infinite: the "
+    "stored form gives no probability to tokens that have some, mass_dropped of it on average. A temperature is null "
+    "where the codec does not store it",
     "encode_mb_per_s": "10^6 bytes of float16 logits of the same tokens (2 V bytes each) per second, from hidden "
     "vectors to bytes",
     "decode_mb_per_s": "the same, from bytes to what a batch is made of",
@@ -38,6 +40,10 @@ def candidates(vocab_size: int, hidden_size: int) -> dict[str, Codec]:
         "dense": DenseCodec(*sizes),
         "hidden, float16": HiddenCodec(*sizes, dtype="float16"),
         **{f"hidden, int8, groups of {size}": HiddenCodec(*sizes, group_size=size) for size in groups},
+        **{
+            f"topk, {price:.0e} nats a byte": TopKCodec(*sizes, temperatures=TEMPERATURES, tolerance=price)
+            for price in (1e-3, 1e-4, 1e-5)
+        },
         "top 128, renormalised": RenormalisedTopK(*sizes),
     }
 
