@@ -33,12 +33,12 @@ class Sample:
     Attributes:
         head: (V, d), its LM head.
         hidden: per example (T, d) float32, the vectors that enter the head at its target tokens.
-        seconds: of the teacher's pass over them.
+        seconds: of the teacher's pass over them; None where no teacher ran.
     """
 
     head: Float32
     hidden: Sequence[Float32]
-    seconds: float
+    seconds: float | None
 
     @property
     def positions(self) -> int:
@@ -90,7 +90,7 @@ def measure(sample: Sample, codecs: Mapping[str, Codec], device: torch.device) -
                         log_q = None if one is None else one.log_probabilities(block, tau)
                         if log_q is not None:
                             tallies[name].compare(tau, log_p, log_q)
-    teacher = 1e6 * sample.seconds / sample.positions
+    teacher = None if sample.seconds is None else 1e6 * sample.seconds / sample.positions
     return {
         "sample": {
             "positions": sample.positions,
@@ -198,7 +198,7 @@ class _Tally:
         self.kl[temperature].append(kl)
         self.dropped[temperature].append(dropped)
 
-    def figures(self, sample: Sample, teacher: float) -> dict[str, Any]:
+    def figures(self, sample: Sample, teacher: float | None) -> dict[str, Any]:
         """Return the codec's line of the report."""
         parameters = {"codec": self.codec.name, "parameters": self.codec.parameters}
         if self.refused is not None:
@@ -211,7 +211,7 @@ class _Tally:
             "encode_mb_per_s": mega / self.seconds["encode"],
             "decode_mb_per_s": mega / self.seconds["decode"],
             "rebuild_us_per_token": rebuild,
-            "rebuild_share_of_teacher": rebuild / teacher,
+            "rebuild_share_of_teacher": None if teacher is None else rebuild / teacher,
         }
 
     def _kl(self, temperature: float) -> dict[str, float | None] | None:
