@@ -1,6 +1,7 @@
 """The logits stage: one pass of the teacher over every split, teacher-forced on the targets, into the store."""
 
 import logging
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from assertkd.training.batches import Example
 from assertkd.training.devices import resolve_device
 from assertkd.training.logs import Progress
 
+SPLITS = ("train", "validation", "test")
 PREDICTED_SPLITS = ("train", "validation")
 """Splits that students see in training; the test's predictions are the evaluation's."""
 
@@ -53,20 +55,18 @@ def compress_logits(
     model = load_model(teacher).to(device).eval()
     tokenizer = load_tokenizer(teacher)
     prompt = Prompt(tokenizer, supervision.max_input_len, supervision.max_output_len)
-    records = {split: list(read_records(corpus / f"{split}.jsonl")) for split in ("train", "validation", "test")}
-    inputs = {split: [prompt.encode_record(r).ids for r in part] for split, part in records.items()}
-    predictions = {
-        split: _predict(model, tokenizer, records[split], inputs[split], split, settings, supervision, device)
-        for split in PREDICTED_SPLITS
-    }
-    write_teacher_predictions(folder / "teacher_predictions.jsonl", predictions)
-    for split, part in records.items():
-        targets = {record.id: record.assertion for record in part}
+    predictions: dict[str, dict[str, str]] = {}
+    # One split after the other, so that only one is in memory.
+    for split in SPLITS:
+        records, inputs = _read(corpus / f"{split}.jsonl", prompt)
+        targets = {record.id: record.assertion for record in records}
+        if split in PREDICTED_SPLITS:
+            predictions[split] = _predict(model, tokenizer, records, inputs, split, settings, supervision, device)
         if split == "train":
-            targets = training_targets(part, supervision, predictions["train"])
+            targets = training_targets(records, supervision, predictions["train"])
         examples = [
             Example(record.id, ids, prompt.encode_target(targets[record.id]))
-            for record, ids in zip(part, inputs[split], strict=True)
+            for record, ids in zip(records, inputs, strict=True)
         ]
         provenance = Provenance(
             tokenizer=sha256_of_file(teacher / "tokenizer.json"),
@@ -77,13 +77,23 @@ def compress_logits(
         if split == "train":
             # What students train on is what the cache must be true of; the test split decides nothing.
             _report_fidelity(model, examples, settings, folder, device)
+    write_teacher_predictions(folder / "teacher_predictions.jsonl", predictions)
+
+
+def _read(path: Path, prompt: Prompt) -> tuple[list[Record], list[Sequence[int]]]:
+    """Return a split's records without the sources, which nothing asks for once they are encoded, and the inputs."""
+    records, inputs = [], list[Sequence[int]]()
+    for record in read_records(path):
+        inputs.append(array("i", prompt.encode_record(record).ids))
+        records.append(Record(record.id, "", "", record.assertion))
+    return records, inputs
 
 
 def _predict(
     model: T5ForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
     records: Sequence[Record],
-    inputs: Sequence[list[int]],
+    inputs: Sequence[Sequence[int]],
     split: str,
     settings: LogitsSettings,
     supervision: Supervision,

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from assertkd.errors import UserError
 from assertkd.files import read_json
 from assertkd.records import read_records
 from assertkd.report.examples import choose_examples
@@ -30,7 +29,9 @@ SHOWN_SETTINGS = (
 log = logging.getLogger(__name__)
 
 
-def build_report(settings: ReportSettings, models: Sequence[str], run_folder: Path, folder: Path) -> None:
+def build_report(
+    settings: ReportSettings, models: Sequence[str], run_folder: Path, folder: Path, fidelity: Sequence[Path] = ()
+) -> None:
     """Write `leaderboard.csv` and `report.html` to `folder`.
 
     Args:
@@ -38,6 +39,7 @@ def build_report(settings: ReportSettings, models: Sequence[str], run_folder: Pa
         models: `teacher` and `students/{variant}/seed{seed}`, as their folders below the run's.
         run_folder: `results/{run}`.
         folder: where the files go.
+        fidelity: `fidelity.json` and `fidelity.svg` of the logit cache; none leaves its section out.
 
     Raises:
         UserError: a stage's result is missing or broken.
@@ -60,7 +62,7 @@ def build_report(settings: ReportSettings, models: Sequence[str], run_folder: Pa
         quality=read_json(run_folder / "corpus" / "quality.json"),
         examples=choose_examples(read_records(run_folder / "corpus" / "test.jsonl"), predictions, settings.examples),
         settings={model: _settings(run_folder / model / "training_report.json") for model in models},
-        fidelity=_fidelity(run_folder / "logits"),
+        fidelity=_fidelity(fidelity),
     )
 
 
@@ -73,11 +75,11 @@ def _entry(model: str, run_folder: Path) -> Entry:
     return Entry("student", parts[1], int(parts[2].removeprefix("seed")), summary, report)
 
 
-def _fidelity(folder: Path) -> FidelitySection:
-    picture = folder / "fidelity.svg"
-    if not picture.is_file():
-        raise UserError(f"{picture}: no such file", "Run `compress_logits` first.")
-    return fidelity_section(read_json(folder / "fidelity.json"), picture.read_text(encoding="utf-8"))
+def _fidelity(files: Sequence[Path]) -> FidelitySection | None:
+    if not files:
+        return None
+    report, picture = files
+    return fidelity_section(read_json(report), picture.read_text(encoding="utf-8"))
 
 
 def _label(entry: Entry, several_seeds: bool) -> str:
