@@ -1,4 +1,4 @@
-"""Synthetic teachers, and stores made from them."""
+"""Stores made from synthetic teachers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from assertkd.logits.codec import Codec
 from assertkd.logits.manifest import Provenance
 from assertkd.logits.registry import build_codec
 from assertkd.logits.store_writer import StoreWriter
+from assertkd.logits.synthetic import synthetic_teacher
 from assertkd.models.tokenizer import save_tokenizer
 from assertkd.prompts import Prompt
 from assertkd.records import MARKER, Record, write_records
@@ -27,34 +28,6 @@ class Example:
     id: str
     target_ids: list[int]
     hidden: np.ndarray
-
-
-def synthetic_teacher(
-    kind: str, vocab_size: int, width: int, tokens: int, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return a head (V, d) with a decaying spectrum, and hidden vectors (tokens, d) from sharp to undecided ones.
-
-    "outlier" gives six dimensions magnitudes 10 to 60 times the others' and small columns; in "rogue" those columns
-    have a large mean as well, as trained transformers have them.
-    """
-    rng = np.random.default_rng(seed)
-    rotation = np.linalg.qr(rng.standard_normal((width, width)))[0]
-    spectrum = np.exp(-np.arange(width) * 2.5 / width)
-    head = (rng.standard_normal((vocab_size, width)) * spectrum) @ rotation.T
-    head *= np.exp(0.3 * rng.standard_normal(width))
-    hidden = rng.standard_normal((tokens, width)) * np.exp(0.5 * rng.standard_normal(width))
-    hidden *= 2.5 / (hidden @ head.T).std()
-    wanted = head[rng.integers(0, vocab_size, tokens)]
-    hidden += (rng.uniform(0, 25, tokens) / (wanted**2).sum(axis=1))[:, None] * wanted
-    if kind != "plain":
-        dimensions = rng.choice(width, 6, replace=False)
-        magnitudes = np.array([60, 40, 30, 20, 15, 10])
-        signs = np.sign(rng.standard_normal(6))
-        hidden[:, dimensions] = hidden.std() * magnitudes * signs * (1 + 0.1 * rng.standard_normal((tokens, 6)))
-        head[:, dimensions] /= magnitudes
-        if kind == "rogue":
-            head[:, dimensions] += 0.5 * head.std()
-    return head.astype(np.float32), hidden.astype(np.float32)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The report page: everything shown, everything from data escaped, nothing fetched."""
 
+import base64
 import json
 import re
 from html.parser import HTMLParser
@@ -13,6 +14,7 @@ from assertkd.records import MARKER, Record
 from assertkd.report.columns import METRIC_COLUMNS
 from assertkd.report.corpus_tables import corpus_tables
 from assertkd.report.examples import Answer, Example, choose_examples
+from assertkd.report.fidelity_section import fidelity_section
 from assertkd.report.leaderboard import MEAN, SPREAD, TEACHER, Row
 from assertkd.report.page import in_millions, write_page
 
@@ -63,6 +65,23 @@ EXAMPLE = Example(
     EVIL, EVIL, EVIL, f"before {EVIL} ", " after", EVIL, [Answer(EVIL, EVIL, True), Answer("t", "", False)]
 )
 
+KL = {"1": {"mean": 3.2e-5, "p99": 4.5e-4, "mass_dropped": 0.0}, "2": None}
+SPEEDS = {"encode_mb_per_s": 1234.5, "decode_mb_per_s": 56.7, "rebuild_us_per_token": 8.9}
+FIDELITY = {
+    "in_use": "int8",
+    "sample": {"positions": 2013, "split": "train"},
+    "codecs": [
+        {"name": "int8", "bytes_per_token": 792.0, "kl": KL, **SPEEDS},
+        {"name": EVIL, "refused": EVIL},
+        {
+            "name": "top k",
+            "bytes_per_token": 40.06,
+            "kl": {tau: {"mean": None, "p99": None, "mass_dropped": 0.0871} for tau in ("1", "2")},
+            **SPEEDS,
+        },
+    ],
+}
+
 
 def page_of(folder: Path, rows: list[Row] = ROWS) -> str:
     path = folder / "report.html"
@@ -73,6 +92,7 @@ def page_of(folder: Path, rows: list[Row] = ROWS) -> str:
         quality={"read": {EVIL: 1234}, "kept": {"train": {"n": 5}, "test": {"n": 6}}, "note": EVIL},
         examples=[EXAMPLE],
         settings={"run": EVIL, "teacher": {"epochs": 5}},
+        fidelity=fidelity_section(FIDELITY, f"<svg><text>{EVIL}</text></svg>"),
     )
     return path.read_text(encoding="utf-8")
 
@@ -81,15 +101,19 @@ def test_everything_from_data_is_escaped(tmp_path: Path) -> None:
     page = page_of(tmp_path)
     assert "<script" not in page
     assert "script" not in Elements(page).names
-    # Title (twice), note, variant, corpus (twice), example (id, project, focal, test, gold, model, text), settings.
-    assert Elements(page).text.count(EVIL) == 14
+    # Title (twice), note, variant, corpus (twice), example (id, project, focal, test, gold, model, text), settings,
+    # codec.
+    assert Elements(page).text.count(EVIL) == 15
 
 
 def test_nothing_is_fetched(tmp_path: Path) -> None:
     page = page_of(tmp_path)
     elements = Elements(page)
-    assert not {"img", "link", "iframe", "object", "embed"} & elements.names
-    assert not {"src", "href", "srcset", "action"} & {name for name, _ in elements.attributes}
+    assert not {"link", "iframe", "object", "embed"} & elements.names
+    assert not {"href", "srcset", "action"} & {name for name, _ in elements.attributes}
+    sources = [value or "" for name, value in elements.attributes if name == "src"]
+    assert sources
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
     assert "url(" not in page
     assert "@import" not in page
     assert "http" not in page
@@ -114,6 +138,22 @@ def test_figures_are_shown_as_percentages(tmp_path: Path) -> None:
         assert meaning in text
 
 
+def test_the_cache_is_shown_with_picture_and_figures(tmp_path: Path) -> None:
+    elements = Elements(page_of(tmp_path))
+    text = re.sub(r"\s+", " ", elements.text)
+    assert "How faithful the cache is" in text
+    for shown in ("2,013", "int8 (in use)", "792.0", "3.2e-05", "4.5e-04", "not stored", "refused", "∞ (8.7% dropped)"):
+        assert shown in text
+    [source] = [value for name, value in elements.attributes if name == "src" and value]
+    assert EVIL in base64.b64decode(source.partition(",")[2]).decode()
+    assert dict(elements.attributes)["alt"]
+
+
+def test_every_line_of_the_cache_table_has_a_cell_a_heading() -> None:
+    table = fidelity_section(FIDELITY, "<svg/>").table
+    assert {len(values) for _, values in table.rows} == {len(table.headings)}
+
+
 def test_every_metric_has_a_heading_and_a_meaning() -> None:
     assert METRIC_COLUMNS.keys() == EXAMPLE_METRICS.keys()
 
@@ -124,6 +164,7 @@ def test_a_page_without_examples_and_seeds_is_whole(tmp_path: Path) -> None:
     text = Elements(path.read_text()).text
     assert "Examples" not in text
     assert "Corpus" not in text
+    assert "faithful" not in text
     assert "50.0" in text
 
 

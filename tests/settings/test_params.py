@@ -83,6 +83,7 @@ PREDICT = {"predict teacher", "predict student"}
         ({"logits.hidden": {"group_size": 128}}, {"compress_logits"}),
         ({"logits.topk": {"tolerance": 0.01}}, set()),
         ({"logits.examples_per_shard": 2}, {"compress_logits"}),
+        ({"logits.fidelity": {"positions": 500}}, {"compress_logits"}),
         ({"evaluation.num_beams": 2}, PREDICT),
         ({"evaluation.eval_temperature": 1}, {"predict student"}),
         ({"evaluation.bootstrap_resamples": 200}, {"score"}),

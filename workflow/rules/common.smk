@@ -82,6 +82,13 @@ def training_reports(wildcards):
     return [f"results/{wildcards.run}/{model}/training_report.json" for model in trained_models()]
 
 
+def fidelity_files(wildcards):
+    """How faithful the logit cache is: figures and picture; nothing where the logits were given without a head."""
+    if RUN.data.teacher_is_given:
+        return []
+    return [f"results/{wildcards.run}/logits/fidelity.{form}" for form in ("json", "svg")]
+
+
 def scored(name):
     """Input function: the file `name` that `score` writes for every model of the run."""
 

@@ -9,6 +9,18 @@ rule compress_logits:
         validation=directory("results/{run}/logits/validation"),
         test=directory("results/{run}/logits/test"),
         predictions="results/{run}/logits/teacher_predictions.jsonl",
+        fidelity=report(
+            "results/{run}/logits/fidelity.json",
+            caption="../report/fidelity.rst",
+            category="Logits",
+            labels={"file": "fidelity, figures"},
+        ),
+        fidelity_picture=report(
+            "results/{run}/logits/fidelity.svg",
+            caption="../report/fidelity.rst",
+            category="Logits",
+            labels={"file": "fidelity"},
+        ),
     log:
         "logs/{run}/logits/compress_logits.log",
     benchmark:

@@ -2,6 +2,7 @@ rule build_report:
     input:
         quality="results/{run}/corpus/quality.json",
         test="results/{run}/corpus/test.jsonl",
+        fidelity=fidelity_files,
         summaries=scored("metrics_summary_final.json"),
         comparisons=scored("evaluation_metrics.json"),
         examples=scored("predictions_final.jsonl"),

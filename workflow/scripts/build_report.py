@@ -13,4 +13,5 @@ with job(snakemake.log[0], snakemake.threads):
         list(snakemake.params.trained),
         run_folder=Path(snakemake.input.quality).parents[1],
         folder=Path(snakemake.output.page).parent,
+        fidelity=[Path(file) for file in snakemake.input.fidelity],
     )

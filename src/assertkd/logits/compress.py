@@ -1,6 +1,7 @@
 """The logits stage: one pass of the teacher over every split, teacher-forced on the targets, into the store."""
 
 import logging
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,20 +10,26 @@ from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
 from assertkd.corpus.targets import Supervision, training_targets, write_teacher_predictions
 from assertkd.errors import UserError
-from assertkd.files import sha256_of_file
+from assertkd.files import sha256_of_file, write_json
+from assertkd.logits.codec import Codec
+from assertkd.logits.fidelity_figure import draw_fidelity
+from assertkd.logits.fidelity_report import described, fidelity_report
+from assertkd.logits.head import Float32
 from assertkd.logits.manifest import Provenance
 from assertkd.logits.registry import build_codec, codec_parameters
 from assertkd.logits.store_writer import StoreWriter
+from assertkd.logits.teacher_pass import by_length, head_inputs, lm_head, sample_positions
 from assertkd.models.generation import generate_texts
 from assertkd.models.seq2seq import TargetLogits, load_model
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts import Prompt
 from assertkd.records import Record, read_records
 from assertkd.settings import LogitsSettings
-from assertkd.training.batches import IGNORED, Example, SpecialIds, collate
+from assertkd.training.batches import Example
 from assertkd.training.devices import resolve_device
 from assertkd.training.logs import Progress
 
+SPLITS = ("train", "validation", "test")
 PREDICTED_SPLITS = ("train", "validation")
 """Splits that students see in training; the test's predictions are the evaluation's."""
 
@@ -37,10 +44,10 @@ def compress_logits(
     folder: Path,
     temperatures: Sequence[float] = (),
 ) -> None:
-    """Write `{split}/` stores and `teacher_predictions.jsonl` to `folder`.
+    """Write `{split}/` stores, `teacher_predictions.jsonl`, `fidelity.json` and `fidelity.svg` to `folder`.
 
     Args:
-        settings: codec and batch size.
+        settings: codec, batch size and the fidelity report's sample.
         supervision: what the targets are.
         teacher: the fine-tuned teacher's `final_model/`.
         corpus: folder with `{split}.jsonl`.
@@ -55,20 +62,18 @@ def compress_logits(
     model = load_model(teacher).to(device).eval()
     tokenizer = load_tokenizer(teacher)
     prompt = Prompt(tokenizer, supervision.max_input_len, supervision.max_output_len)
-    records = {split: list(read_records(corpus / f"{split}.jsonl")) for split in ("train", "validation", "test")}
-    inputs = {split: [prompt.encode_record(r).ids for r in part] for split, part in records.items()}
-    predictions = {
-        split: _predict(model, tokenizer, records[split], inputs[split], split, settings, supervision, device)
-        for split in PREDICTED_SPLITS
-    }
-    write_teacher_predictions(folder / "teacher_predictions.jsonl", predictions)
-    for split, part in records.items():
-        targets = {record.id: record.assertion for record in part}
+    predictions: dict[str, dict[str, str]] = {}
+    # One split after the other, so that only one is in memory.
+    for split in SPLITS:
+        records, inputs = _read(corpus / f"{split}.jsonl", prompt)
+        targets = {record.id: record.assertion for record in records}
+        if split in PREDICTED_SPLITS:
+            predictions[split] = _predict(model, tokenizer, records, inputs, split, settings, supervision, device)
         if split == "train":
-            targets = training_targets(part, supervision, predictions["train"])
+            targets = training_targets(records, supervision, predictions["train"])
         examples = [
             Example(record.id, ids, prompt.encode_target(targets[record.id]))
-            for record, ids in zip(part, inputs[split], strict=True)
+            for record, ids in zip(records, inputs, strict=True)
         ]
         provenance = Provenance(
             tokenizer=sha256_of_file(teacher / "tokenizer.json"),
@@ -76,13 +81,26 @@ def compress_logits(
             corpus=sha256_of_file(corpus / f"{split}.jsonl"),
         )
         _compress_split(model, examples, split, settings, temperatures, provenance, folder / split, device)
+        if split == "train":
+            # What students train on is what the cache must be true of; the test split decides nothing.
+            _report_fidelity(model, examples, settings, temperatures, folder, device)
+    write_teacher_predictions(folder / "teacher_predictions.jsonl", predictions)
+
+
+def _read(path: Path, prompt: Prompt) -> tuple[list[Record], list[Sequence[int]]]:
+    """Return a split's records without the sources, which nothing asks for once they are encoded, and the inputs."""
+    records, inputs = [], list[Sequence[int]]()
+    for record in read_records(path):
+        inputs.append(array("i", prompt.encode_record(record).ids))
+        records.append(Record(record.id, "", "", record.assertion))
+    return records, inputs
 
 
 def _predict(
     model: T5ForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
     records: Sequence[Record],
-    inputs: Sequence[list[int]],
+    inputs: Sequence[Sequence[int]],
     split: str,
     settings: LogitsSettings,
     supervision: Supervision,
@@ -104,7 +122,6 @@ def _predict(
     return {record.id: text for record, text in zip(records, texts, strict=True)}
 
 
-@torch.inference_mode()
 def _compress_split(
     model: T5ForConditionalGeneration,
     examples: Sequence[Example],
@@ -115,12 +132,11 @@ def _compress_split(
     folder: Path,
     device: torch.device,
 ) -> None:
-    head = model.lm_head.weight.detach().float().cpu().numpy()
-    codec = build_codec(settings.codec, head.shape[0], head.shape[1], codec_parameters(settings, temperatures))
-    special = SpecialIds(model.config.pad_token_id, model.config.decoder_start_token_id)
+    head = lm_head(model)
+    codec = _codec(settings, head, temperatures)
     run = TargetLogits(model)
-    # Like lengths share a batch; the order is a function of the examples, so a resumed pass repeats it.
-    order = sorted(examples, key=lambda example: (len(example.input_ids), example.id))
+    # The order is a function of the examples, so a resumed pass repeats it.
+    order = by_length(examples)
     said = Progress(f"teacher-forced {split}", len(order))
     with StoreWriter(
         folder, codec, head, provenance, temperatures=temperatures, rows_per_shard=settings.examples_per_shard
@@ -129,14 +145,9 @@ def _compress_split(
             chunk = order[start : start + settings.batch_size]
             if all(writer.is_done(example.id) for example in chunk):
                 continue
-            batch = collate(chunk, special, None).to(device)
-            hidden = run.head_input(
-                batch.input_ids, batch.attention_mask, batch.decoder_input_ids, batch.labels != IGNORED
-            )
-            rows = torch.split(hidden.float().cpu(), [len(example.target_ids) for example in chunk])
-            for example, part in zip(chunk, rows, strict=True):
+            for example, hidden in zip(chunk, head_inputs(run, chunk, device), strict=True):
                 if not writer.is_done(example.id):
-                    writer.add(example.id, example.target_ids, part.numpy())
+                    writer.add(example.id, example.target_ids, hidden)
             said.at(start + len(chunk))
         manifest = writer.finish()
     size = sum(file.stat().st_size for file in folder.iterdir())
@@ -148,6 +159,29 @@ def _compress_split(
         size / 1e6,
         size / manifest.tokens,
     )
+
+
+def _report_fidelity(
+    model: T5ForConditionalGeneration,
+    examples: Sequence[Example],
+    settings: LogitsSettings,
+    temperatures: Sequence[float],
+    folder: Path,
+    device: torch.device,
+) -> None:
+    wanted = settings.fidelity
+    # A pass of its own, so that a resumed run, which skips what is stored, measures the same sample.
+    sample = sample_positions(model, examples, wanted.positions, wanted.seed, settings.batch_size, device)
+    report = fidelity_report(sample, _codec(settings, sample.head, temperatures), device)
+    report["sample"] |= {"split": "train", "seed": wanted.seed}
+    write_json(folder / "fidelity.json", report)
+    draw_fidelity(report, folder / "fidelity.svg")
+    for line in described(report):
+        log.info("%s", line)
+
+
+def _codec(settings: LogitsSettings, head: Float32, temperatures: Sequence[float]) -> Codec:
+    return build_codec(settings.codec, head.shape[0], head.shape[1], codec_parameters(settings, temperatures))
 
 
 def _weights(folder: Path) -> Path:

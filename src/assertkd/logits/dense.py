@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from assertkd.errors import UserError
 from assertkd.logits.codec import Codec, Encoder, Payload, checked_hidden
@@ -44,13 +45,7 @@ class DenseCodec(Codec):
         """
         if logits.ndim != 2 or logits.shape[1] != self.vocab_size:
             raise ValueError(f"logits have shape {logits.shape}, expected (tokens, {self.vocab_size})")
-        largest = float(np.abs(logits).max(initial=0.0))
-        if not largest <= LARGEST:
-            raise UserError(
-                f"a logit of magnitude {largest:g} does not fit float16, whose largest is {LARGEST:g}",
-                "Store with the codec `hidden`, and check the teacher: its logits are out of the usual range.",
-            )
-        return logits.astype(STORED).tobytes()
+        return in_float16(logits).tobytes()
 
     def decode(self, data: bytes, tokens: int) -> Payload:
         """Return the logits, (tokens, V) float16."""
@@ -59,3 +54,18 @@ class DenseCodec(Codec):
     def collate(self, payloads: Sequence[Payload], head: StoredHead | None) -> DenseView:
         """Return a view that holds the float16 logits of the batch."""
         return DenseView(stack_rows(payloads, self.vocab_size, np.float16))
+
+
+def in_float16(logits: Float32) -> npt.NDArray[np.float16]:
+    """Return the logits, of any shape, in float16 (little-endian).
+
+    Raises:
+        UserError: a logit is NaN or infinite, or lies beyond float16.
+    """
+    largest = float(np.abs(logits).max(initial=0.0))
+    if not largest <= LARGEST:
+        raise UserError(
+            f"a logit of magnitude {largest:g} does not fit float16, whose largest is {LARGEST:g}",
+            "Store with the codec `hidden`, and check the teacher: its logits are out of the usual range.",
+        )
+    return logits.astype(STORED)

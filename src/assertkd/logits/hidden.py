@@ -54,10 +54,12 @@ class HiddenCodec(Codec):
     def encoder(self, head: Float32) -> Encoder:
         """Return an encoder into the units of this head; for int8 it rounds by the head's covariance."""
         balanced = balance_head(head)
+        # The encoder lives as long as a pass; it must not keep the scaled head alive.
+        units = balanced.units
         if self.dtype == "float16":
 
             def encode_float16(hidden: Float32) -> bytes:
-                vectors = checked_hidden(hidden, self.hidden_size) * balanced.units
+                vectors = checked_hidden(hidden, self.hidden_size) * units
                 if np.abs(vectors).max(initial=0.0) > np.finfo(np.float16).max:
                     raise UserError("a hidden value does not fit float16", "Store with `dtype: int8`.")
                 return vectors.astype("<f2").tobytes()
@@ -67,7 +69,7 @@ class HiddenCodec(Codec):
         weights = feedback_weights(balanced.deviations)
 
         def encode_int8(hidden: Float32) -> bytes:
-            vectors = checked_hidden(hidden, self.hidden_size) * balanced.units
+            vectors = checked_hidden(hidden, self.hidden_size) * units
             levels, scales = quantise(vectors, weights, self.group_size)
             return scales.astype("<f2").tobytes() + levels.tobytes()
 

@@ -8,6 +8,7 @@ from typing import Any
 from assertkd.files import read_json
 from assertkd.records import read_records
 from assertkd.report.examples import choose_examples
+from assertkd.report.fidelity_section import FidelitySection, fidelity_section
 from assertkd.report.leaderboard import TEACHER, Entry, leaderboard, write_leaderboard
 from assertkd.report.page import write_page
 from assertkd.settings import ReportSettings
@@ -29,7 +30,12 @@ log = logging.getLogger(__name__)
 
 
 def build_report(
-    settings: ReportSettings, models: Sequence[str], trained: Sequence[str], run_folder: Path, folder: Path
+    settings: ReportSettings,
+    models: Sequence[str],
+    trained: Sequence[str],
+    run_folder: Path,
+    folder: Path,
+    fidelity: Sequence[Path] = (),
 ) -> None:
     """Write `leaderboard.csv` and `report.html` to `folder`.
 
@@ -39,6 +45,7 @@ def build_report(
         trained: those of them that this run trained; a teacher whose logits were given is not among them.
         run_folder: `results/{run}`.
         folder: where the files go.
+        fidelity: `fidelity.json` and `fidelity.svg` of the logit cache; none leaves its section out.
 
     Raises:
         UserError: a stage's result is missing or broken.
@@ -62,6 +69,7 @@ def build_report(
         quality=read_json(run_folder / "corpus" / "quality.json"),
         examples=choose_examples(read_records(run_folder / "corpus" / "test.jsonl"), predictions, settings.examples),
         settings={model: _settings(report) for model, report in reports.items()},
+        fidelity=_fidelity(fidelity),
     )
 
 
@@ -71,6 +79,13 @@ def _entry(model: str, run_folder: Path, report: Path | None) -> Entry:
     if model == TEACHER:
         return Entry(TEACHER, "", None, summary, report)
     return Entry("student", parts[1], int(parts[2].removeprefix("seed")), summary, report)
+
+
+def _fidelity(files: Sequence[Path]) -> FidelitySection | None:
+    if not files:
+        return None
+    report, picture = files
+    return fidelity_section(read_json(report), picture.read_text(encoding="utf-8"))
 
 
 def _label(entry: Entry, several_seeds: bool) -> str:

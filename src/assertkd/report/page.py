@@ -13,6 +13,7 @@ from assertkd.files import write_text
 from assertkd.report.columns import METRIC_COLUMNS, OTHER_COLUMNS
 from assertkd.report.corpus_tables import corpus_tables
 from assertkd.report.examples import Example
+from assertkd.report.fidelity_section import FidelitySection
 from assertkd.report.leaderboard import MEAN, SPREAD, TEACHER, Row
 
 
@@ -46,6 +47,7 @@ def write_page(
     quality: Mapping[str, Any],
     examples: Sequence[Example],
     settings: Mapping[str, Any],
+    fidelity: FidelitySection | None = None,
 ) -> None:
     """Write the report page.
 
@@ -56,6 +58,7 @@ def write_page(
         quality: what `prepare_corpus` wrote about the corpus.
         examples: test examples with the models' answers.
         settings: the run's settings, shown folded.
+        fidelity: how faithful the logit cache is; None leaves the section out.
     """
     # Autoescape everywhere: code, names and reasons come from data.
     environment = Environment(
@@ -76,6 +79,7 @@ def write_page(
         other_headings={name: heading for name, (heading, _) in OTHER_COLUMNS.items()},
         corpus=corpus_tables(quality),
         examples=examples,
+        fidelity=fidelity,
         settings=yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True),
     )
     write_text(path, page)

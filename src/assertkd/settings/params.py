@@ -99,7 +99,7 @@ def compress_logits(run: RunSettings) -> Params:
 def import_logits(run: RunSettings) -> Params:
     """Return what `compress_logits` uses where files stand in for the teacher: codec, shards, the targets."""
     params = compress_logits(run)
-    for unused in ("batch_size", "num_beams", "device"):
+    for unused in ("batch_size", "num_beams", "device", "fidelity"):
         del params["logits"][unused]
     return params
 

@@ -236,6 +236,15 @@ class TopKCodecSettings(Section):
     """Most tokens kept at a position."""
 
 
+class FidelitySettings(Section):
+    """The sample of training positions that the fidelity report measures every codec on."""
+
+    positions: int = Field(2000, ge=100, le=100_000)
+    """Training target tokens that the fidelity report is measured on; all where there are fewer."""
+    seed: Seed = 42
+    """Seed of the drawing of these tokens."""
+
+
 class LogitsSettings(Section):
     """How the teacher's knowledge is written down."""
 
@@ -247,6 +256,7 @@ class LogitsSettings(Section):
     the bucket holds most of the mass, and little of the teacher is left to learn: distil from it at low ones."""
     hidden: HiddenCodecSettings = HiddenCodecSettings()
     topk: TopKCodecSettings = TopKCodecSettings()
+    fidelity: FidelitySettings = FidelitySettings()
     examples_per_shard: int = Field(1024, ge=1)
     """Examples in one file of the store."""
     batch_size: int = Field(32, ge=1)

@@ -1,5 +1,6 @@
 """From a split's records to the examples that a training run sees."""
 
+from array import array
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def validation_examples(
 
 
 def _example(record: Record, target: str, prompt: Prompt, marked: bool = False) -> Example:
-    source = prompt.encode_record(record).ids
+    source = array("i", prompt.encode_record(record).ids)
     if marked:
         ids, critical = prompt.encode_target_marked(target)
         return Example(record.id, source, ids, target, critical)

@@ -1,0 +1,200 @@
+"""What each logit codec takes and loses, against the predecessor's form (float16, LZ4, base64) in the same run.
+
+    python benchmarks/logit_codecs.py --records data.jsonl --tokenizer codet5-tokenizer/
+
+Three tables, each with bytes a target token, mean and 99th-percentile KL(full ‖ stored), speed, and the ratios of bytes
+and of speed to the baseline; the goals, each met or missed; then the cost in a student's step (`logit_step.py`).
+
+    trained     a small teacher trained on the records, on positions of its validation split. It is kept in the working
+                folder, so that a second call measures at once
+    synthetic   random teachers of V = 32,100 and d = 768, without and with outlier dimensions
+
+Without --records the generated corpus is used, without --tokenizer one is trained. About fifteen minutes on two cores;
+--positions 500 --steps 100 for a glance.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from assertkd.corpus.prepare import prepare_corpus
+from assertkd.files import write_json
+from assertkd.logits.codec import Codec
+from assertkd.logits.fidelity import TEMPERATURES, Sample, measure
+from assertkd.logits.fidelity_figure import draw_fidelity
+from assertkd.logits.fidelity_report import candidates
+from assertkd.logits.hidden import HiddenCodec
+from assertkd.logits.synthetic import synthetic_teacher
+from assertkd.logits.teacher_pass import sample_positions
+from assertkd.logits.topk import TopKCodec
+from assertkd.models.seq2seq import load_model, parameter_count
+from assertkd.models.tokenizer import load_tokenizer
+from assertkd.prompts import Prompt
+from assertkd.records import read_records
+from assertkd.settings import (
+    DataSettings,
+    TeacherModelSettings,
+    TeacherSettings,
+    TokenizerSettings,
+    TrainingSettings,
+)
+from assertkd.settings.schema import ScratchSettings
+from assertkd.teacher.fine_tune import train_teacher
+from logit_step import examples_of, report_step
+
+BASELINE = "original: float16, LZ4, base64"
+DEFAULT = "hidden, int8, groups of 64"
+MAX_INPUT, MAX_OUTPUT = 256, 64
+BATCH = 16
+LONG = 18
+"""Tokens of an example of the synthetic teachers: the median of real assertions."""
+
+
+def codecs(vocab_size: int, hidden_size: int) -> dict[str, Codec]:
+    """Return what a run's report measures, and `topk` at further prices of a byte."""
+    sizes = (vocab_size, hidden_size)
+    more = {
+        f"topk, {price:.0e} nats a byte": TopKCodec(*sizes, temperatures=TEMPERATURES, tolerance=price)
+        for price in (3e-3, 3e-4, 3e-5)
+    }
+    wide = {
+        f"topk, {price:.0e}, up to {k}": TopKCodec(*sizes, temperatures=TEMPERATURES, tolerance=price, max_k=k)
+        for price, k in ((1e-5, 2048), (1e-6, 2048))
+    }
+    return candidates(*sizes) | more | wide | {"hidden, int8, groups of 32": HiddenCodec(*sizes, group_size=32)}
+
+
+def train(options: argparse.Namespace) -> Path:
+    """Prepare the corpus and train the teacher as far as they are missing; return the working folder."""
+    work: Path = options.work
+    data: dict[str, Any] = {"max_input_len": MAX_INPUT, "max_output_len": MAX_OUTPUT}
+    if options.records is None:
+        data |= {"embedded": {"records": 4000}}
+    else:
+        data |= {"source": "files", "train_file": str(options.records)}
+    name = None if options.tokenizer is None else str(options.tokenizer)
+    wide = ScratchSettings(
+        d_model=options.width,
+        d_ff=4 * options.width,
+        heads=8,
+        encoder_layers=options.layers,
+        decoder_layers=options.layers,
+    )
+    model = TeacherModelSettings(name="scratch", scratch=wide)
+    if not (work / "corpus" / "quality.json").exists():
+        prepare_corpus(DataSettings(**data), TokenizerSettings(name=name), model, work / "corpus")
+    if not (work / "teacher" / "training_report.json").exists():
+        training = TrainingSettings(
+            epochs=1,
+            batch_size=BATCH,
+            lr=1e-3,
+            dropout_rate=0.0,
+            max_train_samples=BATCH * options.steps,
+            max_val_samples=64,
+            log_every=20,
+        )
+        train_teacher(
+            TeacherSettings(model=model, training=training), MAX_INPUT, MAX_OUTPUT, work / "corpus", work / "teacher"
+        )
+    return work
+
+
+def trained_sample(work: Path, positions: int) -> tuple[str, Sample]:
+    """Return the trained teacher's title and a sample of its validation positions."""
+    model = load_model(work / "teacher" / "final_model").eval()
+    prompt = Prompt(load_tokenizer(work / "teacher" / "final_model"), MAX_INPUT, MAX_OUTPUT)
+    examples = examples_of(list(read_records(work / "corpus" / "validation.jsonl")), prompt)
+    sample = sample_positions(model, examples, positions, 42, BATCH, torch.device("cpu"))
+    loss = json.loads((work / "teacher" / "training_report.json").read_text())["final"]["validation_loss"]
+    return f"trained, {parameter_count(model) / 1e6:.1f}M parameters, validation loss {loss:.2f} nats", sample
+
+
+def synthetic_sample(kind: Any, positions: int) -> tuple[str, Sample]:
+    """Return a random teacher's title and sample."""
+    head, hidden = synthetic_teacher(kind, 32_100, 768, positions)
+    return f"synthetic, {kind}", Sample(head, np.array_split(hidden, -(-positions // LONG)), None)
+
+
+def report_codecs(title: str, sample: Sample, folder: Path) -> None:
+    """Measure every codec; print the table and the goals, write figures and picture."""
+    started = time.perf_counter()
+    report = measure(sample, codecs(*sample.head.shape), torch.device("cpu")) | {"in_use": DEFAULT}
+    shape = report["sample"]
+    print(
+        f"\n{title}: V = {shape['vocab_size']:,}, d = {shape['hidden_size']}, {shape['positions']:,} positions, "
+        f"mean entropy {shape['mean_entropy_nats']:.2f} nats ({time.perf_counter() - started:.0f} s)"
+    )
+    lines = {line["name"]: line for line in report["codecs"]}
+    columns = "".join(f"{f'KL T={tau:g}':>10}{'p99':>9}" for tau in TEMPERATURES)
+    print(
+        f"{'codec':<34}{'B/token':>10}{'smaller':>9}{columns}{'encode':>9}{'x':>7}{'decode':>9}{'x':>7}{'rebuild':>9}"
+    )
+    print(f"{'':<53}{'nats':>48}{'MB/s':>18}{'':>7}{'MB/s':>9}{'':>7}{'us/tok':>9}")
+    base = lines[BASELINE]
+    for name, line in lines.items():
+        figures = "".join(_figures(line["kl"][f"{tau:g}"]) for tau in TEMPERATURES)
+        print(
+            f"{name:<34}{line['bytes_per_token']:>10,.1f}{base['bytes_per_token'] / line['bytes_per_token']:>8,.1f}x"
+            f"{figures}{line['encode_mb_per_s']:>9,.0f}{line['encode_mb_per_s'] / base['encode_mb_per_s']:>7.1f}"
+            f"{line['decode_mb_per_s']:>9,.0f}{line['decode_mb_per_s'] / base['decode_mb_per_s']:>7.1f}"
+            f"{line['rebuild_us_per_token']:>9,.1f}"
+        )
+    print_goals(list(lines.values()))
+    name = "trained" if sample.seconds else title.replace(", ", "-")
+    write_json(folder / f"{name}.json", report)
+    draw_fidelity(report, folder / f"{name}.svg")
+
+
+def print_goals(lines: list[dict[str, Any]]) -> None:
+    """Print of every goal whether some setting meets it, and the closest that does or does not."""
+    for codec, size, bound, temperatures in (
+        ("hidden", 800, 1e-4, ("1", "2", "4")),
+        ("topk", 40, 1e-2, ("1",)),
+        ("topk", 150, 1e-3, ("1",)),
+    ):
+        small = [line for line in lines if line["codec"] == codec and line["bytes_per_token"] <= size]
+        worst = {line["name"]: max(line["kl"][tau]["mean"] for tau in temperatures) for line in small}
+        goal = f"goal: {codec} <= {size} B at mean KL <= {bound:.0e} for T = {', '.join(temperatures)}"
+        if not worst:
+            print(f"{goal}: missed, no setting is so small")
+            continue
+        name = min(worst, key=worst.__getitem__)
+        print(f"{goal}: {'met' if worst[name] <= bound else 'missed'} ({name}: {worst[name]:.1e})")
+
+
+def _figures(kl: dict[str, Any]) -> str:
+    if kl["mean"] is None:
+        return f"{'infinite':>10}{kl['mass_dropped']:>8.0%}-"
+    return f"{kl['mean']:>10.1e}{kl['p99']:>9.1e}"
+
+
+def main() -> None:
+    """Make the teachers, print the tables and the step."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", type=Path, help="JSONL of real records; without it the generated corpus")
+    parser.add_argument("--tokenizer", type=Path, help="folder of a tokenizer; without it one is trained")
+    parser.add_argument("--work", type=Path, default=Path("results/benchmarks/logit_codecs"), help="working folder")
+    parser.add_argument("--positions", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=400, help="optimizer steps of the trained teacher")
+    parser.add_argument("--width", type=int, default=256, help="d of the trained teacher")
+    parser.add_argument("--layers", type=int, default=3, help="encoder and decoder layers of the trained teacher")
+    parser.add_argument("--kinds", nargs="*", default=["plain", "rogue"], choices=["plain", "outlier", "rogue"])
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of the step; 0 leaves it out")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    report_codecs(*trained_sample(train(options), options.positions), options.work)
+    for kind in options.kinds:
+        report_codecs(*synthetic_sample(kind, options.positions), options.work)
+    if options.rounds:
+        print()
+        report_step(options.records, options.tokenizer, BATCH, options.rounds, MAX_INPUT)
+
+
+if __name__ == "__main__":
+    main()
