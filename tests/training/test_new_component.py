@@ -1,0 +1,74 @@
+"""The component that CONTRIBUTING adds as its example: registered, named in a config, and trained with."""
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional
+from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
+
+from assertkd.errors import UserError
+from assertkd.losses.plan import plan_loss
+from assertkd.losses.registry import COMPONENTS, TokenComponent
+from assertkd.models.seq2seq import TargetLogits
+from assertkd.settings import load_run, params
+from assertkd.training.batches import Example, SpecialIds, collate
+from assertkd.training.loop import TrainingData, train
+from assertkd.training.seeding import seed_everything
+
+PAGE = Path(__file__).parents[2] / "CONTRIBUTING.md"
+CONFIG: dict[str, Any] = {
+    "run": "r",
+    "runs": {"r": {"teacher": {"model": {"name": "scratch"}}}},
+    "variants": {
+        "new": {
+            "loss": {"components": ["smoothed"]},
+            "training": {"batch_size": 8, "epochs": 6, "lr": 0.01, "dropout_rate": 0.0, "device": "cpu"},
+        }
+    },
+}
+
+
+@pytest.fixture
+def example_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    (source,) = re.findall(r"```python\n# src/assertkd/losses/smoothed.py\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+    (line,) = re.findall(r'^\+ +("smoothed": .*),$', PAGE.read_text(), flags=re.MULTILINE)
+    names: dict[str, Any] = {"TokenComponent": TokenComponent}
+    exec(compile(source, "smoothed.py", "exec"), names)
+    for name, component in eval(f"{{{line}}}", names).items():
+        monkeypatch.setitem(COMPONENTS, name, component)
+
+
+def test_without_its_line_it_is_refused_before_any_job() -> None:
+    with pytest.raises(UserError, match=r"variants\.new: loss component 'smoothed' is unknown"):
+        params.check(load_run(CONFIG))
+
+
+def test_with_its_line_a_config_trains_with_it(
+    example_of_the_page: None,
+    tiny_t5: Callable[..., T5ForConditionalGeneration],
+    tiny_tokenizer: PreTrainedTokenizerFast,
+    tmp_path: Path,
+) -> None:
+    run = load_run(CONFIG)
+    params.check(run)
+    variant = run.variants["new"]
+    examples = [Example(f"e{n}", [10 + n % 8, 1], [10 + n % 8, 30 + n % 2, 1]) for n in range(8)]
+    model = tiny_t5(3)
+    batch = collate(examples, SpecialIds(0, 0), None)
+    is_target = batch.labels != -100
+    with torch.no_grad():
+        logits = TargetLogits(model)(batch.input_ids, batch.attention_mask, batch.decoder_input_ids, is_target)
+    expected = functional.cross_entropy(logits, batch.labels[is_target], label_smoothing=0.1)
+    seed_everything(3)
+    data = TrainingData(examples, examples, None, None, ())
+    train(model, tiny_tokenizer, data, plan_loss(variant.loss), variant.training, 3, tmp_path)
+    torch.use_deterministic_algorithms(False)
+    with (tmp_path / "step_metrics.csv").open(newline="") as handle:
+        values = [float(row["smoothed_loss_raw"]) for row in csv.DictReader(handle)]
+    assert values[0] == pytest.approx(float(expected), rel=1e-5)
+    assert values[-1] < values[0]
