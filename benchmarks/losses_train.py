@@ -105,6 +105,7 @@ def train_one(setting: Setting) -> dict[str, float]:
                 batch_size=setting.batch,
                 epochs=1,
                 lr=setting.lr,
+                relative_lr=True,
                 dropout_rate=0.0,
                 max_train_samples=setting.steps * setting.batch,
                 max_val_samples=32,
@@ -189,10 +190,14 @@ def prepare(arguments: argparse.Namespace) -> None:
             DataSettings(**data), TokenizerSettings(vocab_size=4096), ModelSettings(name="scratch"), work / "corpus"
         )
     sizes = {"batch_size": arguments.batch, "dropout_rate": 0.0, "max_val_samples": 64, "log_every": 50}
+    sizes |= {"lr": 1e-2, "relative_lr": True}
     if not (work / "teacher" / "training_report.json").exists():
         teacher = TeacherSettings(
-            model=TeacherModelSettings(name="scratch", scratch=ScratchSettings(d_model=160, d_ff=640, heads=5)),
-            training=TrainingSettings(epochs=arguments.teacher_epochs, lr=1.5e-3, **sizes),
+            model=TeacherModelSettings(
+                name="scratch",
+                scratch=ScratchSettings(d_model=128, d_ff=512, heads=4, encoder_layers=2, decoder_layers=2),
+            ),
+            training=TrainingSettings(epochs=arguments.teacher_epochs, **sizes),
         )
         train_teacher(teacher, MAX_INPUT, MAX_OUTPUT, work / "corpus", work / "teacher")
     if not (work / "logits" / "test" / "manifest.json").exists():
@@ -204,7 +209,7 @@ def prepare(arguments: argparse.Namespace) -> None:
         if not (work / f"seed{seed}" / "start" / "training_report.json").exists():
             student = Student(
                 model=ModelSettings(name="scratch", scratch=small),
-                training=TrainingSettings(epochs=arguments.start_epochs, lr=2e-3, **sizes),
+                training=TrainingSettings(epochs=arguments.start_epochs, **sizes),
                 loss=plan_loss(loss_of("ce")),
                 learns_predictions=False,
                 seed=seed,
@@ -222,7 +227,7 @@ def main() -> None:
     parser.add_argument("--components", nargs="+", default=list(NAMED_METRIC), choices=list(NAMED_METRIC))
     parser.add_argument("--steps", type=int, default=200, help="optimizer steps of each component")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--lr", type=float, default=5e-4)
+    parser.add_argument("--lr", type=float, default=2e-3, help="relative to each weight's size")
     parser.add_argument("--held-out", type=int, default=400, help="test records judged")
     parser.add_argument("--teacher-epochs", type=int, default=3)
     parser.add_argument("--start-epochs", type=int, default=2)
