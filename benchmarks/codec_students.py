@@ -1,0 +1,124 @@
+"""Does it matter to a student which codec kept its teacher's logits? The same seeds, `dense` against `hidden`.
+
+    python benchmarks/codec_students.py --run results/demo --work /tmp/codec_students
+
+Baseline: the students of the `dense` store, which keeps every logit in float16. Of a finished run corpus and teacher
+are taken; its logits are stored by both codecs, and a student of ce + kl is distilled from each with every seed.
+Printed are, on the test split, each codec's exact match and token F1, the mean of the paired differences with its 95 %
+bootstrap interval over examples (seeds averaged), and for scale the largest difference between two seeds of one codec.
+About ten minutes on two cores with the demo's run.
+"""
+
+import argparse
+import json
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import combinations, product
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from assertkd.corpus.targets import Supervision
+from assertkd.evaluation.metrics.exact_match import exact_match
+from assertkd.evaluation.metrics.overlap import f1
+from assertkd.evaluation.significance import bootstrap_intervals
+from assertkd.logits.compress import compress_logits
+from assertkd.losses.plan import plan_loss
+from assertkd.models.generation import generate_texts
+from assertkd.models.seq2seq import load_model
+from assertkd.models.tokenizer import load_tokenizer
+from assertkd.prompts import Prompt
+from assertkd.records import read_records
+from assertkd.settings import LogitsSettings, LossSettings, ModelSettings, TrainingSettings
+from assertkd.settings.schema import ScratchSettings
+from assertkd.students.distill import Student, distill_student
+
+BASELINE, OTHER = "dense", "hidden"
+SUPERVISION = Supervision(max_input_len=256, max_output_len=48, labelled_share=1.0, seed=0)
+METRICS = {"exact match": exact_match, "token F1": f1}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One student to distil."""
+
+    run: Path
+    work: Path
+    codec: str
+    seed: int
+    epochs: int
+
+
+def judged(setting: Setting) -> list[list[float]]:
+    """Distil one student; return every test example's value of every metric, (metrics, examples)."""
+    torch.set_num_threads(1)
+    folder = setting.work / "students" / f"{setting.codec}-{setting.seed}"
+    if not (folder / "values.json").exists():
+        sizes = ScratchSettings(d_model=64, d_ff=256, heads=4, encoder_layers=2, decoder_layers=2)
+        student = Student(
+            model=ModelSettings(name="scratch", scratch=sizes),
+            training=TrainingSettings(
+                batch_size=16, epochs=setting.epochs, lr=1e-2, relative_lr=True, dropout_rate=0.0, log_every=50
+            ),
+            loss=plan_loss(LossSettings(function="traditional", temperature=2.0)),
+            learns_predictions=False,
+            seed=setting.seed,
+        )
+        corpus = setting.run / "corpus"
+        distill_student(student, SUPERVISION, corpus, setting.work / setting.codec, setting.work / "embeddings", folder)
+        model = load_model(folder / "final_model").eval()
+        prompt = Prompt(load_tokenizer(folder / "final_model"), SUPERVISION.max_input_len, SUPERVISION.max_output_len)
+        records = list(read_records(corpus / "test.jsonl"))
+        inputs = [prompt.encode_record(record).ids for record in records]
+        texts = generate_texts(
+            model, prompt.tokenizer, inputs, batch_size=32, max_new_tokens=SUPERVISION.max_output_len
+        )
+        pairs = [(text, record.assertion) for text, record in zip(texts, records, strict=True)]
+        values = [[metric(*pair) for pair in pairs] for metric in METRICS.values()]
+        (folder / "values.json").write_text(json.dumps(values))
+    held: list[list[float]] = json.loads((folder / "values.json").read_text())
+    return held
+
+
+def main() -> None:
+    """Store, distil, compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, default=Path("results/demo"), help="a finished run")
+    parser.add_argument("--work", type=Path, default=Path("results/benchmarks/codec_students"), help="working folder")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=2)
+    arguments = parser.parse_args()
+    for codec in (BASELINE, OTHER):
+        if not (arguments.work / codec / "fidelity.json").exists():
+            compress_logits(
+                LogitsSettings(codec=codec),
+                SUPERVISION,
+                arguments.run / "teacher" / "final_model",
+                arguments.run / "corpus",
+                arguments.work / codec,
+            )
+    settings = [
+        Setting(arguments.run, arguments.work, codec, seed, arguments.epochs)
+        for seed, codec in product(arguments.seeds, (BASELINE, OTHER))
+    ]
+    with ProcessPoolExecutor(arguments.processes) as pool:
+        values = np.array(list(pool.map(judged, settings)))
+    values = values.reshape(len(arguments.seeds), 2, len(METRICS), -1)
+    differences = (values[:, 1] - values[:, 0]).mean(axis=0)
+    intervals = bootstrap_intervals(differences.T, 10_000, 42)
+    for place, (name, interval) in enumerate(zip(METRICS, intervals, strict=True)):
+        by_seed = values[:, :, place].mean(axis=-1)
+        spread = max((abs(a - b) for codec in by_seed.T for a, b in combinations(codec, 2)), default=float("nan"))
+        noise = "within noise" if interval.low <= 0 <= interval.high else "a difference"
+        for codec, of_codec in zip((BASELINE, OTHER), by_seed.T, strict=True):
+            print(f"{name:<12} {codec:<7} mean {of_codec.mean():.4f}   seeds {', '.join(f'{v:.4f}' for v in of_codec)}")
+        print(
+            f"{name:<12} {OTHER} - {BASELINE} {interval.mean:+.4f} "
+            f"[{interval.low:+.4f}, {interval.high:+.4f}]: {noise}; two seeds of one codec differ by up to {spread:.4f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
