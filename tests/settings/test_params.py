@@ -81,6 +81,7 @@ PREDICT = {"predict teacher", "predict student"}
         ({"teacher.training": {"epochs": 1}}, {"train_teacher"}),
         ({"logits.codec": "dense"}, {"compress_logits"}),
         ({"logits.hidden": {"group_size": 128}}, {"compress_logits"}),
+        ({"logits.topk": {"tolerance": 0.01}}, set()),
         ({"logits.examples_per_shard": 2}, {"compress_logits"}),
         ({"logits.fidelity": {"positions": 500}}, {"compress_logits"}),
         ({"evaluation.num_beams": 2}, PREDICT),
@@ -105,6 +106,40 @@ def test_options_of_what_is_not_used_change_nothing() -> None:
     assert every_rule(loaded(hub)) == every_rule(loaded(resized))
 
 
+def test_the_temperatures_that_topk_is_read_at_are_stored() -> None:
+    topk = {
+        "logits.codec": "topk",
+        "variants.softer": {"loss": {"components": ["ce", "jsd"], "temperature": 8}},
+        "variants.hard": {"loss": {"components": ["ce"], "temperature": 7}},
+        "evaluation.eval_temperature": 3,
+    }
+    given = params.compress_logits(loaded(topk))
+    # 1 always, 3 of the evaluation, 4 by default, 8; not the 7 of a variant that reads no teacher.
+    assert given["temperatures"] == [1.0, 3.0, 4.0, 8.0]
+    assert given["logits"]["topk"] == {"tolerance": 3e-4, "max_k": 256}
+    assert "hidden" not in given["logits"]
+    assert params.compress_logits(loaded(topk | {"logits.hidden": {"group_size": 128}})) == given
+    assert "temperatures" not in params.compress_logits(loaded(topk | {"logits.codec": "hidden"}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "changed"),
+    [
+        ({"logits.topk": {"tolerance": 0.01}}, {"compress_logits"}),
+        ({"logits.topk": {"max_k": 64}}, {"compress_logits"}),
+        ({"evaluation.eval_temperature": 3}, {"compress_logits", "predict student"}),
+        ({"evaluation.eval_temperature": 4}, {"compress_logits", "predict student"}),
+        ({"variants.traditional.loss.temperature": 3}, {"compress_logits", "distill_student traditional"}),
+        ({"variants.hard.loss": {"components": ["ce"], "temperature": 3}}, set()),
+        ({"variants.mixed.loss": {"components": ["focal", "jsd"], "temperature": 2}}, {"distill_student mixed"}),
+    ],
+)  # fmt: skip
+def test_a_change_reaches_a_topk_cache_where_it_is_read(changes: dict[str, Any], changed: set[str]) -> None:
+    topk = {"logits.codec": "topk"}
+    before, after = every_rule(loaded(topk)), every_rule(loaded(topk | changes))
+    assert {name for name in before if before[name] != after[name]} == changed
+
+
 def test_the_split_seed_matters_to_students_where_records_are_unlabelled() -> None:
     some = {"data.labelled_share": 0.5}
     before, after = every_rule(loaded(some)), every_rule(loaded(some | {"data.split_seed": 1}))
@@ -124,6 +159,7 @@ def test_params_are_json() -> None:
     for changes in (
         {},
         {"data.labelled_share": 0.5, "logits.codec": "dense"},
+        {"logits.codec": "topk"},
         {"teacher.model": {"name": "hub/model"}},
     ):
         whole = every_rule(loaded(changes))

@@ -87,6 +87,22 @@ def test_a_dense_cache_trains_students_too(edited: Project) -> None:
     assert "dense" in json.dumps(manifest)
 
 
+def test_a_topk_cache_trains_and_judges_students_too(edited: Project) -> None:
+    judged = "results/tiny/evaluation/students/traditional/seed42/measured.json"
+    config = {"runs": {"tiny": {"logits": {"codec": "topk"}}}}
+    done = edited.snakemake("--profile", "profiles/local", judged, **config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    manifest = json.loads((edited.folder / "results/tiny/logits/test/manifest.json").read_text(encoding="utf-8"))
+    assert manifest["identity"]["codec"] == "topk"
+    assert manifest["identity"]["temperatures"] == [1.0, 2.0, 4.0], "1, the evaluation's and the variant's"
+    measured = json.loads((edited.folder / judged).read_text(encoding="utf-8"))
+    assert measured["kl_divergence"] > 0
+    assert measured["kl_divergence_is"] == "lower bound"
+    # A variant at another temperature needs the teacher's tails at that one.
+    warmer = {"variants": {"traditional": {"loss": {"temperature": 6.0}}}}
+    assert "compress_logits" in edited.planned(**config, **warmer)
+
+
 def test_the_share_of_labelled_records_does_not_touch_corpus_or_teacher(edited: Project) -> None:
     jobs = edited.planned(runs={"tiny": {"data": {"labelled_share": 0.25}}})
     assert jobs_of("hard_labels") | jobs_of("traditional") | {"compress_logits"} <= jobs

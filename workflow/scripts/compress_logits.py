@@ -15,4 +15,5 @@ with job(snakemake.log[0], snakemake.threads):
         teacher=Path(snakemake.input.model),
         corpus=Path(snakemake.input.train).parent,
         folder=Path(snakemake.output.predictions).parent,
+        temperatures=settings.get("temperatures", ()),
     )

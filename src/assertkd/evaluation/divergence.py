@@ -23,13 +23,19 @@ def kl_divergence(
 ) -> float:
     """Return the mean over target tokens of KL(p_τ ‖ q_τ) in nats, p the teacher's and q the student's distribution.
 
+    On a store that keeps not the whole vocabulary but a support and its tail, it is the KL of these buckets, a lower
+    bound.
+
     Args:
         model: the student, on `device`, in evaluation mode.
         examples: what the store holds, with the same targets.
         store: the teacher's logits.
-        temperature: τ, above 0.
+        temperature: τ, above 0; one that the store holds.
         batch_size: examples in a forward pass.
         device: where to compute.
+
+    Raises:
+        UserError: the store does not fit the examples, or does not hold the temperature.
     """
     special = SpecialIds(model.config.pad_token_id, model.config.decoder_start_token_id)
     order = sorted(examples, key=lambda example: len(example.input_ids))

@@ -29,6 +29,9 @@ def judge_model(
 ) -> None:
     """Write `predictions.jsonl` and `measured.json` (size, speed, divergence from the teacher) to `folder`.
 
+    `kl_divergence_is` says "lower bound" where the store keeps a support and the mass of the rest, and "whole" where
+    it keeps the whole vocabulary: the two must not be compared.
+
     Args:
         settings: decoding, and the temperature of the divergence.
         max_input_len: longest input, in tokens.
@@ -74,10 +77,12 @@ def judge_model(
             Example(record.id, ids, prompt.encode_target(record.assertion))
             for record, ids in zip(records, inputs, strict=True)
         ]
+        store = StoreReader(teacher_logits)
         measured |= {
             "kl_divergence": kl_divergence(
-                model, examples, StoreReader(teacher_logits), settings.eval_temperature, settings.batch_size, device
+                model, examples, store, settings.eval_temperature, settings.batch_size, device
             ),
+            "kl_divergence_is": "whole" if store.codec.keeps_vocabulary else "lower bound",
             "eval_temperature": settings.eval_temperature,
         }
     write_json(folder / "measured.json", measured)

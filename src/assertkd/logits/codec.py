@@ -28,12 +28,15 @@ class Codec(ABC):
     Attributes:
         name: as the config says it.
         keeps_head: whether a store of this codec needs the head beside its shards.
+        keeps_vocabulary: whether its views give the distribution over the whole vocabulary (`FullDistribution`),
+            not a support and the mass of the rest (`BucketedDistribution`).
         vocab_size: V.
         hidden_size: d.
     """
 
     name: ClassVar[str]
     keeps_head: ClassVar[bool]
+    keeps_vocabulary: ClassVar[bool]
 
     def __init__(self, vocab_size: int, hidden_size: int) -> None:
         self.vocab_size = vocab_size

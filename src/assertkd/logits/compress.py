@@ -4,6 +4,7 @@ import logging
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
@@ -37,7 +38,12 @@ log = logging.getLogger(__name__)
 
 
 def compress_logits(
-    settings: LogitsSettings, supervision: Supervision, teacher: Path, corpus: Path, folder: Path
+    settings: LogitsSettings,
+    supervision: Supervision,
+    teacher: Path,
+    corpus: Path,
+    folder: Path,
+    temperatures: Sequence[float] = (),
 ) -> None:
     """Write `{split}/` stores, `teacher_predictions.jsonl`, `fidelity.json` and `fidelity.svg` to `folder`.
 
@@ -47,6 +53,8 @@ def compress_logits(
         teacher: the fine-tuned teacher's `final_model/`.
         corpus: folder with `{split}.jsonl`.
         folder: where the stores go.
+        temperatures: those that the codec `topk` keeps the tail's mass at, besides 1; the other codecs are good
+            for every temperature.
 
     Raises:
         UserError: the teacher or the corpus is missing, or the teacher's vectors do not fit the codec.
@@ -73,10 +81,10 @@ def compress_logits(
             teacher=sha256_of_file(_weights(teacher)),
             corpus=sha256_of_file(corpus / f"{split}.jsonl"),
         )
-        _compress_split(model, examples, split, settings, provenance, folder / split, device)
+        _compress_split(model, examples, split, settings, temperatures, provenance, folder / split, device)
         if split == "train":
             # What students train on is what the cache must be true of; the test split decides nothing.
-            _report_fidelity(model, examples, settings, folder, device)
+            _report_fidelity(model, examples, settings, temperatures, folder, device)
     write_teacher_predictions(folder / "teacher_predictions.jsonl", predictions)
 
 
@@ -120,17 +128,20 @@ def _compress_split(
     examples: Sequence[Example],
     split: str,
     settings: LogitsSettings,
+    temperatures: Sequence[float],
     provenance: Provenance,
     folder: Path,
     device: torch.device,
 ) -> None:
     head = lm_head(model)
-    codec = _codec(settings, head)
+    codec = _codec(settings, temperatures, head)
     run = TargetLogits(model)
     # The order is a function of the examples, so a resumed pass repeats it.
     order = by_length(examples)
     said = Progress(f"teacher-forced {split}", len(order))
-    with StoreWriter(folder, codec, head, provenance, rows_per_shard=settings.examples_per_shard) as writer:
+    with StoreWriter(
+        folder, codec, head, provenance, temperatures=temperatures, rows_per_shard=settings.examples_per_shard
+    ) as writer:
         for start in range(0, len(order), settings.batch_size):
             chunk = order[start : start + settings.batch_size]
             if all(writer.is_done(example.id) for example in chunk):
@@ -155,13 +166,14 @@ def _report_fidelity(
     model: T5ForConditionalGeneration,
     examples: Sequence[Example],
     settings: LogitsSettings,
+    temperatures: Sequence[float],
     folder: Path,
     device: torch.device,
 ) -> None:
     wanted = settings.fidelity
     # A pass of its own, so that a resumed run, which skips what is stored, measures the same sample.
     sample = sample_positions(model, examples, wanted.positions, wanted.seed, settings.batch_size, device)
-    report = fidelity_report(sample, _codec(settings, sample.head), device)
+    report = fidelity_report(sample, _codec(settings, temperatures, sample.head), device)
     report["sample"] |= {"split": "train", "seed": wanted.seed}
     write_json(folder / "fidelity.json", report)
     draw_fidelity(report, folder / "fidelity.svg")
@@ -169,8 +181,12 @@ def _report_fidelity(
         log.info("%s", line)
 
 
-def _codec(settings: LogitsSettings, head: Float32) -> Codec:
-    parameters = settings.hidden.model_dump() if settings.codec == "hidden" else {}
+def _codec(settings: LogitsSettings, temperatures: Sequence[float], head: Float32) -> Codec:
+    parameters: dict[str, Any] = {}
+    if settings.codec == "hidden":
+        parameters = settings.hidden.model_dump()
+    elif settings.codec == "topk":
+        parameters = {"temperatures": temperatures, **settings.topk.model_dump()}
     return build_codec(settings.codec, head.shape[0], head.shape[1], parameters)
 
 

@@ -20,6 +20,7 @@ class DenseCodec(Codec):
 
     name: ClassVar[str] = "dense"
     keeps_head: ClassVar[bool] = False
+    keeps_vocabulary: ClassVar[bool] = True
 
     @property
     def parameters(self) -> dict[str, Any]:

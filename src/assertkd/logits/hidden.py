@@ -33,6 +33,7 @@ class HiddenCodec(Codec):
 
     name: ClassVar[str] = "hidden"
     keeps_head: ClassVar[bool] = True
+    keeps_vocabulary: ClassVar[bool] = True
 
     def __init__(self, vocab_size: int, hidden_size: int, dtype: HiddenType = "int8", group_size: int = 64) -> None:
         super().__init__(vocab_size, hidden_size)

@@ -61,18 +61,19 @@ class TopKCodec(Codec):
 
     name: ClassVar[str] = "topk"
     keeps_head: ClassVar[bool] = False
+    keeps_vocabulary: ClassVar[bool] = False
 
     def __init__(
         self,
         vocab_size: int,
         hidden_size: int,
         temperatures: Sequence[float] = (),
-        tolerance: float = 1e-4,
+        tolerance: float = 3e-4,
         max_k: int = 256,
     ) -> None:
         super().__init__(vocab_size, hidden_size)
         if not tolerance > 0 or math.isinf(tolerance):
-            raise UserError(f"codec `topk`: tolerance {tolerance} is not above 0", "Use 1e-4 nats a byte, or more.")
+            raise UserError(f"codec `topk`: tolerance {tolerance} is not above 0", "Use 3e-4 nats a byte.")
         if not 1 <= max_k <= 1 << 16:
             raise UserError(f"codec `topk`: max_k {max_k} is not in 1 to 65,536", "Use 256.")
         for temperature in temperatures:

@@ -56,9 +56,18 @@ def train_teacher(run: RunSettings) -> Params:
 
 
 def compress_logits(run: RunSettings) -> Params:
-    """Return the codec with its own options, the pass's settings and the targets' definition."""
-    unused = set() if run.logits.codec == "hidden" else {"hidden"}
-    return {"logits": run.logits.model_dump(mode="json", exclude=unused), "supervision": _supervision(run)}
+    """Return the codec with its own options, the pass's settings and the targets' definition.
+
+    Of the codec `topk` also the temperatures that it is read at: the evaluation's, and those of the variants
+    that learn from the teacher's distributions.
+    """
+    unused = {"hidden", "topk"} - {run.logits.codec}
+    given: Params = {"logits": run.logits.model_dump(mode="json", exclude=unused), "supervision": _supervision(run)}
+    if run.logits.codec == "topk":
+        plans = [loss(run, variant) for variant in run.variants]
+        read = {plan.temperature for plan in plans if plan.temperature is not None}
+        given["temperatures"] = sorted({1.0, run.evaluation.eval_temperature, *read})
+    return given
 
 
 def distill_student(run: RunSettings, variant: str) -> Params:
