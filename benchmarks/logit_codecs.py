@@ -60,7 +60,7 @@ def codecs(vocab_size: int, hidden_size: int) -> dict[str, Codec]:
     sizes = (vocab_size, hidden_size)
     more = {
         f"topk, {price:.0e} nats a byte": TopKCodec(*sizes, temperatures=TEMPERATURES, tolerance=price)
-        for price in (3e-3, 3e-4, 3e-5)
+        for price in (1e-2, 1e-3, 1e-4)
     }
     wide = {
         f"topk, {price:.0e}, up to {k}": TopKCodec(*sizes, temperatures=TEMPERATURES, tolerance=price, max_k=k)

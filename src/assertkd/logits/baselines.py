@@ -43,6 +43,7 @@ class RenormalisedTopK(Codec):
 
     name: ClassVar[str] = "renormalised top-k"
     keeps_head: ClassVar[bool] = False
+    keeps_vocabulary: ClassVar[bool] = True
 
     def __init__(self, vocab_size: int, hidden_size: int, k: int = 128) -> None:
         super().__init__(vocab_size, hidden_size)

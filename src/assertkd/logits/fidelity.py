@@ -72,10 +72,12 @@ def measure(sample: Sample, codecs: Mapping[str, Codec], device: torch.device) -
         codecs: by the names that they are to be listed under.
         device: where distributions are rebuilt and compared.
     """
-    tallies = {name: _Tally(codec, codec.encoder(sample.head)) for name, codec in codecs.items()}
+    tallies = {
+        name: _Tally(codec, codec.encoder(sample.head), sample.positions, device) for name, codec in codecs.items()
+    }
     with _stored(sample.head) as head, torch.inference_mode():
         weight = torch.from_numpy(sample.head).to(device)
-        entropies = []
+        entropy, done = 0.0, 0
         for part in _chunks(sample.hidden, CHUNK_NUMBERS // len(sample.head)):
             logits = torch.from_numpy(np.concatenate(part)).to(device) @ weight.T
             stored = {name: tally.take(part, head, device) for name, tally in tallies.items()}
@@ -85,11 +87,12 @@ def measure(sample: Sample, codecs: Mapping[str, Codec], device: torch.device) -
                 for tau in TEMPERATURES:
                     log_p = torch.log_softmax(logits[block].double() / tau, dim=-1)
                     if tau == 1:
-                        entropies.append(-(log_p.exp() * log_p).sum(dim=-1))
+                        entropy -= float((log_p.exp() * log_p).sum())
                     for name, one in stored.items():
                         log_q = None if one is None else one.log_probabilities(block, tau)
                         if log_q is not None:
-                            tallies[name].compare(tau, log_p, log_q)
+                            tallies[name].compare(tau, done + start, log_p, log_q)
+            done += len(logits)
     teacher = None if sample.seconds is None else 1e6 * sample.seconds / sample.positions
     return {
         "sample": {
@@ -97,7 +100,7 @@ def measure(sample: Sample, codecs: Mapping[str, Codec], device: torch.device) -
             "examples": len(sample.hidden),
             "vocab_size": sample.head.shape[0],
             "hidden_size": sample.head.shape[1],
-            "mean_entropy_nats": float(torch.cat(entropies).mean()),
+            "mean_entropy_nats": entropy / sample.positions,
         },
         "device": str(device),
         "threads": torch.get_num_threads(),
@@ -165,11 +168,19 @@ class _Tally:
 
     codec: Codec
     encode: Callable[[Float32], bytes]
+    positions: int
+    device: torch.device
+    stored: set[float] = field(default_factory=set)
     size: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("encode", "decode", "rebuild"), 0.0))
-    kl: dict[float, list[torch.Tensor]] = field(default_factory=lambda: {tau: [] for tau in TEMPERATURES})
-    dropped: dict[float, list[torch.Tensor]] = field(default_factory=lambda: {tau: [] for tau in TEMPERATURES})
     refused: str | None = None
+    kl: dict[float, torch.Tensor] = field(init=False)
+    dropped: dict[float, torch.Tensor] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Made at once: small results kept between large temporaries would scatter the heap, by hundreds of megabytes.
+        made = [torch.zeros(len(TEMPERATURES), self.positions, dtype=torch.float64, device=self.device) for _ in "ab"]
+        self.kl, self.dropped = (dict(zip(TEMPERATURES, rows, strict=True)) for rows in made)
 
     def take(self, part: Sequence[Float32], head: StoredHead, device: torch.device) -> _Stored | None:
         """Take examples through the codec, by the clock; return what comes back, None from where it refuses."""
@@ -192,11 +203,11 @@ class _Tally:
             logits = _rebuild(view, slice(0, view.num_tokens))
         return _Stored(view, logits)
 
-    def compare(self, temperature: float, log_p: torch.Tensor, log_q: torch.Tensor) -> None:
-        """Add the divergences of some positions."""
-        kl, dropped = divergence(log_p, log_q)
-        self.kl[temperature].append(kl)
-        self.dropped[temperature].append(dropped)
+    def compare(self, temperature: float, start: int, log_p: torch.Tensor, log_q: torch.Tensor) -> None:
+        """Write down the divergences of the positions from `start` on."""
+        self.stored.add(temperature)
+        rows = slice(start, start + len(log_p))
+        self.kl[temperature][rows], self.dropped[temperature][rows] = divergence(log_p, log_q)
 
     def figures(self, sample: Sample, teacher: float | None) -> dict[str, Any]:
         """Return the codec's line of the report."""
@@ -215,14 +226,14 @@ class _Tally:
         }
 
     def _kl(self, temperature: float) -> dict[str, float | None] | None:
-        if not self.kl[temperature]:
+        if temperature not in self.stored:
             return None
-        kl = torch.cat(self.kl[temperature])
+        kl = self.kl[temperature]
         finite = bool(kl.isfinite().all())
         return {
             "mean": float(kl.mean()) if finite else None,
             "p99": float(kl.quantile(0.99)) if finite else None,
-            "mass_dropped": float(torch.cat(self.dropped[temperature]).mean()),
+            "mass_dropped": float(self.dropped[temperature].mean()),
         }
 
     @contextmanager

@@ -42,7 +42,7 @@ def candidates(vocab_size: int, hidden_size: int) -> dict[str, Codec]:
         **{f"hidden, int8, groups of {size}": HiddenCodec(*sizes, group_size=size) for size in groups},
         **{
             f"topk, {price:.0e} nats a byte": TopKCodec(*sizes, temperatures=TEMPERATURES, tolerance=price)
-            for price in (1e-3, 1e-4, 1e-5)
+            for price in (3e-3, 3e-4, 3e-5)
         },
         "top 128, renormalised": RenormalisedTopK(*sizes),
     }
