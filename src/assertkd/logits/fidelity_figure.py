@@ -45,7 +45,7 @@ def draw_fidelity(report: Mapping[str, Any], path: Path) -> None:
         ),
         y=alt.Y(
             "drawn:Q",
-            title="mean KL(full ‖ stored), nats",
+            title="mean KL(full || stored), nats",
             scale=alt.Scale(type="log", domain=[lowest, highest], nice=False),
             axis=alt.Axis(values=[10.0**power for power in range(-12, 2)], format="~e", gridColor="#eeeeee"),
         ),
@@ -58,9 +58,9 @@ def draw_fidelity(report: Mapping[str, Any], path: Path) -> None:
     )
     lines = base.transform_filter("isValid(datum.kl)").mark_line(strokeWidth=1.2)
     kinds = alt.Scale(domain=[IN_USE, OTHER, INFINITE], range=["diamond", "circle", "triangle-up"])
-    marks = base.mark_point(filled=True, opacity=1).encode(
+    marks = base.mark_point(filled=True, opacity=1, stroke="white", strokeWidth=0.7).encode(
         shape=alt.Shape("kind:N", title="mark", scale=kinds, sort=None),
-        size=alt.Size("kind:N", scale=alt.Scale(domain=[IN_USE, OTHER, INFINITE], range=[170, 45, 110])),
+        size=alt.condition(alt.datum.kind == IN_USE, alt.value(190), alt.value(65)),
     )
     header = alt.Header(labelFontSize=12, labelFontWeight="bold", labelPadding=6)
     picture = (
@@ -91,7 +91,8 @@ def _points(report: Mapping[str, Any]) -> list[dict[str, Any]]:
                         "kind": INFINITE if kl["mean"] is None else kind,
                     }
                 )
-    return rows
+    # What is drawn last lies on top.
+    return sorted(rows, key=lambda row: row["kind"] == IN_USE)
 
 
 def _ticks(low: float, high: float) -> list[float]:
