@@ -237,21 +237,22 @@ def test_who_learns_from_the_teacher() -> None:
     assert [learns(some, name) for name in some.variants] == [False, True, True, True]
 
 
-def test_check_lists_all_that_is_not_available() -> None:
-    params.check(loaded())
-    sampling = {"epoch_sampling": True, "max_train_samples": 10}
+def test_check_lists_all_that_cannot_be_run() -> None:
+    params.check(loaded({"teacher.training": {"token_budget": 640}}))
     run = loaded(
         {
-            "teacher.training": sampling,
-            "variants.sampled": {"training": sampling, "loss": {"components": ["ce"]}},
+            "teacher.training": {"token_budget": 639},
+            "variants.narrow": {"training": {"token_budget": 1}, "loss": {"components": ["ce"]}},
             "variants.weightless": {"loss": {"components": ["ast"]}},
         }
     )
     with pytest.raises(UserError) as caught:
         params.check(run)
     assert caught.value.problem.splitlines() == [
-        "teacher.training.epoch_sampling: is not available",
-        "variants.sampled.training.epoch_sampling: is not available",
+        "teacher.training.token_budget: 639 is below the longest example, "
+        "data.max_input_len + data.max_output_len = 640",
+        "variants.narrow.training.token_budget: 1 is below the longest example, "
+        "data.max_input_len + data.max_output_len = 640",
         "variants.weightless: loss: the weights of all components are 0 at the first or the last step",
     ]
 

@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from assertkd.losses.plan import LossPlan, hard_labels, plan_loss
 from assertkd.settings import LossSettings, TrainingSettings
 from assertkd.settings.schema import ScratchSettings
 from assertkd.training.batches import Example
+from assertkd.training.epoch_sampling import EpochSampler
 from assertkd.training.loop import TrainingData, train
 from assertkd.training.sampling import bucketed_batches
 from assertkd.training.seeding import seed_everything
@@ -201,6 +202,48 @@ def test_accumulated_steps_are_those_of_whole_batches(trained: Callable[..., Pat
         [float(row["total_loss_weighted"]) for row in rows(folder / "step_metrics.csv")] for folder in (whole, cut)
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_accumulated_token_budgets_are_whole_batches_too(trained: Callable[..., Path], data: TrainingData) -> None:
+    # Six tokens an example, padding included: three examples a batch, so all 24 take eight accumulated ones.
+    whole = trained("whole", data, batch_size=24, epochs=3, dropout=0.0)
+    cut = trained("cut", data, batch_size=1, token_budget=20, gradient_accumulation_steps=8, epochs=3, dropout=0.0)
+    losses = [
+        [float(row["total_loss_weighted"]) for row in rows(folder / "step_metrics.csv")] for folder in (whole, cut)
+    ]
+    assert len(losses[1]) == 3
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+class Drawn:
+    """A pool of the copy task, where every fourth record gives two examples."""
+
+    def __init__(self, count: int) -> None:
+        self.examples_of = np.where(np.arange(count) % 4, 1, 2)
+
+    def __len__(self) -> int:
+        return len(self.examples_of)
+
+    def examples(self, numbers: Iterable[int]) -> list[Example]:
+        whole = copy_task(len(self))
+        return [whole[n] for n in numbers for _ in range(self.examples_of[n])]
+
+
+def test_epochs_of_different_size_keep_the_schedule(trained: Callable[..., Path], data: TrainingData) -> None:
+    data = replace(data, train=EpochSampler(Drawn(40), 9, 2))
+    folder = trained("out", data, batch_size=2, epochs=3)
+    steps = rows(folder / "step_metrics.csv")
+    counts = [data.train.count(epoch) for epoch in (1, 2, 3)]  # type: ignore[attr-defined]
+    assert len(set(counts)) > 1, "epochs differ in size"
+    expected = [(epoch, n) for epoch, count in enumerate(counts, start=1) for n in range(-(-count // 2))]
+    assert [(int(row["epoch"]), int(row["mini_batch_idx"])) for row in steps] == expected
+    assert [int(row["step"]) for row in steps] == list(range(len(expected)))
+    rates = [float(row["learning_rate"]) for row in steps]
+    assert rates[-1] == pytest.approx(0.01 / (len(steps) - max(1, round(0.15 * len(steps))))), "down to the last step"
+    report = json.loads((folder / "training_report.json").read_text())
+    assert report["optimizer_steps"] == len(steps)
+    assert report["epoch_sampling"]["records"] == 40
+    assert report["epoch_sampling"]["drawn_an_epoch"] == 9
 
 
 def test_steps_are_logged_as_often_as_asked(trained: Callable[..., Path], data: TrainingData) -> None:

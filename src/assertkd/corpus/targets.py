@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from assertkd.corpus.line_index import LineIndex
 from assertkd.corpus.split import labelled_ids
 from assertkd.errors import UserError
 from assertkd.files import written_whole
@@ -50,6 +51,20 @@ def write_teacher_predictions(path: Path, predictions: Mapping[str, Mapping[str,
             for identity, text in texts.items():
                 line = {"split": split, "id": identity, "teacher_prediction": text}
                 handle.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def index_teacher_predictions(path: Path, split: str) -> LineIndex:
+    """Return the lines of one split in a file of `write_teacher_predictions`, to be read as they are needed.
+
+    Raises:
+        UserError: the file is missing, or a line of it is no prediction.
+    """
+
+    def of_split(line: Mapping[str, str]) -> bool:
+        # Both keys are asked for, so that a line that lacks one is found here and not in the middle of a training.
+        return line["split"] == split and line["teacher_prediction"] is not None
+
+    return LineIndex(path, "compress_logits", of_split)
 
 
 def read_teacher_predictions(path: Path, split: str) -> dict[str, str]:

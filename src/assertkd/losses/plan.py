@@ -6,7 +6,7 @@ from assertkd.errors import UserError
 from assertkd.losses.registry import TextComponent, TokenComponent, component_of
 from assertkd.losses.schedule import START_AND_END, UNLISTED, interpolate, normalised
 from assertkd.settings import LossSettings
-from assertkd.settings.schema import Section
+from assertkd.settings.section import Section
 
 
 class ComponentPlan(Section):

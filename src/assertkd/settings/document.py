@@ -13,7 +13,8 @@ from pydantic.fields import FieldInfo
 
 from assertkd.files import write_text
 from assertkd.settings.load import SECTIONS
-from assertkd.settings.schema import DistillationSettings, Section, Seed
+from assertkd.settings.schema import DistillationSettings
+from assertkd.settings.section import Section, Seed
 
 INTRODUCTION = """# Configuration
 

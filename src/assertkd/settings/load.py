@@ -18,11 +18,10 @@ from assertkd.settings.schema import (
     EvaluationSettings,
     LogitsSettings,
     ReportSettings,
-    Section,
-    Seed,
     TeacherSettings,
     TokenizerSettings,
 )
+from assertkd.settings.section import Section, Seed
 
 SECTIONS: dict[str, type[Section]] = {
     "data": DataSettings,

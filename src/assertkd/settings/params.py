@@ -28,8 +28,12 @@ def check(run: RunSettings) -> None:
             faults[f"{fault.problem}. {fault.remedy}"] = None
     trainings = {"teacher": run.teacher.training} | {f"variants.{n}": v.training for n, v in run.variants.items()}
     for path, training in trainings.items():
-        if training.epoch_sampling:
-            faults[f"{path}.training.epoch_sampling: is not available"] = None
+        longest = run.data.max_input_len + run.data.max_output_len
+        if training.token_budget is not None and training.token_budget < longest:
+            faults[
+                f"{path}.training.token_budget: {training.token_budget} is below the longest example, "
+                f"data.max_input_len + data.max_output_len = {longest}"
+            ] = None
     for name, variant in run.variants.items():
         try:
             plan_loss(variant.loss)

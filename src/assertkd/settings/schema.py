@@ -2,23 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Share = Annotated[float, Field(ge=0.0, lt=1.0)]
-Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda|cuda:\d+)$")]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
+from assertkd.settings.section import Device, Section, Seed, Share
+
 Component = Annotated[str, Field(pattern=r"^(risk:)?[a-z][a-z0-9_]*$")]
 
 SCRATCH = "scratch"
 """The model name that means: build the model from its `scratch` sizes, with random weights."""
-
-
-class Section(BaseModel):
-    """A group of options; a key that it does not name is a fault."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True, protected_namespaces=()
-    )
 
 
 class EmbeddedCorpusSettings(Section):
@@ -158,8 +149,12 @@ class TrainingSettings(Section):
 
     batch_size: int = Field(4, ge=1)
     """Examples in one forward pass."""
+    token_budget: int | None = Field(None, ge=1)
+    """Tokens in one forward pass at most, padding counted: examples times the longest source and target. It takes the
+    place of `batch_size` in training, so that short examples share larger batches; at least `data.max_input_len` +
+    `data.max_output_len`. Null for batches of `batch_size`."""
     gradient_accumulation_steps: int = Field(1, ge=1)
-    """Forward passes per optimizer step; the effective batch is `batch_size` times this."""
+    """Forward passes per optimizer step; the effective batch is `batch_size` (or `token_budget`) times this."""
     epochs: int = Field(5, ge=1)
     """Passes over the training records."""
     lr: float = Field(3e-5, gt=0.0, le=1.0)
@@ -187,7 +182,8 @@ class TrainingSettings(Section):
     validation_samples: int = Field(64, ge=1)
     """Validation records decoded for `enhanced_metrics`."""
     epoch_sampling: bool = False
-    """Draw `max_train_samples` afresh from all training records in every epoch. Needs `max_train_samples`."""
+    """Draw `max_train_samples` afresh from all training records in every epoch, without loading the others. Needs
+    `max_train_samples`."""
     sampling_seed: Seed = 42
     """Seed of `epoch_sampling`; the epoch's number is added to it."""
     num_workers: int = Field(0, ge=0)
@@ -342,7 +338,7 @@ class LossSettings(Section):
     """Weight of `ast` in `ast_enhanced`."""
     dynamic_weighting: bool = False
     """Move each weight of a `multi_component` loss linearly from its start to its end over the steps."""
-    schedule: dict[Component, WeightRange] = {}
+    schedule: dict[Component, WeightRange] = Field(default_factory=dict)
     """Start and end weights that override the built-in table, by component."""
     focal: FocalSettings = FocalSettings()
     semantic: SemanticSettings = SemanticSettings()

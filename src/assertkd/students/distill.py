@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from assertkd.corpus.targets import Supervision, read_teacher_predictions, training_targets
+from assertkd.corpus.line_index import LineIndex
+from assertkd.corpus.split import labelled_ids
+from assertkd.corpus.targets import Supervision, index_teacher_predictions
+from assertkd.corpus.training_records import TrainingRecords, chosen_part
 from assertkd.errors import UserError
 from assertkd.logits.store_reader import StoreReader
 from assertkd.losses.plan import LossPlan
@@ -14,10 +17,10 @@ from assertkd.models.encoders import TextEncoder
 from assertkd.models.seq2seq import build_model
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts import Prompt
-from assertkd.records import read_records
 from assertkd.settings import ModelSettings, TrainingSettings
 from assertkd.training.devices import resolve_device
-from assertkd.training.examples import training_examples, validation_examples
+from assertkd.training.epoch_sampling import EpochSampler
+from assertkd.training.examples import ExamplePool, training_examples, validation_examples
 from assertkd.training.logs import logged_to
 from assertkd.training.loop import TrainingData, train
 from assertkd.training.seeding import seed_everything
@@ -72,21 +75,23 @@ def distill_student(
         seed_everything(student.seed)
         tokenizer = load_tokenizer(corpus / "tokenizer")
         prompt = Prompt(tokenizer, supervision.max_input_len, supervision.max_output_len)
-        records = list(read_records(corpus / "train.jsonl"))
+        records = LineIndex(corpus / "train.jsonl", "prepare_corpus")
         files = [corpus / "train.jsonl", corpus / "validation.jsonl"]
-        predictions: dict[str, str] = {}
-        store = None
+        predictions = store = None
         if logits is not None and student.learns_predictions:
             files.append(logits / "teacher_predictions.jsonl")
-            predictions = read_teacher_predictions(logits / "teacher_predictions.jsonl", "train")
+            predictions = index_teacher_predictions(logits / "teacher_predictions.jsonl", "train")
         if logits is not None and student.loss.needs_teacher:
             files.append(logits / "train" / "manifest.json")
             store = StoreReader(logits / "train")
-        targets = training_targets(records, supervision, predictions)
-        log.info("%d of %d training records have a target", len(targets), len(records))
-        examples = training_examples(
-            records, targets, prompt, student.training, marked=student.loss.critical_token_weight is not None
-        )
+        gold = labelled_ids(records.ids, supervision.labelled_share, supervision.seed)
+        withheld = set(records.ids) - gold if student.learns_predictions else set()
+        chosen = TrainingRecords([chosen_part(records, predictions, gold, withheld)])
+        log.info("%d of %d training records have a target", len(chosen), len(records))
+        pool = ExamplePool(chosen, prompt, marked=student.loss.critical_token_weight is not None)
+        examples = training_examples(pool, student.training)
+        # Of a file that is not loaded, the first epoch's targets stand for all; others are embedded as they come.
+        targets = examples.examples(1) if isinstance(examples, EpochSampler) else examples
         validation, sample = validation_examples(corpus / "validation.jsonl", prompt, student.training)
         data = TrainingData(
             train=examples,
@@ -94,7 +99,7 @@ def distill_student(
             teacher=store,
             sample=sample,
             files=tuple(files),
-            encoders=load_encoders(student, [example.target for example in examples], embeddings),
+            encoders=load_encoders(student, [example.target for example in targets], embeddings),
             max_new_tokens=supervision.max_output_len,
         )
         model = build_model(student.model, tokenizer, student.training.dropout_rate)

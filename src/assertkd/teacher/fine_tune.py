@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from assertkd.corpus.line_index import LineIndex
+from assertkd.corpus.training_records import TrainingRecords, gold_part
 from assertkd.losses.plan import hard_labels
 from assertkd.models.seq2seq import build_model
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts import Prompt
-from assertkd.records import read_records
 from assertkd.settings import TeacherSettings
-from assertkd.training.examples import training_examples, validation_examples
+from assertkd.training.examples import ExamplePool, training_examples, validation_examples
 from assertkd.training.logs import logged_to
 from assertkd.training.loop import TrainingData, train
 from assertkd.training.seeding import seed_everything
@@ -33,11 +34,10 @@ def train_teacher(
         seed_everything(settings.seed)
         tokenizer = load_tokenizer(corpus / "tokenizer")
         prompt = Prompt(tokenizer, max_input_len, max_output_len)
-        records = list(read_records(corpus / "train.jsonl"))
-        gold = {record.id: record.assertion for record in records}
+        records = TrainingRecords([gold_part(LineIndex(corpus / "train.jsonl", "prepare_corpus"))])
         validation, sample = validation_examples(corpus / "validation.jsonl", prompt, settings.training)
         data = TrainingData(
-            train=training_examples(records, gold, prompt, settings.training),
+            train=training_examples(ExamplePool(records, prompt), settings.training),
             validation=validation,
             teacher=None,
             sample=sample,

@@ -1,35 +1,46 @@
 """From a split's records to the examples that a training run sees."""
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
+from assertkd.corpus.training_records import TrainingRecords
 from assertkd.prompts import Prompt
 from assertkd.records import Record, read_records
 from assertkd.settings import TrainingSettings
 from assertkd.training.batches import Example
+from assertkd.training.epoch_sampling import EpochSampler
 from assertkd.training.validation import DecodedSample
 
 
-def training_examples(
-    records: list[Record],
-    targets: Mapping[str, str],
-    prompt: Prompt,
-    settings: TrainingSettings,
-    *,
-    marked: bool = False,
-) -> list[Example]:
-    """Return the examples of the records that have a target, at most `max_train_samples` of them.
+class ExamplePool:
+    """Training records as examples, encoded when they are asked for.
 
     Args:
-        records: the training split.
-        targets: record id to target text.
+        records: with their targets.
         prompt: encodes them.
-        settings: says how many.
         marked: whether to mark critical target tokens.
     """
-    chosen = [record for record in records if record.id in targets][: settings.max_train_samples]
-    return [_example(record, targets[record.id], prompt, marked) for record in chosen]
+
+    def __init__(self, records: TrainingRecords, prompt: Prompt, *, marked: bool = False) -> None:
+        self._records, self._prompt, self._marked = records, prompt, marked
+        self.examples_of = records.targets
+
+    def __len__(self) -> int:
+        """Return the number of records."""
+        return len(self._records)
+
+    def examples(self, numbers: Iterable[int]) -> list[Example]:
+        """Return the examples of the records of these ascending numbers: one for each target."""
+        return [_example(record, target, self._prompt, self._marked) for record, target in self._records.read(numbers)]
+
+
+def training_examples(pool: ExamplePool, settings: TrainingSettings) -> list[Example] | EpochSampler:
+    """Return what a run trains on: the examples of the first `max_train_samples` records, or a draw for each epoch."""
+    if settings.epoch_sampling and settings.max_train_samples is not None:
+        return EpochSampler(pool, settings.max_train_samples, settings.sampling_seed)
+    count = len(pool) if settings.max_train_samples is None else min(settings.max_train_samples, len(pool))
+    return pool.examples(range(count))
 
 
 def validation_examples(

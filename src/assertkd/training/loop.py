@@ -22,10 +22,11 @@ from assertkd.models.seq2seq import TargetLogits, parameter_count, save_model
 from assertkd.settings import TrainingSettings
 from assertkd.training.batches import Batch, BatchDataset, Example, SpecialIds, TeacherSource, loaded
 from assertkd.training.devices import check_precision, peak_memory_mb, resolve_device
+from assertkd.training.epoch_sampling import EpochSampler
+from assertkd.training.epochs import Epochs
 from assertkd.training.logs import Progress, Table, step_columns, write_step
 from assertkd.training.objective import Objective
 from assertkd.training.provenance import git_commit, hashes, machine, versions
-from assertkd.training.sampling import bucketed_batches
 from assertkd.training.step import Stepper
 from assertkd.training.text_risk import TextRisk
 from assertkd.training.validation import TEXT_METRICS, DecodedSample, decoded, teacher_forced
@@ -38,7 +39,7 @@ class TrainingData:
     """What a model learns from and is watched on.
 
     Attributes:
-        train: training examples.
+        train: the training examples of every epoch, or what draws them for each.
         validation: validation examples.
         teacher: the teacher's distributions for every training example, or None where the loss needs none.
         sample: validation examples to decode at each validation, or None.
@@ -47,7 +48,7 @@ class TrainingData:
         max_new_tokens: longest sampled prediction, in tokens.
     """
 
-    train: Sequence[Example]
+    train: Sequence[Example] | EpochSampler
     validation: Sequence[Example]
     teacher: TeacherSource | None
     sample: DecodedSample | None
@@ -90,14 +91,9 @@ def train(
         if plan.sampling is not None
         else None
     )
-    stepper = Stepper(
-        TargetLogits(model),
-        Objective(plan, text),
-        accelerator,
-        settings,
-        len(bucketed_batches(lengths_of(data.train), settings.batch_size, seed, 0)),
-    )
-    run = _Run(stepper, data, settings, seed, folder)
+    epochs = Epochs(data.train, settings, seed)
+    stepper = Stepper(TargetLogits(model), Objective(plan, text), accelerator, settings, epochs.steps)
+    run = _Run(stepper, data, epochs, settings, folder)
     started = time.monotonic()
     figures = run.epochs(tokenizer)
     seconds = time.monotonic() - started
@@ -108,11 +104,12 @@ def train(
         "seed": seed,
         "settings": settings.model_dump(mode="json"),
         "loss": plan.model_dump(mode="json"),
-        "examples": {"train": len(data.train), "validation": len(data.validation)},
+        "examples": {"train": epochs.count(1), "validation": len(data.validation)},
+        "epoch_sampling": epochs.summary(),
         "optimizer_steps": stepper.steps,
         "warmup_steps": stepper.warmup,
         "seconds": round(seconds, 3),
-        "examples_per_second": round(settings.epochs * len(data.train) / seconds, 3),
+        "examples_per_second": round(sum(map(epochs.count, range(1, settings.epochs + 1))) / seconds, 3),
         "peak_memory_mb": round(peak_memory_mb(device), 1),
         "final": figures,
         "machine": machine(device),
@@ -124,31 +121,26 @@ def train(
     log.info("done: %d steps in %.0f s", stepper.steps, seconds)
 
 
-def lengths_of(examples: Sequence[Example]) -> list[int]:
-    """Return the length of every example, source and target together, in tokens."""
-    return [len(example.input_ids) + len(example.target_ids) for example in examples]
-
-
 class _Run:
     """One call of `train`: what its epochs share."""
 
     def __init__(
-        self, stepper: Stepper, data: TrainingData, settings: TrainingSettings, seed: int, folder: Path
+        self, stepper: Stepper, data: TrainingData, epochs: Epochs, settings: TrainingSettings, folder: Path
     ) -> None:
-        self.stepper, self.data, self.settings, self.seed, self.folder = stepper, data, settings, seed, folder
+        self.stepper, self.data, self.plan, self.settings, self.folder = stepper, data, epochs, settings, folder
         config = stepper.model.model.config
         self.special = SpecialIds(config.pad_token_id, config.decoder_start_token_id)
-        self.lengths = lengths_of(data.train)
         self.raw_by_epoch: dict[str, list[float]] = {name: [] for name in stepper.names}
 
     def epochs(self, tokenizer: PreTrainedTokenizerFast) -> dict[str, float]:
         """Run all epochs; return the last epoch's figures."""
         stepper, names = self.stepper, self.stepper.names
         log.info(
-            "%d examples, %d steps of up to %d examples, %d of them warm-up, loss %s, %.2fM parameters, %s",
-            len(self.data.train),
+            "%d examples an epoch, %d steps of up to %d %s, %d of them warm-up, loss %s, %.2fM parameters, %s",
+            self.plan.count(1),
             stepper.steps,
-            self.settings.batch_size * self.settings.gradient_accumulation_steps,
+            (self.settings.token_budget or self.settings.batch_size) * self.settings.gradient_accumulation_steps,
+            "examples" if self.settings.token_budget is None else "tokens",
             stepper.warmup,
             " + ".join(names),
             parameter_count(stepper.model) / 1e6,
@@ -192,8 +184,8 @@ class _Run:
 
     def _groups(self, epoch: int) -> Iterator[list[Batch]]:
         """Yield the micro-batches of every optimizer step of an epoch."""
-        chosen = bucketed_batches(self.lengths, self.settings.batch_size, self.seed, epoch)
-        dataset = BatchDataset(self.data.train, chosen, self.special, self.data.teacher)
+        chosen = self.plan.batches(epoch)
+        dataset = BatchDataset(self.plan.examples(epoch), chosen, self.special, self.data.teacher)
         batches = loaded(dataset, self.settings.num_workers, self.settings.pin_memory)
         while group := list(itertools.islice(batches, self.settings.gradient_accumulation_steps)):
             yield group
@@ -202,7 +194,8 @@ class _Run:
         stepper = self.stepper
         stepper.model.train()
         started = time.monotonic()
-        bar = Progress(f"epoch {epoch} step", stepper.steps_per_epoch)
+        bar = Progress(f"epoch {epoch} step", self.plan.steps[epoch - 1])
+        self.plan.describe(epoch, peak_memory_mb(stepper.device))
         for index, group in enumerate(self._groups(epoch)):
             row = stepper.take(group, epoch)
             if row is not None:

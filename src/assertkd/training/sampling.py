@@ -1,11 +1,15 @@
 """Which examples make a batch, and in which order batches come."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
 POOL_BATCHES = 32
 """Batches whose examples are sorted by length together: large enough to save padding, small enough to mix."""
+
+Lengths = tuple[int, int]
+"""An example's source and target, in tokens."""
 
 
 def bucketed_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
@@ -27,3 +31,47 @@ def bucketed_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: 
         pool = sorted(order[start : start + POOL_BATCHES * batch_size].tolist(), key=lambda index: lengths[index])
         batches += [pool[first : first + batch_size] for first in range(0, len(pool), batch_size)]
     return [batches[index] for index in generator.permutation(len(batches))]
+
+
+def budgeted_batches(lengths: Sequence[Lengths], token_budget: int, seed: int, epoch: int) -> list[list[int]]:
+    """Return one epoch's batches of at most `token_budget` tokens each, padding counted, in random order.
+
+    As `bucketed_batches`, but a pool holds as many examples as `POOL_BATCHES` batches without padding would, and a
+    batch takes the next example of its pool as long as `padded_tokens` stays within the budget. Batches of short
+    examples so hold more of them. How many batches an epoch has depends on the order.
+
+    Args:
+        lengths: of each example.
+        token_budget: at least the longest example's source and target together.
+        seed: seed of the run.
+        epoch: another epoch gives another order.
+
+    Raises:
+        ValueError: an example alone is over the budget.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    order = generator.permutation(len(lengths)).tolist()
+    totals = np.cumsum([sum(lengths[index]) for index in order])
+    pool_numbers = totals // (POOL_BATCHES * token_budget)
+    bounds = [0, *(np.flatnonzero(np.diff(pool_numbers)) + 1).tolist(), len(order)]
+    batches: list[list[int]] = []
+    for start, end in itertools.pairwise(bounds):
+        batch: list[int] = []
+        source = target = 0
+        for index in sorted(order[start:end], key=lambda index: (sum(lengths[index]), lengths[index])):
+            one_source, one_target = lengths[index]
+            if one_source + one_target > token_budget:
+                raise ValueError(f"example {index} has {one_source + one_target} tokens, over {token_budget}")
+            wider = max(source, one_source), max(target, one_target)
+            if batch and (len(batch) + 1) * sum(wider) > token_budget:
+                batches.append(batch)
+                batch, wider = [], (one_source, one_target)
+            batch.append(index)
+            source, target = wider
+        batches += [batch] if batch else []
+    return [batches[index] for index in generator.permutation(len(batches))]
+
+
+def padded_tokens(lengths: Sequence[Lengths]) -> int:
+    """Return what a batch of these examples takes, in tokens: each as long as the longest source and target."""
+    return len(lengths) * (max(source for source, _ in lengths) + max(target for _, target in lengths))

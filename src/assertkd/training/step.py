@@ -33,7 +33,6 @@ class Stepper:
         objective: its loss.
         names: the loss's components.
         steps: optimizer steps of the whole training.
-        steps_per_epoch: of one epoch.
         warmup: steps of warm-up.
         step: steps taken so far.
     """
@@ -44,13 +43,13 @@ class Stepper:
         objective: Objective,
         accelerator: Accelerator,
         settings: TrainingSettings,
-        batches_per_epoch: int,
+        steps_by_epoch: Sequence[int],
     ) -> None:
         self.objective, self.settings, self.accelerator = objective, settings, accelerator
         self.device: torch.device = accelerator.device
         self.names = [one.name for one in objective.plan.components]
-        self.steps_per_epoch = -(-batches_per_epoch // settings.gradient_accumulation_steps)
-        self.steps = settings.epochs * self.steps_per_epoch
+        self._before_epoch = [0, *itertools.accumulate(steps_by_epoch)]
+        self.steps = self._before_epoch[-1]
         self.warmup = warmup_length(settings.warmup_steps, self.steps)
         optimizer = adamw(model, settings.lr, settings.weight_decay, relative=settings.relative_lr)
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
@@ -156,7 +155,7 @@ class Stepper:
             "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
             "epoch": epoch,
             "step": self.step,
-            "mini_batch_idx": self.step % self.steps_per_epoch,
+            "mini_batch_idx": self.step - self._before_epoch[epoch - 1],
             "total_loss_raw": sum(raw.values()),
             "total_loss_weighted": host[0],
             "learning_rate": self.learning_rate,
