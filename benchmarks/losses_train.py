@@ -72,7 +72,7 @@ LOSS = LossSettings(
     temperature=TEMPERATURE,
     semantic=SemanticSettings(encoder=PACKAGED),
     contrastive=ContrastiveSettings(encoder=PACKAGED),
-    text=TextLossSettings(share=0.5, samples=4),
+    text=TextLossSettings(share=1.0, samples=4),
 )
 
 

@@ -121,6 +121,19 @@ def test_weights_are_loaded_in_float32(tmp_path: Path, tiny_t5: Build, tiny_toke
     assert {p.dtype for p in load_model(tmp_path).parameters()} == {torch.float32}
 
 
+@pytest.mark.parametrize("precision", [torch.float32, torch.float16])
+def test_weights_in_the_form_that_the_hub_has_of_codet5(
+    tmp_path: Path, tiny_t5: Build, tiny_tokenizer: PreTrainedTokenizerFast, precision: torch.dtype
+) -> None:
+    model = tiny_t5()
+    save_model(model, tiny_tokenizer, tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save({name: value.to(precision) for name, value in model.state_dict().items()}, tmp_path / "pytorch_model.bin")
+    loaded = load_model(tmp_path)
+    assert all(weight.dtype == torch.float32 for weight in loaded.parameters())
+    assert torch.allclose(forward(loaded.eval()), forward(model.eval()), atol=1e-2)
+
+
 def test_a_model_without_scaling_keeps_that(
     tmp_path: Path, tiny_t5: Build, tiny_tokenizer: PreTrainedTokenizerFast
 ) -> None:

@@ -1,11 +1,12 @@
 """The trained tokenizer loses nothing, and what cannot be loaded is named."""
 
+import json
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models
+from tokenizers import ByteLevelBPETokenizer, Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
@@ -73,3 +74,50 @@ def test_a_damaged_tokenizer_is_named(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(UserError, match="no tokenizer could be loaded"):
         load_tokenizer(tmp_path)
+
+
+@pytest.fixture
+def codet5_files(tmp_path: Path) -> Path:
+    """A folder with the two vocabulary files of CodeT5, at a small size."""
+    trained = ByteLevelBPETokenizer()
+    names = ["<pad>", "<s>", "</s>", "<unk>", "<mask>"]
+    trained.train_from_iterator(["assertEquals(4, map.get(k));"] * 9, vocab_size=300, special_tokens=names)
+    trained.save_model(str(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "t5"}))
+    return tmp_path
+
+
+def check_codet5(folder: Path) -> None:
+    tokenizer = load_tokenizer(folder)
+    text = "assertEquals(4, map.get(k));"
+    entries = json.loads((folder / "vocab.json").read_text())
+    ids = tokenizer(text).input_ids
+    assert [entries[token] for token in tokenizer.convert_ids_to_tokens(ids)] == ids
+    assert ids[-1] == tokenizer.eos_token_id == entries["</s>"]
+    assert tokenizer.decode(ids, skip_special_tokens=True) == text
+    assert tokenizer.convert_tokens_to_ids(GAP) == len(entries) + 99
+    assert len(tokenizer) == len(entries) + 100
+
+
+def test_codet5_by_its_vocabulary_files_alone(codet5_files: Path) -> None:
+    check_codet5(codet5_files)
+
+
+@pytest.mark.parametrize("form", ["texts", "objects"])
+def test_codet5_as_the_hub_has_it(codet5_files: Path, form: str) -> None:
+    (codet5_files / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "RobertaTokenizer"}))
+    sentinels = [f"<extra_id_{number}>" for number in range(99, -1, -1)]
+    listed = sentinels if form == "texts" else [{"content": one, "lstrip": True} for one in sentinels]
+    special = {"pad_token": "<pad>", "eos_token": "</s>", "additional_special_tokens": listed}
+    (codet5_files / "special_tokens_map.json").write_text(json.dumps(special))
+    size = len(json.loads((codet5_files / "vocab.json").read_text()))
+    added = {one: size + number for number, one in enumerate(sentinels)}
+    (codet5_files / "added_tokens.json").write_text(json.dumps(added))
+    check_codet5(codet5_files)
+
+
+def test_a_tokenizer_that_cannot_spell_java_is_refused(codet5_files: Path) -> None:
+    (codet5_files / "merges.txt").unlink()
+    (codet5_files / "vocab.json").unlink()
+    with pytest.raises(UserError, match="cannot spell Java"):
+        load_tokenizer(codet5_files)

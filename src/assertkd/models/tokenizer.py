@@ -11,6 +11,12 @@ from assertkd.errors import UserError
 GAP = "<extra_id_0>"
 """T5's first sentinel: the token that stands in a model input where the assertion goes."""
 
+SENTINELS = [f"<extra_id_{number}>" for number in reversed(range(100))]
+"""T5's sentinels in the order of their ids."""
+SELF_DESCRIBING = ("tokenizer.json", "tokenizer_config.json")
+"""Files of a folder that say what kind of tokenizer it holds."""
+JAVA = 'assertEquals("a\\t{0}", map.get(k[1] - 2) != null);'
+"""Spelt by any tokenizer that can be used here."""
 
 WORDS_OF_NAMES = r"\p{Lu}?\p{Ll}+|\p{Lu}+(?!\p{Ll})|\p{N}"
 """What no piece reaches across: the words of a camel-case name, and single digits. Signs and blanks between words are
@@ -54,24 +60,40 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 
 
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerFast:
-    """Return the tokenizer of a hub name or folder.
+    """Return the tokenizer of a hub name or folder; a folder with CodeT5's `vocab.json` and `merges.txt` alone will do.
 
     Raises:
-        UserError: there is none, or it lacks a padding or an end token.
+        UserError: there is none, it lacks a padding token, an end token or the gap's, or it cannot spell Java.
     """
+    remedy = "Check the name of the model or folder, and that this machine has it or can reach the hub."
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(name), trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as fault:
-        raise UserError(
-            f"{name}: no tokenizer could be loaded ({_first_line(fault)})",
-            "Check the name of the model or folder, and that this machine has it or can reach the hub.",
-        ) from fault
+        tokenizer = _loaded(name)
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise UserError(f"{name}: no tokenizer could be loaded ({_first_line(fault)})", remedy) from fault
     if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
         raise UserError(
             f"{name}: the tokenizer has no padding token or no end token",
             "Use the tokenizer of a T5-family sequence-to-sequence model.",
         )
+    if tokenizer.decode(tokenizer(JAVA).input_ids, skip_special_tokens=True).strip() != JAVA:
+        # transformers makes an empty vocabulary of files that it does not know, and says nothing.
+        raise UserError(
+            f"{name}: the tokenizer cannot spell Java; what comes back differs from what was put in",
+            "Use a tokenizer of code, as that of CodeT5+, and check that its vocabulary file is in the folder.",
+        )
     return tokenizer
+
+
+def _loaded(name: str | Path) -> PreTrainedTokenizerFast:
+    folder = Path(name)
+    bare = (folder / "merges.txt").is_file() and not any((folder / known).is_file() for known in SELF_DESCRIBING)
+    if bare:
+        return AutoTokenizer.from_pretrained(str(name), tokenizer_type="roberta", extra_special_tokens=SENTINELS)
+    try:
+        return AutoTokenizer.from_pretrained(str(name), trust_remote_code=False)
+    except TypeError:
+        # CodeT5's own files describe each sentinel by an object, which transformers 5 takes no more.
+        return AutoTokenizer.from_pretrained(str(name), trust_remote_code=False, additional_special_tokens=SENTINELS)
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
