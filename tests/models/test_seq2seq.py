@@ -128,7 +128,9 @@ def test_weights_in_the_form_that_the_hub_has_of_codet5(
     model = tiny_t5()
     save_model(model, tiny_tokenizer, tmp_path)
     (tmp_path / "model.safetensors").unlink()
-    torch.save({name: value.to(precision) for name, value in model.state_dict().items()}, tmp_path / "pytorch_model.bin")
+    torch.save(
+        {name: value.to(precision) for name, value in model.state_dict().items()}, tmp_path / "pytorch_model.bin"
+    )
     loaded = load_model(tmp_path)
     assert all(weight.dtype == torch.float32 for weight in loaded.parameters())
     assert torch.allclose(forward(loaded.eval()), forward(model.eval()), atol=1e-2)
