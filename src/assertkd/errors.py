@@ -1,5 +1,8 @@
 """The project's own exception: what is wrong, and what to do about it."""
 
+from collections.abc import Sequence
+from difflib import get_close_matches
+
 
 class UserError(Exception):
     """A fault that the user can mend. It reaches the terminal as two lines, never as a traceback.
@@ -16,3 +19,9 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return f"{self.problem}\n{self.remedy}"
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Return ` (did you mean `…`?)` with the known name that is most like `name`; empty where none is like it."""
+    close = get_close_matches(name, [str(one) for one in known], n=1, cutoff=0.5)
+    return f" (did you mean `{close[0]}`?)" if close else ""

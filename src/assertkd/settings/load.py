@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from assertkd.errors import UserError
+from assertkd.errors import UserError, nearest
 from assertkd.settings.schema import (
     DataSettings,
     DistillationSettings,
@@ -117,7 +116,7 @@ def load_run(config: Mapping[str, Any]) -> RunSettings:
     resolved = {str(name): _resolve_run(str(name), config, runs, variants, faults) for name in runs}
     chosen = str(config.get("run"))
     if chosen not in resolved:
-        faults.add("run", f"{config.get('run')!r} is not an entry of `runs`{_nearest(chosen, list(resolved))}")
+        faults.add("run", f"{config.get('run')!r} is not an entry of `runs`{_hint(chosen, list(resolved))}")
     if faults.lines:
         count = len(faults.lines)
         raise UserError(
@@ -188,7 +187,7 @@ def _chosen_variants(names: Any, path: str, variants: Mapping[str, Any], faults:
         else:
             faults.add(
                 f"{path}.variants",
-                f"{name!r} is not an entry of `variants`{_nearest(str(name), list(variants))}",
+                f"{name!r} is not an entry of `variants`{_hint(str(name), list(variants))}",
             )
 
 
@@ -222,7 +221,7 @@ def _validate(model: type[Section], layers: Sequence[Layer], faults: _Faults) ->
                 location = [str(part) for part in error["loc"]]
                 message = _message(error)
                 if error["type"] == "extra_forbidden":
-                    message = f"unknown key{_nearest(location[-1], _known_keys(model, location[:-1]))}"
+                    message = f"unknown key{_hint(location[-1], _known_keys(model, location[:-1]))}"
                 fault = (".".join(location), message)
                 found[fault] = home.get(fault, path)
         home = found
@@ -251,17 +250,15 @@ def _known_keys(model: type[Section], location: Sequence[str]) -> list[str]:
     return list(fields)
 
 
-def _nearest(name: str, known: Sequence[str]) -> str:
-    close = get_close_matches(name, [str(key) for key in known], n=1, cutoff=0.5)
-    if close:
-        return f" (did you mean `{close[0]}`?)"
-    return f" (known: {', '.join(map(str, known))})" if known else ""
+def _hint(name: str, known: Sequence[str]) -> str:
+    listed = f" (known: {', '.join(map(str, known))})" if known else ""
+    return nearest(name, known) or listed
 
 
 def _check_keys(section: Mapping[str, Any], path: str, known: Sequence[str], faults: _Faults) -> None:
     for key in section:
         if key not in known:
-            faults.add(f"{path}.{key}".lstrip("."), f"unknown key{_nearest(str(key), known)}")
+            faults.add(f"{path}.{key}".lstrip("."), f"unknown key{_hint(str(key), known)}")
 
 
 def _mapping(parent: Mapping[str, Any], key: str, path: str, faults: _Faults) -> Mapping[str, Any]:

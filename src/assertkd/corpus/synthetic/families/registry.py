@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from assertkd.corpus.synthetic.cast import Cast
 from assertkd.corpus.synthetic.scenario import Scenario
-from assertkd.errors import UserError
+from assertkd.errors import UserError, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +39,9 @@ def families_named(names: Collection[str]) -> list[Family]:
     known = [each.name for each in FAMILIES]
     for name in names:
         if name not in known:
-            close = get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f" (did you mean `{close[0]}`?)" if close else ""
             raise UserError(
-                f"data.embedded.families: {name!r} is no family{hint}", f"Choose from: {', '.join(sorted(known))}."
+                f"data.embedded.families: {name!r} is no family{nearest(name, known)}",
+                f"Choose from: {', '.join(sorted(known))}.",
             )
     if not names:
         raise UserError("data.embedded.families: names no family", "Name some, or leave the key out for all of them.")
