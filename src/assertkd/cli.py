@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from assertkd.commands.mine import add_mine
 from assertkd.errors import UserError
 from assertkd.logits.commands import add_logits_commands
 
@@ -13,6 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit code: 0 done, 1 a fault that the user can mend, said in two lines."""
     parser = argparse.ArgumentParser(prog="assertkd", description="Tools beside the AssertKD workflow.")
     commands = parser.add_subparsers(required=True, metavar="command")
+    add_mine(commands)
     scaling = commands.add_parser(
         "analyse-scaling",
         help="which loss component moves a student, and what would balance them",

@@ -277,6 +277,17 @@ def test_files_are_needed_by_the_chosen_run_alone() -> None:
     assert load_run(config(f"{text}\nrun: other\ndata: {{train_file: a.jsonl}}")).data.train_file == "a.jsonl"
 
 
+def test_java_projects_are_needed_where_records_are_mined() -> None:
+    text = "runs: {r: {}, other: {data: {source: java}}}"
+    assert load_run(config(text)).data.source == "embedded"
+    assert faults(f"{text}\nrun: other") == [
+        "runs.other.data.java_sources: needs at least one folder, since data.source is `java`"
+    ]
+    run = load_run(config(f"{text}\nrun: other\ndata: {{java_sources: [a, b], test_file: t.jsonl}}"))
+    assert run.data.java_sources == ("a", "b")
+    assert run.data.files == {"test": "t.jsonl"}
+
+
 @pytest.mark.parametrize("name", list(yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["runs"]))
 def test_the_shipped_config_has_no_fault(name: str) -> None:
     whole = load_config(CONFIG) | {"run": name}

@@ -38,6 +38,7 @@ def loaded(changes: dict[str, Any] | None = None) -> RunSettings:
 def every_rule(run: RunSettings) -> dict[str, params.Params]:
     """Return the params of every job by its name."""
     return {
+        "mine_corpus": params.mine_corpus(run),
         "prepare_corpus": params.prepare_corpus(run),
         "train_teacher": params.train_teacher(run),
         "compress_logits": params.compress_logits(run),
@@ -178,6 +179,7 @@ def rules_of_given_teacher(changes: dict[str, Any]) -> dict[str, params.Params]:
     run = loaded(GIVEN | changes)
     params.check(run)
     return {
+        "mine_corpus": params.mine_corpus(run),
         "prepare_corpus": params.prepare_corpus(run),
         "compress_logits": params.import_logits(run),
         "predict_given_teacher": params.predict_given_teacher(run),
@@ -260,3 +262,18 @@ def test_check_lists_all_that_cannot_be_run() -> None:
 def test_an_unknown_family_is_refused_before_any_job() -> None:
     with pytest.raises(UserError, match=r"data.embedded.families: 'togle' is no family \(did you mean `toggle`"):
         params.check(loaded({"data.embedded": {"families": ["togle"]}}))
+
+
+def test_mined_records_are_files_to_the_corpus() -> None:
+    java = {"data.source": "java", "data.java_sources": ["projects"]}
+    files = {"data.source": "files", "data.train_file": "results/r/corpus/mined.jsonl"}
+    before = every_rule(loaded(java))
+    assert before["prepare_corpus"] == every_rule(loaded(files))["prepare_corpus"]
+    assert before["mine_corpus"]["java_sources"] == ["projects"]
+    for change in ({"data.mining": {"max_assertions": 3}}, {"data.java_sources": ["others"]}):
+        after = every_rule(loaded(java | change))
+        assert {name for name in before if before[name] != after[name]} == {"mine_corpus"}
+    after = every_rule(loaded(java | {"data.train_file": "unused.jsonl"}))
+    assert before == after
+    after = every_rule(loaded(java | {"data.test_file": "test.jsonl"}))
+    assert {name for name in before if before[name] != after[name]} == {"prepare_corpus"}

@@ -48,8 +48,9 @@ def report_files():
 
 
 def source_files(wildcards):
-    """The corpus files that the config names; none where the corpus is generated."""
-    return list(RUN.data.files.values())
+    """The files that records are read from: those that the config names, and mined ones; none if generated."""
+    mined = [params.mined_records(RUN)] if RUN.data.is_mined else []
+    return mined + list(RUN.data.files.values())
 
 
 def student_params(wildcards):

@@ -1,3 +1,28 @@
+rule mine_corpus:
+    input:
+        sources=RUN.data.java_sources,
+    output:
+        records="results/{run}/corpus/mined.jsonl",
+        counts=report(
+            "results/{run}/corpus/mined.json",
+            caption="../report/mined.rst",
+            category="Corpus",
+            labels={"file": "what was mined"},
+        ),
+    log:
+        "logs/{run}/corpus/mine_corpus.log",
+    benchmark:
+        "logs/{run}/corpus/mine_corpus.benchmark.tsv"
+    localrule: True
+    conda:
+        "../envs/evaluate.yaml"
+    threads: 2
+    params:
+        settings=params.mine_corpus(RUN),
+    script:
+        "../scripts/mine_corpus.py"
+
+
 rule prepare_corpus:
     input:
         files=source_files,

@@ -1,6 +1,7 @@
 """The typed configuration: what each option means (`schema`), how `config.yaml` becomes one run (`load`)."""
 
 from assertkd.settings.load import RunSettings, load_config, load_run
+from assertkd.settings.mining import MiningSettings
 from assertkd.settings.schema import (
     DataSettings,
     DistillationSettings,
@@ -21,6 +22,7 @@ __all__ = [
     "EvaluationSettings",
     "LogitsSettings",
     "LossSettings",
+    "MiningSettings",
     "ModelSettings",
     "ReportSettings",
     "RunSettings",

@@ -161,13 +161,11 @@ def _resolve_run(
     }
     seeds = _seeds(config, run, path, faults)
     data = sections["data"]
-    if (
-        isinstance(data, DataSettings)
-        and data.source == "files"
-        and "train" not in data.files
-        and str(config.get("run")) == name
-    ):
-        faults.add(f"{path}.data.train_file", "is needed, since data.source is `files` (or set data.train_file)")
+    if isinstance(data, DataSettings) and not data.teacher_is_given and str(config.get("run")) == name:
+        if data.source == "files" and data.train_file is None:
+            faults.add(f"{path}.data.train_file", "is needed, since data.source is `files` (or set data.train_file)")
+        if data.source == "java" and not data.java_sources:
+            faults.add(f"{path}.data.java_sources", "needs at least one folder, since data.source is `java`")
     if None in sections.values() or None in students.values() or seeds is None:
         return None
     del sections["distillation"]

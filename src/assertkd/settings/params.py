@@ -57,19 +57,36 @@ def _faults_of_given_teacher(run: RunSettings) -> list[str]:
     return faults
 
 
+def mine_corpus(run: RunSettings) -> Params:
+    """Return the folders of Java projects and how they are mined."""
+    return run.data.model_dump(mode="json", include={"java_sources", "mining"})
+
+
+def mined_records(run: RunSettings) -> str:
+    """Return the file that `mine_corpus` writes its records to."""
+    return f"results/{run.name}/corpus/mined.jsonl"
+
+
 def prepare_corpus(run: RunSettings) -> Params:
-    """Return `data` (without what students alone use), `tokenizer` and the teacher's name where it names that too."""
+    """Return `data` (without what students alone use), `tokenizer` and the teacher's name where it names that too.
+
+    Mined records are files like any others here.
+    """
     names_of_files = {"source", "train_file", "validation_file", "test_file", "multiple"}
+    mining = {"java_sources", "mining"}
     if run.data.teacher_is_given:
-        unused = {"embedded", *names_of_files}
-    elif run.data.source == "files":
-        unused = {"embedded", "distillation_jsonl"}
+        unused = {"embedded", *names_of_files, *mining}
+    elif run.data.source == "embedded":
+        unused = {"distillation_jsonl", "on_bad_record", "max_characters", *mining, *names_of_files} - {"source"}
     else:
-        unused = {"distillation_jsonl", "on_bad_record", "max_characters", *names_of_files} - {"source"}
+        unused = {"embedded", "distillation_jsonl", *mining}
+    data = run.data
+    if data.is_mined:
+        data = data.model_copy(update={"source": "files", "train_file": mined_records(run)})
     named = run.tokenizer.name is not None
     trained = not named and run.teacher.model.name == SCRATCH
     return {
-        "data": run.data.model_dump(mode="json", exclude=unused | {"labelled_share"}),
+        "data": data.model_dump(mode="json", exclude=unused | {"labelled_share"}),
         "tokenizer": run.tokenizer.model_dump(mode="json", exclude=set() if trained else {"vocab_size"}),
         "teacher": SCRATCH if named else run.teacher.model.name,
     }

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from assertkd.settings.mining import MiningSettings
 from assertkd.settings.section import Device, Section, Seed, Share
 
 Component = Annotated[str, Field(pattern=r"^(risk:)?[a-z][a-z0-9_]*$")]
@@ -45,8 +46,11 @@ class DistillationFilesSettings(Section):
 class DataSettings(Section):
     """Where the records come from and how they are split."""
 
-    source: Literal["embedded", "files"] = "embedded"
-    """`embedded`: the generated corpus; `files`: the JSONL files named below."""
+    source: Literal["embedded", "files", "java"] = "embedded"
+    """`embedded`: the generated corpus; `files`: the JSONL files named below; `java`: what is mined from the projects
+    in `java_sources`, with `validation_file` and `test_file` where these are set."""
+    java_sources: tuple[str, ...] = ()
+    """Folders that hold Java projects (Maven, Gradle or plain); needed when `source` is `java`."""
     train_file: str | None = None
     """JSONL file of training records; needed when `source` is `files`."""
     validation_file: str | None = None
@@ -75,6 +79,7 @@ class DataSettings(Section):
     """Share of the training records whose gold assertion students may use, above 0 to 1. On the others the
     target is the teacher's own prediction. The teacher always trains on all of them."""
     embedded: EmbeddedCorpusSettings = EmbeddedCorpusSettings()
+    mining: MiningSettings = MiningSettings()
     distillation_jsonl: DistillationFilesSettings = DistillationFilesSettings()
 
     @property
@@ -83,13 +88,19 @@ class DataSettings(Section):
         return self.distillation_jsonl.train is not None
 
     @property
+    def is_mined(self) -> bool:
+        """Whether the training records come out of Java projects."""
+        return self.source == "java" and not self.teacher_is_given
+
+    @property
     def files(self) -> dict[str, str]:
-        """Split name to the JSONL file that it comes from, training first; empty where the corpus is generated."""
+        """Split name to the JSONL file that the config names for it, training first; empty for a generated corpus."""
         named: dict[str, str | None] = {}
         if self.teacher_is_given:
             named = self.distillation_jsonl.model_dump()
-        elif self.source == "files":
-            named = {"train": self.train_file, "validation": self.validation_file, "test": self.test_file}
+        elif self.source != "embedded":
+            train = self.train_file if self.source == "files" else None
+            named = {"train": train, "validation": self.validation_file, "test": self.test_file}
         return {split: file for split, file in named.items() if file is not None}
 
     @model_validator(mode="after")

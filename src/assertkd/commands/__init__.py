@@ -1,0 +1,1 @@
+"""Subcommands of `assertkd`. Each imports what it runs when it is run, so that the command starts at once."""

@@ -1,0 +1,39 @@
+"""The command `assertkd mine`."""
+
+import argparse
+import os
+from pathlib import Path
+
+
+def add_mine(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `mine` to the subcommands."""
+    command = commands.add_parser(
+        "mine",
+        help="make records of the tests of Java projects",
+        description="Finds the JUnit and TestNG tests of Java projects (Maven, Gradle or plain), links each to the "
+        "method that it tests, and writes one record for every assertion. No code of the projects is executed. "
+        "In the workflow, data.source: java does the same.",
+    )
+    command.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="a project, or a folder of projects")
+    command.add_argument(
+        "--output", type=Path, default=Path("mined.jsonl"), metavar="FILE", help="the records (default: mined.jsonl)"
+    )
+    command.add_argument(
+        "--counts", type=Path, metavar="FILE", help="what was found and why it was left out (default: OUTPUT as .json)"
+    )
+    command.add_argument("--max-assertions", type=int, metavar="N", help="leave out tests with more assertions")
+    command.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)"
+    )
+    command.set_defaults(run=_mine)
+
+
+def _mine(options: argparse.Namespace) -> None:
+    from assertkd.corpus.mine import described, mine_corpus
+    from assertkd.settings import MiningSettings
+
+    counts_file = options.counts or options.output.with_suffix(".json")
+    settings = MiningSettings(max_assertions=options.max_assertions)
+    counts = mine_corpus(settings, options.folders, options.output, counts_file, options.workers)
+    print(described(counts))
+    print(f"Records: {options.output}\nCounts:  {counts_file}")

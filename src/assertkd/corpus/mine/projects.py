@@ -1,0 +1,127 @@
+"""Java projects below given folders, and their files."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from assertkd.errors import UserError
+
+BUILD_FILES = frozenset(
+    {
+        "pom.xml",
+        "build.gradle",
+        "build.gradle.kts",
+        "settings.gradle",
+        "settings.gradle.kts",
+        "build.xml",
+        "MODULE.bazel",
+        "WORKSPACE",
+        ".classpath",
+        ".git",
+    }
+)
+"""What the root of a project holds."""
+BUILT = frozenset({"target", "build", "out", "bin", "node_modules"})
+"""Folders beside a build file or a source folder that hold what was built."""
+UNREAD = frozenset({"module-info.java", "package-info.java"})
+"""Files that declare no class."""
+LICENCE_NAMES = ("licence", "license", "copying", "unlicense")
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project.
+
+    Attributes:
+        name: of its folder; with the folders above it where two projects share a name.
+        root: its folder.
+        files: its Java files, sorted.
+        licence: its licence file, relative to the root, or None.
+    """
+
+    name: str
+    root: Path
+    files: tuple[Path, ...]
+    licence: str | None
+
+
+def find_projects(folders: Sequence[Path]) -> list[Project]:
+    """Return the projects in and below the given folders, those without Java files left out.
+
+    The topmost folder with a build file or a repository is a project with all modules below it. Files that lie in no
+    such folder make up one project named after the given folder. Links are not followed.
+
+    Raises:
+        UserError: a folder is missing or lies in another one, or there is no Java file.
+    """
+    resolved = _checked(folders)
+    found: list[tuple[Path, list[Path]]] = []
+    for folder in resolved:
+        loose: list[Path] = []
+        roots: list[Path] = []
+        _divide(folder, roots, loose)
+        found += [(root, list(_java_files(root))) for root in roots]
+        found.append((folder, loose))
+    found = [(root, sorted(files)) for root, files in found if files]
+    if not found:
+        listed = ", ".join(map(str, folders))
+        raise UserError(f"{listed}: no Java file", "Name folders that hold the sources of Java projects.")
+    names = _names([root for root, _ in found])
+    return [Project(name, root, tuple(files), _licence(root)) for name, (root, files) in zip(names, found, strict=True)]
+
+
+def _checked(folders: Sequence[Path]) -> list[Path]:
+    resolved: list[Path] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder", "Name existing folders of Java projects (data.java_sources).")
+        path = folder.resolve()
+        other = next((one for one in resolved if path.is_relative_to(one) or one.is_relative_to(path)), None)
+        if other is not None:
+            raise UserError(f"{folder}: lies in {other}, or holds it", "Name each folder once, none inside another.")
+        resolved.append(path)
+    return resolved
+
+
+def _divide(folder: Path, roots: list[Path], loose: list[Path]) -> None:
+    """Collect the topmost project roots in and below a folder, and the Java files outside them."""
+    for path, folders, files in os.walk(folder):
+        if not BUILD_FILES.isdisjoint((*folders, *files)):
+            roots.append(Path(path))
+            folders.clear()
+            continue
+        folders[:] = sorted(name for name in folders if _is_source_folder(name, path, folders, files))
+        loose += [Path(path, name) for name in files if name.endswith(".java") and name not in UNREAD]
+
+
+def _java_files(root: Path) -> Iterator[Path]:
+    for path, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if _is_source_folder(name, path, folders, files))
+        for name in files:
+            if name.endswith(".java") and name not in UNREAD and not Path(path, name).is_symlink():
+                yield Path(path, name)
+
+
+def _is_source_folder(name: str, parent: str, folders: Iterable[str], files: Iterable[str]) -> bool:
+    if name.startswith(".") or Path(parent, name).is_symlink():
+        return False
+    return name not in BUILT or ("src" not in folders and BUILD_FILES.isdisjoint((*folders, *files)))
+
+
+def _names(roots: Sequence[Path]) -> list[str]:
+    """Return the shortest ends of the paths that tell all of them apart."""
+    for depth in range(1, max(len(root.parts) for root in roots) + 1):
+        names = ["/".join(root.parts[-depth:]) for root in roots]
+        if len(set(names)) == len(names):
+            return names
+    return [str(root) for root in roots]
+
+
+def _licence(root: Path) -> str | None:
+    files = sorted(path.name for path in root.iterdir() if path.is_file())
+    for start in LICENCE_NAMES:
+        for name in files:
+            if name.lower().startswith(start):
+                return name
+    return "debian/copyright" if (root / "debian" / "copyright").is_file() else None

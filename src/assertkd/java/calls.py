@@ -1,0 +1,138 @@
+"""The calls of a test, each with what is plain to see of the type that it is called on."""
+
+from collections.abc import Mapping
+
+from tree_sitter import Node
+
+from assertkd.java.source import simple_type, text_of
+from assertkd.java.structure import CONSTRUCTOR, Call, Receiver, Span
+
+LITERALS = {
+    "string_literal": "String",
+    "character_literal": "char",
+    "true": "boolean",
+    "false": "boolean",
+    "null_literal": "null",
+    "class_literal": "Class",
+    "lambda_expression": "->",
+    "method_reference": "->",
+}
+DECLARING = frozenset({"enhanced_for_statement", "resource", "formal_parameter", "catch_formal_parameter"})
+NEW = ("object_creation_expression", "array_creation_expression")
+
+
+def declared_types(declaration: Node) -> dict[str, str]:
+    """Return name to type of what a field or local declaration declares.
+
+    The type of an instance that is made at once counts more than the declared one: `List x = new MyList()` is a MyList.
+    """
+    declared = simple_type(declaration.child_by_field_name("type"))
+    found = {}
+    for declarator in declaration.children_by_field_name("declarator"):
+        value = declarator.child_by_field_name("value")
+        made = simple_type(value.child_by_field_name("type")) if value is not None and value.type in NEW else declared
+        found[text_of(declarator.child_by_field_name("name"))] = made
+    return found
+
+
+def calls_in(body: Node, fields: Mapping[str, str], parameters: Node | None = None) -> tuple[Call, ...]:
+    """Return the calls of a test's body in the order in which they are completed.
+
+    Args:
+        body: the block.
+        fields: name to type of the fields that the test sees.
+        parameters: the test's own parameters.
+    """
+    walk = _Walk(fields)
+    for parameter in parameters.named_children if parameters is not None else ():
+        walk.declare(parameter)
+    waiting = [(body, False)]
+    while waiting:
+        node, done = waiting.pop()
+        if done:
+            walk.leave(node)
+        else:
+            if node.type in DECLARING:
+                walk.declare(node)
+            waiting.append((node, True))
+            waiting += [(child, False) for child in reversed(node.named_children)]
+    return tuple(walk.calls)
+
+
+class _Walk:
+    """Types of the names in scope, and the calls met so far."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self.calls: list[Call] = []
+        self._fields = fields
+        self._locals: dict[str, Receiver] = {}
+        self._index: dict[int, int] = {}
+
+    def leave(self, node: Node) -> None:
+        """Take note of a node whose children are done."""
+        if node.type == "method_invocation":
+            target = node.child_by_field_name("object")
+            receiver = None if target is None or target.type in ("this", "super") else self._type(target)
+            self._add(node, text_of(node.child_by_field_name("name")), receiver)
+        elif node.type == "object_creation_expression":
+            self._add(node, CONSTRUCTOR, simple_type(node.child_by_field_name("type")))
+        elif node.type == "local_variable_declaration":
+            for name, declared in declared_types(node).items():
+                self._locals[name] = declared
+            if text_of(node.child_by_field_name("type")) == "var":
+                declarator = node.child_by_field_name("declarator")
+                if declarator is not None:
+                    value = declarator.child_by_field_name("value")
+                    self._locals[text_of(declarator.child_by_field_name("name"))] = self._type(value)
+
+    def declare(self, node: Node) -> None:
+        """Take note of the name that a parameter or a loop declares."""
+        name = text_of(node.child_by_field_name("name"))
+        if name:
+            declared = simple_type(node.child_by_field_name("type"))
+            self._locals[name] = "" if declared == "var" else declared
+
+    def _add(self, node: Node, name: str, receiver: Receiver) -> None:
+        arguments = node.child_by_field_name("arguments")
+        types = [self._type(child) for child in arguments.named_children] if arguments is not None else []
+        plain = tuple(kind if isinstance(kind, str) else "" for kind in types)
+        self._index[node.id] = len(self.calls)
+        self.calls.append(Call(name, receiver, plain, Span(node.start_byte, node.end_byte)))
+
+    def _type(self, node: Node | None) -> str | int:
+        """Return the type of an expression, the index of the call that it is, or "" where it is not plain to see."""
+        while node is not None and node.type in ("parenthesized_expression", "ternary_expression"):
+            node = node.child_by_field_name("consequence") or node.named_children[0]
+        if node is None:
+            return ""
+        match node.type:
+            case "identifier":
+                return self._named(text_of(node))
+            case "method_invocation":
+                return self._index.get(node.id, "")
+            case "object_creation_expression" | "cast_expression":
+                return simple_type(node.child_by_field_name("type"))
+            case "array_creation_expression":
+                return simple_type(node.child_by_field_name("type")) + "[]"
+            case "field_access":
+                name = text_of(node.child_by_field_name("field"))
+                if text_of(node.child_by_field_name("object")) == "this":
+                    return self._fields.get(name, "")
+                return _as_class(name)
+            case "decimal_integer_literal" | "hex_integer_literal":
+                return "long" if text_of(node)[-1] in "lL" else "int"
+            case "decimal_floating_point_literal":
+                return "float" if text_of(node)[-1] in "fF" else "double"
+            case kind:
+                return LITERALS.get(kind, "")
+
+    def _named(self, name: str) -> str | int:
+        known = self._locals.get(name)
+        if known is None:
+            known = self._fields.get(name)
+        return _as_class(name) if known is None else known
+
+
+def _as_class(name: str) -> str:
+    """Return a name that looks like a class's; "" for others, constants among them."""
+    return name if name[:1].isupper() and not (name.isupper() and len(name) > 1) else ""

@@ -1,0 +1,215 @@
+"""Links a test to the method that it tests: by names, then by the last call before the assertion."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from assertkd.java.index import Member, ProjectIndex
+from assertkd.java.structure import CONSTRUCTOR, Assertion, Call, JavaClass, JavaFile, JavaTest
+
+CLASS_PREFIX = re.compile(r"^(?:Test|IT)(?=[A-Z])")
+CLASS_SUFFIX = re.compile(r"_?(?:Unit|Integration)?(?:Tests?|TestCases?|TestSuite|IT|ITCase|Spec)$")
+METHOD_PREFIX = re.compile(r"^(?:tests?|should|verify|check)(?=[A-Z_\d])_?")
+METHOD_SUFFIX = re.compile(r"_?Tests?$")
+WORD_END = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_")
+OVERLOOKED = re.compile(r"assert\w*|verify\w*|fail|expect\w*")
+"""A project that is itself a library of assertions calls them everywhere."""
+
+IMPLICIT = frozenset({"equals", "hashCode", "toString", "compareTo"})
+"""Methods that run without a call of that name: inside `assertEquals`, string concatenation, collections."""
+
+How = Literal["name", "call", "type"]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a test tests.
+
+    Attributes:
+        focal: the method under test, which has a body.
+        how: `name`: class and method by their names; `call`: the class by its name, the method as the last one of it
+            that is called up to the assertion; `type`: the last method of any of the project's own classes.
+    """
+
+    focal: Member
+    how: How
+
+
+@dataclass(frozen=True, slots=True)
+class Unlinked:
+    """Why a test has no focal method, in words that are the same for every such test."""
+
+    reason: str
+
+
+class Linker:
+    """Links the tests of one project."""
+
+    def __init__(self, index: ProjectIndex) -> None:
+        self._index = index
+        self._subjects: dict[int, JavaClass | None] = {}
+
+    def link(
+        self, file: JavaFile, test_class: JavaClass, test: JavaTest, assertion: Assertion | None = None
+    ) -> Link | Unlinked:
+        """Return the focal method of a test, or why there is none.
+
+        Calls inside the assertion count as before it. Getters and constructors are taken only where nothing else is
+        called.
+
+        Args:
+            file: the test's file.
+            test_class: the test's class.
+            test: the test.
+            assertion: calls behind it are not looked at; None looks at all.
+        """
+        subject = self.subject(file, test_class)
+        called = [
+            member
+            for call, member in self._resolved(file, test_class, test)
+            if (assertion is None or call.span.end <= assertion.span.end) and self._index.is_own(member.owner)
+        ]
+        if subject is not None:
+            own = [member for member in called if self._belongs(member.owner, subject)]
+            named = self._named(test.name, subject, own)
+            if named is not None:
+                return Link(named, "name")
+            chosen = _last(own)
+            if chosen is not None:
+                return Link(chosen, "call")
+        chosen = _last(called)
+        if chosen is not None:
+            return Link(chosen, "type")
+        if subject is None:
+            return Unlinked("no class under test is named, and none of the project is called")
+        return Unlinked("no method of the class under test is called")
+
+    def subject(self, file: JavaFile, test_class: JavaClass) -> JavaClass | None:
+        """Return the class that a test class is named after, or None."""
+        key = id(test_class)
+        if key not in self._subjects:
+            self._subjects[key] = self._class_named(file, test_class.name.partition(".")[0])
+        return self._subjects[key]
+
+    def _class_named(self, file: JavaFile, name: str) -> JavaClass | None:
+        for stem in _stems(name):
+            exact = self._index.in_package(stem, file.package) or self._index.resolve(stem, file)
+            exact = exact if exact is not None and self._index.is_own(exact) else self._index.only(stem)
+            if exact is not None:
+                return exact
+        for stem in _stems(name):
+            for shorter in _shortened(stem):
+                found = self._index.in_package(shorter, file.package)
+                if found is not None:
+                    return found
+        return None
+
+    def _belongs(self, owner: JavaClass, subject: JavaClass) -> bool:
+        """Return whether a class is the subject, lies in it, or is related to it."""
+        if owner is subject or owner in self._index.ancestors(subject) or subject in self._index.ancestors(owner):
+            return True
+        return owner.file == subject.file and owner.name.startswith(f"{subject.name}.")
+
+    def _named(self, test_name: str, subject: JavaClass, called: list[Member]) -> Member | None:
+        """Return the method of the subject that the test is named after.
+
+        One that the test calls, or that is called without being named (`IMPLICIT`), may have a name that the test's
+        only begins with; any other must be the whole name and have no overloads.
+        """
+        stem = METHOD_SUFFIX.sub("", METHOD_PREFIX.sub("", test_name))
+        parts = [stem, *stem.split("_")[1:]]
+        named = [
+            (len(member.method.name), place, member)
+            for place, member in enumerate(called)
+            if member.method.has_body and member.method.name != CONSTRUCTOR and _begins(member.method.name, *parts)
+        ]
+        if named:
+            return max(named, key=lambda entry: entry[:2])[2]
+        known = [member for member in self._index.members(subject) if member.method.has_body]
+        implicit = [m for m in known if m.method.name in IMPLICIT and _begins(m.method.name, *parts)]
+        same = implicit or [m for m in known if _equal(m.method.name, stem)]
+        return same[0] if implicit or len(same) == 1 else None
+
+    def _resolved(self, file: JavaFile, test_class: JavaClass, test: JavaTest) -> Iterator[tuple[Call, Member]]:
+        """Yield the calls of a test whose method the project declares, with that method."""
+        results: list[tuple[str, JavaFile]] = []
+        for call in test.calls:
+            member = self._member(file, test_class, call, results)
+            if call.name == CONSTRUCTOR and isinstance(call.receiver, str):
+                results.append((call.receiver, file))
+            elif member is None:
+                results.append(("", file))
+            else:
+                results.append((member.method.returns, self._index.file_of(member.owner)))
+            if member is not None and not OVERLOOKED.fullmatch(call.name):
+                yield call, member
+
+    def _member(
+        self, file: JavaFile, test_class: JavaClass, call: Call, results: list[tuple[str, JavaFile]]
+    ) -> Member | None:
+        owner: JavaClass | None
+        if isinstance(call.receiver, int):
+            returned, home = results[call.receiver]
+            owner = self._index.resolve(returned, home) if returned else None
+        elif call.receiver is None:
+            if self._index.find(test_class, call.name, call.arguments) is not None:
+                owner = test_class
+            else:
+                owner = self._static_import(file, call.name)
+        else:
+            owner = self._index.resolve(call.receiver, file) if call.receiver else None
+        return None if owner is None else self._index.find(owner, call.name, call.arguments)
+
+    def _static_import(self, file: JavaFile, name: str) -> JavaClass | None:
+        for line in file.imports:
+            if line.startswith("static "):
+                owner, _, member = line.removeprefix("static ").rpartition(".")
+                if member in (name, "*"):
+                    found = self._index.resolve(owner.rpartition(".")[2], file)
+                    if found is not None and (member == name or any(m.name == name for m in found.methods)):
+                        return found
+        return None
+
+
+def _last(called: list[Member]) -> Member | None:
+    """Return the last method that does something, else such a constructor, else the last getter, else what there is."""
+    bodied = [member for member in called if member.method.has_body]
+    telling = [member for member in bodied if not member.method.trivial]
+    for among in (_methods(telling), telling, _methods(bodied), bodied):
+        if among:
+            return among[-1]
+    return None
+
+
+def _methods(members: list[Member]) -> list[Member]:
+    return [member for member in members if member.method.name != CONSTRUCTOR]
+
+
+def _stems(class_name: str) -> Iterator[str]:
+    """Yield what a test class's name says of the class under test, most specific first."""
+    without_suffix = CLASS_SUFFIX.sub("", class_name)
+    without_both = CLASS_PREFIX.sub("", without_suffix)
+    yield from dict.fromkeys(
+        name for name in (without_suffix, CLASS_PREFIX.sub("", class_name), without_both) if name and name != class_name
+    )
+
+
+def _shortened(stem: str) -> Iterator[str]:
+    """Yield a name without its last word, its last two words, …: `StringUtilsTrim` gives `StringUtils`, `String`."""
+    ends = [match.start() for match in WORD_END.finditer(stem)]
+    for end in reversed(ends):
+        if end:
+            yield stem[:end]
+
+
+def _equal(method: str, stem: str) -> bool:
+    return bool(stem) and method[:1].lower() == stem[:1].lower() and method[1:] == stem[1:]
+
+
+def _begins(method: str, stem: str, *later: str) -> bool:
+    """Return whether a test's name begins with a method's and a word ends there, or a later part equals it."""
+    if any(_equal(method, part) for part in later):
+        return True
+    head, rest = stem[: len(method)], stem[len(method) :]
+    return _equal(method, head) and not rest[:1].islower()

@@ -1,0 +1,128 @@
+"""The classes of a project by name: what a type's name means in a file, and which method a call means."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from assertkd.java.structure import JavaClass, JavaFile, Method
+
+TEST_FOLDERS = frozenset({"test", "tests", "testing", "it", "jmh", "testfixtures", "androidtest", "integrationtest"})
+"""Folders (in lower case) whose classes serve tests and are not what is tested."""
+MOST_ANCESTORS = 64
+"""Supertypes that are looked through, so that a circle ends."""
+JUNIT3_BASE = "TestCase"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A method with the class that declares it."""
+
+    owner: JavaClass
+    method: Method
+
+
+class ProjectIndex:
+    """The classes of one project.
+
+    A class counts as one of the project's own where its file holds no tests and lies in no folder of tests.
+    """
+
+    def __init__(self, files: Iterable[JavaFile]) -> None:
+        self._files: dict[str, JavaFile] = {}
+        self._by_name: dict[str, list[JavaClass]] = defaultdict(list)
+        self._inherited: dict[int, tuple[JavaClass, ...]] = {}
+        self._tested: set[str] = set()
+        for file in files:
+            self._files[file.path] = file
+            for declared in file.classes:
+                self._by_name[declared.simple_name].append(declared)
+        for file in self._files.values():
+            folders = file.path.lower().split("/")[:-1]
+            if not TEST_FOLDERS.isdisjoint(folders) or any(
+                self.is_test(declared, test.framework) for declared in file.classes for test in declared.tests
+            ):
+                self._tested.add(file.path)
+
+    def file_of(self, declared: JavaClass) -> JavaFile:
+        """Return the file of one of the index's classes."""
+        return self._files[declared.file]
+
+    def is_own(self, declared: JavaClass) -> bool:
+        """Return whether a class may be what tests test."""
+        return declared.file not in self._tested
+
+    def is_test(self, declared: JavaClass, framework: str) -> bool:
+        """Return whether tests of this framework run in a class; JUnit 3's need a `TestCase`."""
+        if framework != "junit3":
+            return True
+        line = (declared, *self.ancestors(declared))
+        return any(name.rpartition(".")[2].endswith(JUNIT3_BASE) for one in line for name in one.supertypes)
+
+    def resolve(self, name: str, file: JavaFile) -> JavaClass | None:
+        """Return the class that a type's name means in a file; None where it is another library's or ambiguous."""
+        found = [one for one in self._by_name.get(name.rpartition(".")[2], ()) if f".{one.name}".endswith(f".{name}")]
+        if len(found) > 1:
+            found = self._nearest(found, name, file)
+        return found[0] if len(found) == 1 else None
+
+    def _nearest(self, found: Sequence[JavaClass], name: str, file: JavaFile) -> list[JavaClass]:
+        for near in (
+            [one for one in found if one.file == file.path],
+            [one for one in found if f"{one.package}.{one.name}" in file.imports],
+            [one for one in found if one.package == file.package and one.name == name],
+            [one for one in found if f"{one.package}.*" in file.imports and one.name == name],
+        ):
+            if near:
+                # The same class in two source sets (as for several Java versions): the first will do.
+                return near[:1] if len({(one.package, one.name) for one in near}) == 1 else near
+        return list(found)
+
+    def in_package(self, name: str, package: str) -> JavaClass | None:
+        """Return the project's own outer class of this name in a package."""
+        own = (one for one in self._by_name.get(name, ()) if one.package == package and one.name == name)
+        return next((one for one in own if self.is_own(one)), None)
+
+    def only(self, name: str) -> JavaClass | None:
+        """Return the project's own outer class of this name where it has exactly one."""
+        own = [one for one in self._by_name.get(name, ()) if one.name == name and self.is_own(one)]
+        return own[0] if len({(one.package, one.name) for one in own}) == 1 else None
+
+    def ancestors(self, declared: JavaClass) -> tuple[JavaClass, ...]:
+        """Return the classes and interfaces of the project that a class inherits from, nearest first."""
+        known = self._inherited.get(id(declared))
+        if known is None:
+            known = tuple(self._climb(declared))
+            self._inherited[id(declared)] = known
+        return known
+
+    def _climb(self, declared: JavaClass) -> Iterator[JavaClass]:
+        waiting, seen = [declared], {id(declared)}
+        while waiting and len(seen) < MOST_ANCESTORS:
+            current = waiting.pop(0)
+            for name in current.supertypes:
+                above = self.resolve(name, self.file_of(current))
+                if above is not None and id(above) not in seen:
+                    seen.add(id(above))
+                    waiting.append(above)
+                    yield above
+
+    def members(self, declared: JavaClass) -> Iterator[Member]:
+        """Yield a class's own and inherited methods, its own first; constructors are not inherited."""
+        yield from (Member(declared, method) for method in declared.methods)
+        for above in self.ancestors(declared):
+            yield from (Member(above, method) for method in above.methods if method.returns != above.simple_name)
+
+    def find(self, declared: JavaClass, name: str, arguments: Sequence[str]) -> Member | None:
+        """Return the method that a call on a class means, as far as names, number and plain types of arguments tell.
+
+        Among overloads that fit equally well the nearest class's first is taken, one with a body before others.
+        """
+        best: Member | None = None
+        best_fit = (-1, False)
+        for member in self.members(declared):
+            if member.method.name == name and member.method.takes(len(arguments)):
+                same = sum(a == p for a, p in zip(arguments, member.method.parameters, strict=False))
+                fit = (2 * same + (not member.method.variadic), member.method.has_body)
+                if fit > best_fit:
+                    best, best_fit = member, fit
+        return best

@@ -1,0 +1,148 @@
+"""What a Java file declares, as plain values that cross process borders: files, classes, methods, tests, calls."""
+
+from dataclasses import dataclass
+
+CONSTRUCTOR = "<init>"
+"""The name of every constructor, as the JVM has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a file, in bytes of its normalised source (see `source.read_source`)."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method or constructor.
+
+    Attributes:
+        name: `CONSTRUCTOR` for a constructor.
+        parameters: their types without type arguments.
+        variadic: whether the last parameter takes any number of arguments.
+        returns: the returned type without type arguments; a constructor's is its class.
+        span: the declaration with its annotations, without Javadoc.
+        has_body: false for abstract and native methods.
+        trivial: whether it computes nothing: a getter, or a constructor that only sets fields. A method that returns
+            nothing is never trivial, since it is there to change something.
+    """
+
+    name: str
+    parameters: tuple[str, ...]
+    variadic: bool
+    returns: str
+    span: Span
+    has_body: bool
+    trivial: bool
+
+    def takes(self, count: int) -> bool:
+        """Return whether the method can be called with `count` arguments."""
+        fixed = len(self.parameters)
+        return count >= fixed - 1 if self.variadic else count == fixed
+
+
+Receiver = str | int | None
+"""What a method is called on: a type's name ("" where it is not known), the result of the call with this index, or
+None for a call without a qualifier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call in a test's body.
+
+    Attributes:
+        name: of the method; `CONSTRUCTOR` for `new`.
+        receiver: see `Receiver`.
+        arguments: types of the arguments as far as they are plain to see, "" for the others.
+        span: where it stands.
+    """
+
+    name: str
+    receiver: Receiver
+    arguments: tuple[str, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """An assertion statement of a test.
+
+    Attributes:
+        kind: the name that it calls first, as `assertEquals`; `assert` for the language's own statement.
+        span: the statement with its semicolon.
+    """
+
+    kind: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class JavaTest:
+    """A test.
+
+    Attributes:
+        name: of the method.
+        framework: `junit3`, `junit4`, `junit5` or `testng`; `junit3` holds only where the class is a `TestCase`.
+        disabled: whether an annotation takes it out of the suite.
+        span: the declaration with its annotations, without Javadoc.
+        body: its block, braces included.
+        assertions: outermost assertion statements, in their order.
+        calls: in the order in which they are completed.
+    """
+
+    name: str
+    framework: str
+    disabled: bool
+    span: Span
+    body: Span
+    assertions: tuple[Assertion, ...]
+    calls: tuple[Call, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JavaClass:
+    """A class, interface, enum or record.
+
+    Attributes:
+        name: with the names of the classes around it: `Outer.Inner`.
+        package: "" for the unnamed one.
+        file: its file, relative to its project.
+        supertypes: what it extends and implements, without type arguments.
+        methods: those with a name of its own body.
+        tests: those of the methods that are tests.
+    """
+
+    name: str
+    package: str
+    file: str
+    supertypes: tuple[str, ...]
+    methods: tuple[Method, ...]
+    tests: tuple[JavaTest, ...]
+
+    @property
+    def simple_name(self) -> str:
+        """The name without the classes around it."""
+        return self.name.rpartition(".")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class JavaFile:
+    """What a file declares.
+
+    Attributes:
+        path: relative to its project, with `/`.
+        package: "" for the unnamed one.
+        imports: as written, `*` and a leading `static ` included.
+        classes: outer ones before those inside them.
+        lines: of the file.
+        fault: why the file was not read, or None.
+    """
+
+    path: str
+    package: str = ""
+    imports: tuple[str, ...] = ()
+    classes: tuple[JavaClass, ...] = ()
+    lines: int = 0
+    fault: str | None = None

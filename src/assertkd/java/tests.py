@@ -1,0 +1,99 @@
+"""Which methods are tests, and of which framework."""
+
+from collections.abc import Iterable, Mapping
+
+from tree_sitter import Node
+
+from assertkd.java.assertions import assertions_in
+from assertkd.java.calls import calls_in
+from assertkd.java.source import text_of
+from assertkd.java.structure import JavaTest, Span
+
+PACKAGES = {"org.junit.jupiter": "junit5", "org.testng": "testng", "org.junit": "junit4"}
+"""Longer names first: `org.junit.jupiter` is no `org.junit` of JUnit 4."""
+ANNOTATIONS = {
+    "Test": "",
+    "Theory": "junit4",
+    "ParameterizedTest": "junit5",
+    "RepeatedTest": "junit5",
+    "TestTemplate": "junit5",
+    "TestFactory": "junit5",
+}
+"""What marks a test, and the framework that it belongs to; "" where the imports must say it."""
+DISABLING = frozenset({"Ignore", "Disabled"})
+
+
+def framework_of_imports(imports: Iterable[str]) -> str:
+    """Return the framework whose `@Test` a file imports; JUnit 4's where it imports none."""
+    names = [name.removeprefix("static ") for name in imports]
+    exact = [name for name in names if name.endswith(".Test")]
+    for candidates in (exact, names):
+        for package, framework in PACKAGES.items():
+            if any(name.startswith(package + ".") for name in candidates):
+                return framework
+    return "junit4"
+
+
+def annotations_of(declaration: Node) -> dict[str, str]:
+    """Return the simple name of every annotation of a declaration, with the text of its arguments."""
+    found = {}
+    for modifiers in declaration.children:
+        if modifiers.type != "modifiers":
+            continue
+        for node in modifiers.named_children:
+            if node.type in ("marker_annotation", "annotation"):
+                name = text_of(node.child_by_field_name("name")).rpartition(".")[2]
+                found[name] = text_of(node.child_by_field_name("arguments"))
+    return found
+
+
+def is_modified(declaration: Node, modifier: str) -> bool:
+    """Return whether a declaration carries a modifier such as `public`."""
+    return any(child.type == modifier for node in declaration.children[:1] for child in node.children)
+
+
+def test_of_method(
+    method: Node, class_annotations: Mapping[str, str], framework: str, fields: Mapping[str, str]
+) -> JavaTest | None:
+    """Return a method as a test, or None where it is none.
+
+    A `public void test*()` without annotation counts as one of JUnit 3; whether its class is a `TestCase` is for the
+    caller to find out.
+
+    Args:
+        method: a `method_declaration`.
+        class_annotations: of its class; TestNG's `@Test` there makes every public method a test.
+        framework: that of the file's imports.
+        fields: name to type of the fields that the test sees.
+    """
+    body = method.child_by_field_name("body")
+    if body is None:
+        return None
+    own = annotations_of(method)
+    name = text_of(method.child_by_field_name("name"))
+    parameters = method.child_by_field_name("parameters")
+    marks = [ANNOTATIONS[mark] for mark in own if mark in ANNOTATIONS]
+    public_void = is_modified(method, "public") and text_of(method.child_by_field_name("type")) == "void"
+    if marks:
+        found = marks[0] or framework
+    elif framework == "testng" and "Test" in class_annotations and public_void and not _configures(own):
+        found = "testng"
+    elif name.startswith("test") and public_void and parameters is not None and not parameters.named_children:
+        found = "junit3"
+    else:
+        return None
+    everything = class_annotations | own
+    switched_off = any("enabled=false" in text.replace(" ", "") for text in everything.values())
+    return JavaTest(
+        name=name,
+        framework=found,
+        disabled=switched_off or not DISABLING.isdisjoint(everything),
+        span=Span(method.start_byte, method.end_byte),
+        body=Span(body.start_byte, body.end_byte),
+        assertions=tuple(assertions_in(body)),
+        calls=calls_in(body, fields, parameters),
+    )
+
+
+def _configures(annotations: Iterable[str]) -> bool:
+    return any(name.startswith(("Before", "After", "DataProvider", "Factory")) for name in annotations)

@@ -1,0 +1,17 @@
+"""Mines records from Java projects."""
+
+from pathlib import Path
+
+from assertkd.corpus.mine import mine_corpus
+from assertkd.job import job
+from assertkd.settings import MiningSettings
+
+with job(snakemake.log[0], snakemake.threads):
+    settings = snakemake.params.settings
+    mine_corpus(
+        MiningSettings(**settings["mining"]),
+        [Path(folder) for folder in settings["java_sources"]],
+        Path(snakemake.output.records),
+        Path(snakemake.output.counts),
+        workers=snakemake.threads,
+    )
