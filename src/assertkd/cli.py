@@ -1,55 +1,43 @@
-"""The `assertkd` command: what is done outside the workflow."""
+"""The `assertkd` command: the stages without the workflow, and tools beside it."""
 
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from importlib import import_module
 
-from assertkd.commands.mine import add_mine
 from assertkd.errors import UserError
-from assertkd.logits.commands import add_logits_commands
+
+COMMANDS = {
+    "mine": "make records of the tests of Java projects",
+    "analyse-scaling": "which loss component moves a student, and what would balance them",
+    "logits": "look into stores of teacher logits; write and read them as JSONL",
+    "families": "list the families of behaviour in the generated corpus",
+}
+"""Subcommand to what it does. Its module in `assertkd.commands`, named after it with `_` for `-`, has
+`add_arguments(parser)`; it may define `DESCRIPTION`. Only the module of the chosen one is imported."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit code: 0 done, 1 a fault that the user can mend, said in two lines."""
-    parser = argparse.ArgumentParser(prog="assertkd", description="Tools beside the AssertKD workflow.")
-    commands = parser.add_subparsers(required=True, metavar="command")
-    add_mine(commands)
-    scaling = commands.add_parser(
-        "analyse-scaling",
-        help="which loss component moves a student, and what would balance them",
-        description="Reads a finished student's gradient norms; prints every component's share of the gradient, warns "
-        "where one dominates or vanishes, says which weights and beta would balance them, and writes "
-        "loss_scaling.json and loss_scaling.svg beside the logs.",
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(
+        prog="assertkd", description="The stages of AssertKD without the workflow, and tools beside it."
     )
-    scaling.add_argument("run_dir", type=Path, help="a student's folder: results/<run>/students/<variant>/seed<seed>")
-    scaling.set_defaults(run=_analyse_scaling)
-    logits = commands.add_parser("logits", help="look into stores of teacher logits; write and read them as JSONL")
-    add_logits_commands(logits)
-    families = commands.add_parser("families", help="list the families of behaviour in the generated corpus")
-    families.set_defaults(run=_list_families)
-    options = parser.parse_args(arguments)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    for name, summary in COMMANDS.items():
+        if name == next(iter(given), None):
+            module = import_module(f"assertkd.commands.{name.replace('-', '_')}")
+            command = commands.add_parser(name, description=getattr(module, "DESCRIPTION", summary), help=summary)
+            module.add_arguments(command)
+        else:
+            commands.add_parser(name, help=summary)
+    options = parser.parse_args(given)
     try:
         options.run(options)
     except UserError as fault:
         print(f"Error: {fault}", file=sys.stderr)
         return 1
     return 0
-
-
-def _analyse_scaling(options: argparse.Namespace) -> None:
-    from assertkd.losses.scaling import analyse_scaling, described, write_scaling
-
-    scaling = analyse_scaling(options.run_dir)
-    print(described(scaling))
-    print(f"Picture: {write_scaling(scaling, options.run_dir)}")
-
-
-def _list_families(options: argparse.Namespace) -> None:
-    from assertkd.corpus.synthetic.families import FAMILIES
-
-    for family in FAMILIES:
-        print(f"{family.name:<18} {(family.scenario.__doc__ or '').strip().splitlines()[0]}")
 
 
 if __name__ == "__main__":

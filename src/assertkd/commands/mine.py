@@ -4,16 +4,13 @@ import argparse
 import os
 from pathlib import Path
 
+DESCRIPTION = """Finds the JUnit and TestNG tests of Java projects (Maven, Gradle or plain), links each to the method
+that it tests, and writes one record for every assertion. No code of the projects is executed. In the workflow,
+data.source: java does the same."""
 
-def add_mine(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `mine` to the subcommands."""
-    command = commands.add_parser(
-        "mine",
-        help="make records of the tests of Java projects",
-        description="Finds the JUnit and TestNG tests of Java projects (Maven, Gradle or plain), links each to the "
-        "method that it tests, and writes one record for every assertion. No code of the projects is executed. "
-        "In the workflow, data.source: java does the same.",
-    )
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Give the parser what the command takes, and what runs it."""
     command.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="a project, or a folder of projects")
     command.add_argument(
         "--output", type=Path, default=Path("mined.jsonl"), metavar="FILE", help="the records (default: mined.jsonl)"
@@ -30,10 +27,11 @@ def add_mine(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def _mine(options: argparse.Namespace) -> None:
     from assertkd.corpus.mine import described, mine_corpus
-    from assertkd.settings import MiningSettings
+    from assertkd.settings import DataSettings, MiningSettings
 
     counts_file = options.counts or options.output.with_suffix(".json")
     settings = MiningSettings(max_assertions=options.max_assertions)
-    counts = mine_corpus(settings, options.folders, options.output, counts_file, options.workers)
+    limit = DataSettings().max_characters
+    counts = mine_corpus(settings, limit, options.folders, options.output, counts_file, options.workers)
     print(described(counts))
     print(f"Records: {options.output}\nCounts:  {counts_file}")

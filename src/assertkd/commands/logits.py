@@ -8,8 +8,8 @@ SPLITS = ("train", "validation", "test")
 # The stages' modules load torch, which takes seconds; each command imports its own when it is run.
 
 
-def add_logits_commands(parser: argparse.ArgumentParser) -> None:
-    """Give the parser of `assertkd logits` its subcommands."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the parser its subcommands."""
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_inspect(commands)
     _add_export(commands)
