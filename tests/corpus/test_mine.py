@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from assertkd.corpus.mine import described, mine_corpus
-from assertkd.corpus.mine.projects import find_projects
 from assertkd.corpus.read import read_raw
 from assertkd.corpus.synthetic import generate
 from assertkd.errors import UserError
+from assertkd.java.projects import find_projects
 from assertkd.java.source import leaves, parse
 from assertkd.records import MARKER, Record
 from assertkd.settings import MiningSettings
@@ -28,10 +28,17 @@ def write(root: Path, files: dict[str, str | bytes]) -> Path:
     return root
 
 
-def mined(folder: Path, sources: Sequence[Path], workers: int = 1, **settings: Any) -> tuple[list[dict[str, Any]], Any]:
+def mined(
+    folder: Path, sources: Sequence[Path], workers: int = 1, max_characters: int = 20_000, **settings: Any
+) -> tuple[list[dict[str, Any]], Any]:
     """Return the mined lines and the counts."""
     account = mine_corpus(
-        MiningSettings(**settings), sources, folder / "mined.jsonl", folder / "mined.json", workers=workers
+        MiningSettings(**settings),
+        max_characters,
+        sources,
+        folder / "mined.jsonl",
+        folder / "mined.json",
+        workers=workers,
     )
     assert json.loads((folder / "mined.json").read_text(encoding="utf-8")) == account
     return [json.loads(line) for line in (folder / "mined.jsonl").read_text(encoding="utf-8").splitlines()], account
@@ -150,6 +157,9 @@ def test_tests_with_many_assertions_can_be_left_out(tmp_path: Path) -> None:
     lines, account = mined(tmp_path, [project], max_assertions=1)
     assert [line["assertion"] for line in lines] == [one]
     assert account["total"]["tests_left_out"] == {"more than 1 assertions": 1}
+    lines, account = mined(tmp_path, [project], max_characters=80)
+    assert [line["assertion"] for line in lines] == [one]
+    assert account["total"]["tests_left_out"] == {"longer than 80 characters": 1}
 
 
 def test_projects_are_found_by_their_build_files(tmp_path: Path) -> None:

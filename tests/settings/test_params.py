@@ -73,7 +73,7 @@ PREDICT = {"predict teacher", "predict student"}
         ({"variants.mixed.training": {"lr": 1}}, {"distill_student mixed"}),
         ({"data.labelled_share": 0.5}, {"compress_logits"} | STUDENTS),
         ({"data.split_seed": 1}, {"prepare_corpus"}),
-        ({"data.max_characters": 500}, set()),
+        ({"data.max_characters": 500}, {"mine_corpus"}),
         ({"data.embedded": {"seed": 1}}, {"prepare_corpus"}),
         ({"data.train_file": "unused.jsonl"}, set()),
         ({"data.max_output_len": 32}, {"prepare_corpus", "train_teacher", "compress_logits"} | STUDENTS | PREDICT),

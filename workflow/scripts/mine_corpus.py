@@ -10,6 +10,7 @@ with job(snakemake.log[0], snakemake.threads):
     settings = snakemake.params.settings
     mine_corpus(
         MiningSettings(**settings["mining"]),
+        settings["max_characters"],
         [Path(folder) for folder in settings["java_sources"]],
         Path(snakemake.output.records),
         Path(snakemake.output.counts),

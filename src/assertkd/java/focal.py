@@ -1,6 +1,7 @@
 """Links a test to the method that it tests: by names, then by the last call before the assertion."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -49,6 +50,7 @@ class Linker:
     def __init__(self, index: ProjectIndex) -> None:
         self._index = index
         self._subjects: dict[int, JavaClass | None] = {}
+        self._latest: tuple[JavaTest, _Links] | None = None
 
     def link(
         self, file: JavaFile, test_class: JavaClass, test: JavaTest, assertion: Assertion | None = None
@@ -64,26 +66,31 @@ class Linker:
             test: the test.
             assertion: calls behind it are not looked at; None looks at all.
         """
+        if self._latest is None or self._latest[0] is not test:
+            # A test is asked for once an assertion, one test after the other.
+            self._latest = test, self._links(file, test_class, test)
+        return self._latest[1].at(assertion.span.end if assertion is not None else test.span.end)
+
+    def _links(self, file: JavaFile, test_class: JavaClass, test: JavaTest) -> "_Links":
+        """Return what a test is linked to after each of its calls."""
         subject = self.subject(file, test_class)
-        called = [
-            member
-            for call, member in self._resolved(file, test_class, test)
-            if (assertion is None or call.span.end <= assertion.span.end) and self._index.is_own(member.owner)
-        ]
-        if subject is not None:
-            own = [member for member in called if self._belongs(member.owner, subject)]
-            named = self._named(test.name, subject, own)
-            if named is not None:
-                return Link(named, "name")
-            chosen = _last(own)
-            if chosen is not None:
-                return Link(chosen, "call")
-        chosen = _last(called)
-        if chosen is not None:
-            return Link(chosen, "type")
-        if subject is None:
-            return Unlinked("no class under test is named, and none of the project is called")
-        return Unlinked("no method of the class under test is called")
+        stem = METHOD_SUFFIX.sub("", METHOD_PREFIX.sub("", test.name))
+        parts = [stem, *stem.split("_")[1:]]
+        unnamed = Unlinked("no class under test is named, and none of the project is called")
+        links = _Links(unnamed if subject is None else Unlinked("no method of the class under test is called"))
+        named = self._named_without_call(subject, stem, parts) if subject is not None else None
+        if named is not None:
+            links.start = Link(named, "name")
+        own, anything = _Last(), _Last()
+        for end, member in self._called(file, test_class, test):
+            anything.add(member)
+            if subject is not None and self._belongs(member.owner, subject):
+                own.add(member)
+                name, longest = member.method.name, 0 if links.named is None else len(links.named.method.name)
+                if member.method.has_body and name != CONSTRUCTOR and len(name) >= longest and _begins(name, *parts):
+                    links.named = member
+            links.add(end, own.chosen, anything.chosen)
+        return links
 
     def subject(self, file: JavaFile, test_class: JavaClass) -> JavaClass | None:
         """Return the class that a test class is named after, or None."""
@@ -111,28 +118,22 @@ class Linker:
             return True
         return owner.file == subject.file and owner.name.startswith(f"{subject.name}.")
 
-    def _named(self, test_name: str, subject: JavaClass, called: list[Member]) -> Member | None:
-        """Return the method of the subject that the test is named after.
+    def _named_without_call(self, subject: JavaClass, stem: str, parts: list[str]) -> Member | None:
+        """Return the method of the subject that a test is named after though it need not call it.
 
-        One that the test calls, or that is called without being named (`IMPLICIT`), may have a name that the test's
-        only begins with; any other must be the whole name and have no overloads.
+        The test's name begins with that of a method which runs without being called (`IMPLICIT`), or is that of a
+        method without overloads.
         """
-        stem = METHOD_SUFFIX.sub("", METHOD_PREFIX.sub("", test_name))
-        parts = [stem, *stem.split("_")[1:]]
-        named = [
-            (len(member.method.name), place, member)
-            for place, member in enumerate(called)
-            if member.method.has_body and member.method.name != CONSTRUCTOR and _begins(member.method.name, *parts)
-        ]
-        if named:
-            return max(named, key=lambda entry: entry[:2])[2]
-        known = [member for member in self._index.members(subject) if member.method.has_body]
-        implicit = [m for m in known if m.method.name in IMPLICIT and _begins(m.method.name, *parts)]
-        same = implicit or [m for m in known if _equal(m.method.name, stem)]
-        return same[0] if implicit or len(same) == 1 else None
+        known = {
+            name: [member for member in members if member.method.has_body]
+            for name, members in self._index.members(subject).items()
+            if _equal(name, stem) or (name in IMPLICIT and _begins(name, *parts))
+        }
+        same = next((members for name, members in known.items() if members), [])
+        return same[0] if len(same) == 1 or (same and same[0].method.name in IMPLICIT) else None
 
-    def _resolved(self, file: JavaFile, test_class: JavaClass, test: JavaTest) -> Iterator[tuple[Call, Member]]:
-        """Yield the calls of a test whose method the project declares, with that method."""
+    def _called(self, file: JavaFile, test_class: JavaClass, test: JavaTest) -> Iterator[tuple[int, Member]]:
+        """Yield where each call of one of the project's own methods ends, and the method."""
         results: list[tuple[str, JavaFile]] = []
         for call in test.calls:
             member = self._member(file, test_class, call, results)
@@ -142,8 +143,8 @@ class Linker:
                 results.append(("", file))
             else:
                 results.append((member.method.returns, self._index.file_of(member.owner)))
-            if member is not None and not OVERLOOKED.fullmatch(call.name):
-                yield call, member
+            if member is not None and not OVERLOOKED.fullmatch(call.name) and self._index.is_own(member.owner):
+                yield call.span.end, member
 
     def _member(
         self, file: JavaFile, test_class: JavaClass, call: Call, results: list[tuple[str, JavaFile]]
@@ -172,18 +173,48 @@ class Linker:
         return None
 
 
-def _last(called: list[Member]) -> Member | None:
-    """Return the last method that does something, else such a constructor, else the last getter, else what there is."""
-    bodied = [member for member in called if member.method.has_body]
-    telling = [member for member in bodied if not member.method.trivial]
-    for among in (_methods(telling), telling, _methods(bodied), bodied):
-        if among:
-            return among[-1]
-    return None
+class _Last:
+    """The last called method that does something, else such a constructor, else the last getter, else what there is."""
+
+    def __init__(self) -> None:
+        self._by_kind: dict[tuple[bool, bool], Member] = {}
+
+    def add(self, member: Member) -> None:
+        """Take note of a call."""
+        if member.method.has_body:
+            self._by_kind[member.method.trivial, member.method.name == CONSTRUCTOR] = member
+
+    @property
+    def chosen(self) -> Member | None:
+        """The member that counts after the calls so far."""
+        return self._by_kind[min(self._by_kind)] if self._by_kind else None
 
 
-def _methods(members: list[Member]) -> list[Member]:
-    return [member for member in members if member.method.name != CONSTRUCTOR]
+class _Links:
+    """What a test is linked to, by the number of calls that count."""
+
+    def __init__(self, start: Link | Unlinked) -> None:
+        self.start = start
+        self.named: Member | None = None
+        self._ends: list[int] = []
+        self._links: list[Link | Unlinked] = []
+
+    def add(self, end: int, own: Member | None, anything: Member | None) -> None:
+        """Take note of what the test is linked to after a call that ends at `end`."""
+        link = self.start
+        if self.named is not None:
+            link = Link(self.named, "name")
+        elif isinstance(self.start, Unlinked) and own is not None:
+            link = Link(own, "call")
+        elif isinstance(self.start, Unlinked) and anything is not None:
+            link = Link(anything, "type")
+        self._ends.append(end)
+        self._links.append(link)
+
+    def at(self, position: int) -> Link | Unlinked:
+        """Return what the test is linked to by the calls that end at or before a position."""
+        count = bisect_right(self._ends, position)
+        return self._links[count - 1] if count else self.start
 
 
 def _stems(class_name: str) -> Iterator[str]:

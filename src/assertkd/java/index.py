@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from assertkd.java.structure import JavaClass, JavaFile, Method
+from assertkd.java.structure import CONSTRUCTOR, JavaClass, JavaFile, Method
 
 TEST_FOLDERS = frozenset({"test", "tests", "testing", "it", "jmh", "testfixtures", "androidtest", "integrationtest"})
 """Folders (in lower case) whose classes serve tests and are not what is tested."""
@@ -31,6 +31,7 @@ class ProjectIndex:
         self._files: dict[str, JavaFile] = {}
         self._by_name: dict[str, list[JavaClass]] = defaultdict(list)
         self._inherited: dict[int, tuple[JavaClass, ...]] = {}
+        self._members: dict[int, dict[str, list[Member]]] = {}
         self._tested: set[str] = set()
         for file in files:
             self._files[file.path] = file
@@ -106,11 +107,17 @@ class ProjectIndex:
                     waiting.append(above)
                     yield above
 
-    def members(self, declared: JavaClass) -> Iterator[Member]:
-        """Yield a class's own and inherited methods, its own first; constructors are not inherited."""
-        yield from (Member(declared, method) for method in declared.methods)
-        for above in self.ancestors(declared):
-            yield from (Member(above, method) for method in above.methods if method.returns != above.simple_name)
+    def members(self, declared: JavaClass) -> dict[str, list[Member]]:
+        """Return a class's own and inherited methods by name, its own first; constructors are not inherited."""
+        known = self._members.get(id(declared))
+        if known is None:
+            known = defaultdict(list)
+            for one in (declared, *self.ancestors(declared)):
+                for method in one.methods:
+                    if one is declared or method.name != CONSTRUCTOR:
+                        known[method.name].append(Member(one, method))
+            self._members[id(declared)] = known = dict(known)
+        return known
 
     def find(self, declared: JavaClass, name: str, arguments: Sequence[str]) -> Member | None:
         """Return the method that a call on a class means, as far as names, number and plain types of arguments tell.
@@ -119,8 +126,8 @@ class ProjectIndex:
         """
         best: Member | None = None
         best_fit = (-1, False)
-        for member in self.members(declared):
-            if member.method.name == name and member.method.takes(len(arguments)):
+        for member in self.members(declared).get(name, ()):
+            if member.method.takes(len(arguments)):
                 same = sum(a == p for a, p in zip(arguments, member.method.parameters, strict=False))
                 fit = (2 * same + (not member.method.variadic), member.method.has_body)
                 if fit > best_fit:

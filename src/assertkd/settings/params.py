@@ -58,8 +58,8 @@ def _faults_of_given_teacher(run: RunSettings) -> list[str]:
 
 
 def mine_corpus(run: RunSettings) -> Params:
-    """Return the folders of Java projects and how they are mined."""
-    return run.data.model_dump(mode="json", include={"java_sources", "mining"})
+    """Return the folders of Java projects, how they are mined, and the longest test that the corpus takes."""
+    return run.data.model_dump(mode="json", include={"java_sources", "mining", "max_characters"})
 
 
 def mined_records(run: RunSettings) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from assertkd.corpus.mine.counts import Counts
-from assertkd.corpus.mine.projects import Project
 from assertkd.java.focal import Link, Linker, Unlinked
 from assertkd.java.gap import code_at, cut_assertion
 from assertkd.java.index import ProjectIndex
+from assertkd.java.projects import Project
 from assertkd.java.source import read_source
 from assertkd.java.structure import CONSTRUCTOR, Assertion, JavaClass, JavaFile, JavaTest
 from assertkd.records import MARKER, Record
@@ -18,7 +18,7 @@ FILES_HELD = 64
 
 
 def cut_records(
-    project: Project, files: Sequence[JavaFile], settings: MiningSettings, counts: Counts
+    project: Project, files: Sequence[JavaFile], settings: MiningSettings, max_characters: int, counts: Counts
 ) -> Iterator[Record]:
     """Yield a record for every assertion whose test is linked to a focal method.
 
@@ -26,6 +26,7 @@ def cut_records(
         project: where the files lie.
         files: all files of the project, parsed.
         settings: which tests are taken.
+        max_characters: longest test that is taken.
         counts: is added to, as the records are taken.
     """
     index = ProjectIndex(file for file in files if file.fault is None)
@@ -45,7 +46,7 @@ def cut_records(
                 if not index.is_test(test_class, test.framework):
                     continue
                 counts.tests[test.framework] += 1
-                fault = _fault(test, source(file.path), settings)
+                fault = _fault(test, source(file.path), settings, max_characters)
                 if fault is not None:
                     counts.tests_left_out[fault] += 1
                     continue
@@ -66,7 +67,7 @@ def cut_records(
                 counts.tests_linked += linked
 
 
-def _fault(test: JavaTest, source: bytes, settings: MiningSettings) -> str | None:
+def _fault(test: JavaTest, source: bytes, settings: MiningSettings, max_characters: int) -> str | None:
     """Return why a test is left out, or None."""
     if not test.assertions:
         return "no assertion"
@@ -74,7 +75,10 @@ def _fault(test: JavaTest, source: bytes, settings: MiningSettings) -> str | Non
         return "disabled"
     if settings.max_assertions is not None and len(test.assertions) > settings.max_assertions:
         return f"more than {settings.max_assertions} assertions"
-    if MARKER.encode() in source[test.span.start : test.span.end]:
+    text = source[test.span.start : test.span.end]
+    if len(text.decode("utf-8")) > max_characters:
+        return f"longer than {max_characters} characters"
+    if MARKER.encode() in text:
         return "holds the marker"
     return None
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from assertkd.corpus.mine.counts import Counts, added
 from assertkd.corpus.mine.cut import cut_records
-from assertkd.corpus.mine.projects import Project, find_projects
 from assertkd.errors import UserError
 from assertkd.files import write_json, written_whole
 from assertkd.java.declarations import read_declarations
+from assertkd.java.projects import Project, find_projects
 from assertkd.java.source import normalised
 from assertkd.java.structure import JavaFile
 from assertkd.settings.mining import MiningSettings
@@ -32,7 +32,12 @@ Parse = Callable[[Project, Sequence[Path]], Callable[[], list[JavaFile]]]
 
 
 def mine_corpus(
-    settings: MiningSettings, sources: Sequence[Path], records_file: Path, counts_file: Path, workers: int
+    settings: MiningSettings,
+    max_characters: int,
+    sources: Sequence[Path],
+    records_file: Path,
+    counts_file: Path,
+    workers: int,
 ) -> dict[str, Any]:
     """Write a record for every assertion of every test that is linked to the method it tests.
 
@@ -40,6 +45,7 @@ def mine_corpus(
 
     Args:
         settings: which files and tests are taken.
+        max_characters: longest test that is taken.
         sources: folders that hold Java projects.
         records_file: where the records go, JSONL.
         counts_file: where the counts go: of all projects together, and of each.
@@ -56,7 +62,7 @@ def mine_corpus(
     with written_whole(records_file) as handle, _parser(settings.max_file_bytes, workers) as parse:
         for project, files in _parsed(projects, parse, workers):
             counts[project.name] = Counts()
-            for record in cut_records(project, files, settings, counts[project.name]):
+            for record in cut_records(project, files, settings, max_characters, counts[project.name]):
                 handle.write(json.dumps(record.as_dict(), ensure_ascii=False) + "\n")
             log.info("%s: %s", project.name, json.dumps(counts[project.name].as_dict()))
         total = added(counts.values())
