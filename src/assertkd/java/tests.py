@@ -82,7 +82,7 @@ def test_of_method(
         found = "junit3"
     else:
         return None
-    everything = class_annotations | own
+    everything = {**class_annotations, **own}
     switched_off = any("enabled=false" in text.replace(" ", "") for text in everything.values())
     return JavaTest(
         name=name,
