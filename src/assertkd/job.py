@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from assertkd.errors import UserError
+from assertkd.signals import StopRequested, StopSignals
 
 GPU_NODE = Path("/dev/nvidia0")
 """The first NVIDIA GPU's device node."""
@@ -21,7 +22,8 @@ def has_gpu() -> bool:
 def job(log: str | Path, threads: int = 1) -> Iterator[None]:
     """Run a stage with the package's log in the file `log` and torch on `threads` threads.
 
-    A `UserError` is logged and printed as its two lines, and ends the process with exit code 1.
+    A `UserError` is logged and printed as its two lines, and ends the process with exit code 1. A stopping signal
+    (`assertkd.signals`) is logged and ends it with 128 + the signal's number, so that the workflow may try again.
     Any other exception is logged with its traceback and raised.
 
     Args:
@@ -37,12 +39,16 @@ def job(log: str | Path, threads: int = 1) -> Iterator[None]:
     package = logging.getLogger("assertkd")
     package.setLevel(logging.INFO)
     try:
-        _set_threads(threads)
-        yield
+        with StopSignals():
+            _set_threads(threads)
+            yield
     except UserError as fault:
         package.error("%s", fault)
         print(f"Error: {fault}", file=sys.stderr)
         raise SystemExit(1) from None
+    except StopRequested as stop:
+        package.warning("%s", stop)
+        raise
     except Exception:
         package.exception("stopped by a fault of the program")
         raise

@@ -1,92 +1,27 @@
 """The loop on a tiny copy task: it learns, says what it did, repeats itself, and stops on what is not finite."""
 
-import csv
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from copy_task import VOCABULARY, OneHot, copy_task, rows, unmeasured
 from safetensors.torch import load_file
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
 from assertkd.errors import UserError
-from assertkd.logits.codec import Payload
-from assertkd.logits.view import DenseView, stack_rows
-from assertkd.losses.plan import LossPlan, hard_labels, plan_loss
-from assertkd.settings import LossSettings, TrainingSettings
-from assertkd.settings.schema import ScratchSettings
+from assertkd.losses.plan import plan_loss
+from assertkd.settings import LossSettings
 from assertkd.training.batches import Example
+from assertkd.training.data import TrainingData
 from assertkd.training.epoch_sampling import EpochSampler
-from assertkd.training.loop import TrainingData, train
 from assertkd.training.sampling import bucketed_batches
-from assertkd.training.seeding import seed_everything
 from assertkd.training.validation import DecodedSample
-
-VOLATILE = {"timestamp", "elapsed_time_seconds", "memory_usage_mb", "seconds"}
-VOCABULARY = 320
-SIZES = ScratchSettings(d_model=32, d_ff=64, heads=2, encoder_layers=1, decoder_layers=1)
-
-
-class OneHot:
-    """A teacher that is sure of every target, or (for the ids in `broken`) says NaN."""
-
-    def __init__(self, vocab_size: int, broken: Sequence[str] = ()) -> None:
-        self.vocab_size, self.broken = vocab_size, broken
-
-    def read(self, example_id: str, target_ids: Sequence[int]) -> Payload:
-        rows = np.zeros((len(target_ids), self.vocab_size), np.float16)
-        rows[np.arange(len(target_ids)), target_ids] = np.nan if example_id in self.broken else 8.0
-        return rows
-
-    def collate_views(self, payloads: Sequence[Payload]) -> DenseView:
-        return DenseView(stack_rows(payloads, self.vocab_size, np.float16))
-
-
-def copy_task(count: int, start: int = 0) -> list[Example]:
-    """Return examples whose target is the first token of their input, twice."""
-    return [
-        Example(f"e{n}", [10 + n % 8, 30 + n % 5, 1], [10 + n % 8, 10 + n % 8, 1]) for n in range(start, start + count)
-    ]
-
-
-@pytest.fixture
-def data() -> TrainingData:
-    return TrainingData(train=copy_task(24), validation=copy_task(7), teacher=None, sample=None, files=())
-
-
-@pytest.fixture
-def trained(
-    tmp_path: Path, tiny_t5: Callable[..., T5ForConditionalGeneration], tiny_tokenizer: PreTrainedTokenizerFast
-) -> Callable[..., Path]:
-    """Return a function that trains a fresh model into a folder of this name."""
-
-    def run(
-        name: str,
-        data: TrainingData,
-        plan: LossPlan | None = None,
-        seed: int = 3,
-        dropout: float = 0.1,
-        **settings: Any,
-    ) -> Path:
-        seed_everything(seed)
-        model = tiny_t5(seed, dropout, SIZES)
-        wanted = {"batch_size": 8, "epochs": 2, "lr": 0.01, "device": "cpu"} | settings
-        train(model, tiny_tokenizer, data, plan or hard_labels(), TrainingSettings(**wanted), seed, tmp_path / name)
-        return tmp_path / name
-
-    yield run
-    torch.use_deterministic_algorithms(False)
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as handle:
-        return list(csv.DictReader(handle))
 
 
 def test_the_loss_falls(trained: Callable[..., Path], data: TrainingData) -> None:
@@ -187,11 +122,7 @@ def test_the_same_seed_gives_the_same_weights_and_logs(trained: Callable[..., Pa
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert not all(torch.equal(weights[0][name], weights[2][name]) for name in weights[0])
     for table in ("step_metrics.csv", "training_metrics.csv"):
-        stable = [
-            [{k: v for k, v in row.items() if k not in VOLATILE} for row in rows(folder / table)]
-            for folder in (one, again)
-        ]
-        assert stable[0] == stable[1]
+        assert unmeasured(one / table) == unmeasured(again / table)
 
 
 def test_accumulated_steps_are_those_of_whole_batches(trained: Callable[..., Path], data: TrainingData) -> None:

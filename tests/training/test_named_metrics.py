@@ -30,7 +30,8 @@ from assertkd.models.tokenizer import train_tokenizer
 from assertkd.settings import LossSettings, TrainingSettings
 from assertkd.settings.schema import ScratchSettings, TextLossSettings
 from assertkd.training.batches import Example, SpecialIds, collate
-from assertkd.training.loop import TrainingData, train
+from assertkd.training.data import TrainingData
+from assertkd.training.loop import train
 from assertkd.training.seeding import seed_everything
 
 pytestmark = pytest.mark.long

@@ -17,7 +17,8 @@ from assertkd.losses.registry import COMPONENTS, TokenComponent
 from assertkd.models.seq2seq import TargetLogits
 from assertkd.settings import load_run, params
 from assertkd.training.batches import Example, SpecialIds, collate
-from assertkd.training.loop import TrainingData, train
+from assertkd.training.data import TrainingData
+from assertkd.training.loop import train
 from assertkd.training.seeding import seed_everything
 
 PAGE = Path(__file__).parents[2] / "CONTRIBUTING.md"

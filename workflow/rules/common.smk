@@ -9,10 +9,12 @@ from snakemake.exceptions import WorkflowError
 from assertkd.errors import UserError
 from assertkd.job import has_gpu
 from assertkd.settings import load_run, params
+from assertkd.signals import leave_usr1_to_jobs
 
 # A second busy process makes spinning OpenMP threads ten times slower; passive ones wait instead.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+leave_usr1_to_jobs()
 
 try:
     RUN = load_run(config)

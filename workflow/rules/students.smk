@@ -22,5 +22,6 @@ rule distill_student:
         gpu=gpus_here,
     params:
         settings=student_params,
+        checkpoints="results/{run}/students/{variant}/seed{seed}/checkpoints",
     script:
         "../scripts/distill_student.py"

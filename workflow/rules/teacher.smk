@@ -21,5 +21,6 @@ rule train_teacher:
         gpu=gpus_here,
     params:
         settings=params.train_teacher(RUN),
+        checkpoints="results/{run}/teacher/checkpoints",
     script:
         "../scripts/train_teacher.py"

@@ -23,4 +23,6 @@ with job(snakemake.log[0], snakemake.threads):
         logits=Path(snakemake.input.logits[0]).parent if snakemake.input.logits else None,
         embeddings=Path("results") / snakemake.wildcards.run / "embeddings",
         folder=Path(snakemake.output.report).parent,
+        checkpoints=Path(snakemake.params.checkpoints),
+        config=snakemake.config,
     )

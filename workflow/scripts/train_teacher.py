@@ -17,4 +17,6 @@ with job(snakemake.log[0], snakemake.threads):
         **settings["limits"],
         corpus=Path(snakemake.input.train).parent,
         folder=Path(snakemake.output.report).parent,
+        checkpoints=Path(snakemake.params.checkpoints),
+        config=snakemake.config,
     )

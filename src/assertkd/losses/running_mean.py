@@ -1,6 +1,7 @@
 """Running means of loss components, by which they are divided so that weights are shares."""
 
 from collections.abc import Mapping
+from typing import Any
 
 MOMENTUM = 0.99
 """How much of the old mean stays in a step."""
@@ -30,6 +31,14 @@ class RunningMeans:
             kept = min(count / (count + 1), MOMENTUM) if count < WARMUP else MOMENTUM
             self.means[name] = kept * self.means.get(name, 0.0) + (1.0 - kept) * value
             self.counts[name] = count + 1
+
+    def state(self) -> dict[str, Any]:
+        """Return means and counts, as JSON values."""
+        return {"means": dict(self.means), "counts": dict(self.counts)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` returned."""
+        self.means, self.counts = dict(state["means"]), dict(state["counts"])
 
     def divide(self, weights: Mapping[str, float]) -> dict[str, float]:
         """Return the weights divided by their components' means; a component without one keeps its weight."""

@@ -158,6 +158,18 @@ class TextEncoder:
         self._pinned = dict(zip((text.strip() for text in texts), vectors, strict=True))
         self.mean = vectors.mean(dim=0)
 
+    def cache_state(self) -> tuple[dict[str, Any], Tensor]:
+        """Return what decides later hits: counts and remembered texts as JSON values, and their embeddings, (n, d)."""
+        counts = {"hits": self.hits, "misses": self.misses, "texts": list(self._recent)}
+        rows = list(self._recent.values())
+        return counts, torch.stack(rows) if rows else torch.zeros(0, self.dimension)
+
+    def restore_cache(self, counts: dict[str, Any], vectors: Tensor) -> None:
+        """Count and remember what `cache_state` returned; what is pinned stays as it is."""
+        self.hits, self.misses = counts["hits"], counts["misses"]
+        rows = (row.clone() for row in vectors)
+        self._recent = OrderedDict(zip(counts["texts"], rows, strict=True))
+
     def _remembered(self, text: str) -> Tensor | None:
         if text in self._pinned:
             return self._pinned[text]

@@ -8,6 +8,14 @@ from assertkd.settings.mining import MiningSettings
 from assertkd.settings.section import Device, Section, Seed, Share
 
 Component = Annotated[str, Field(pattern=r"^(risk:)?[a-z][a-z0-9_]*$")]
+ValidationFigure = Literal[
+    "validation_loss",
+    "validation_token_accuracy",
+    "validation_exact_match",
+    "validation_f1",
+    "validation_bleu",
+    "validation_ast_validity",
+]
 
 SCRATCH = "scratch"
 """The model name that means: build the model from its `scratch` sizes, with random weights."""
@@ -207,11 +215,31 @@ class TrainingSettings(Section):
     """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`."""
     log_every: int = Field(1, ge=1)
     """Optimizer steps between lines of `step_metrics.csv`."""
+    best_metric: ValidationFigure | None = None
+    """Keep the weights of the epoch that is best in this figure of `training_metrics.csv` (of equal ones the first);
+    null for those of the last epoch. Text metrics need `enhanced_metrics`."""
+    early_stopping: int | None = Field(None, ge=1)
+    """Stop after so many validations without a better `best_metric`; null for never. Needs `best_metric`."""
+    checkpoint_every: int = Field(500, ge=0)
+    """Optimizer steps between checkpoints, from which an interrupted training continues; 0 for none but those that a
+    signal asks for."""
+    other_checkpoints: Literal["refuse", "discard"] = "refuse"
+    """Where an interrupted training with other settings or data has left a checkpoint: `refuse` to train and say what
+    differs, or `discard` it and start over."""
 
     @model_validator(mode="after")
     def _sampling_has_a_size(self) -> "TrainingSettings":
         if self.epoch_sampling and self.max_train_samples is None:
             raise ValueError("epoch_sampling draws max_train_samples records an epoch: set max_train_samples")
+        return self
+
+    @model_validator(mode="after")
+    def _the_best_is_measured(self) -> "TrainingSettings":
+        if self.early_stopping is not None and self.best_metric is None:
+            raise ValueError("early_stopping waits for a better best_metric: set best_metric")
+        always = (None, "validation_loss", "validation_token_accuracy")
+        if self.best_metric not in always and not self.enhanced_metrics:
+            raise ValueError(f"best_metric {self.best_metric} is a text metric: set enhanced_metrics: true")
         return self
 
 

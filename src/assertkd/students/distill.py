@@ -1,9 +1,12 @@
 """Distils one student: the shared loop with a variant's loss, from the corpus and the teacher's stored logits."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic_core import to_jsonable_python
 
 from assertkd.corpus.line_index import LineIndex
 from assertkd.corpus.split import labelled_ids
@@ -18,11 +21,13 @@ from assertkd.models.seq2seq import build_model
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts import Prompt
 from assertkd.settings import ModelSettings, TrainingSettings
+from assertkd.training.data import TrainingData
 from assertkd.training.devices import resolve_device
 from assertkd.training.epoch_sampling import EpochSampler
 from assertkd.training.examples import ExamplePool, training_examples, validation_examples
 from assertkd.training.logs import logged_to
-from assertkd.training.loop import TrainingData, train
+from assertkd.training.loop import train
+from assertkd.training.provenance import Recipe
 from assertkd.training.seeding import seed_everything
 
 log = logging.getLogger(__name__)
@@ -55,6 +60,8 @@ def distill_student(
     logits: Path | None,
     embeddings: Path,
     folder: Path,
+    checkpoints: Path | None = None,
+    config: Mapping[str, Any] | None = None,
 ) -> None:
     """Train a student and write `final_model/` and the training logs to `folder`.
 
@@ -65,13 +72,16 @@ def distill_student(
         logits: folder with `train/` and `teacher_predictions.jsonl`; None for a student that needs neither.
         embeddings: folder for the target texts' embeddings, which students of a run share.
         folder: where the results go.
+        checkpoints: where an interrupted training is continued from; `folder/checkpoints` if None.
+        config: the configuration of the whole run, for the report.
 
     Raises:
         UserError: an input is missing or belongs to another corpus or tokenizer, or training cannot go on.
     """
     if logits is None and (student.loss.needs_teacher or student.learns_predictions):
         raise UserError("This student learns from the teacher, and no logits are given", "Run `compress_logits` first.")
-    with logged_to(folder / "distillation_log.txt"):
+    checkpoints = checkpoints or folder / "checkpoints"
+    with logged_to(folder / "distillation_log.txt", continued=checkpoints.exists()):
         seed_everything(student.seed)
         tokenizer = load_tokenizer(corpus / "tokenizer")
         prompt = Prompt(tokenizer, supervision.max_input_len, supervision.max_output_len)
@@ -108,7 +118,18 @@ def distill_student(
                 f"the student has {model.config.vocab_size} vocabulary entries, the teacher {store.codec.vocab_size}",
                 "Choose a student of the teacher's vocabulary.",
             )
-        train(model, tokenizer, data, student.loss, student.training, student.seed, folder)
+        paths = {"corpus": corpus, "logits": logits, "embeddings": embeddings}
+        recipe = Recipe(
+            stage="student",
+            settings=to_jsonable_python(student) | {"supervision": to_jsonable_python(supervision)},
+            inputs={name: None if path is None else str(path) for name, path in paths.items()},
+            config=config,
+        )
+        train(
+            *(model, tokenizer, data, student.loss, student.training, student.seed, folder),
+            checkpoints=checkpoints,
+            recipe=recipe,
+        )
 
 
 def load_encoders(student: Student, texts: Sequence[str], folder: Path) -> dict[str, TextEncoder]:

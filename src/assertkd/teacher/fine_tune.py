@@ -1,6 +1,8 @@
 """Fine-tunes the teacher: the shared loop with cross-entropy on every gold assertion."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from assertkd.corpus.line_index import LineIndex
 from assertkd.corpus.training_records import TrainingRecords, gold_part
@@ -9,14 +11,22 @@ from assertkd.models.seq2seq import build_model
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts import Prompt
 from assertkd.settings import TeacherSettings
+from assertkd.training.data import TrainingData
 from assertkd.training.examples import ExamplePool, training_examples, validation_examples
 from assertkd.training.logs import logged_to
-from assertkd.training.loop import TrainingData, train
+from assertkd.training.loop import train
+from assertkd.training.provenance import Recipe
 from assertkd.training.seeding import seed_everything
 
 
 def train_teacher(
-    settings: TeacherSettings, max_input_len: int, max_output_len: int, corpus: Path, folder: Path
+    settings: TeacherSettings,
+    max_input_len: int,
+    max_output_len: int,
+    corpus: Path,
+    folder: Path,
+    checkpoints: Path | None = None,
+    config: Mapping[str, Any] | None = None,
 ) -> None:
     """Fine-tune the teacher on `corpus` and write `final_model/` and the training logs to `folder`.
 
@@ -26,11 +36,14 @@ def train_teacher(
         max_output_len: longest target, in tokens.
         corpus: folder with `train.jsonl`, `validation.jsonl` and `tokenizer/`.
         folder: where the results go.
+        checkpoints: where an interrupted training is continued from; `folder/checkpoints` if None.
+        config: the configuration of the whole run, for the report.
 
     Raises:
         UserError: model or corpus are missing or do not fit together, or training cannot go on.
     """
-    with logged_to(folder / "distillation_log.txt"):
+    checkpoints = checkpoints or folder / "checkpoints"
+    with logged_to(folder / "distillation_log.txt", continued=checkpoints.exists()):
         seed_everything(settings.seed)
         tokenizer = load_tokenizer(corpus / "tokenizer")
         prompt = Prompt(tokenizer, max_input_len, max_output_len)
@@ -44,4 +57,15 @@ def train_teacher(
             files=(corpus / "train.jsonl", corpus / "validation.jsonl"),
         )
         model = build_model(settings.model, tokenizer, settings.training.dropout_rate)
-        train(model, tokenizer, data, hard_labels(), settings.training, settings.seed, folder)
+        limits = {"max_input_len": max_input_len, "max_output_len": max_output_len}
+        recipe = Recipe(
+            stage="teacher",
+            settings=settings.model_dump(mode="json") | {"limits": limits},
+            inputs={"corpus": str(corpus)},
+            config=config,
+        )
+        train(
+            *(model, tokenizer, data, hard_labels(), settings.training, settings.seed, folder),
+            checkpoints=checkpoints,
+            recipe=recipe,
+        )

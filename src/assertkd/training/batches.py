@@ -12,6 +12,7 @@ from assertkd.errors import UserError
 from assertkd.logits.codec import Payload
 from assertkd.logits.view import TeacherView
 from assertkd.models.seq2seq import shift_right
+from assertkd.signals import ignore_stop_signals
 
 IGNORED = -100
 """Label at padding."""
@@ -160,13 +161,29 @@ def collate(examples: Sequence[Example], special: SpecialIds, teacher: TeacherSo
 def loaded(dataset: BatchDataset, num_workers: int, pin_memory: bool) -> Iterator[Batch]:
     """Yield the dataset's batches, in their order.
 
+    No random number is drawn, and the loading processes leave signals to this one.
+
     Raises:
         UserError: an example's teacher distributions are missing, damaged or another target's.
     """
-    for batch in DataLoader(dataset, batch_size=None, shuffle=False, num_workers=num_workers, pin_memory=pin_memory):
+    loader = DataLoader(
+        dataset,
+        batch_size=None,
+        shuffle=False,
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        worker_init_fn=_leave_signals_to_parent,
+        # Without one of its own, every loader draws from torch's global generator.
+        generator=torch.Generator(),
+    )
+    for batch in loader:
         if isinstance(batch, UserError):
             raise batch
         yield batch
+
+
+def _leave_signals_to_parent(_: int) -> None:
+    ignore_stop_signals()
 
 
 def _padded(rows: Sequence[Sequence[int]], value: int, length: int = 0) -> Tensor:

@@ -15,14 +15,22 @@ from torch.utils.tensorboard import SummaryWriter
 PROGRESS_SECONDS = 15.0
 """Least time between two progress lines."""
 
+BAR = 20
+"""Characters of the bar in a progress line."""
+
 log = logging.getLogger(__name__)
 
 
 @contextmanager
-def logged_to(path: Path) -> Iterator[None]:
-    """Write the package's log to `path` as well while the block runs, every line flushed at once."""
+def logged_to(path: Path, *, continued: bool = False) -> Iterator[None]:
+    """Write the package's log to `path` as well while the block runs, every line flushed at once.
+
+    Args:
+        path: the log; its folder is made if it is missing.
+        continued: whether to write on behind what the file holds, or to replace it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler = logging.FileHandler(path, mode="a" if continued else "w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     package = logging.getLogger("assertkd")
     package.addHandler(handler)
@@ -34,12 +42,17 @@ def logged_to(path: Path) -> Iterator[None]:
 
 
 class Table:
-    """A CSV file that grows row by row, each row flushed, so that a killed run's file says how far it came."""
+    """A CSV file that grows row by row, each row flushed, so that a killed run's file says how far it came.
+
+    A file that is there is continued.
+    """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        self._handle = path.open("w", encoding="utf-8", newline="")
+        self._handle = path.open("a", encoding="utf-8", newline="")
         self._writer = csv.DictWriter(self._handle, columns)
-        self._writer.writeheader()
+        if not self._handle.tell():
+            self._writer.writeheader()
+            self._handle.flush()
 
     def add(self, row: dict[str, Any]) -> None:
         """Append one row; a column that it lacks stays empty."""
@@ -56,11 +69,18 @@ class Table:
 
 
 class Progress:
-    """Says how far a loop is: at most one line every `PROGRESS_SECONDS`, so that a log stays readable."""
+    """Says how far a loop is: at most one line every `PROGRESS_SECONDS`, so that a log stays readable.
 
-    def __init__(self, what: str, total: int) -> None:
+    Args:
+        what: is counted.
+        total: how many there are.
+        done: how many of them an earlier process did.
+    """
+
+    def __init__(self, what: str, total: int, done: int = 0) -> None:
         self._what = what
         self._total = total
+        self._before = done
         self._started = self._said = time.monotonic()
 
     def at(self, done: int, **values: float) -> None:
@@ -70,18 +90,25 @@ class Progress:
             return
         self._said = now
         seconds = now - self._started
-        left = seconds / done * (self._total - done) if done else float("nan")
+        here = done - self._before
+        left = seconds / here * (self._total - done) if here else float("nan")
+        share = done / max(1, self._total)
         figures = "".join(f", {name} {value:.4g}" for name, value in values.items())
         log.info(
-            "%s %d/%d (%.0f %%), %.0f s, %.0f s left%s",
+            "%s %d/%d [%s] %.0f %%, %.0f s, %.0f s left%s",
             self._what,
             done,
             self._total,
-            100 * done / max(1, self._total),
+            ("=" * round(BAR * share)).ljust(BAR, "."),
+            100 * share,
             seconds,
             left,
             figures,
         )
+
+
+MEASURED = ("timestamp", "memory_usage_mb", "elapsed_time_seconds", "seconds")
+"""Columns of the tables that no two runs have in common; all others are the same for the same seed and settings."""
 
 
 def step_columns(components: Sequence[str]) -> list[str]:
@@ -95,6 +122,15 @@ def step_columns(components: Sequence[str]) -> list[str]:
         *(f"{name}_weight" for name in components),
         *(f"{name}_grad_norm" for name in components),
         *("ast_invalid_rate", "sample_similarity", "cache_hit_rate"),
+    ]
+
+
+def epoch_columns(components: Sequence[str], text_metrics: Sequence[str]) -> list[str]:
+    """Return the columns of `training_metrics.csv` for a loss of these components."""
+    return [
+        *("epoch", "step", "train_loss", *(f"{name}_loss_raw" for name in components), "learning_rate"),
+        *("validation_loss", "validation_token_accuracy", *(f"validation_{name}" for name in text_metrics)),
+        *("seconds", "memory_usage_mb"),
     ]
 
 
@@ -130,6 +166,13 @@ def write_step(board: SummaryWriter, components: Sequence[str], row: dict[str, A
     for column, tag in tags.items():
         if row.get(column) not in (None, ""):
             board.add_scalar(tag, row[column], row["step"])
+
+
+def write_epoch(board: SummaryWriter, figures: dict[str, Any]) -> None:
+    """Put an epoch's validation figures on TensorBoard, at the step that the epoch ended with."""
+    for name, value in figures.items():
+        if name.startswith("validation_"):
+            board.add_scalar(f"Validation/{name.removeprefix('validation_')}", value, figures["step"])
 
 
 def log_to_stderr() -> None:

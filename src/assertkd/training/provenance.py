@@ -2,7 +2,8 @@
 
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,23 @@ import torch
 from assertkd.files import sha256_of_file
 
 PACKAGES = ("assertkd", "torch", "transformers", "tokenizers", "accelerate", "numpy", "safetensors")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model was asked for: enough to train it again where its inputs are the same.
+
+    Attributes:
+        stage: `teacher` or `student`.
+        settings: the stage's settings, as JSON values.
+        inputs: name to path of what the stage reads.
+        config: the configuration of the whole run, for information.
+    """
+
+    stage: str
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, str | None]
+    config: Mapping[str, Any] | None = None
 
 
 def versions() -> dict[str, str]:

@@ -3,7 +3,7 @@
 import itertools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -61,6 +61,11 @@ class Stepper:
         self._started = time.monotonic()
 
     @property
+    def elapsed(self) -> float:
+        """Seconds of training so far, those before an interruption included."""
+        return time.monotonic() - self._started
+
+    @property
     def learning_rate(self) -> float:
         """The learning rate of the latest step, before any scale."""
         return self._lr
@@ -115,6 +120,57 @@ class Stepper:
         self._epoch.clear()
         return {"total": means[0], **dict(zip(self.names, means[1:], strict=False))}
 
+    def weights(self) -> dict[str, Tensor]:
+        """Return the student's weights by name, shared ones once; changing them in place changes the student."""
+        return {name: parameter.detach() for name, parameter in self._parameters().items()}
+
+    def state(self) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
+        """Return all that later steps depend on: JSON values, and `weights` and `training` tensors by name.
+
+        Raises:
+            UserError: a component's value was not finite.
+        """
+        if self._unchecked:
+            self._checked()
+        scaler = self.accelerator.scaler
+        values = {
+            "step": self.step,
+            "learning_rate": self._lr,
+            "elapsed": self.elapsed,
+            "means": None if self._means is None else self._means.state(),
+            "scaler": None if scaler is None else scaler.state_dict(),
+        }
+        training = {
+            f"{name}:{key}": value
+            for name, parameter in self._parameters().items()
+            for key, value in self.optimizer.state.get(parameter, {}).items()
+        }
+        if self._epoch:
+            training["epoch"] = torch.stack(self._epoch)
+        return values, {"weights": self.weights(), "training": training}
+
+    @torch.no_grad()
+    def restore(self, values: Mapping[str, Any], weights: Mapping[str, Tensor], training: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` returned, in place of `start`."""
+        own = self._parameters()
+        for name, parameter in own.items():
+            parameter.copy_(weights[name])
+        for key, value in training.items():
+            name, _, kind = key.rpartition(":")
+            if name:
+                self.optimizer.state[own[name]][kind] = value.clone().to(own[name].device)
+        self._epoch = list(training["epoch"].to(self.device)) if "epoch" in training else []
+        self.step, self._lr = values["step"], values["learning_rate"]
+        self._started = time.monotonic() - values["elapsed"]
+        if values["means"] is not None:
+            self._means = RunningMeans({})
+            self._means.restore(values["means"])
+        if values["scaler"] is not None:
+            self.accelerator.scaler.load_state_dict(values["scaler"])
+
+    def _parameters(self) -> dict[str, nn.Parameter]:
+        return dict(self.accelerator.unwrap_model(self.model).named_parameters())
+
     def _update(self) -> list[Tensor]:
         """Update the weights from the gradient; return the norms of `NORMS`, before clipping."""
         # Gradients carry fp16's loss scale until here; norms and clipping need their true size.
@@ -163,7 +219,7 @@ class Stepper:
             "alpha": plan.alpha,
             "effective_batch_size": sum(len(batch.ids) for batch in group),
             "memory_usage_mb": round(peak_memory_mb(self.device), 1),
-            "elapsed_time_seconds": round(time.monotonic() - self._started, 3),
+            "elapsed_time_seconds": round(self.elapsed, 3),
             "ast_invalid_rate": values.invalid_rate,
             "sample_similarity": 1.0 - raw["semantic"]
             if raw.get("semantic") and values.invalid_rate is not None

@@ -1,0 +1,89 @@
+"""Signals that ask a process to stop: SIGTERM, SIGUSR1 (what SLURM sends before its limit) and Ctrl-C."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+
+
+class StopRequested(SystemExit):
+    """A signal asked the process to stop; it ends with the exit code 128 + the signal's number, as shells have it.
+
+    That code is not 0, so the workflow counts the job as failed and its `retries` start it again.
+
+    Attributes:
+        signal: which signal.
+    """
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(128 + number)
+        self.signal = number
+
+    def __str__(self) -> str:
+        return f"{self.signal.name} asked this process to stop (exit code {self.code})"
+
+
+class StopSignals:
+    """While it is entered, a stopping signal raises `StopRequested`, at once or after a block that must be whole.
+
+    Only the first signal raises: what the exception sets off, such as saving, is not disturbed by further ones.
+    In a thread other than the main one it does nothing, since Python handles signals in the main thread alone.
+
+    Attributes:
+        received: the first signal so far, or None.
+    """
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self._deferring = False
+        self._former: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in STOPPING:
+                self._former[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Let the block run to its end; a signal that came meanwhile (or got lost before) raises after it."""
+        self._deferring = True
+        try:
+            yield
+        finally:
+            self._deferring = False
+        if self.received is not None:
+            raise StopRequested(self.received)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            return
+        self.received = signal.Signals(number)
+        if not self._deferring:
+            raise StopRequested(self.received)
+
+
+def leave_usr1_to_jobs() -> None:
+    """Ignore SIGUSR1 in Snakemake's own process and in the shells that it starts.
+
+    SLURM sends it to all processes of a job. Snakemake would die of it, and its job with it; jobs set handlers of their
+    own.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+def ignore_stop_signals() -> None:
+    """Ignore stopping signals in this process: its parent, which gets them too, decides when it ends."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,205 @@
+"""Checkpoints on disk: whole or absent, checksummed, the last two kept; tensors as safetensors, all else as JSON."""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from assertkd.errors import UserError
+from assertkd.files import sha256_of_file
+
+KEPT = 2
+"""Checkpoints that stay: the newest, and the one before in case the newest is damaged."""
+
+STATE = "state.json"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """One checkpoint that was found whole.
+
+    Attributes:
+        step: optimizer steps that were taken before it.
+        folder: where it lies.
+        state: what was saved beside the tensors.
+        growing: length in bytes of the files that are appended to, by their paths below the checkpoints' folder.
+    """
+
+    step: int
+    folder: Path
+    state: dict[str, Any]
+    growing: dict[str, int]
+
+    def tensors(self, name: str) -> dict[str, Tensor]:
+        """Return the tensors that were saved under `name`, on the CPU."""
+        loaded: dict[str, Tensor] = load_file(self.folder / f"{name}.safetensors")
+        return loaded
+
+
+class Checkpoints:
+    """The checkpoints of one training, in a folder that no other process may use meanwhile.
+
+    Each is a folder `step-<steps taken>` of safetensors files and `state.json`, which has their checksums and its own.
+    It is written under another name, synced and renamed, so that a process that dies leaves the former ones as they
+    were.
+
+    Args:
+        folder: made if it is missing; files that grow beside the checkpoints, such as logs, may lie in it.
+
+    Raises:
+        UserError: another process of this machine trains into the folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(folder / "lock")
+        for leftover in folder.glob(".*.partial"):
+            shutil.rmtree(leftover)
+
+    def save(
+        self,
+        step: int,
+        tensors: Mapping[str, Mapping[str, Tensor]],
+        state: Mapping[str, Any],
+        growing: Mapping[str, int],
+        files: Mapping[str, Path],
+    ) -> None:
+        """Write a checkpoint and remove all but the last `KEPT`.
+
+        Args:
+            step: optimizer steps taken.
+            tensors: file name without ending to the tensors in it, by name.
+            state: JSON values.
+            growing: length in bytes of every file that is appended to, by its path below `folder`.
+            files: further files to keep with it, by name; they are linked where the file system can, so they may be
+                replaced afterwards but not changed.
+        """
+        partial = self.folder / f".step-{step:08d}.{os.getpid()}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        for name, named in tensors.items():
+            save_file({key: value.contiguous() for key, value in named.items()}, partial / f"{name}.safetensors")
+        for name, path in files.items():
+            link_or_copy(path, partial / name)
+        for path in partial.iterdir():
+            _sync(path)
+        checksums = {path.name: sha256_of_file(path) for path in sorted(partial.iterdir())}
+        body = {"step": step, "state": dict(state), "growing": dict(growing), "checksums": checksums}
+        content = {"sha256": _digest(body), "body": body}
+        (partial / STATE).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        _sync(partial / STATE)
+        _sync(partial)
+        final = self.folder / f"step-{step:08d}"
+        if final.exists():
+            # A damaged one, or the same step once more.
+            shutil.rmtree(final)
+        partial.rename(final)
+        _sync(self.folder)
+        for old in self._newest_first()[KEPT:]:
+            shutil.rmtree(old)
+
+    def latest(self) -> Checkpoint | None:
+        """Return the newest checkpoint that is whole, or None where there is none.
+
+        A damaged one is set aside with a warning, under the name `damaged-…`.
+        """
+        found = self._newest_first()
+        for folder in found:
+            try:
+                return self._read(folder)
+            except (OSError, ValueError, KeyError, TypeError) as fault:
+                log.warning("%s: this checkpoint is damaged (%s); falling back to the one before", folder, fault)
+                aside = folder.with_name(f"damaged-{folder.name}")
+                shutil.rmtree(aside, ignore_errors=True)
+                folder.rename(aside)
+        if found:
+            log.warning("%s: no checkpoint is whole, so the training starts over", self.folder)
+        return None
+
+    def clear(self) -> None:
+        """Remove every checkpoint and all that lies beside them, so that the training starts over."""
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != "lock":
+                path.unlink()
+
+    def remove(self) -> None:
+        """Remove the whole folder, since the training is done."""
+        # Renamed first: a process that dies here leaves no half a checkpoint under the folder's name.
+        done = self.folder.with_name(f".{self.folder.name}.done")
+        shutil.rmtree(done, ignore_errors=True)
+        self.folder.rename(done)
+        shutil.rmtree(done)
+
+    def close(self) -> None:
+        """Let other processes use the folder."""
+        self._lock.close()
+
+    def _newest_first(self) -> list[Path]:
+        return sorted(self.folder.glob("step-*"), reverse=True)
+
+    def _read(self, folder: Path) -> Checkpoint:
+        content = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        body = content["body"]
+        if _digest(body) != content["sha256"]:
+            raise ValueError(f"{STATE} has another checksum than was written")
+        for name, checksum in body["checksums"].items():
+            if sha256_of_file(folder / name) != checksum:
+                raise ValueError(f"{name} has another checksum than was written")
+        for name, length in body["growing"].items():
+            if (self.folder / name).stat().st_size < length:
+                raise ValueError(f"{self.folder / name} is shorter than it was")
+        return Checkpoint(body["step"], folder, body["state"], body["growing"])
+
+
+def _locked(path: Path) -> IO[str]:
+    """Return the file, open, locked by this process until it ends; its children do not inherit the lock."""
+    handle = path.open("a+", encoding="utf-8")
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        handle.seek(0)
+        owner = handle.read().strip() or "another process"
+        handle.close()
+        raise UserError(
+            f"{path.parent}: {owner} is training here", "Wait until it ends, or stop it; it will save a checkpoint."
+        ) from None
+    except OSError as fault:
+        log.info("%s: this file system has no locks (%s); take care that no two processes train here", path, fault)
+    handle.truncate(0)
+    handle.write(f"process {os.getpid()} on {os.uname().nodename}")
+    handle.flush()
+    return handle
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Let `target` have what `source` has, without a copy where the file system can link."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True, allow_nan=False).encode()).hexdigest()

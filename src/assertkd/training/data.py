@@ -1,0 +1,33 @@
+"""What a training run is given: examples, the teacher's distributions for them, and what text components need."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from assertkd.models.encoders import TextEncoder
+from assertkd.training.batches import Example, TeacherSource
+from assertkd.training.epoch_sampling import EpochSampler
+from assertkd.training.validation import DecodedSample
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a model learns from and is watched on.
+
+    Attributes:
+        train: the training examples of every epoch, or what draws them for each.
+        validation: validation examples.
+        teacher: the teacher's distributions for every training example, or None where the loss needs none.
+        sample: validation examples to decode at each validation, or None.
+        files: the files all this came from, for the report.
+        encoders: loss component to the encoder that it embeds with.
+        max_new_tokens: longest sampled prediction, in tokens.
+    """
+
+    train: Sequence[Example] | EpochSampler
+    validation: Sequence[Example]
+    teacher: TeacherSource | None
+    sample: DecodedSample | None
+    files: tuple[Path, ...]
+    encoders: Mapping[str, TextEncoder] = field(default_factory=dict)
+    max_new_tokens: int = 128

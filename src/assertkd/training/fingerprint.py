@@ -1,0 +1,74 @@
+"""What a training is made from, so that a checkpoint of another training is not continued by mistake."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic_core import to_jsonable_python
+from torch import nn
+
+from assertkd.errors import UserError
+from assertkd.files import sha256_of_file
+
+INDIFFERENT = frozenset(
+    f"training.{name}" for name in ("num_workers", "pin_memory", "checkpoint_every", "other_checkpoints")
+)
+"""Settings that change no weight: a training goes on with others."""
+
+Fingerprint = dict[str, Any]
+"""What decides a training's weights: dotted key to JSON value."""
+
+
+def fingerprint(settings: Mapping[str, Any], files: Iterable[Path], model: nn.Module) -> Fingerprint:
+    """Return what decides a training: its settings by dotted key, its files' and its initial weights' checksums."""
+    found = {key: value for key, value in _flat(to_jsonable_python(settings), "") if key not in INDIFFERENT}
+    found |= {f"file {path}": sha256_of_file(path) for path in files}
+    return found | {"initial weights": weights_checksum(model)}
+
+
+def weights_checksum(model: nn.Module) -> str:
+    """Return the SHA-256 over the names and values of a model's weights, in hexadecimal."""
+    digest = hashlib.sha256()
+    for name, weight in model.named_parameters():
+        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
+        digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def differences(former: Fingerprint, present: Fingerprint) -> list[str]:
+    """Return a phrase for everything that differs, settings before checksums."""
+    said = []
+    for key in dict.fromkeys([*present, *former]):
+        before, now = former.get(key), present.get(key)
+        if before == now:
+            continue
+        if key.startswith("file ") or key == "initial weights":
+            said.append(f"{key} changed")
+        else:
+            said.append(f"{key} was {before}, is {now}")
+    return said
+
+
+def refuse_other(folder: Path, former: Fingerprint, present: Fingerprint) -> None:
+    """Refuse to continue a training that was made from something else.
+
+    Raises:
+        UserError: naming what differs, and how to start over.
+    """
+    said = differences(former, present)
+    if said:
+        raise UserError(
+            f"{folder}: holds the checkpoint of another training: {'; '.join(said)}",
+            f"To start over, remove it (rm -r '{folder}') or set training.other_checkpoints: discard. "
+            "To continue that training, undo what differs.",
+        )
+
+
+def _flat(value: Any, key: str) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            yield from _flat(inner, f"{key}.{name}" if key else str(name))
+    else:
+        yield key, value

@@ -1,0 +1,47 @@
+"""What later steps depend on outside model and optimizer: random generators and the encoders' caches."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from assertkd.models.encoders import TextEncoder
+from assertkd.training.checkpoints import Checkpoint
+from assertkd.training.provenance import machine, versions
+from assertkd.training.seeding import random_state, set_random_state
+
+log = logging.getLogger(__name__)
+
+
+def surroundings(
+    device: torch.device, encoders: Mapping[str, TextEncoder]
+) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
+    """Return JSON values and tensors, by file and name, that `restore_surroundings` takes.
+
+    Versions and machine are among them, so that a change can be told.
+    """
+    random_values, random_tensors = random_state()
+    caches = {name: encoder.cache_state() for name, encoder in encoders.items()}
+    values = {
+        "versions": versions(),
+        "machine": machine(device),
+        "random": random_values,
+        "caches": {name: counts for name, (counts, _) in caches.items()},
+    }
+    vectors = {name: embeddings for name, (_, embeddings) in caches.items()}
+    return values, {"random": random_tensors} | ({"caches": vectors} if vectors else {})
+
+
+def restore_surroundings(checkpoint: Checkpoint, device: torch.device, encoders: Mapping[str, TextEncoder]) -> None:
+    """Bring generators and caches to where they were; warn where versions or machine are others."""
+    state = checkpoint.state
+    for what, present in (("versions", versions()), ("machine", machine(device))):
+        for key, value in present.items():
+            if state[what].get(key) != value and key != "host":
+                log.warning("%s was %s, is %s: the steps left may round differently", key, state[what].get(key), value)
+    vectors = checkpoint.tensors("caches") if state["caches"] else {}
+    for name, encoder in encoders.items():
+        encoder.restore_cache(state["caches"][name], vectors[name])
+    set_random_state(state["random"], checkpoint.tensors("random"))

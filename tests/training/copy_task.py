@@ -1,0 +1,74 @@
+"""A task that a model of two layers learns in a second, a teacher for it, and what a training leaves, to compare."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from assertkd.logits.codec import Payload
+from assertkd.logits.view import DenseView, stack_rows
+from assertkd.settings.schema import ScratchSettings
+from assertkd.training.batches import Example
+from assertkd.training.logs import MEASURED
+
+VOCABULARY = 320
+SIZES = ScratchSettings(d_model=32, d_ff=64, heads=2, encoder_layers=1, decoder_layers=1)
+
+
+class OneHot:
+    """A teacher that is sure of every target, or (for the ids in `broken`) says NaN."""
+
+    def __init__(self, vocab_size: int, broken: Sequence[str] = ()) -> None:
+        self.vocab_size, self.broken = vocab_size, broken
+
+    def read(self, example_id: str, target_ids: Sequence[int]) -> Payload:
+        rows = np.zeros((len(target_ids), self.vocab_size), np.float16)
+        rows[np.arange(len(target_ids)), target_ids] = np.nan if example_id in self.broken else 8.0
+        return rows
+
+    def collate_views(self, payloads: Sequence[Payload]) -> DenseView:
+        return DenseView(stack_rows(payloads, self.vocab_size, np.float16))
+
+
+def copy_task(count: int, start: int = 0) -> list[Example]:
+    """Return examples whose target is the first token of their input, twice."""
+    return [
+        Example(f"e{n}", [10 + n % 8, 30 + n % 5, 1], [10 + n % 8, 10 + n % 8, 1], target=f"a{n % 8}();")
+        for n in range(start, start + count)
+    ]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def unmeasured(path: Path) -> list[dict[str, str]]:
+    """Return a table's rows, every value as it is written, without those that no two runs have in common."""
+    return [{name: value for name, value in row.items() if name not in MEASURED} for row in rows(path)]
+
+
+def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Return TensorBoard's curves, tag to steps and values, without those that no two runs have in common."""
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+    measured = {f"Training/{name}" for name in MEASURED}
+    return {
+        tag: [(event.step, event.value) for event in events.Scalars(tag)]
+        for tag in events.Tags()["scalars"]
+        if tag not in measured
+    }
+
+
+def what_is_left(folder: Path) -> dict[str, Any]:
+    """Return all that a training left and that is the same in every run: weights, tables, curves, summaries."""
+    return {
+        "weights": (folder / "final_model/model.safetensors").read_bytes(),
+        "steps": unmeasured(folder / "step_metrics.csv"),
+        "epochs": unmeasured(folder / "training_metrics.csv"),
+        "curves": curves(folder / "tensorboard"),
+        "losses": (folder / "multi_component_loss_summary.json").read_bytes(),
+        "summaries": sorted(path.name for path in folder.glob("epoch_*_summary.json")),
+    }
