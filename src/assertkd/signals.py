@@ -65,6 +65,10 @@ class StopSignals:
         if self.received is not None:
             raise StopRequested(self.received)
 
+    def hold(self) -> None:
+        """From here on only note a signal: what is left takes a moment, and all would be lost without it."""
+        self._deferring = True
+
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
             return

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from copy_task import VOCABULARY, OneHot, copy_task, rows, unmeasured
+from copy_task import VOCABULARY, OneHot, copy_task, curves, rows, unmeasured
 from safetensors.torch import load_file
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
@@ -85,6 +85,14 @@ def test_what_is_written(trained: Callable[..., Path], data: TrainingData, tmp_p
     assert summary["train_loss"] == pytest.approx(
         sum(float(row["total_loss_weighted"]) for row in steps[4:]) / 2, rel=1e-5
     )
+
+    drawn = curves(folder / "tensorboard")
+    assert {tag.partition("/")[0] for tag in drawn} == {
+        "Loss", "Loss_Raw", "Loss_Weighted", "Weights", "Gradients", "Hyperparams", "Validation", "Training",
+    }  # fmt: skip
+    assert [step for step, _ in drawn["Validation/loss"]] == [4, 6]
+    for column, tag in (("total_loss_weighted", "Loss/total"), ("jsd_loss_weighted", "Loss/jsd")):
+        assert [value for _, value in drawn[tag]] == pytest.approx([float(row[column]) for row in steps])
 
     losses = json.loads((folder / "multi_component_loss_summary.json").read_text())
     assert losses["focal"]["weight"] == {"start": pytest.approx(0.3 / 0.9), "end": pytest.approx(0.25 / 0.6)}

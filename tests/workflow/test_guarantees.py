@@ -34,6 +34,23 @@ def test_a_run_ends_with_a_report_and_a_second_call_runs_no_job(finished: Projec
     assert finished.planned() == set()
 
 
+@pytest.mark.parametrize("model", ["teacher", "students/hard_labels/seed42", "students/traditional/seed42"])
+def test_every_training_leaves_all_its_logs(finished: Project, model: str) -> None:
+    folder = finished.folder / "results/tiny" / model
+    epochs = json.loads((folder / "training_report.json").read_text(encoding="utf-8"))["epochs"]
+    assert {path.name for path in folder.iterdir()} == {
+        "distillation_log.txt",
+        "final_model",
+        "multi_component_loss_summary.json",
+        "step_metrics.csv",
+        "tensorboard",
+        "training_metrics.csv",
+        "training_report.json",
+        *(f"epoch_{epoch}_summary.json" for epoch in range(1, epochs + 1)),
+    }
+    assert "done:" in (folder / "distillation_log.txt").read_text(encoding="utf-8")
+
+
 def test_a_finished_run_says_where_its_report_is(project: Project) -> None:
     project.snakemake("--profile", "profiles/local", "--touch")
     done = project.snakemake("--profile", "profiles/local", "results/tiny/corpus/quality.json")

@@ -65,8 +65,8 @@ class Checkpoints:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(folder / "lock")
-        for leftover in folder.glob(".*.partial"):
-            shutil.rmtree(leftover)
+        for leftover in [*folder.glob(".step-*.partial"), self._done]:
+            shutil.rmtree(leftover, ignore_errors=True)
 
     def save(
         self,
@@ -139,10 +139,12 @@ class Checkpoints:
     def remove(self) -> None:
         """Remove the whole folder, since the training is done."""
         # Renamed first: a process that dies here leaves no half a checkpoint under the folder's name.
-        done = self.folder.with_name(f".{self.folder.name}.done")
-        shutil.rmtree(done, ignore_errors=True)
-        self.folder.rename(done)
-        shutil.rmtree(done)
+        self.folder.rename(self._done)
+        shutil.rmtree(self._done)
+
+    @property
+    def _done(self) -> Path:
+        return self.folder.with_name(f".{self.folder.name}.done")
 
     def close(self) -> None:
         """Let other processes use the folder."""

@@ -150,20 +150,22 @@ DASHBOARDS = {
     "sample_similarity": "Training/sample_similarity",
     "cache_hit_rate": "Training/cache_hit_rate",
 }
-"""Columns of `step_metrics.csv` to TensorBoard tags; a component's columns go to Loss_Raw, Loss_Weighted, Weights."""
+"""Columns of `step_metrics.csv` to TensorBoard tags. Those of a component go to Loss_Raw, Weights, Gradients, and its
+weighted value to Loss_Weighted and to Loss, where the components add up to the total."""
 
 
 def write_step(board: SummaryWriter, components: Sequence[str], row: dict[str, Any]) -> None:
     """Put a row of `step_metrics.csv` on TensorBoard."""
-    tags = dict(DASHBOARDS)
+    tags = list(DASHBOARDS.items())
     for name in components:
-        tags |= {
-            f"{name}_loss_raw": f"Loss_Raw/{name}",
-            f"{name}_loss_weighted": f"Loss_Weighted/{name}",
-            f"{name}_weight": f"Weights/{name}",
-            f"{name}_grad_norm": f"Gradients/{name}",
-        }
-    for column, tag in tags.items():
+        tags += [
+            (f"{name}_loss_weighted", f"Loss/{name}"),
+            (f"{name}_loss_raw", f"Loss_Raw/{name}"),
+            (f"{name}_loss_weighted", f"Loss_Weighted/{name}"),
+            (f"{name}_weight", f"Weights/{name}"),
+            (f"{name}_grad_norm", f"Gradients/{name}"),
+        ]
+    for column, tag in tags:
         if row.get(column) not in (None, ""):
             board.add_scalar(tag, row[column], row["step"])
 

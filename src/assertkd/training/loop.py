@@ -102,6 +102,7 @@ def train(
             else:
                 run.resume(found)
             run.epochs(tokenizer)
+            signals.hold()
             figures = run.keep_best()
             save_model(model, tokenizer, folder / "final_model")
             write_json(folder / "multi_component_loss_summary.json", loss_summary(plan, run.raw_by_epoch))

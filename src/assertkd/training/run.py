@@ -80,7 +80,7 @@ class Run:
         self.selection = Selection(settings.best_metric, settings.early_stopping)
         self.attempts: list[dict[str, Any]] = []
         self.epoch_seconds = 0.0
-        self._saved: tuple[int, int] | None = None
+        self._saved = False
 
     def start(self) -> None:
         """Check the loss on the first batch of a new training."""
@@ -103,7 +103,7 @@ class Run:
             log.warning("%s: after step %d; started again, it continues there", stop, self.stepper.step)
             raise
         except Exception as fault:
-            if self._saved is not None:
+            if self._saved:
                 log.warning("the last good checkpoint stays in %s", self.checkpoints.folder)
             if self.signals.received is not None:
                 # Say, a loading process that the same signal has ended.
@@ -118,13 +118,14 @@ class Run:
             )
 
     def save(self, why: str) -> None:
-        """Save a checkpoint, unless the last one is of this very position.
+        """Save a checkpoint.
+
+        Args:
+            why: `PERIODIC`, or the name of the signal that asked for it.
 
         Raises:
             UserError: a loss since the last checkpoint is not finite; nothing is saved.
         """
-        if self._saved == (self.epoch, self.taken):
-            return
         started = time.monotonic()
         values, tensors = self.stepper.state()
         outer, further = surroundings(self.stepper.device, self._encoders())
@@ -133,7 +134,7 @@ class Run:
         state["selection"] = self.selection.state()
         best = {BEST: self._best()} if self.selection.epoch is not None else {}
         self.checkpoints.save(self.stepper.step, tensors | further, state, self.journal.lengths(), best)
-        self._saved = (self.epoch, self.taken)
+        self._saved = True
         log.info("checkpoint of step %d (%s), %.2f s", self.stepper.step, why, time.monotonic() - started)
 
     def resume(self, checkpoint: Checkpoint) -> None:
@@ -146,7 +147,7 @@ class Run:
         if self.selection.epoch is not None:
             self._best().unlink(missing_ok=True)
             link_or_copy(checkpoint.folder / BEST, self._best())
-        self._saved = (self.epoch, self.taken)
+        self._saved = True
         before = f"was stopped by {state['why']}"
         if state["why"] == PERIODIC:
             before = "ended between checkpoints; what it did after this one is done again"
