@@ -1,26 +1,24 @@
-"""`assertkd reproduce`: a training once more, from its report."""
+"""The command `assertkd reproduce`."""
 
 import argparse
 from pathlib import Path
 
-from assertkd.reproduce import reproduce, write_config
-from assertkd.training.logs import log_to_stderr
-
-DESCRIPTION = (
-    "Trains what the report describes again, from the same inputs; compares weights and metrics bit for bit. Run it in "
-    "the project's folder."
-)
+DESCRIPTION = """Trains what the report describes again, from the same inputs; compares weights and metrics bit for bit.
+Run it in the project's folder."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the subcommand's arguments."""
+    """Give the parser what the command takes, and what runs it."""
     parser.add_argument("report", type=Path, help="training_report.json of a teacher or student")
     parser.add_argument("--into", type=Path, help="folder of the new model (default: `reproduced` beside the report)")
     parser.add_argument("--config", type=Path, help="train nothing; write the run's configuration to this YAML file")
-    parser.set_defaults(run=_run)
+    parser.set_defaults(run=_reproduce)
 
 
-def _run(options: argparse.Namespace) -> None:
+def _reproduce(options: argparse.Namespace) -> None:
+    from assertkd.reproduce import reproduce, write_config
+    from assertkd.training.logs import log_to_stderr
+
     if options.config is not None:
         write_config(options.report, options.config)
         print(f"Configuration: {options.config}")
