@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import stats
 
 from assertkd.evaluation import significance
-from assertkd.evaluation.significance import bootstrap_intervals
+from assertkd.evaluation.significance import bootstrap_intervals, holm, paired_p_values, resampled_means
 
 
 def column(values: list[float]) -> NDArray[np.float64]:
@@ -68,3 +69,78 @@ def test_what_is_held_at_a_time_does_not_matter(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(significance, "CELLS_AT_ONCE", 40 * 7)
     for one, other in zip(whole, bootstrap_intervals(values, 1000, seed=11), strict=True):
         assert one.as_dict() == pytest.approx(other.as_dict())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_against_scipys_bootstrap(seed: int) -> None:
+    values = np.random.default_rng(seed).beta(0.5, 0.3, 200)
+    [interval] = bootstrap_intervals(column(values.tolist()), 20_000, seed=1)
+    expected = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=2).confidence_interval
+    # The quantile of 20,000 resamples is itself known to about 0.03 standard errors.
+    assert interval.low == pytest.approx(expected.low, abs=0.1 * values.std() / np.sqrt(200))
+    assert interval.high == pytest.approx(expected.high, abs=0.1 * values.std() / np.sqrt(200))
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(12)
+    covered = 0
+    for number in range(400):
+        [interval] = bootstrap_intervals(rng.beta(2, 1, (80, 1)), 400, seed=number)
+        covered += interval.low <= 2 / 3 <= interval.high
+    # 95 % of 400 are 380; four standard deviations of chance and a little for the small samples.
+    assert 355 <= covered <= 396
+
+
+class TestHolm:
+    def test_hand_computed(self) -> None:
+        # 4 · 0.005, then 3 · 0.01, then 2 · 0.03, then 0.04, which may not fall below the one before it.
+        assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+    def test_it_stops_at_1_and_leaves_a_single_one(self) -> None:
+        assert holm([0.5, 0.9]) == [1.0, 1.0]
+        assert holm([0.04]) == [0.04]
+        assert holm([]) == []
+
+    def test_against_the_step_down_procedure(self) -> None:
+        """Holm's own words: go on rejecting the smallest while it is at most alpha / (number of those left)."""
+        rng = np.random.default_rng(13)
+        for _ in range(100):
+            p_values = (rng.random(7) ** 3).tolist()
+            for alpha in (0.01, 0.05, 0.3):
+                rejected: set[int] = set()
+                for rank, index in enumerate(np.argsort(p_values)):
+                    if p_values[index] > alpha / (7 - rank):
+                        break
+                    rejected.add(int(index))
+                assert {index for index, p in enumerate(holm(p_values)) if p <= alpha} == rejected
+
+
+class TestPairedPValues:
+    def p_of(self, differences: NDArray[np.float64], resamples: int = 20_000) -> float:
+        resampled = resampled_means(differences[:, None], resamples, 1)
+        return float(paired_p_values(differences[:, None], resampled)[0])
+
+    @pytest.mark.parametrize("shift", [0.0, 0.5, 1.0, 2.0, 3.0])
+    def test_of_many_examples_it_is_the_z_test(self, shift: float) -> None:
+        values = np.random.default_rng(14).normal(size=2000)
+        values += shift * values.std() / np.sqrt(2000) - values.mean()
+        assert self.p_of(values) == pytest.approx(2 * stats.norm.sf(shift), abs=0.012)
+
+    def test_few_differing_examples_prove_no_more_than_the_sign_test(self) -> None:
+        for differing in range(1, 7):
+            values = np.zeros(500)
+            values[:differing] = 1.0
+            # All on one side: scipy's exact two-sided binomial test, McNemar's for two models' hits.
+            assert self.p_of(values) == pytest.approx(stats.binomtest(differing, differing).pvalue, rel=0.35)
+            assert self.p_of(values) >= stats.binomtest(differing, differing).pvalue - 1e-12
+        assert self.p_of(np.ones(1)) == 1.0
+
+    def test_no_difference_at_all(self) -> None:
+        assert self.p_of(np.zeros(50)) == 1.0
+
+    def test_under_the_null_small_values_are_as_rare_as_they_say(self) -> None:
+        rng = np.random.default_rng(15)
+        differences = rng.integers(0, 2, (150, 300)).astype(float) - rng.integers(0, 2, (150, 300))
+        p_values = paired_p_values(differences, resampled_means(differences, 1000, 2))
+        assert 0.02 <= (p_values < 0.05).mean() <= 0.09
+        assert 0.4 <= (p_values < 0.5).mean() <= 0.6

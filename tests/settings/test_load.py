@@ -288,6 +288,21 @@ def test_java_projects_are_needed_where_records_are_mined() -> None:
     assert run.data.files == {"test": "t.jsonl"}
 
 
+def test_the_baseline_is_a_variant_of_the_chosen_run() -> None:
+    text = "variants: {softer: {}, hard_labels: {}, bare: {}}\nruns: {r: {variants: [softer, bare]}, other: {}}"
+    assert load_run(config(text)).baseline == "softer", "the first, since this run has no hard_labels"
+    assert load_run(config(f"{text}\nrun: other")).baseline == "hard_labels"
+    assert load_run(config(f"{text}\nevaluation: {{baseline: bare}}")).baseline == "bare"
+    assert load_run(config(f"{text}\nrun: other\nevaluation: {{baseline: softer}}")).baseline == "softer"
+    assert faults(f"{text}\nevaluation: {{baseline: hard_labels}}") == [
+        "evaluation.baseline: 'hard_labels' is not a variant of the run 'r' (known: softer, bare)"
+    ]
+    assert faults(f"{text}\nevaluation: {{baseline: sofdter}}") == [
+        "evaluation.baseline: 'sofdter' is not a variant of the run 'r' (did you mean `softer`?)"
+    ]
+    assert load_run(config("variants: {}")).baseline is None
+
+
 @pytest.mark.parametrize("name", list(yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["runs"]))
 def test_the_shipped_config_has_no_fault(name: str) -> None:
     whole = load_config(CONFIG) | {"run": name}

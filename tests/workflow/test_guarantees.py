@@ -27,6 +27,9 @@ def test_a_run_ends_with_a_report_and_a_second_call_runs_no_job(finished: Projec
     }
     quality = json.loads((finished.folder / "results/tiny/corpus/quality.json").read_text(encoding="utf-8"))
     assert {int(row["n"]) for row in rows} == {quality["kept"]["test"]}
+    significance = json.loads((report / "significance.json").read_text(encoding="utf-8"))
+    assert significance["baseline"] == "hard_labels"
+    assert list(significance["variants"]) == ["hard_labels", "traditional"]
     assert (report / "report.html").stat().st_size > 1000
     again = finished.snakemake("--profile", "profiles/local")
     assert again.returncode == 0
@@ -77,6 +80,10 @@ def test_an_option_that_a_variant_does_not_use_reruns_nothing(edited: Project) -
 
 def test_an_edited_report_reruns_the_report_alone(edited: Project) -> None:
     assert edited.planned(report={"title": "Another title"}) == {"build_report", "all"}
+
+
+def test_another_baseline_reruns_the_report_alone(edited: Project) -> None:
+    assert edited.planned(evaluation={"baseline": "traditional"}) == {"build_report", "all"}
 
 
 def test_a_new_seed_runs_one_more_student_a_variant(edited: Project) -> None:

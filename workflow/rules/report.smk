@@ -6,6 +6,7 @@ rule build_report:
         summaries=scored("metrics_summary_final.json"),
         comparisons=scored("evaluation_metrics.json"),
         examples=scored("predictions_final.jsonl"),
+        metrics=scored("metrics_final.csv"),
         training=training_reports,
     output:
         leaderboard=report(
@@ -13,6 +14,12 @@ rule build_report:
             caption="../report/leaderboard.rst",
             category="Results",
             labels={"file": "leaderboard"},
+        ),
+        significance=report(
+            "results/{run}/report/significance.json",
+            caption="../report/significance.rst",
+            category="Results",
+            labels={"file": "significance"},
         ),
         page=report(
             "results/{run}/report/report.html",

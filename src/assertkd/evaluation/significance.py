@@ -1,14 +1,20 @@
-"""How far a mean over test examples may be trusted: percentile bootstrap intervals (Efron 1979)."""
+"""How far a mean over test examples may be trusted: percentile bootstrap, paired p-values, Holm's correction."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
+
 LEVEL = 0.95
 CELLS_AT_ONCE = 4_000_000
 """Resampled indices held at a time; bounds the memory of a bootstrap at about 100 MB."""
+
+ROUNDING = 1e-12
+"""Differences smaller than this are none: means of shares differ by 1/n or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +30,20 @@ class Interval:
         return asdict(self)
 
 
-def bootstrap_intervals(values: NDArray[np.float64], resamples: int, seed: int, level: float = LEVEL) -> list[Interval]:
-    """Return the mean of every column with its percentile bootstrap interval.
+def bootstrap_intervals(values: Floats, resamples: int, seed: int, level: float = LEVEL) -> list[Interval]:
+    """Return the mean of every column with its percentile bootstrap interval (Efron 1979).
+
+    Args:
+        values: shape (n, m), n >= 1: one row an example, one column a metric.
+        resamples: number of resamples.
+        seed: of the draws; the same n, resamples and seed draw the same examples.
+        level: share of resampled means between the bounds.
+    """
+    return intervals(values.mean(axis=0), resampled_means(values, resamples, seed), level)
+
+
+def resampled_means(values: Floats, resamples: int, seed: int) -> Floats:
+    """Return the mean of every column in every resample, shape (resamples, m).
 
     Every resample draws n examples with replacement and takes all columns along, so that columns which belong to the
     same examples (two models' figures, or their difference) stay paired.
@@ -34,7 +52,6 @@ def bootstrap_intervals(values: NDArray[np.float64], resamples: int, seed: int, 
         values: shape (n, m), n >= 1: one row an example, one column a metric.
         resamples: number of resamples.
         seed: of the draws; the same n, resamples and seed draw the same examples.
-        level: share of resampled means between the bounds.
     """
     n = len(values)
     rng = np.random.default_rng(seed)
@@ -45,9 +62,58 @@ def bootstrap_intervals(values: NDArray[np.float64], resamples: int, seed: int, 
         drawn = rng.integers(0, n, (count, n)) + np.arange(count)[:, None] * n
         times_drawn = np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n)
         means[start : start + count] = times_drawn @ values / n
+    return means
+
+
+def resampled_seeds(seeds: int, resamples: int, seed: int) -> Floats:
+    """Return the weight of every training seed in every resample, shape (resamples, seeds), each row with sum 1.
+
+    Args:
+        seeds: S, the number of training seeds; a resample draws S of them with replacement.
+        resamples: number of resamples.
+        seed: of the draws, which are independent of those of `resampled_means` with the same seed.
+    """
+    rng = np.random.default_rng([seed, seeds])
+    return rng.multinomial(seeds, [1 / seeds] * seeds, size=resamples) / seeds
+
+
+def intervals(means: Floats, resampled: Floats, level: float = LEVEL) -> list[Interval]:
+    """Return means (m,) with the percentiles of their resamples (resamples, m) that hold `level` between them."""
     tail = (1 - level) / 2 * 100
-    lows, highs = np.percentile(means, [tail, 100 - tail], axis=0)
-    return [
-        Interval(float(mean), float(low), float(high))
-        for mean, low, high in zip(values.mean(axis=0), lows, highs, strict=True)
-    ]
+    lows, highs = np.percentile(resampled, [tail, 100 - tail], axis=0)
+    return [Interval(float(mean), float(low), float(high)) for mean, low, high in zip(means, lows, highs, strict=True)]
+
+
+def paired_p_values(differences: Floats, resampled: Floats) -> Floats:
+    """Return for every column the two-sided p-value of its mean difference being 0, shape (m,), in (0, 1].
+
+    The bootstrap of the centred differences (Efron & Tibshirani 1993, section 16.4): how often a resampled mean strays
+    from the observed one by as much as that is away from 0, the observed one counted as one of the resamples.
+    Where few examples differ at all, resampling them cannot tell chance from an effect; so p is never below that of
+    the sign test when all k differing examples speak for the same side, 2^(1-k).
+
+    Args:
+        differences: shape (n, m): one model's value minus the other's, of the same example.
+        resampled: shape (resamples, m): its resampled means.
+    """
+    observed = differences.mean(axis=0)
+    as_far = np.abs(resampled - observed) >= np.abs(observed) - ROUNDING
+    p = (1 + as_far.sum(axis=0)) / (1 + len(resampled))
+    differing = (np.abs(differences) > ROUNDING).sum(axis=0)
+    floor = np.minimum(1.0, 2.0 ** (1 - np.minimum(differing, 1000)))
+    return np.where(differing == 0, 1.0, np.maximum(p, floor))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return the p-values corrected for their number (Holm 1979), in the same order, each at most 1.
+
+    Rejecting those below 0.05 keeps the chance of even one false rejection at 5 % or less, however the tests depend on
+    each other.
+    """
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    corrected = [0.0] * len(p_values)
+    reached = 0.0
+    for rank, index in enumerate(order):
+        reached = max(reached, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = reached
+    return corrected

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from assertkd.evaluation.comparison import compare_models, write_comparison
 from assertkd.files import read_json
 from assertkd.records import read_records
 from assertkd.report.examples import choose_examples
@@ -36,8 +37,12 @@ def build_report(
     run_folder: Path,
     folder: Path,
     fidelity: Sequence[Path] = (),
+    *,
+    baseline: str | None,
+    resamples: int,
+    seed: int,
 ) -> None:
-    """Write `leaderboard.csv` and `report.html` to `folder`.
+    """Write `leaderboard.csv`, `significance.json` and `report.html` to `folder`.
 
     Args:
         settings: the page's.
@@ -46,6 +51,9 @@ def build_report(
         run_folder: `results/{run}`.
         folder: where the files go.
         fidelity: `fidelity.json` and `fidelity.svg` of the logit cache; none leaves its section out.
+        baseline: the variant that all others are compared with.
+        resamples: bootstrap resamples of the comparison.
+        seed: of the bootstrap.
 
     Raises:
         UserError: a stage's result is missing or broken.
@@ -61,6 +69,8 @@ def build_report(
         _label(entry, several_seeds): run_folder / "evaluation" / model / "predictions_final.jsonl"
         for model, entry in entries.items()
     }
+    comparison = compare_models(models, run_folder / "evaluation", baseline, resamples, seed)
+    write_comparison(folder / "significance.json", comparison)
     write_leaderboard(folder / "leaderboard.csv", rows)
     write_page(
         folder / "report.html",

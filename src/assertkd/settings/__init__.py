@@ -1,11 +1,11 @@
 """The typed configuration: what each option means (`schema`), how `config.yaml` becomes one run (`load`)."""
 
+from assertkd.settings.evaluation import EvaluationSettings
 from assertkd.settings.load import RunSettings, load_config, load_run
 from assertkd.settings.mining import MiningSettings
 from assertkd.settings.schema import (
     DataSettings,
     DistillationSettings,
-    EvaluationSettings,
     LogitsSettings,
     LossSettings,
     ModelSettings,

@@ -11,10 +11,10 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from assertkd.errors import UserError, nearest
+from assertkd.settings.evaluation import EvaluationSettings
 from assertkd.settings.schema import (
     DataSettings,
     DistillationSettings,
-    EvaluationSettings,
     LogitsSettings,
     ReportSettings,
     TeacherSettings,
@@ -33,6 +33,9 @@ SECTIONS: dict[str, type[Section]] = {
 }
 TOP_LEVEL_KEYS = ("run", "runs", "seeds", "variants", *SECTIONS)
 RUN_KEYS = ("seeds", "variants", *SECTIONS)
+HARD_LABELS = "hard_labels"
+"""The shipped variant without a teacher, which distillation has to beat."""
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 Layer = tuple[str, Mapping[str, Any]]
@@ -58,6 +61,13 @@ class RunSettings:
     variants: dict[str, DistillationSettings]
     evaluation: EvaluationSettings
     report: ReportSettings
+
+    @property
+    def baseline(self) -> str | None:
+        """The variant that all others are compared with; None where the run has no variants."""
+        if self.evaluation.baseline is not None or HARD_LABELS in self.variants:
+            return self.evaluation.baseline or HARD_LABELS
+        return next(iter(self.variants), None)
 
 
 @dataclass
@@ -166,6 +176,15 @@ def _resolve_run(
             faults.add(f"{path}.data.train_file", "is needed, since data.source is `files` (or set data.train_file)")
         if data.source == "java" and not data.java_sources:
             faults.add(f"{path}.data.java_sources", "needs at least one folder, since data.source is `java`")
+    evaluation = sections["evaluation"]
+    if (
+        isinstance(evaluation, EvaluationSettings)
+        and evaluation.baseline is not None
+        and evaluation.baseline not in students
+        and str(config.get("run")) == name
+    ):
+        hint = _hint(evaluation.baseline, list(students))
+        faults.add("evaluation.baseline", f"{evaluation.baseline!r} is not a variant of the run {name!r}{hint}")
     if None in sections.values() or None in students.values() or seeds is None:
         return None
     del sections["distillation"]

@@ -154,8 +154,15 @@ def score(run: RunSettings) -> Params:
 
 
 def build_report(run: RunSettings) -> Params:
-    """Return the page's settings."""
-    return run.report.model_dump(mode="json")
+    """Return the page's settings, the baseline variant and the settings of the comparison with it."""
+    return {
+        "report": run.report.model_dump(mode="json"),
+        "comparison": {
+            "baseline": run.baseline,
+            "resamples": run.evaluation.bootstrap_resamples,
+            "seed": run.evaluation.bootstrap_seed,
+        },
+    }
 
 
 def loss(run: RunSettings, variant: str) -> LossPlan:

@@ -409,25 +409,6 @@ class DistillationSettings(Section):
     """Training records whose gold the student may not use: learn the teacher's prediction, or skip them."""
 
 
-class EvaluationSettings(Section):
-    """How models are judged on the test split."""
-
-    limit: int | None = Field(None, ge=1)
-    """Judge only so many test records (the first); null for all."""
-    batch_size: int = Field(32, ge=1)
-    """Examples decoded together."""
-    num_beams: int = Field(1, ge=1, le=64)
-    """Beams of the decoder; 1 is greedy."""
-    device: Device = "cpu"
-    """Device of prediction."""
-    eval_temperature: float = Field(2.0, gt=0.0, le=100.0)
-    """Temperature of the student's KL divergence from the teacher."""
-    bootstrap_resamples: int = Field(10_000, ge=100)
-    """Resamples behind each 95 % interval."""
-    bootstrap_seed: Seed = 42
-    """Seed of the resampling."""
-
-
 class ReportSettings(Section):
     """The page that a researcher reads."""
 

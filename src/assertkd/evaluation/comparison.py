@@ -1,0 +1,273 @@
+"""Every variant of a run against the baseline variant: intervals, spread over seeds, and which differences are real."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assertkd.errors import UserError
+from assertkd.evaluation.significance import (
+    LEVEL,
+    Floats,
+    Interval,
+    holm,
+    intervals,
+    paired_p_values,
+    resampled_means,
+    resampled_seeds,
+)
+from assertkd.files import read_json, write_json
+
+TEACHER = "teacher"
+"""The teacher's folder below `evaluation/`; a student's is `students/{variant}/seed{seed}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A variant's mean minus the baseline's, over the same examples and seeds.
+
+    Attributes:
+        mean, low, high: the difference and its 95 % interval.
+        p: two-sided p-value of no difference.
+        p_holm: the same, corrected for the number of models compared on this metric.
+        significant: `p_holm` is below 0.05. The sign of `mean` says for which side.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    significant: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One metric of one variant.
+
+    Attributes:
+        mean, low, high: the mean over seeds and examples, and its 95 % interval (seeds and examples resampled).
+        sd: sample standard deviation of the seeds' means; None for one seed.
+        difference: against the baseline; None for the baseline itself, and where the two have no seed in common.
+    """
+
+    mean: float
+    low: float
+    high: float
+    sd: float | None
+    difference: Difference | None
+
+
+Figures = dict[str, Figure]
+"""Metric name to figure, in the order in which tables show them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What `compare_models` finds, and `significance.json` holds.
+
+    Attributes:
+        baseline: the variant that all are compared with; None where its scores are not there.
+        examples: test examples, the same for all models.
+        level: of the intervals; `significant` means below 1 - `level`.
+        resamples, bootstrap_seed: of the bootstrap.
+        seeds: variant to its training seeds that were judged.
+        variants: variant to its figures, in the order of the config.
+        teacher: the teacher's figures; None where it was not judged.
+    """
+
+    baseline: str | None
+    examples: int
+    level: float
+    resamples: int
+    bootstrap_seed: int
+    seeds: dict[str, list[int]]
+    variants: dict[str, Figures]
+    teacher: Figures | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the comparison as JSON values, attribute by attribute."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> "Comparison":
+        """Build a comparison from `as_dict`'s form."""
+        teacher = value["teacher"]
+        return cls(
+            **value
+            | {
+                "variants": {name: _figures(figures) for name, figures in value["variants"].items()},
+                "teacher": None if teacher is None else _figures(teacher),
+            }
+        )
+
+
+def _figures(value: dict[str, Any]) -> Figures:
+    return {
+        metric: Figure(**figure | {"difference": figure["difference"] and Difference(**figure["difference"])})
+        for metric, figure in value.items()
+    }
+
+
+def write_comparison(path: Path, comparison: Comparison) -> None:
+    """Write a comparison as JSON, whole."""
+    write_json(path, comparison.as_dict())
+
+
+def read_comparison(path: Path) -> Comparison:
+    """Return the comparison of a file that `write_comparison` wrote.
+
+    Raises:
+        UserError: the file is missing or holds no comparison.
+    """
+    try:
+        return Comparison.from_dict(read_json(path))
+    except (KeyError, TypeError) as fault:
+        raise UserError(f"{path}: not a comparison ({fault!r})", "Delete it and rerun `build_report`.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    """One variant's values, (S, n, m): by seed, example and metric; the teacher has one nameless seed."""
+
+    seeds: list[int]
+    values: Floats
+
+
+def compare_models(
+    models: Sequence[str], folder: Path, baseline: str | None, resamples: int = 10_000, seed: int = 42
+) -> Comparison:
+    """Return every variant's figures over its seeds, and its differences to the baseline.
+
+    Resampling is hierarchical: a resample draws training seeds, then test examples, the same examples for every seed
+    and model, since all are judged on the same ones. A difference pairs examples, and seeds as well. The teacher has
+    one training; its difference to the baseline resamples the baseline's seeds. p-values are corrected for the number
+    of models compared, metric by metric (Holm 1979).
+
+    Args:
+        models: `teacher` and `students/{variant}/seed{seed}`, as their folders below `folder`; any part of a run.
+        folder: `results/{run}/evaluation`, where each model has its `metrics_final.csv`.
+        baseline: the variant to compare with; where none of its seeds is among `models`, there are no differences.
+        resamples: bootstrap resamples.
+        seed: of the bootstrap.
+
+    Raises:
+        UserError: a file is missing or broken, or holds other examples or metrics than the others.
+    """
+    names, ids, groups = _read_all(models, folder)
+    columns = np.concatenate([scores.values for scores in groups.values()])
+    flat = columns.transpose(1, 0, 2).reshape(len(ids), -1)
+    resampled = resampled_means(flat, resamples, seed).reshape(resamples, len(columns), len(names))
+    places = np.cumsum([0, *(len(scores.values) for scores in groups.values())])
+    means = {name: resampled[:, start:end] for name, start, end in zip(groups, places[:-1], places[1:], strict=True)}
+
+    base = (False, baseline) if baseline is not None and (False, baseline) in groups else None
+    differences: dict[tuple[bool, str], tuple[list[Interval], Floats]] = {}
+    for key in groups:
+        if base is None or key == base:
+            continue
+        own, other = _common(groups[key].seeds, groups[base].seeds, is_teacher=key[0])
+        if other:
+            values = groups[key].values[own] - groups[base].values[other]
+            drawn = _over_seeds(means[key][:, own] - means[base][:, other], resamples, seed)
+            per_example = values.mean(axis=0)
+            found = intervals(per_example.mean(axis=0), drawn)
+            differences[key] = found, paired_p_values(per_example, drawn)
+    corrected = {key: np.empty(len(names)) for key in differences}
+    for column in range(len(names)):
+        for key, p in zip(differences, holm([p[column] for _, p in differences.values()]), strict=True):
+            corrected[key][column] = p
+
+    def figures(key: tuple[bool, str]) -> Figures:
+        scores = groups[key]
+        by_seed = scores.values.mean(axis=1)
+        own = intervals(by_seed.mean(axis=0), _over_seeds(means[key], resamples, seed))
+        spread = by_seed.std(axis=0, ddof=1).tolist() if len(by_seed) > 1 else [None] * len(names)
+        against: list[Difference | None] = [None] * len(names)
+        if key in differences:
+            against = [
+                Difference(one.mean, one.low, one.high, float(p), float(p_holm), bool(p_holm < 1 - LEVEL))
+                for one, p, p_holm in zip(*differences[key], corrected[key], strict=True)
+            ]
+        return {
+            name: Figure(one.mean, one.low, one.high, sd, difference)
+            for name, one, sd, difference in zip(names, own, spread, against, strict=True)
+        }
+
+    students = [name for is_teacher, name in groups if not is_teacher]
+    return Comparison(
+        baseline=None if base is None else baseline,
+        examples=len(ids),
+        level=LEVEL,
+        resamples=resamples,
+        bootstrap_seed=seed,
+        seeds={name: groups[False, name].seeds for name in students},
+        variants={name: figures((False, name)) for name in students},
+        teacher=figures((True, TEACHER)) if (True, TEACHER) in groups else None,
+    )
+
+
+def _over_seeds(means: Floats, resamples: int, seed: int) -> Floats:
+    """Return resampled means (resamples, S, m) weighted by resampled seeds, shape (resamples, m)."""
+    weights = resampled_seeds(means.shape[1], resamples, seed)
+    return np.einsum("rs,rsm->rm", weights, means)
+
+
+def _common(own: list[int], other: list[int], *, is_teacher: bool) -> tuple[list[int], list[int]]:
+    """Return the places of the seeds that both have; the teacher's one training stands beside every seed."""
+    if is_teacher:
+        return [0] * len(other), list(range(len(other)))
+    both = [seed for seed in own if seed in other]
+    return [own.index(seed) for seed in both], [other.index(seed) for seed in both]
+
+
+def _read_all(
+    models: Sequence[str], folder: Path
+) -> tuple[list[str], list[str], dict[tuple[bool, str], _Scores]]:
+    """Return metric names, example ids, and the scores by (is the teacher, variant)."""
+    names: list[str] = []
+    ids: list[str] = []
+    found: dict[tuple[bool, str], tuple[list[int], list[Floats]]] = {}
+    for model in models:
+        path = folder / model / "metrics_final.csv"
+        own_names, own_ids, values = read_metrics(path)
+        if not ids:
+            names, ids = own_names, own_ids
+        if own_names != names or own_ids != ids:
+            what = "metrics" if own_names != names else "examples"
+            raise UserError(
+                f"{path}: holds other {what} than {folder / models[0] / path.name}",
+                "All models have to be judged alike: rerun `predict` and `score` for both.",
+            )
+        parts = model.split("/")
+        key = (True, TEACHER) if model == TEACHER else (False, parts[1])
+        seeds, tables = found.setdefault(key, ([], []))
+        if model != TEACHER:
+            seeds.append(int(parts[2].removeprefix("seed")))
+        tables.append(values)
+    if not ids:
+        raise UserError("there are no scores to compare", "Run `score` for at least one model.")
+    return names, ids, {key: _Scores(seeds, np.stack(tables)) for key, (seeds, tables) in found.items()}
+
+
+def read_metrics(path: Path) -> tuple[list[str], list[str], Floats]:
+    """Return a `metrics_final.csv`'s metric names, example ids, and values (n, m).
+
+    Raises:
+        UserError: the file is missing, empty or broken.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file", "Run `score` first.")
+    with path.open(encoding="utf-8", newline="") as handle:
+        rows = list(csv.reader(handle))
+    try:
+        (_, *names), *lines = rows
+        values = np.array([[float(value) for value in line[1:]] for line in lines], dtype=np.float64)
+        if values.shape != (len(lines), len(names)) or not lines:
+            raise ValueError(f"{values.shape} values under {len(names)} headings")
+    except ValueError as fault:
+        raise UserError(f"{path}: not a table of metrics ({fault})", "Delete it and rerun `score`.") from None
+    return names, [line[0] for line in lines], values
