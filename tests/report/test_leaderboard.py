@@ -8,7 +8,7 @@ from statistics import stdev
 import pytest
 
 from assertkd.errors import UserError
-from assertkd.evaluation.metrics import EXAMPLE_METRICS
+from assertkd.evaluation.metrics import METRIC_NAMES
 from assertkd.report.leaderboard import MEAN, SPREAD, TEACHER, Entry, leaderboard, teacher_verdict, write_leaderboard
 
 
@@ -16,13 +16,12 @@ def entry(folder: Path, variant: str, seed: int | None, exact_match: float, agre
     """Write a summary in which every metric but exact match is 0.5, and return where it lies."""
     home = folder / f"{variant or TEACHER}{seed or ''}"
     home.mkdir(parents=True)
-    figures = {name: {"mean": 0.5, "low": 0.4, "high": 0.6} for name in EXAMPLE_METRICS}
+    figures = {name: {"mean": 0.5, "low": 0.4, "high": 0.6} for name in METRIC_NAMES}
     figures["exact_match"] = {"mean": exact_match, "low": exact_match - 0.1, "high": exact_match + 0.1}
-    (home / "metrics_summary_final.json").write_text(json.dumps({"n": 40, "metrics": figures}))
+    divergence = {} if agreement is None else {"kl_divergence": 0.25, "kl_divergence_is": "lower bound"}
+    (home / "metrics_summary_final.json").write_text(json.dumps({"n": 40, "metrics": figures} | divergence))
     (home / "training_report.json").write_text(json.dumps({"parameters": 1000 if variant else 5000, "seed": seed}))
-    comparison = (
-        {} if agreement is None else {"output_agreement": {"mean": agreement}, "measured": {"kl_divergence": 0.25}}
-    )
+    comparison = {} if agreement is None else {"retention": {"output_agreement": {"mean": agreement}}}
     (home / "evaluation_metrics.json").write_text(json.dumps(comparison))
     return Entry(
         "student" if variant else TEACHER,
@@ -65,6 +64,7 @@ def test_figures(entries: list[Entry]) -> None:
     assert (teacher.parameters, teacher.n, teacher.output_agreement) == (5000, 40, None)
     assert (one.parameters, one.output_agreement, one.metrics["f1"]) == (1000, 0.7, 0.5)
     assert (teacher.kl_divergence, one.kl_divergence) == (None, 0.25)
+    assert (teacher.kl_divergence_is, one.kl_divergence_is) == ("", "lower bound")
     assert (one.exact_match_low, one.exact_match_high) == (pytest.approx(0.4), pytest.approx(0.6))
 
 
@@ -126,8 +126,8 @@ def test_the_csv_holds_every_row(entries: list[Entry], tmp_path: Path) -> None:
         lines = list(csv.DictReader(handle))
     assert list(lines[0]) == [
         *("model", "variant", "seed", "parameters", "n"),
-        *EXAMPLE_METRICS,
-        *("exact_match_low", "exact_match_high", "output_agreement", "kl_divergence", "note"),
+        *METRIC_NAMES,
+        *("exact_match_low", "exact_match_high", "output_agreement", "kl_divergence", "kl_divergence_is", "note"),
     ]
     assert len(lines) == len(rows)
     assert lines[0]["model"] == "teacher"

@@ -76,9 +76,12 @@ def test_logits(wildcards):
     return [] if wildcards.model == "teacher" else [f"results/{wildcards.run}/logits/test"]
 
 
-def teacher_predictions(wildcards):
-    """The teacher's test predictions, for a student's agreement with it."""
-    return [] if wildcards.model == "teacher" else [f"results/{wildcards.run}/evaluation/teacher/predictions.jsonl"]
+def teacher_scores(wildcards):
+    """What was found of the teacher, for a student's gaps and agreement with it."""
+    if wildcards.model == "teacher":
+        return []
+    names = ("predictions_final.jsonl", "metrics_summary_final.json", "measured.json")
+    return [f"results/{wildcards.run}/evaluation/teacher/{name}" for name in names]
 
 
 def training_reports(wildcards):

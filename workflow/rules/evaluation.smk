@@ -25,7 +25,7 @@ rule score:
     input:
         predictions="results/{run}/evaluation/{model}/predictions.jsonl",
         measured="results/{run}/evaluation/{model}/measured.json",
-        teacher=teacher_predictions,
+        teacher=teacher_scores,
     output:
         examples="results/{run}/evaluation/{model}/predictions_final.jsonl",
         table="results/{run}/evaluation/{model}/metrics_final.csv",
@@ -43,6 +43,7 @@ rule score:
     localrule: True
     conda:
         "../envs/evaluate.yaml"
+    threads: 2
     params:
         settings=params.score(RUN),
     script:

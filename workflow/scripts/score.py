@@ -4,14 +4,17 @@ from pathlib import Path
 
 from assertkd.evaluation.score import score
 from assertkd.job import job
+from assertkd.models.encoders import TextEncoder
 
-with job(snakemake.log[0], snakemake.threads):
+with job(snakemake.log[0], 1):
     settings = snakemake.params.settings
     score(
         Path(snakemake.input.predictions),
-        Path(snakemake.input.teacher[0]) if snakemake.input.teacher else None,
+        Path(snakemake.input.teacher[0]).parent if snakemake.input.teacher else None,
         Path(snakemake.output.summary).parent,
-        measured_file=Path(snakemake.input.measured),
+        encoder=TextEncoder(settings["encoder"]),
+        processes=snakemake.threads,
+        example_seconds=settings["example_seconds"],
         resamples=settings["bootstrap_resamples"],
         seed=settings["bootstrap_seed"],
     )

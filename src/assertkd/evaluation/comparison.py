@@ -213,7 +213,7 @@ def compare_models(
 def _over_seeds(means: Floats, resamples: int, seed: int) -> Floats:
     """Return resampled means (resamples, S, m) weighted by resampled seeds, shape (resamples, m)."""
     weights = resampled_seeds(means.shape[1], resamples, seed)
-    return np.einsum("rs,rsm->rm", weights, means)
+    return (weights[:, :, None] * means).sum(axis=1)
 
 
 def _common(own: list[int], other: list[int], *, is_teacher: bool) -> tuple[list[int], list[int]]:
@@ -224,9 +224,7 @@ def _common(own: list[int], other: list[int], *, is_teacher: bool) -> tuple[list
     return [own.index(seed) for seed in both], [other.index(seed) for seed in both]
 
 
-def _read_all(
-    models: Sequence[str], folder: Path
-) -> tuple[list[str], list[str], dict[tuple[bool, str], _Scores]]:
+def _read_all(models: Sequence[str], folder: Path) -> tuple[list[str], list[str], dict[tuple[bool, str], _Scores]]:
     """Return metric names, example ids, and the scores by (is the teacher, variant)."""
     names: list[str] = []
     ids: list[str] = []

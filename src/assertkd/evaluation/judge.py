@@ -1,20 +1,26 @@
 """The `predict` rule's work: one finished model writes its assertions for the test split and is measured."""
 
 import time
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import torch
+
+from assertkd.evaluation.cost import MemoryMeter, measure_speed
 from assertkd.evaluation.divergence import kl_divergence
 from assertkd.evaluation.predict import predict_split
 from assertkd.files import write_json
 from assertkd.logits.store_reader import StoreReader
+from assertkd.models.generation import generate_texts
 from assertkd.models.seq2seq import load_model, parameter_count
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts import Prompt
 from assertkd.records import read_records
 from assertkd.settings import EvaluationSettings
 from assertkd.training.batches import Example
-from assertkd.training.devices import peak_memory_mb, resolve_device
+from assertkd.training.devices import resolve_device
 from assertkd.training.logs import Progress
 
 
@@ -27,8 +33,9 @@ def judge_model(
     teacher_logits: Path | None,
     folder: Path,
 ) -> None:
-    """Write `predictions.jsonl` and `measured.json` (size, speed, divergence from the teacher) to `folder`.
+    """Write `predictions.jsonl` and `measured.json` (size, speed, memory, divergence from the teacher) to `folder`.
 
+    Meant for a process of its own, since the peak memory of this one is measured, up to the end of the prediction.
     `kl_divergence_is` says "lower bound" where the store keeps a support and the mass of the rest, and "whole" where
     it keeps the whole vocabulary: the two must not be compared.
 
@@ -45,10 +52,23 @@ def judge_model(
         UserError: an input is missing or does not fit the others.
     """
     device = resolve_device(settings.device)
+    meter = MemoryMeter(device)
     model = load_model(model_folder).to(device).eval()
     prompt = Prompt(load_tokenizer(model_folder), max_input_len, max_output_len)
     records = list(islice(read_records(test_file), settings.limit))
     inputs = [prompt.encode_record(record).ids for record in records]
+
+    def write(some: Sequence[Sequence[int]], batch_size: int) -> None:
+        generate_texts(
+            model,
+            prompt.tokenizer,
+            some,
+            batch_size=batch_size,
+            max_new_tokens=max_output_len,
+            num_beams=settings.num_beams,
+            device=device,
+        )
+
     started = time.monotonic()
     predict_split(
         model,
@@ -62,15 +82,16 @@ def judge_model(
         device=device,
         progress=Progress("predicted", len(records)).at,
     )
-    seconds = time.monotonic() - started
-    measured = {
+    measured: dict[str, Any] = {
         "parameters": parameter_count(model),
         "disk_bytes": sum(file.stat().st_size for file in model_folder.iterdir()),
         "examples": len(records),
-        "seconds": round(seconds, 3),
-        "examples_per_second": round(len(records) / seconds, 3),
-        "peak_memory_mb": round(peak_memory_mb(device), 1),
+        "seconds": round(time.monotonic() - started, 3),
+        **meter.as_dict(),
+        **measure_speed(write, inputs).as_dict(),
         "device": str(device),
+        "threads": torch.get_num_threads(),
+        "num_beams": settings.num_beams,
     }
     if teacher_logits is not None:
         examples = [

@@ -1,7 +1,7 @@
 """The predictions file: one line an example, with the prediction and the reference."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,21 @@ def read_predictions(path: Path) -> list[Prediction]:
     """Return the predictions of a file.
 
     Raises:
+        UserError: as `each_prediction`.
+    """
+    return list(each_prediction(path))
+
+
+def each_prediction(path: Path) -> Iterator[Prediction]:
+    """Yield the predictions of a file, one line at a time.
+
+    Raises:
         UserError: the file is missing or empty, a line is no prediction, or an id comes twice.
     """
     remedy = "Delete it and rerun `predict`."
     if not path.is_file():
         raise UserError(f"{path}: no such file", "Run `predict` first.")
-    predictions: dict[str, Prediction] = {}
+    ids: set[str] = set()
     with path.open(encoding="utf-8") as handle:
         for number, line in enumerate(handle, start=1):
             try:
@@ -61,9 +70,14 @@ def read_predictions(path: Path) -> list[Prediction]:
                 raise UserError(f"{path}:{number}: not a prediction ({fault!r})", remedy) from None
             if not (isinstance(one.prediction, str) and isinstance(one.reference, str)):
                 raise UserError(f"{path}:{number}: prediction and reference have to be texts", remedy)
-            if one.id in predictions:
+            if one.id in ids:
                 raise UserError(f"{path}:{number}: id {one.id!r} comes a second time", remedy)
-            predictions[one.id] = one
-    if not predictions:
+            ids.add(one.id)
+            yield Prediction(one.id, _storable(one.prediction), _storable(one.reference), about)
+    if not ids:
         raise UserError(f"{path}: holds no predictions", "Check that the test split has records, then rerun `predict`.")
-    return list(predictions.values())
+
+
+def _storable(text: str) -> str:
+    """Return `text` with `?` for halves of surrogate pairs, which JSON may hold and UTF-8 may not."""
+    return text.encode("utf-8", errors="replace").decode("utf-8")

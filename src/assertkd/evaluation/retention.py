@@ -1,46 +1,68 @@
-"""What a student keeps of its teacher: gaps in every metric, and how often the two write the same."""
+"""What a student keeps of its teacher: gaps in every metric, how often the two write the same, one figure of both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from assertkd.evaluation.metrics.exact_match import exact_match
-from assertkd.evaluation.metrics.overlap import f1
-from assertkd.evaluation.significance import bootstrap_intervals
+from assertkd.evaluation.significance import Floats, intervals, resampled_means
+
+AGREEMENT_WEIGHT, PERFORMANCE_WEIGHT = 0.6, 0.4
+"""Weights of output agreement and performance ratio in the knowledge retention score."""
 
 
-def compare_with_teacher(
-    student_texts: Sequence[str],
-    teacher_texts: Sequence[str],
-    student_metrics: Mapping[str, NDArray[np.float64]],
-    teacher_metrics: Mapping[str, NDArray[np.float64]],
-    resamples: int,
-    seed: int,
-) -> dict[str, Any]:
-    """Return gaps and agreement of a student and its teacher on the same examples, each with a paired interval.
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """A student and its teacher on the same n examples.
+
+    Attributes:
+        student, teacher: metric name to the value of every example, shape (n,), the same names.
+        agreement: token F1 between the two predictions, shape (n,).
+        exact: 1 where both write the same tokens, shape (n,).
+    """
+
+    student: Mapping[str, Floats]
+    teacher: Mapping[str, Floats]
+    agreement: Floats
+    exact: Floats
+
+
+def compare_with_teacher(pairs: Pairs, resamples: int, seed: int) -> dict[str, Any]:
+    """Return gaps and retention of a student, each {mean, low, high} with a paired bootstrap interval.
 
     Args:
-        student_texts: the student's predictions.
-        teacher_texts: the teacher's, in the same order.
-        student_metrics: per metric the student's value for every example, shape (n,).
-        teacher_metrics: the same for the teacher, same names.
+        pairs: the values.
         resamples: bootstrap resamples.
         seed: of the bootstrap.
 
     Returns:
-        `gaps`: per metric teacher − student, positive where the teacher is better; `output_agreement`: mean token F1
-        between the two predictions; `exact_agreement`: share of examples where both write the same tokens. Each is
-        {mean, low, high}.
+        `gaps`: per metric teacher − student, positive where the teacher is better. `retention`: `output_agreement`,
+        the mean token F1 between the two predictions; `exact_agreement`, the share of examples where both write the
+        same tokens; and where there is a code quality score, `performance_ratio`, the student's divided by the
+        teacher's and at most 1, and `knowledge_retention_score` = 0.6 · output_agreement + 0.4 · performance_ratio.
     """
-    pairs = list(zip(student_texts, teacher_texts, strict=True))
-    columns = [teacher_metrics[name] - values for name, values in student_metrics.items()]
-    columns.append(np.array([f1(student, teacher) for student, teacher in pairs]))
-    columns.append(np.array([exact_match(student, teacher) for student, teacher in pairs]))
-    *gaps, agreement, exact = bootstrap_intervals(np.stack(columns, axis=1), resamples, seed)
+    names = list(pairs.student)
+    columns = [pairs.teacher[name] - pairs.student[name] for name in names] + [pairs.agreement, pairs.exact]
+    has_quality = "code_quality_score" in pairs.student
+    if has_quality:
+        columns += [side["code_quality_score"] for side in (pairs.student, pairs.teacher)]
+    values = np.stack(columns, axis=1)
+    # The row of observed means stands before the resampled ones, so that both are treated alike.
+    means = np.concatenate([values.mean(axis=0)[None], resampled_means(values, resamples, seed)])
+    labels = ["output_agreement", "exact_agreement"]
+    if has_quality:
+        ratio = performance_ratio(means[:, -2], means[:, -1])
+        retained = AGREEMENT_WEIGHT * means[:, len(names)] + PERFORMANCE_WEIGHT * ratio
+        means = np.column_stack([means[:, :-2], ratio, retained])
+        labels += ["performance_ratio", "knowledge_retention_score"]
+    figures = [one.as_dict() for one in intervals(means[0], means[1:])]
     return {
-        "gaps": {name: gap.as_dict() for name, gap in zip(student_metrics, gaps, strict=True)},
-        "output_agreement": agreement.as_dict(),
-        "exact_agreement": exact.as_dict(),
+        "gaps": dict(zip(names, figures, strict=False)),
+        "retention": dict(zip(labels, figures[len(names) :], strict=True)),
     }
+
+
+def performance_ratio(student: Floats, teacher: Floats) -> Floats:
+    """Return student / teacher, at most 1; 1 also where the teacher has 0, since less cannot be had."""
+    return np.minimum(1.0, np.divide(student, teacher, out=np.ones_like(student), where=teacher > 0))

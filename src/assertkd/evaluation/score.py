@@ -1,137 +1,196 @@
-"""Scores of one model's predictions, alone and, for a student, against its teacher's."""
+"""The `score` rule's work: one model's predictions judged, alone and, for a student, against its teacher's."""
 
 import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assertkd.errors import UserError
-from assertkd.evaluation.metrics import EXAMPLE_METRICS
-from assertkd.evaluation.metrics.bleu import corpus_bleu
-from assertkd.evaluation.metrics.semantic_similarity import semantic_similarity
-from assertkd.evaluation.predictions import Prediction, read_predictions
-from assertkd.evaluation.retention import compare_with_teacher
-from assertkd.evaluation.significance import LEVEL, bootstrap_intervals
+from assertkd.evaluation.example_scores import Answered, ExampleScores, score_examples
+from assertkd.evaluation.metrics import METRIC_NAMES
+from assertkd.evaluation.predictions import Prediction, each_prediction
+from assertkd.evaluation.retention import Pairs, compare_with_teacher
+from assertkd.evaluation.summary import columns_of, summarise
 from assertkd.files import read_json, write_json, written_whole
 
 if TYPE_CHECKING:
     from assertkd.models.encoders import TextEncoder
 
-Values = Mapping[str, NDArray[np.float64]]
-"""Per metric the value of every example, shape (n,)."""
+EXAMPLES, TABLE, SUMMARY = "predictions_final.jsonl", "metrics_final.csv", "metrics_summary_final.json"
+COMPARISON, MEASURED = "evaluation_metrics.json", "measured.json"
+
+DIVERGENCE = ("kl_divergence", "kl_divergence_is", "eval_temperature")
+"""What `predict` measures of a student that is no cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One line of a `predictions_final.jsonl`: texts, and every metric's value by name."""
+
+    prediction: str
+    reference: str
+    values: dict[str, float]
 
 
 def score(
     predictions_file: Path,
-    teacher_predictions_file: Path | None,
+    teacher_folder: Path | None,
     output_folder: Path,
     *,
-    measured_file: Path | None = None,
     encoder: "TextEncoder | None" = None,
+    processes: int = 1,
+    example_seconds: float = 10.0,
     resamples: int = 10_000,
     seed: int = 42,
 ) -> dict[str, Any]:
     """Score a model's predictions, write the results to `output_folder` and return the summary.
 
-    Written are `predictions_final.jsonl` (one line an example: texts and every metric), `metrics_final.csv` (the
-    metrics alone), `metrics_summary_final.json`, and `evaluation_metrics.json` (a student beside its teacher; for the
-    teacher, the teacher alone).
+    Written are `predictions_final.jsonl` (one line an example: texts, what sort of example it is, every metric),
+    `metrics_final.csv` (the metrics alone), `metrics_summary_final.json`, and `evaluation_metrics.json` (a student
+    beside its teacher; for the teacher, the teacher alone).
 
     Args:
-        predictions_file: the model's predictions.
-        teacher_predictions_file: the teacher's on the same examples; None where the model is the teacher.
+        predictions_file: the model's predictions; what `predict` measured lies beside it as `measured.json`, and is
+            taken over where it does.
+        teacher_folder: what this function wrote for the teacher on the same examples, with its `measured.json`; None
+            where the model is the teacher.
         output_folder: made if it is missing.
-        measured_file: what `predict` measured beside (size, speed, divergence), taken over into
-            `evaluation_metrics.json`; None for nothing.
-        encoder: embeds the texts for `semantic_similarity`; None leaves that metric out.
+        encoder: embeds the texts for `semantic_similarity` and `code_quality_score`; None leaves both out.
+        processes: that compute.
+        example_seconds: processor time that one example may take, above 0.
         resamples: bootstrap resamples behind every interval.
         seed: of the bootstrap.
 
     Raises:
-        UserError: a file is missing, empty or broken, or the two files do not hold the same examples.
+        UserError: a file is missing, empty or broken, or the teacher's examples or metrics are others.
     """
-    predictions = read_predictions(predictions_file)
-    values = metric_values(predictions, encoder)
-    summary = summarise(predictions, values, resamples, seed)
-
-    teacher = None
-    comparison: dict[str, Any] = {"teacher": summary}
-    if teacher_predictions_file is not None:
-        teacher = matched(predictions, read_predictions(teacher_predictions_file), teacher_predictions_file)
-        teacher_values = metric_values(teacher, encoder)
-        comparison = {
-            "teacher": summarise(teacher, teacher_values, resamples, seed),
-            "student": summary,
-            **compare_with_teacher(
-                [one.prediction for one in predictions],
-                [one.prediction for one in teacher],
-                values,
-                teacher_values,
-                resamples,
-                seed,
-            ),
-        }
-    if measured_file is not None:
-        comparison["measured"] = read_json(measured_file)
-    write_json(output_folder / "evaluation_metrics.json", comparison)
-    write_examples(output_folder / "predictions_final.jsonl", predictions, teacher, values)
-    write_table(output_folder / "metrics_final.csv", predictions, values)
-    write_json(output_folder / "metrics_summary_final.json", summary)
+    teacher: dict[str, Scored] = {}
+    if teacher_folder is not None:
+        teacher = read_scored(teacher_folder / EXAMPLES)
+        check_same_examples(each_prediction(predictions_file), teacher, teacher_folder / EXAMPLES)
+    answers = (
+        Answered(one, teacher[one.id].prediction if teacher else None) for one in each_prediction(predictions_file)
+    )
+    ids, scores = write_scores(
+        output_folder, score_examples(answers, encoder, processes=processes, example_seconds=example_seconds)
+    )
+    values = columns_of(scores)
+    measured = measured_beside(predictions_file)
+    summary = summarise(scores, values, resamples, seed)
+    summary |= {name: measured.pop(name) for name in DIVERGENCE if name in measured}
+    write_json(output_folder / SUMMARY, summary)
+    if teacher_folder is None:
+        write_json(output_folder / COMPARISON, {"teacher": summary, "cost": {"teacher": measured}})
+        return summary
+    of_teacher = [teacher[name].values for name in ids]
+    if list(of_teacher[0]) != list(values):
+        raise UserError(
+            f"{teacher_folder / EXAMPLES}: has other metrics than {output_folder / EXAMPLES}",
+            "Rerun `score` for the teacher.",
+        )
+    pairs = Pairs(
+        student=values,
+        teacher={name: np.array([one[name] for one in of_teacher]) for name in values},
+        agreement=np.array([one.agreement[0] for one in scores if one.agreement is not None]),
+        exact=np.array([one.agreement[1] for one in scores if one.agreement is not None]),
+    )
+    comparison = {
+        "teacher": read_json(teacher_folder / SUMMARY),
+        "student": summary,
+        **compare_with_teacher(pairs, resamples, seed),
+        "cost": {"teacher": measured_beside(teacher_folder / EXAMPLES), "student": measured},
+    }
+    write_json(output_folder / COMPARISON, comparison)
     return summary
 
 
-def metric_values(
-    predictions: Sequence[Prediction], encoder: "TextEncoder | None" = None
-) -> dict[str, NDArray[np.float64]]:
-    """Return every registered metric's value for every example, in [0, 1]; with an encoder, semantic similarity too."""
-    values = {
-        name: np.array([metric(one.prediction, one.reference) for one in predictions])
-        for name, metric in EXAMPLE_METRICS.items()
+def write_scores(
+    folder: Path, scored: Iterable[tuple[Answered, ExampleScores]]
+) -> tuple[list[str], list[ExampleScores]]:
+    """Write every example as it comes, to `predictions_final.jsonl` and `metrics_final.csv`; return ids and scores."""
+    ids: list[str] = []
+    scores: list[ExampleScores] = []
+    with ExitStack() as files:
+        lines = files.enter_context(written_whole(folder / EXAMPLES))
+        table: csv.DictWriter[str] | None = None
+        for answer, one in scored:
+            if table is None:
+                table = csv.DictWriter(files.enter_context(written_whole(folder / TABLE)), ["id", *one.values])
+                table.writeheader()
+            lines.write(json.dumps(line_of(answer, one), ensure_ascii=False) + "\n")
+            table.writerow({"id": answer.own.id} | one.values)
+            ids.append(answer.own.id)
+            scores.append(one)
+    return ids, scores
+
+
+def line_of(answer: Answered, scores: ExampleScores) -> dict[str, Any]:
+    """Return an example as one flat JSON object: texts, what sort of example it is, and all that was found."""
+    own = answer.own
+    line: dict[str, Any] = {
+        "id": own.id,
+        "prediction": own.prediction,
+        "reference": own.reference,
+        "teacher_prediction": answer.teacher,
+        "kind": scores.kind,
+        "project": None,
+        "target_tokens": scores.target_tokens,
+        **own.about,
+        **scores.values,
+        "codebleu_parts": asdict(scores.parts),
+        "timed_out": scores.timed_out,
     }
-    if encoder is not None:
-        texts, references = [one.prediction for one in predictions], [one.reference for one in predictions]
-        values["semantic_similarity"] = semantic_similarity(encoder, texts, references)
-    return values
+    if scores.agreement is not None:
+        line["output_agreement"], line["exact_agreement"] = scores.agreement
+    return line
 
 
-def summarise(predictions: Sequence[Prediction], values: Values, resamples: int, seed: int) -> dict[str, Any]:
-    """Return the number of examples, per metric its mean with a bootstrap interval, and corpus BLEU.
+def read_scored(path: Path) -> dict[str, Scored]:
+    """Return the lines of a `predictions_final.jsonl` by example id.
 
-    Keys: `n`; `metrics`: {name: {mean, low, high}}; `corpus_bleu`: {score, signature}; `bootstrap`: {level,
-    resamples, seed}.
+    Raises:
+        UserError: the file is missing or empty, or a line is no scored prediction.
     """
-    intervals = bootstrap_intervals(np.stack(list(values.values()), axis=1), resamples, seed)
-    bleu, signature = corpus_bleu([one.prediction for one in predictions], [one.reference for one in predictions])
-    return {
-        "n": len(predictions),
-        "metrics": {name: interval.as_dict() for name, interval in zip(values, intervals, strict=True)},
-        "corpus_bleu": {"score": bleu, "signature": signature},
-        "bootstrap": {"level": LEVEL, "resamples": resamples, "seed": seed},
-    }
+    if not path.is_file():
+        raise UserError(f"{path}: no such file", "Run `score` for the teacher first.")
+    found: dict[str, Scored] = {}
+    with path.open(encoding="utf-8") as handle:
+        for number, line in enumerate(handle, start=1):
+            try:
+                fields = json.loads(line)
+                values = {name: float(fields[name]) for name in METRIC_NAMES if name in fields}
+                found[fields["id"]] = Scored(fields["prediction"], fields["reference"], values)
+            except (ValueError, KeyError, TypeError, AttributeError) as fault:
+                raise UserError(
+                    f"{path}:{number}: not a scored prediction ({fault!r})", "Delete it and rerun `score`."
+                ) from None
+    if not found:
+        raise UserError(f"{path}: holds no predictions", "Delete it and rerun `predict` and `score`.")
+    return found
 
 
-def matched(predictions: Sequence[Prediction], teacher: Sequence[Prediction], teacher_file: Path) -> list[Prediction]:
-    """Return the teacher's predictions in the order of the student's.
+def check_same_examples(predictions: Iterable[Prediction], teacher: Mapping[str, Scored], teacher_file: Path) -> None:
+    """Refuse predictions that are not on the teacher's examples.
 
     Raises:
         UserError: ids or references of the two differ.
     """
-    remedy = "Both have to come from the same test split: rerun `predict` for the teacher and the student."
-    by_id = {one.id: one for one in teacher}
-    missing = [one.id for one in predictions if one.id not in by_id]
+    remedy = "Both have to come from the same test split: rerun `predict` and `score` for the teacher and the student."
+    references = {one.id: one.reference for one in predictions}
+    missing = [name for name in references if name not in teacher]
     if missing:
         raise UserError(f"{teacher_file}: lacks {count_of(missing)} that the student predicted", remedy)
-    surplus = by_id.keys() - {one.id for one in predictions}
+    surplus = [name for name in teacher if name not in references]
     if surplus:
-        raise UserError(f"{teacher_file}: holds {count_of(sorted(surplus))} that the student did not predict", remedy)
-    changed = [one.id for one in predictions if one.reference != by_id[one.id].reference]
+        raise UserError(f"{teacher_file}: holds {count_of(surplus)} that the student did not predict", remedy)
+    changed = [name for name, reference in references.items() if reference != teacher[name].reference]
     if changed:
         raise UserError(f"{teacher_file}: has another reference for {count_of(changed)}", remedy)
-    return [by_id[one.id] for one in predictions]
 
 
 def count_of(ids: Sequence[str]) -> str:
@@ -139,27 +198,8 @@ def count_of(ids: Sequence[str]) -> str:
     return f"{len(ids)} example{'s' if len(ids) > 1 else ''} (first {ids[0]!r})"
 
 
-def rows_of(values: Values) -> Iterable[dict[str, float]]:
-    """Yield {metric: value} of every example."""
-    for row in zip(*(column.tolist() for column in values.values()), strict=True):
-        yield dict(zip(values, row, strict=True))
-
-
-def write_examples(
-    path: Path, predictions: Sequence[Prediction], teacher: Sequence[Prediction] | None, values: Values
-) -> None:
-    """Write one JSON line an example: id, prediction, reference, teacher_prediction (or null), its sort, metrics."""
-    teacher_texts = [one.prediction for one in teacher] if teacher is not None else [None] * len(predictions)
-    with written_whole(path) as handle:
-        for one, teacher_text, metrics in zip(predictions, teacher_texts, rows_of(values), strict=True):
-            texts = {"prediction": one.prediction, "reference": one.reference, "teacher_prediction": teacher_text}
-            line = {"id": one.id} | texts | one.about | metrics
-            handle.write(json.dumps(line, ensure_ascii=False) + "\n")
-
-
-def write_table(path: Path, predictions: Sequence[Prediction], values: Values) -> None:
-    """Write a CSV with one row an example: id and every metric."""
-    with written_whole(path) as handle:
-        writer = csv.DictWriter(handle, ["id", *values])
-        writer.writeheader()
-        writer.writerows({"id": one.id} | metrics for one, metrics in zip(predictions, rows_of(values), strict=True))
+def measured_beside(file: Path) -> dict[str, Any]:
+    """Return what `predict` measured of the model whose file this is; nothing where it did not."""
+    path = file.with_name(MEASURED)
+    found: dict[str, Any] = read_json(path) if path.exists() else {}
+    return found

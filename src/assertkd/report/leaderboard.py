@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
-from assertkd.evaluation.metrics import EXAMPLE_METRICS
+from assertkd.evaluation.metrics import METRIC_NAMES
 from assertkd.files import read_json, written_whole
 
 TEACHER = "teacher"
@@ -49,6 +49,7 @@ class Row:
     exact_match_high: float | None = None
     output_agreement: float | None = None
     kl_divergence: float | None = None
+    kl_divergence_is: str = ""
     note: str = ""
 
     @property
@@ -88,7 +89,7 @@ def row_of(entry: Entry) -> Row:
     summary = read_json(entry.summary)
     figures = summary["metrics"]
     comparison = read_json(entry.summary.with_name("evaluation_metrics.json"))
-    agreement = comparison.get("output_agreement")
+    agreement = comparison.get("retention", {}).get("output_agreement")
     report = read_json(entry.training_report) if entry.training_report is not None else {}
     return Row(
         model=entry.model,
@@ -96,11 +97,12 @@ def row_of(entry: Entry) -> Row:
         seed="" if entry.seed is None else str(entry.seed),
         parameters=report.get("parameters"),
         n=summary["n"],
-        metrics={name: figures[name]["mean"] for name in EXAMPLE_METRICS},
+        metrics={name: figures[name]["mean"] for name in METRIC_NAMES if name in figures},
         exact_match_low=figures["exact_match"]["low"],
         exact_match_high=figures["exact_match"]["high"],
         output_agreement=None if agreement is None else agreement["mean"],
-        kl_divergence=comparison.get("measured", {}).get("kl_divergence"),
+        kl_divergence=summary.get("kl_divergence"),
+        kl_divergence_is=summary.get("kl_divergence_is", ""),
     )
 
 
@@ -119,6 +121,7 @@ def over_seeds(rows: Sequence[Row]) -> list[Row]:
             metrics={metric: figure([row.metrics[metric] for row in rows]) for metric in first.metrics},
             output_agreement=_over([row.output_agreement for row in rows], figure),
             kl_divergence=_over([row.kl_divergence for row in rows], figure),
+            kl_divergence_is=first.kl_divergence_is,
         )
         for name, figure in ((MEAN, fmean), (SPREAD, stdev))
     ]
@@ -153,10 +156,11 @@ def teacher_verdict(rows: Sequence[Row], hard_labels_variant: str = "hard_labels
 
 def write_leaderboard(path: Path, rows: Sequence[Row]) -> None:
     """Write the rows as CSV, figures in full precision, empty where there is none."""
-    columns = ["model", "variant", "seed", "parameters", "n", *EXAMPLE_METRICS]
-    columns += ["exact_match_low", "exact_match_high", "output_agreement", "kl_divergence", "note"]
+    columns = ["model", "variant", "seed", "parameters", "n", *METRIC_NAMES]
+    columns += ["exact_match_low", "exact_match_high", "output_agreement"]
+    columns += ["kl_divergence", "kl_divergence_is", "note"]
     with written_whole(path) as handle:
         writer = csv.writer(handle)
         writer.writerow(columns)
         for row in rows:
-            writer.writerow(row.metrics[name] if name in EXAMPLE_METRICS else getattr(row, name) for name in columns)
+            writer.writerow(row.metrics.get(name) if name in METRIC_NAMES else getattr(row, name) for name in columns)

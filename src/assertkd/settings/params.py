@@ -149,8 +149,9 @@ def predict_given_teacher(run: RunSettings) -> Params:
 
 
 def score(run: RunSettings) -> Params:
-    """Return the settings of the intervals."""
-    return run.evaluation.model_dump(mode="json", include={"bootstrap_resamples", "bootstrap_seed"})
+    """Return the settings of the metrics and of their intervals."""
+    names = {"encoder", "example_seconds", "bootstrap_resamples", "bootstrap_seed"}
+    return run.evaluation.model_dump(mode="json", include=names)
 
 
 def build_report(run: RunSettings) -> Params:

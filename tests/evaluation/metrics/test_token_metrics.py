@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assertkd.evaluation.metrics import EXAMPLE_METRICS
-from assertkd.evaluation.metrics.bleu import bleu, corpus_bleu
+from assertkd.evaluation.metrics.bleu import bleu, bleu_counts, corpus_bleu
 from assertkd.evaluation.metrics.exact_match import exact_match, exact_match_lenient
 from assertkd.evaluation.metrics.lexer import java_tokens
 from assertkd.evaluation.metrics.overlap import f1, precision, recall, token_accuracy
@@ -160,7 +160,7 @@ class TestBleu:
             tokenize="none",
             force=True,
         )
-        score, signature = corpus_bleu(predictions, references)
+        score, signature = corpus_bleu(map(bleu_counts, predictions, references))
         assert score == pytest.approx(expected.score / 100)
         assert "tok:none" in signature
         assert f"version:{sacrebleu.__version__}" in signature

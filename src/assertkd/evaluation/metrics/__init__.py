@@ -8,6 +8,7 @@ from collections.abc import Callable
 from assertkd.evaluation.metrics.assertion_form import assertion_form
 from assertkd.evaluation.metrics.ast_validity import ast_validity
 from assertkd.evaluation.metrics.bleu import bleu
+from assertkd.evaluation.metrics.codebleu import codebleu
 from assertkd.evaluation.metrics.exact_match import exact_match, exact_match_lenient
 from assertkd.evaluation.metrics.overlap import f1, precision, recall, token_accuracy
 from assertkd.evaluation.metrics.pans import pans
@@ -24,9 +25,13 @@ EXAMPLE_METRICS: dict[str, Metric] = {
     "recall": recall,
     "token_accuracy": token_accuracy,
     "bleu": bleu,
+    "codebleu": codebleu,
     "pans": pans,
     "ast_validity": ast_validity,
     "syntax_validity": syntax_validity,
     "assertion_form": assertion_form,
 }
 """The metrics by name, in the order in which tables show them."""
+
+METRIC_NAMES = (*EXAMPLE_METRICS, "semantic_similarity", "code_quality_score")
+"""Every metric of a test example: those above, and the two that need embeddings, which `score` adds."""

@@ -1,0 +1,102 @@
+"""What a model costs where it predicts: latency, throughput, memory, size."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+
+from assertkd.training.devices import peak_memory_mb
+
+WARM_UP = 3
+"""Inputs decoded before the clock starts: first calls allocate memory and choose kernels."""
+
+ONE_BY_ONE, BATCHED, BATCH = 60, 128, 32
+"""Inputs decoded one by one, inputs decoded in batches, and the size of a batch."""
+
+MOST_SECONDS = 20.0
+"""A measurement ends after this time, even if not all inputs are done; at least one call is timed."""
+
+Write = Callable[[Sequence[Sequence[int]], int], object]
+"""Decodes inputs in batches of the given size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How fast a model writes.
+
+    Attributes:
+        latency_ms: time for one assertion at batch 1, in milliseconds: the median.
+        latency_p95_ms: the same, 95th percentile.
+        examples_per_second: assertions a second at batch 32.
+    """
+
+    latency_ms: float
+    latency_p95_ms: float
+    examples_per_second: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures by name, rounded to a thousandth."""
+        return {name: round(value, 3) for name, value in asdict(self).items()}
+
+
+def measure_speed(
+    write: Write, inputs: Sequence[Sequence[int]], clock: Callable[[], float] = time.perf_counter
+) -> Speed:
+    """Return how fast `write` decodes, after a warm-up.
+
+    Args:
+        write: waits until the texts are there.
+        inputs: token ids of the split's inputs, at least one; a sample at even distances is decoded.
+        clock: returns seconds.
+    """
+    sample = evenly(inputs, BATCHED)
+    write(sample[:WARM_UP], 1)
+    latencies: list[float] = []
+    for one in evenly(sample, ONE_BY_ONE):
+        started = clock()
+        write([one], 1)
+        latencies.append(clock() - started)
+        if sum(latencies) > MOST_SECONDS:
+            break
+    write(sample[:BATCH], BATCH)
+    # Of like length, as the prediction of the whole split batches them.
+    by_length = sorted(sample, key=len, reverse=True)
+    written, seconds = 0, 0.0
+    for start in range(0, len(by_length), BATCH):
+        batch = by_length[start : start + BATCH]
+        started = clock()
+        write(batch, BATCH)
+        seconds += clock() - started
+        written += len(batch)
+        if seconds > MOST_SECONDS:
+            break
+    median, late = np.percentile(latencies, [50, 95])
+    return Speed(1000 * float(median), 1000 * float(late), written / seconds)
+
+
+def evenly(values: Sequence[Sequence[int]], count: int) -> list[Sequence[int]]:
+    """Return `count` of the values at even distances, or all where there are no more."""
+    if count >= len(values):
+        return list(values)
+    return [values[index * len(values) // count] for index in range(count)]
+
+
+class MemoryMeter:
+    """The memory that a model takes in this process, which must be fresh: a process's peak never falls.
+
+    Args:
+        device: where the model computes. On a GPU its memory is measured, else the process's.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.before = 0.0 if device.type == "cuda" else psutil.Process().memory_info().rss / 1e6
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the peak so far, and how much of it came after the meter was made, in MB."""
+        peak = peak_memory_mb(self.device)
+        return {"peak_memory_mb": round(peak, 1), "model_memory_mb": round(max(0.0, peak - self.before), 1)}

@@ -1,0 +1,150 @@
+"""Scores of single examples: computed in parallel processes, chunk by chunk, each within a time limit."""
+
+import multiprocessing
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from assertkd.evaluation.metrics import EXAMPLE_METRICS
+from assertkd.evaluation.metrics.bleu import BleuCounts, bleu_counts
+from assertkd.evaluation.metrics.code_quality import code_quality_score
+from assertkd.evaluation.metrics.codebleu import CodeBleu, codebleu_parts
+from assertkd.evaluation.metrics.exact_match import exact_match
+from assertkd.evaluation.metrics.lexer import java_tokens
+from assertkd.evaluation.metrics.overlap import f1
+from assertkd.evaluation.metrics.semantic_similarity import semantic_similarity
+from assertkd.evaluation.predictions import Prediction
+from assertkd.evaluation.slices import assertion_kind
+from assertkd.evaluation.time_limit import TimeLimitError, time_limit
+
+if TYPE_CHECKING:
+    from assertkd.models.encoders import TextEncoder
+
+CHUNK = 64
+"""Examples that a process is given at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A prediction, and beside a student's the teacher's on the same example."""
+
+    own: Prediction
+    teacher: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleScores:
+    """What is known of one prediction.
+
+    Attributes:
+        values: metric name to value in [0, 1]; 0.0 for what was not computed within the time limit.
+        parts: of CodeBLEU.
+        counts: what it adds to corpus BLEU.
+        kind: the reference's assertion, as `assertEquals`.
+        target_tokens: Java tokens of the reference.
+        agreement: token F1 and exact match with the teacher's prediction, in [0, 1]; None without a teacher.
+        timed_out: whether the time limit was reached.
+    """
+
+    values: dict[str, float]
+    parts: CodeBleu
+    counts: BleuCounts
+    kind: str
+    target_tokens: int
+    agreement: tuple[float, float] | None
+    timed_out: bool = False
+
+
+def score_examples(
+    answers: Iterable[Answered],
+    encoder: "TextEncoder | None" = None,
+    *,
+    processes: int = 1,
+    example_seconds: float = 10.0,
+) -> Iterator[tuple[Answered, ExampleScores]]:
+    """Yield every prediction with its scores, in order; only a few chunks are held at a time.
+
+    Args:
+        answers: the predictions, read as far as is needed.
+        encoder: embeds the texts for `semantic_similarity` and `code_quality_score`; None leaves both out.
+        processes: that compute; 1 computes in this one.
+        example_seconds: processor time that one example may take, above 0.
+    """
+    chunks = _chunks(answers)
+    if processes == 1:
+        for chunk in chunks:
+            yield from zip(chunk, score_chunk(chunk, encoder, example_seconds), strict=True)
+        return
+    # Forked, since the encoder would have to be loaded in every process otherwise. As in torch's own data loaders, the
+    # children compute on one thread each.
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(processes, context, _start, (encoder, example_seconds)) as pool:
+        waiting: deque[tuple[list[Answered], Future[list[ExampleScores]]]] = deque()
+        for chunk in chunks:
+            waiting.append((chunk, pool.submit(_score_here, chunk)))
+            if len(waiting) > 2 * processes:
+                done, future = waiting.popleft()
+                yield from zip(done, future.result(), strict=True)
+        for done, future in waiting:
+            yield from zip(done, future.result(), strict=True)
+
+
+def score_chunk(
+    answers: Sequence[Answered], encoder: "TextEncoder | None", example_seconds: float
+) -> list[ExampleScores]:
+    """Return the scores of some predictions."""
+    scores = [score_example(one, example_seconds) for one in answers]
+    if encoder is not None:
+        texts, references = [one.own.prediction for one in answers], [one.own.reference for one in answers]
+        similarities = semantic_similarity(encoder, texts, references).tolist()
+        for one, similarity in zip(scores, similarities, strict=True):
+            one.values["semantic_similarity"] = similarity
+            one.values["code_quality_score"] = code_quality_score(one.values)
+    return scores
+
+
+def score_example(one: Answered, example_seconds: float) -> ExampleScores:
+    """Return the scores of one prediction, but for those that need embeddings."""
+    texts = one.own.prediction, one.own.reference
+    values = dict.fromkeys(EXAMPLE_METRICS, 0.0)
+    kind, target_tokens = assertion_kind(one.own.reference), len(java_tokens(one.own.reference))
+    agreement = None if one.teacher is None else (0.0, 0.0)
+    try:
+        with time_limit(example_seconds):
+            if one.teacher is not None:
+                agreement = f1(one.own.prediction, one.teacher), exact_match(one.own.prediction, one.teacher)
+            for name, metric in EXAMPLE_METRICS.items():
+                values[name] = float(metric(*texts))
+            return ExampleScores(values, codebleu_parts(*texts), bleu_counts(*texts), kind, target_tokens, agreement)
+    except TimeLimitError:
+        nothing = BleuCounts(0.0, (0,) * 4, (0,) * 4, 0, target_tokens)
+        parts = CodeBleu(0.0, 0.0, 0.0, None)
+        return ExampleScores(values, parts, nothing, kind, target_tokens, agreement, timed_out=True)
+
+
+def _chunks(answers: Iterable[Answered]) -> Iterator[list[Answered]]:
+    waiting = iter(answers)
+    while chunk := list(islice(waiting, CHUNK)):
+        yield chunk
+
+
+_shared: tuple["TextEncoder | None", float] | None = None
+"""Encoder and time limit of a forked process, set when it starts."""
+
+
+def _start(encoder: "TextEncoder | None", example_seconds: float) -> None:
+    global _shared
+    _shared = encoder, example_seconds
+    if encoder is not None:
+        import torch
+
+        torch.set_num_threads(1)
+
+
+def _score_here(chunk: list[Answered]) -> list[ExampleScores]:
+    if _shared is None:
+        raise AssertionError("a process was started without its encoder")
+    return score_chunk(chunk, *_shared)
