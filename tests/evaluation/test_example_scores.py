@@ -52,7 +52,7 @@ def test_pathological_predictions_are_scored_within_their_limit(
     path = tmp_path / "predictions.jsonl"
     lines = [*predictions(), Prediction("good", GOLD, GOLD)]
     path.write_text("".join(json.dumps(one.as_dict()) + "\n" for one in lines))
-    summary = score(path, None, tmp_path, encoder=minilm, processes=processes, example_seconds=1.0, resamples=100)
+    summary = score(path, None, tmp_path, encoder=minilm, processes=processes, example_seconds=0.3, resamples=100)
     assert summary["n"] == len(PATHOLOGICAL) + 1
     found = {}
     for line in (tmp_path / "predictions_final.jsonl").read_text(encoding="utf-8").splitlines():

@@ -213,7 +213,8 @@ def compare_models(
 def _over_seeds(means: Floats, resamples: int, seed: int) -> Floats:
     """Return resampled means (resamples, S, m) weighted by resampled seeds, shape (resamples, m)."""
     weights = resampled_seeds(means.shape[1], resamples, seed)
-    return (weights[:, :, None] * means).sum(axis=1)
+    weighted: Floats = (weights[:, :, None] * means).sum(axis=1)
+    return weighted
 
 
 def _common(own: list[int], other: list[int], *, is_teacher: bool) -> tuple[list[int], list[int]]:

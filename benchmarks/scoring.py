@@ -1,0 +1,143 @@
+"""Scoring 10,000 predictions, as a ratio to calling each library naively in one process.
+
+    python benchmarks/scoring.py                                     golds of the generated corpus, most of them damaged
+    python benchmarks/scoring.py --predictions evaluation/teacher/predictions.jsonl      a model's own
+
+Baseline: for every example each library is called as its documentation does, one after the other, on one thread:
+`sacrebleu.sentence_bleu`, `javalang.parse.parse` on the statement in a class, a new tree-sitter parser, CodeBLEU with
+nothing kept from another metric, `SentenceTransformer.encode` of prediction and reference, and the token metrics, each
+lexing for itself. It is timed on a part of the predictions and scaled. Ours is the whole of `score`: reading, every
+metric in parallel processes, writing, bootstrap. Both once with and once without sentence embeddings.
+"""
+
+import argparse
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import javalang
+import sacrebleu
+import tree_sitter_java
+from tree_sitter import Language, Parser
+
+from assertkd.corpus.synthetic import generate
+from assertkd.evaluation.metrics import EXAMPLE_METRICS
+from assertkd.evaluation.metrics.ast_validity import parses_as_one_statement
+from assertkd.evaluation.metrics.bleu import bleu_counts
+from assertkd.evaluation.metrics.codebleu import codebleu_parts
+from assertkd.evaluation.metrics.codebleu_dataflow import relations
+from assertkd.evaluation.metrics.codebleu_syntax import parsed
+from assertkd.evaluation.metrics.lexer import java_tokens
+from assertkd.evaluation.metrics.pans import ngram_positions
+from assertkd.evaluation.metrics.syntax_tree import only_statement
+from assertkd.evaluation.predictions import Prediction, read_predictions, write_predictions
+from assertkd.evaluation.score import score
+from assertkd.models.encoders import PACKAGED, TextEncoder
+
+CACHES = (
+    java_tokens,
+    bleu_counts,
+    codebleu_parts,
+    relations,
+    parsed,
+    ngram_positions,
+    parses_as_one_statement,
+    only_statement,
+)
+BY_LIBRARY = {"bleu", "ast_validity", "syntax_validity"}
+"""Metrics that the baseline takes from a library itself."""
+
+
+def damaged(golds: Sequence[str], count: int, rng: random.Random) -> Iterator[Prediction]:
+    """Yield predictions as a student half-way writes them: right, one token off, cut short, another gold, broken."""
+    for index in range(count):
+        gold = golds[index % len(golds)]
+        tokens = list(java_tokens(gold))
+        place = rng.randrange(len(tokens))
+        match rng.choices(("right", "changed", "cut", "other", "broken"), (30, 40, 10, 15, 5))[0]:
+            case "changed":
+                tokens[place] = rng.choice(java_tokens(rng.choice(golds)))
+            case "cut":
+                del tokens[place:]
+            case "other":
+                tokens = list(java_tokens(rng.choice(golds)))
+            case "broken":
+                tokens.insert(place, rng.choice(["(", ")", "{", "}", '"', ";"]))
+        yield Prediction(f"e{index}", " ".join(tokens), gold)
+
+
+def naive(predictions: Sequence[Prediction], encode: Callable[[list[str]], object] | None) -> float:
+    """Return the seconds that the libraries take, called one after the other."""
+    started = time.perf_counter()
+    own = {name: metric for name, metric in EXAMPLE_METRICS.items() if name not in BY_LIBRARY}
+    for one in predictions:
+        for metric in own.values():
+            metric(one.prediction, one.reference)
+            for cache in CACHES:
+                cache.cache_clear()
+        sacrebleu.sentence_bleu(
+            " ".join(java_tokens(one.prediction)),
+            [" ".join(java_tokens(one.reference))],
+            tokenize="none",
+            use_effective_order=True,
+        )
+        java_tokens.cache_clear()
+        with suppress(Exception):
+            javalang.parse.parse("class A { void m() { " + one.prediction + " } }")
+        source = "class A { void m() { " + one.prediction + " } }"
+        _ = Parser(Language(tree_sitter_java.language())).parse(source.encode()).root_node.has_error
+        if encode is not None:
+            encode([one.prediction])
+            encode([one.reference])
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--predictions", type=Path, help="a predictions.jsonl in place of damaged golds")
+    parser.add_argument("--count", type=int, default=10_000, help="predictions scored")
+    parser.add_argument("--naive", type=int, default=300, help="predictions that the baseline is timed on")
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
+    if options.predictions is None:
+        golds = [record.assertion for record in generate(options.count, 1)]
+        predictions = list(damaged(golds, options.count, random.Random(1)))
+    else:
+        given = read_predictions(options.predictions)
+        predictions = [
+            Prediction(f"e{index}", given[index % len(given)].prediction, given[index % len(given)].reference)
+            for index in range(options.count)
+        ]
+    started = time.perf_counter()
+    encoder = TextEncoder(PACKAGED)
+    loading = time.perf_counter() - started
+    part = random.Random(2).sample(predictions, min(options.naive, len(predictions)))
+    encode = partial(encoder._model.encode, show_progress_bar=False)
+    encode(["warm up"])
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "predictions.jsonl"
+        write_predictions(file, predictions)
+        for name, embeds in (("without embeddings", False), ("with embeddings", True)):
+            baseline = naive(part, encode if embeds else None) * len(predictions) / len(part)
+            seconds = {}
+            for processes in dict.fromkeys((1, options.processes)):
+                for cache in CACHES:
+                    cache.cache_clear()
+                fresh = TextEncoder(PACKAGED) if embeds else None
+                started = time.perf_counter()
+                score(file, None, Path(folder) / "out", encoder=fresh, processes=processes)
+                seconds[processes] = time.perf_counter() - started
+            different = len({(one.prediction, one.reference) for one in predictions})
+            print(f"{name}: {len(predictions):,} predictions, {different:,} different pairs")
+            print(f"  naive, one process (from {len(part):,})  {baseline:8.1f} s")
+            for processes, took in seconds.items():
+                print(f"  score, {processes} process(es)  {took:19.1f} s  {baseline / took:6.1f} x")
+    print(f"loading the encoder, once a process tree and in neither figure: {loading:.1f} s")
+
+
+if __name__ == "__main__":
+    main()
