@@ -59,6 +59,9 @@ def damaged(golds: Sequence[str], count: int, rng: random.Random) -> Iterator[Pr
         tokens = list(java_tokens(gold))
         place = rng.randrange(len(tokens))
         match rng.choices(("right", "changed", "cut", "other", "broken"), (30, 40, 10, 15, 5))[0]:
+            case "right":
+                yield Prediction(f"e{index}", gold, gold)
+                continue
             case "changed":
                 tokens[place] = rng.choice(java_tokens(rng.choice(golds)))
             case "cut":
