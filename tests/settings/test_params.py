@@ -89,6 +89,8 @@ PREDICT = {"predict teacher", "predict student"}
         ({"evaluation.eval_temperature": 1}, {"predict student"}),
         ({"evaluation.bootstrap_resamples": 200}, {"score", "build_report"}),
         ({"evaluation.bootstrap_seed": 7}, {"score", "build_report"}),
+        ({"evaluation.encoder": "another"}, {"score"}),
+        ({"evaluation.example_seconds": 1}, {"score"}),
         ({"evaluation.baseline": "mixed"}, {"build_report"}),
         ({"evaluation.baseline": "hard"}, set()),
         ({"report.title": "Another"}, {"build_report"}),

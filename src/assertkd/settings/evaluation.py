@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from assertkd.settings.schema import Device, Section, Seed
+from assertkd.settings.section import Device, Section, Seed
 
 
 class EvaluationSettings(Section):
