@@ -85,8 +85,9 @@ def main() -> None:
     options = parser.parse_args()
     records = list(read_records(options.run / "corpus/test.jsonl"))
     training = list(read_records(options.run / "corpus/train.jsonl"))
+    encoder = TextEncoder(PACKAGED)
     columns = {
-        name: figures_of(records, texts, TextEncoder(PACKAGED), options.processes)
+        name: figures_of(records, texts, encoder, options.processes)
         for name, texts in predictors(records, training, options.run / "evaluation/teacher/predictions.jsonl").items()
     }
     rows = [["", *columns], ["---", *["---:"] * len(columns)]]
