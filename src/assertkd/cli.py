@@ -12,6 +12,7 @@ COMMANDS = {
     "analyse-scaling": "which loss component moves a student, and what would balance them",
     "reproduce": "train a model again from its training_report.json, and compare the weights",
     "logits": "look into stores of teacher logits; write and read them as JSONL",
+    "threads": "measure how many threads training jobs should have on this machine",
     "families": "list the families of behaviour in the generated corpus",
 }
 """Subcommand to what it does. Its module in `assertkd.commands`, named after it with `_` for `-`, has

@@ -9,6 +9,8 @@ from pathlib import Path
 from assertkd.errors import UserError
 from assertkd.signals import StopRequested, StopSignals
 
+LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
 GPU_NODE = Path("/dev/nvidia0")
 """The first NVIDIA GPU's device node."""
 
@@ -33,14 +35,14 @@ def job(log: str | Path, threads: int = 1) -> Iterator[None]:
     path = Path(log)
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, mode="w", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
     root = logging.getLogger()
     root.addHandler(handler)
     package = logging.getLogger("assertkd")
     package.setLevel(logging.INFO)
     try:
         with StopSignals():
-            _set_threads(threads)
+            set_threads(threads)
             yield
     except UserError as fault:
         package.error("%s", fault)
@@ -57,7 +59,8 @@ def job(log: str | Path, threads: int = 1) -> Iterator[None]:
         handler.close()
 
 
-def _set_threads(threads: int) -> None:
+def set_threads(threads: int) -> None:
+    """Let torch compute on so many threads, and keep transformers' progress bars out of the log."""
     import torch
     from transformers.utils import logging as transformers_logging
 

@@ -1,41 +1,64 @@
 """Where a process computes: device and arithmetic, checked before anything is loaded."""
 
+import os
 import resource
 import sys
+from collections.abc import Mapping
 
 import torch
 
 from assertkd.errors import UserError
 
+BF16_CAPABILITY = (8, 0)
+"""Ampere. Older GPUs (V100, T4) emulate bf16, many times slower than fp32; torch calls that supported."""
 
-def resolve_device(name: str) -> torch.device:
-    """Return the device that `auto`, `cpu`, `cuda` or `cuda:N` means here.
+GRANTED_GPUS = ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS", "SLURM_GPUS_ON_NODE", "CUDA_VISIBLE_DEVICES")
+"""Any of these, inside a SLURM job, says that the job was given GPUs."""
 
-    `auto` is the first GPU that CUDA_VISIBLE_DEVICES leaves, or the CPU where there is none.
+
+def resolve_device(name: str, rank: int = 0, size: int = 1) -> torch.device:
+    """Return the device that `auto`, `cpu`, `cuda` or `cuda:N` means in one of `size` processes that train together.
+
+    GPUs are counted among those that CUDA_VISIBLE_DEVICES leaves. Process `rank` has the GPU of its number. `auto` is a
+    GPU, or the CPU where this process sees none; inside a SLURM job that was given none, it is the CPU even if the
+    node lets the process see other jobs' GPUs.
 
     Raises:
-        UserError: a GPU is asked for that this process cannot see.
+        UserError: a GPU is asked for that this process cannot see; or several processes are to train on one named
+            GPU, or on what `auto` finds where there is no GPU.
     """
-    if name == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    device = torch.device("cuda:0" if name == "cuda" else name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if name == "auto" and size == 1:
+        return torch.device("cuda:0" if torch.cuda.is_available() and not slurm_gave_none(os.environ) else "cpu")
+    if name == "cpu":
+        return torch.device("cpu")
+    if name not in ("auto", "cuda") and size > 1:
         raise UserError(
-            f"device {name}: this process sees {torch.cuda.device_count()} GPUs",
-            "Set device: auto or cpu, or give the job a GPU (CUDA_VISIBLE_DEVICES says which it may use).",
+            f"device {name}: {size} processes cannot share one GPU",
+            "Set device: cuda, which gives each its own, or gpus: 1.",
         )
+    device = torch.device(f"cuda:{rank}" if name in ("auto", "cuda") else name)
+    last = max(device.index, size - 1)
+    seen = 0 if name == "auto" and slurm_gave_none(os.environ) else torch.cuda.device_count()
+    if last >= seen:
+        wanted = f"device {name}" if size == 1 else f"device {name} and gpus: {size}"
+        raise UserError(f"{wanted}: this process sees {seen} GPUs", _remedy(size))
     return device
+
+
+def slurm_gave_none(environment: Mapping[str, str]) -> bool:
+    """Return whether these environment variables are those of a SLURM job without GPUs."""
+    return "SLURM_JOB_ID" in environment and not any(environment.get(name) for name in GRANTED_GPUS)
 
 
 def check_precision(precision: str, device: torch.device) -> None:
     """Refuse arithmetic that the device does not have.
 
     Raises:
-        UserError: fp16 on a CPU, or bf16 on a GPU that lacks it.
+        UserError: fp16 on a CPU, or bf16 on a GPU that can only emulate it.
     """
     if precision == "fp16" and device.type == "cpu":
         raise UserError("precision fp16: a CPU cannot train in it", "Set precision: fp32 (or bf16).")
-    if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+    if precision == "bf16" and device.type == "cuda" and torch.cuda.get_device_capability(device) < BF16_CAPABILITY:
         raise UserError(
             f"precision bf16: {torch.cuda.get_device_name(device)} lacks it", "Set precision: fp16 or fp32."
         )
@@ -47,3 +70,12 @@ def peak_memory_mb(device: torch.device) -> float:
         return torch.cuda.max_memory_allocated(device) / 1e6
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def _remedy(size: int) -> str:
+    if not torch.version.cuda:
+        return "This torch was built without CUDA: set device: cpu, or install one that has it."
+    which = "CUDA_VISIBLE_DEVICES says which it may use"
+    if size > 1:
+        return f"Give the job as many GPUs ({which}), or set gpus: 1; with device: cpu, that many CPU processes train."
+    return f"Set device: auto or cpu, or give the job a GPU ({which})."

@@ -14,6 +14,7 @@ from assertkd.losses.plan import LossPlan
 from assertkd.models.generation import evaluating
 from assertkd.models.seq2seq import TargetLogits
 from assertkd.training.batches import IGNORED, Batch
+from assertkd.training.process_group import ProcessGroup
 from assertkd.training.text_risk import TextRisk
 
 log = logging.getLogger(__name__)
@@ -23,12 +24,13 @@ Backward = Callable[[Tensor], None]
 
 @dataclass(slots=True)
 class StepValues:
-    """What one optimizer step's loss is made of.
+    """What one optimizer step's loss is made of, over the whole effective batch.
 
     Attributes:
         total: the weighted sum, a scalar.
         raw: component name to its value before weight and scale; 0 where its weight is 0.
         squares: component name to its squared gradient norm at the logits, before weight and scale, if asked for.
+        examples: examples of the effective batch.
         invalid_rate: share of sampled predictions that are not one statement; None where none were sampled.
         agreeing: text components whose samples all have equal risk.
     """
@@ -36,6 +38,7 @@ class StepValues:
     total: Tensor
     raw: dict[str, Tensor]
     squares: dict[str, Tensor]
+    examples: int
     invalid_rate: float | None = None
     agreeing: frozenset[str] = field(default_factory=frozenset)
 
@@ -46,11 +49,13 @@ class Objective:
     Args:
         plan: the components.
         text: the text components' machinery; None where the plan has none.
+        processes: those among which the micro-batches of an effective batch are shared out.
     """
 
-    def __init__(self, plan: LossPlan, text: TextRisk | None) -> None:
+    def __init__(self, plan: LossPlan, text: TextRisk | None, processes: ProcessGroup | None = None) -> None:
         self.plan = plan
         self.text = text
+        self.processes = processes or ProcessGroup()
 
     def accumulate(
         self,
@@ -64,9 +69,11 @@ class Objective:
     ) -> StepValues:
         """Add the loss's gradient over one effective batch, micro-batch by micro-batch.
 
+        With several processes each adds its own micro-batches' part of the gradient; the values are those of all.
+
         Args:
             model: the student.
-            group: the micro-batches, which go to its device one by one.
+            group: this process's micro-batches, which go to its device one by one.
             weights: component name to weight at this step.
             step: optimizer step, for the samples of text components.
             backward: takes a loss and adds its gradient; None to compute values alone.
@@ -74,9 +81,10 @@ class Objective:
         """
         device = model.model.device
         zero = torch.zeros((), device=device)
-        values = StepValues(zero, {one.name: zero for one in self.plan.components}, {})
         critical = self.plan.critical_token_weight
-        denominators = _denominators(group, critical)
+        denominators, examples = self._counted(group)
+        names = [one.name for one in self.plan.components]
+        values = StepValues(zero, dict.fromkeys(names, zero), dict.fromkeys(names, zero) if norms else {}, examples)
         if any(weights[one.name] for one, _ in self.plan.token_components):
             for batch in (batch.to(device) for batch in group):
                 is_target = batch.labels != IGNORED
@@ -95,7 +103,7 @@ class Objective:
                 for name, part in loss.parts.items():
                     values.raw[name] = values.raw[name] + part
                 for name, square in loss.squares.items():
-                    values.squares[name] = values.squares.get(name, zero) + square
+                    values.squares[name] = values.squares[name] + square
         text = self.text.accumulate(model, group, weights, step, backward, norms=norms) if self.text else None
         if text is not None:
             values.total = values.total + text.total
@@ -103,7 +111,7 @@ class Objective:
             values.squares |= text.squares
             values.invalid_rate = text.invalid_rate
             values.agreeing = text.agreeing
-        return values
+        return self._summed(values)
 
     @torch.no_grad()
     def check(self, model: TargetLogits, group: Sequence[Batch]) -> dict[str, float]:
@@ -120,7 +128,7 @@ class Objective:
         weights = {one.name: float(one.trains) for one in self.plan.components}
         with evaluating(model.model), torch.enable_grad():
             values = self.accumulate(model, group, weights, 0, None, norms=True)
-        ids = ", ".join(identity for batch in group for identity in batch.ids[:4])
+        ids = ", ".join(self.ids(group)[:4])
         for name in (name for name, weight in weights.items() if weight):
             norm = float(values.squares[name].sqrt())
             if name in values.agreeing:
@@ -135,13 +143,32 @@ class Objective:
                 log.info("start: %s is %.4g, its gradient's norm at the logits %.4g", name, values.raw[name], norm)
         return {name: float(value) for name, value in values.raw.items()}
 
+    def ids(self, group: Sequence[Batch]) -> list[str]:
+        """Return the ids of the effective batch's examples."""
+        return [identity for ids in self.processes.gathered([i for b in group for i in b.ids]) for identity in ids]
 
-def _denominators(group: Sequence[Batch], critical: float | None) -> Denominators:
-    tokens = float(sum(batch.tokens for batch in group))
-    if critical is None:
-        return Denominators(tokens, tokens)
-    marked = sum(int(batch.critical.sum()) for batch in group)
-    return Denominators(tokens, tokens + (critical - 1.0) * marked)
+    def _counted(self, group: Sequence[Batch]) -> tuple[Denominators, int]:
+        """Return what sums over the effective batch are divided by, and the number of its examples."""
+        critical = self.plan.critical_token_weight
+        tokens, marked, examples = self.processes.sums(
+            sum(batch.tokens for batch in group),
+            0 if critical is None else sum(int(batch.critical.sum()) for batch in group),
+            sum(len(batch.ids) for batch in group),
+        )
+        weight = tokens if critical is None else tokens + (critical - 1.0) * marked
+        return Denominators(float(tokens), float(weight)), int(examples)
+
+    def _summed(self, values: StepValues) -> StepValues:
+        """Return the values with those of all processes added up."""
+        if self.processes.size == 1:
+            return values
+        raw, squares = list(values.raw), list(values.squares)
+        parts = [values.total, *values.raw.values(), *values.squares.values()]
+        total, *rest = self.processes.sum(torch.stack([part.float() for part in parts]))
+        values.total = total
+        values.raw = dict(zip(raw, rest[: len(raw)], strict=True))
+        values.squares = dict(zip(squares, rest[len(raw) :], strict=True))
+        return values
 
 
 def _token_weights(batch: Batch, critical: float) -> Tensor:

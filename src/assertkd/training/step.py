@@ -18,6 +18,7 @@ from assertkd.models.seq2seq import TargetLogits
 from assertkd.settings import TrainingSettings
 from assertkd.training.batches import Batch
 from assertkd.training.devices import peak_memory_mb
+from assertkd.training.gradient_norms import GradientNorms
 from assertkd.training.objective import Objective, StepValues
 from assertkd.training.optimizer import adamw, lr_factor, warmup_length
 
@@ -53,6 +54,7 @@ class Stepper:
         self.warmup = warmup_length(settings.warmup_steps, self.steps)
         optimizer = adamw(model, settings.lr, settings.weight_decay, relative=settings.relative_lr)
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
+        self._gradient = GradientNorms(model, [model.model.encoder, model.model.decoder])
         self.step = 0
         self._lr = 0.0
         self._means: RunningMeans | None = None
@@ -93,6 +95,7 @@ class Stepper:
         values = self.objective.accumulate(
             self.model, group, weights, self.step, self.accelerator.backward, norms=logged
         )
+        self.objective.processes.sum_gradients(self._gradient.weights)
         norms = self._update()
         on_device = torch.stack([values.total, *(values.raw[name] for name in self.names), *norms])
         self._epoch.append(on_device)
@@ -104,7 +107,7 @@ class Stepper:
             if self._means is not None:
                 self._means.update(raw)
             if logged:
-                row = self._row(epoch, group, host, weights, values)
+                row = self._row(epoch, host, weights, values)
         self.step += 1
         return row
 
@@ -175,9 +178,8 @@ class Stepper:
         """Update the weights from the gradient; return the norms of `NORMS`, before clipping."""
         # Gradients carry fp16's loss scale until here; norms and clipping need their true size.
         self.accelerator.unscale_gradients(self.optimizer)
-        inner = self.model.model
-        norms = [_gradient_norm(inner.encoder), _gradient_norm(inner.decoder)]
-        norms.append(nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm))
+        norms = self._gradient.measure()
+        self._gradient.clip(norms[-1], self.settings.max_grad_norm)
         self._lr = self.settings.lr * lr_factor(self.step, self.warmup, self.steps)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = self._lr * parameters["scale"]
@@ -192,7 +194,8 @@ class Stepper:
         for (step, ids, _), values in zip(self._unchecked, gathered, strict=True):
             losses = values[: 1 + len(self.names)]
             if not all(map(math.isfinite, losses)):
-                _refuse(step, dict(zip(self.names, losses[1:], strict=True)), ids)
+                everyones = [identity for each in self.objective.processes.gathered(ids) for identity in each]
+                _refuse(step, dict(zip(self.names, losses[1:], strict=True)), everyones)
         self._unchecked.clear()
         latest: list[float] = gathered[-1]
         return latest
@@ -200,7 +203,6 @@ class Stepper:
     def _row(
         self,
         epoch: int,
-        group: Sequence[Batch],
         host: Sequence[float],
         weights: dict[str, float],
         values: StepValues,
@@ -217,7 +219,7 @@ class Stepper:
             "learning_rate": self.learning_rate,
             "temperature": plan.temperature,
             "alpha": plan.alpha,
-            "effective_batch_size": sum(len(batch.ids) for batch in group),
+            "effective_batch_size": values.examples,
             "memory_usage_mb": round(peak_memory_mb(self.device), 1),
             "elapsed_time_seconds": round(self.elapsed, 3),
             "ast_invalid_rate": values.invalid_rate,
@@ -238,11 +240,6 @@ class Stepper:
                 f"{name}_grad_norm": math.sqrt(squares.get(name, 0.0)),
             }
         return row
-
-
-def _gradient_norm(module: nn.Module) -> Tensor:
-    gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
-    return nn.utils.get_total_norm(gradients)
 
 
 def _refuse(step: int, raw: dict[str, float], ids: Sequence[str]) -> None:

@@ -1,0 +1,34 @@
+"""`assertkd threads`: how many threads a run's training jobs should have on this machine."""
+
+import argparse
+from pathlib import Path
+
+DESCRIPTION = (
+    "Trains models of the run's sizes for some seconds with 1, 2, 4, … threads, alone and side by side as far as the "
+    "cores reach, prints examples a second, and the option of snakemake that sets the best numbers."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the parser its options."""
+    parser.add_argument("--configfile", type=Path, default=Path("config.yaml"), help="default: config.yaml")
+    parser.add_argument(
+        "--run", dest="run_name", metavar="RUN", help="entry of `runs` (default: the one that the config names)"
+    )
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement (default: 10)")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    from assertkd.settings.load import load_config, load_run
+    from assertkd.training.threads import best, described, measure, workload
+
+    config = load_config(options.configfile)
+    run = load_run(config if options.run_name is None else config | {"run": options.run_name})
+    teacher = measure(workload(run.teacher.model, run.teacher.training, run, options.seconds), 1)
+    print(described("teacher", teacher))
+    variant = next(iter(run.variants.values()))
+    jobs = len(run.variants) * len(run.seeds)
+    students = measure(workload(variant.model, variant.training, run, options.seconds), jobs)
+    print(described(f"students ({jobs})", students))
+    print(f"--set-threads train_teacher={best(teacher).threads} distill_student={best(students).threads}")

@@ -1,0 +1,151 @@
+"""Runs a stage in several processes that train one model together, and waits for them.
+
+torchrun would do, but for three things: it answers every fault with exit code 1, and a stopped training's own code must
+reach the workflow; it does not pass on SIGUSR1, which a cluster sends before a job's time is up; and its account of a
+user's fault is a page of tracebacks.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from inspect import get_annotations
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+
+from assertkd.errors import UserError
+from assertkd.files import read_json, write_json
+
+GRACE = 20.0
+"""Seconds that the other processes have to end by themselves once one has failed."""
+POLL = 0.1
+"""Seconds between two looks at the processes."""
+PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+
+JOB_FILE = "job.json"
+MEETING_POINT = "meeting_point"
+
+log = logging.getLogger(__name__)
+
+
+def run_in_processes(stage: Callable[..., None], size: int, arguments: dict[str, Any]) -> None:
+    """Call `stage` with these arguments in `size` processes, joined as one `ProcessGroup`; return when all are done.
+
+    The signals of `PASSED_ON` go on to every process. When this process dies, they end too. Process 0 writes on in the
+    log files that this one has open.
+
+    Args:
+        stage: a function of a module, all of whose parameters are annotated with types that pydantic takes to JSON and
+            back.
+        size: the number of processes, which share this one's threads.
+        arguments: its arguments by name.
+
+    Raises:
+        UserError: the one that a process stopped with.
+        SystemExit: a process ended with an exit code that is not 0, and this with the same.
+    """
+    threads = max(1, torch.get_num_threads() // size)
+    with tempfile.TemporaryDirectory(prefix="assertkd-") as name:
+        folder = Path(name)
+        job = {
+            "module": stage.__module__,
+            "stage": stage.__qualname__,
+            "arguments": to_json(stage, arguments),
+            "size": size,
+            "threads": threads,
+            "logs": _log_files(),
+        }
+        write_json(folder / JOB_FILE, job)
+        log.info("%d processes of %d threads each", size, threads)
+        command = [sys.executable, "-m", "assertkd.training.worker", str(folder)]
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+        # Each in a session of its own: a signal to the terminal's group comes once, passed on from here. The open pipe
+        # tells a process that this one lives.
+        processes = [
+            subprocess.Popen([*command, str(rank)], stdin=subprocess.PIPE, env=environment, start_new_session=True)
+            for rank in range(size)
+        ]
+        try:
+            with _passing_on(processes):
+                code = _wait(processes)
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
+        if code:
+            _raise_fault(folder, size)
+            raise SystemExit(code)
+
+
+def to_json(stage: Callable[..., None], arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a stage as JSON values, by its annotations."""
+    return {
+        name: TypeAdapter(hint).dump_python(arguments[name], mode="json") for name, hint in _parameters(stage).items()
+    }
+
+
+def from_json(stage: Callable[..., None], arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a stage from what `to_json` made of them."""
+    return {name: TypeAdapter(hint).validate_python(arguments[name]) for name, hint in _parameters(stage).items()}
+
+
+def fault_file(folder: Path, rank: int) -> Path:
+    """Return where a process writes the `UserError` that it stops with."""
+    return folder / f"fault-{rank}.json"
+
+
+def _parameters(stage: Callable[..., None]) -> dict[str, Any]:
+    return {name: hint for name, hint in get_annotations(stage, eval_str=True).items() if name != "return"}
+
+
+def _log_files() -> list[str]:
+    handlers = [*logging.getLogger().handlers, *logging.getLogger("assertkd").handlers]
+    return [handler.baseFilename for handler in handlers if isinstance(handler, logging.FileHandler)]
+
+
+@contextmanager
+def _passing_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """Pass signals on to the processes while the block runs."""
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        for process in processes:
+            with suppress(ProcessLookupError):
+                process.send_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in PASSED_ON}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> int:
+    """Return 0 when all have ended well, else an exit code, after `GRACE` seconds at most."""
+    deadline = float("inf")
+    while True:
+        codes = [process.poll() for process in processes]
+        failed = [code for code in codes if code]
+        if all(code is not None for code in codes) or time.monotonic() > deadline:
+            # Killed from outside (no memory, say) counts before what that made of the others.
+            killed = [128 - code for code in failed if code < 0]
+            return next(iter([*killed, *failed]), 0)
+        if failed and deadline == float("inf"):
+            deadline = time.monotonic() + GRACE
+        time.sleep(POLL)
+
+
+def _raise_fault(folder: Path, size: int) -> None:
+    for rank in range(size):
+        if fault_file(folder, rank).exists():
+            fault = read_json(fault_file(folder, rank))
+            raise UserError(fault["problem"], fault["remedy"])

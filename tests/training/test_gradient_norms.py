@@ -1,0 +1,48 @@
+"""Norms of parts and whole, against torch's own, bit for bit."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+from transformers import T5ForConditionalGeneration
+
+from assertkd.training.gradient_norms import GradientNorms
+
+
+@pytest.fixture
+def model(tiny_t5: Callable[..., T5ForConditionalGeneration]) -> T5ForConditionalGeneration:
+    """A model with gradients of very different sizes."""
+    model = tiny_t5()
+    generator = torch.Generator().manual_seed(0)
+    for number, weight in enumerate(model.parameters()):
+        weight.grad = torch.randn(weight.shape, generator=generator) * 10.0 ** (number % 5 - 3)
+    return model
+
+
+def test_the_norms_are_torchs(model: T5ForConditionalGeneration) -> None:
+    norms = GradientNorms(model, [model.encoder, model.decoder])
+    parts = [model.encoder, model.decoder, model]
+    expected = [nn.utils.get_total_norm([w.grad for w in part.parameters() if w.grad is not None]) for part in parts]
+    assert [float(norm) for norm in norms.measure()] == [float(norm) for norm in expected]
+    assert sum(weight.numel() for weight in norms.weights) == sum(weight.numel() for weight in model.parameters())
+
+
+@pytest.mark.parametrize("longest", [0.5, 1e9])
+def test_clipping_is_torchs(model: T5ForConditionalGeneration, longest: float) -> None:
+    norms = GradientNorms(model, [])
+    before = [weight.grad.clone() for weight in model.parameters() if weight.grad is not None]
+    norms.clip(norms.measure()[-1], longest)
+    clipped = [weight.grad.clone() for weight in model.parameters() if weight.grad is not None]
+    for weight, gradient in zip(model.parameters(), before, strict=True):
+        weight.grad = gradient
+    nn.utils.clip_grad_norm_(model.parameters(), longest)
+    assert all(torch.equal(mine, weight.grad) for mine, weight in zip(clipped, model.parameters(), strict=True))
+    total = float(nn.utils.get_total_norm(clipped))
+    assert total == pytest.approx(min(longest, float(nn.utils.get_total_norm(before))), rel=1e-5)
+
+
+def test_weights_without_a_gradient_count_as_nothing(model: T5ForConditionalGeneration) -> None:
+    model.shared.weight.grad = None
+    (whole,) = GradientNorms(model, []).measure()
+    assert float(whole) == float(nn.utils.get_total_norm([w.grad for w in model.parameters() if w.grad is not None]))
