@@ -25,8 +25,8 @@ from pydantic import TypeAdapter
 from assertkd.errors import UserError
 from assertkd.files import read_json, write_json
 
-GRACE = 20.0
-"""Seconds that the other processes have to end by themselves once one has failed."""
+GRACE = 60.0
+"""Seconds that the other processes have to end by themselves once one has failed unasked."""
 POLL = 0.1
 """Seconds between two looks at the processes."""
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
@@ -75,8 +75,8 @@ def run_in_processes(stage: Callable[..., None], size: int, arguments: dict[str,
             for rank in range(size)
         ]
         try:
-            with _passing_on(processes):
-                code = _wait(processes)
+            with _passing_on(processes) as passed_on:
+                code = _wait(processes, passed_on)
         finally:
             for process in processes:
                 process.kill()
@@ -113,24 +113,29 @@ def _log_files() -> list[str]:
 
 
 @contextmanager
-def _passing_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
-    """Pass signals on to the processes while the block runs."""
+def _passing_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
+    """Pass signals on to the processes while the block runs; gives the list of those so far."""
+    passed_on: list[int] = []
 
     def pass_on(number: int, _: FrameType | None) -> None:
+        passed_on.append(number)
         for process in processes:
             with suppress(ProcessLookupError):
                 process.send_signal(number)
 
     before = {number: signal.signal(number, pass_on) for number in PASSED_ON}
     try:
-        yield
+        yield passed_on
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> int:
-    """Return 0 when all have ended well, else an exit code, after `GRACE` seconds at most."""
+def _wait(processes: Sequence[subprocess.Popen[bytes]], passed_on: Sequence[int]) -> int:
+    """Return 0 when all have ended well, else an exit code.
+
+    After a failure the others have `GRACE` seconds; after a signal all the time that saving takes them.
+    """
     deadline = float("inf")
     while True:
         codes = [process.poll() for process in processes]
@@ -139,7 +144,7 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> int:
             # Killed from outside (no memory, say) counts before what that made of the others.
             killed = [128 - code for code in failed if code < 0]
             return next(iter([*killed, *failed]), 0)
-        if failed and deadline == float("inf"):
+        if failed and deadline == float("inf") and not passed_on:
             deadline = time.monotonic() + GRACE
         time.sleep(POLL)
 
