@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from assertkd.errors import UserError
+from assertkd.evaluation.execution.summary import EXECUTION_METRICS
 from assertkd.evaluation.metrics import EXAMPLE_METRICS, METRIC_NAMES
 from assertkd.evaluation.score import score
 from assertkd.models.encoders import TextEncoder
@@ -56,6 +57,19 @@ def test_a_teacher_is_scored_alone(tmp_path: Path) -> None:
     assert summary["codebleu_parts"]["without_dataflow"] == 1.0
     comparison = json.loads((tmp_path / "out/evaluation_metrics.json").read_text())
     assert comparison == {"teacher": summary, "cost": {"teacher": {}}}
+
+
+def test_executed_assertions_join_the_metrics(tmp_path: Path) -> None:
+    about = {"compiles": True, "ended": "", "message": "", "gold_killed": 4}
+    runs = [about | {"id": "a", "passes": True, "mutants": 4, "killed": 1}]
+    runs += [about | {"id": "d", "passes": False, "mutants": 0, "killed": 0}]
+    executed = written(tmp_path / "execution.jsonl", runs)
+    summary = score(
+        written(tmp_path / "p.jsonl", LINES), None, tmp_path / "out", execution_file=executed, resamples=50
+    )
+    assert summary == json.loads((tmp_path / "out/metrics_summary_final.json").read_text())
+    figures = {name: (summary["metrics"][name]["mean"], summary["metrics"][name]["n"]) for name in EXECUTION_METRICS}
+    assert figures == {"compiles": (1.0, 2), "passes": (0.5, 2), "kills": (0.25, 1), "gold_kills": (1.0, 1)}
 
 
 def test_every_example_is_written(tmp_path: Path) -> None:

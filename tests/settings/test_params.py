@@ -45,6 +45,8 @@ def every_rule(run: RunSettings) -> dict[str, params.Params]:
         **{f"distill_student {name}": params.distill_student(run, name) for name in run.variants},
         "predict teacher": params.predict(run, is_student=False),
         "predict student": params.predict(run, is_student=True),
+        "execute_gold": params.execute_gold(run),
+        "execute": params.execute(run),
         "score": params.score(run),
         "build_report": params.build_report(run),
     }
@@ -87,6 +89,8 @@ PREDICT = {"predict teacher", "predict student"}
         ({"logits.fidelity": {"positions": 500}}, {"compress_logits"}),
         ({"evaluation.num_beams": 2}, PREDICT),
         ({"evaluation.eval_temperature": 1}, {"predict student"}),
+        ({"evaluation.execute": {"seconds": 9}}, {"execute_gold", "execute"}),
+        ({"evaluation.limit": 9}, {"execute_gold"} | PREDICT),
         ({"evaluation.bootstrap_resamples": 200}, {"score", "build_report"}),
         ({"evaluation.bootstrap_seed": 7}, {"score", "build_report"}),
         ({"evaluation.encoder": "another"}, {"score"}),

@@ -13,7 +13,8 @@ pytestmark = pytest.mark.workflow
 def jobs_of(variant: str, seed: int = 42) -> set[str]:
     """Return the jobs that one student takes, up to its scores."""
     model = f"model=students/{variant}/seed{seed}"
-    return {f"distill_student variant={variant} seed={seed}", f"predict {model}", f"score {model}"}
+    judging = {f"predict {model}", f"execute {model}", f"score {model}"}
+    return {f"distill_student variant={variant} seed={seed}", *judging}
 
 
 def test_a_run_ends_with_a_report_and_a_second_call_runs_no_job(finished: Project) -> None:
@@ -84,6 +85,28 @@ def test_an_edited_report_reruns_the_report_alone(edited: Project) -> None:
 
 def test_another_baseline_reruns_the_report_alone(edited: Project) -> None:
     assert edited.planned(evaluation={"baseline": "traditional"}) == {"build_report", "all"}
+
+
+def test_other_limits_of_execution_execute_and_score_again(edited: Project) -> None:
+    models = ("teacher", "students/hard_labels/seed42", "students/traditional/seed42")
+    scored = {f"score model={model}" for model in models} | {"build_report", "all"}
+    jobs = edited.planned(evaluation={"execute": {"mutants": 3}})
+    assert jobs == scored | {"execute_gold"} | {f"execute model={model}" for model in models}
+    assert edited.planned(evaluation={"execute": {"enabled": False}}) == scored
+
+
+def test_executed_assertions_join_the_scores(finished: Project) -> None:
+    evaluation = finished.folder / "results" / "tiny" / "evaluation"
+    gold = json.loads((evaluation / "gold_execution.json").read_text(encoding="utf-8"))
+    if gold["absent"]:
+        pytest.skip(gold["absent"])
+    assert gold["ended"] == {"passed": gold["records"]}
+    for model in ("teacher", "students/traditional/seed42"):
+        summary = json.loads((evaluation / model / "metrics_summary_final.json").read_text(encoding="utf-8"))
+        means = {name: figure["mean"] for name, figure in summary["metrics"].items()}
+        assert means["passes"] <= means["compiles"]
+        assert 0 <= means["kills"] <= 1
+        assert 0 < means["gold_kills"] <= 1
 
 
 def test_a_new_seed_runs_one_more_student_a_variant(edited: Project) -> None:
@@ -170,6 +193,8 @@ def test_both_profiles_plan_the_whole_run(project: Project, profile: str) -> Non
         "train_teacher",
         "compress_logits",
         "predict model=teacher",
+        "execute_gold",
+        "execute model=teacher",
         "score model=teacher",
         "build_report",
         "all",

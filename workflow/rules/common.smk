@@ -84,6 +84,14 @@ def teacher_scores(wildcards):
     return [f"results/{wildcards.run}/evaluation/teacher/{name}" for name in names]
 
 
+def executions(wildcards):
+    """What became of a model's assertions when they were run; nothing where the config leaves that out."""
+    if RUN.evaluation.execute.enabled is False:
+        return []
+    folder = f"results/{wildcards.run}/evaluation/{wildcards.model}"
+    return [f"{folder}/execution.jsonl", f"{folder}/execution.json"]
+
+
 def training_reports(wildcards):
     return [f"results/{wildcards.run}/{model}/training_report.json" for model in trained_models()]
 

@@ -12,6 +12,7 @@ with job(snakemake.log[0], 1):
         Path(snakemake.input.predictions),
         Path(snakemake.input.teacher[0]).parent if snakemake.input.teacher else None,
         Path(snakemake.output.summary).parent,
+        execution_file=Path(snakemake.input.execution[0]) if snakemake.input.execution else None,
         encoder=TextEncoder(settings["encoder"]),
         processes=snakemake.threads,
         example_seconds=settings["example_seconds"],

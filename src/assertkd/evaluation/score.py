@@ -12,6 +12,7 @@ import numpy as np
 
 from assertkd.errors import UserError
 from assertkd.evaluation.example_scores import Answered, ExampleScores, score_examples
+from assertkd.evaluation.execution.summary import read_runs, summarise_runs
 from assertkd.evaluation.metrics import METRIC_NAMES
 from assertkd.evaluation.predictions import Prediction, each_prediction
 from assertkd.evaluation.retention import Pairs, compare_with_teacher
@@ -42,6 +43,7 @@ def score(
     teacher_folder: Path | None,
     output_folder: Path,
     *,
+    execution_file: Path | None = None,
     encoder: "TextEncoder | None" = None,
     processes: int = 1,
     example_seconds: float = 10.0,
@@ -60,6 +62,8 @@ def score(
         teacher_folder: what this function wrote for the teacher on the same examples, with its `measured.json`; None
             where the model is the teacher.
         output_folder: made if it is missing.
+        execution_file: what `execute` found out, for `compiles`, `passes`, `kills` and `gold_kills`; these are absent
+            where it holds nothing, and with None.
         encoder: embeds the texts for `semantic_similarity` and `code_quality_score`; None leaves both out.
         processes: that compute.
         example_seconds: processor time that one example may take, above 0.
@@ -82,6 +86,8 @@ def score(
     values = columns_of(scores)
     measured = measured_beside(predictions_file)
     summary = summarise(scores, values, resamples, seed)
+    if execution_file is not None:
+        summary["metrics"] |= summarise_runs(read_runs(execution_file), resamples, seed)
     summary |= {name: measured.pop(name) for name in DIVERGENCE if name in measured}
     write_json(output_folder / SUMMARY, summary)
     if teacher_folder is None:

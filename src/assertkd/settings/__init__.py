@@ -1,6 +1,7 @@
 """The typed configuration: what each option means (`schema`), how `config.yaml` becomes one run (`load`)."""
 
 from assertkd.settings.evaluation import EvaluationSettings
+from assertkd.settings.execution import ExecuteSettings
 from assertkd.settings.load import RunSettings, load_config, load_run
 from assertkd.settings.mining import MiningSettings
 from assertkd.settings.schema import (
@@ -20,6 +21,7 @@ __all__ = [
     "DataSettings",
     "DistillationSettings",
     "EvaluationSettings",
+    "ExecuteSettings",
     "LogitsSettings",
     "LossSettings",
     "MiningSettings",

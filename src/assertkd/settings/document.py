@@ -98,6 +98,8 @@ def _values(model: type[Section], name: str, field: FieldInfo) -> str:
 def _described(schema: dict[str, Any]) -> str:
     if "anyOf" in schema:
         return " or ".join(_described(one) for one in schema["anyOf"] if one.get("type") != "null")
+    if "const" in schema:
+        return f"`{schema['const']}`"
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     kind = {"boolean": "true or false", "string": "text", "array": "list", "object": "mapping"}.get(

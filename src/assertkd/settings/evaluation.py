@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from assertkd.settings.execution import ExecuteSettings
 from assertkd.settings.section import Device, Section, Seed
 
 
@@ -28,6 +29,7 @@ class EvaluationSettings(Section):
     """Resamples behind each 95 % interval and each p-value."""
     bootstrap_seed: Seed = 42
     """Seed of the resampling."""
+    execute: ExecuteSettings = ExecuteSettings()
     baseline: str | None = None
     """The variant that all others are compared with, one of the run's; null for `hard_labels` where the run has it,
     else the run's first variant."""

@@ -148,6 +148,16 @@ def predict_given_teacher(run: RunSettings) -> Params:
     return {"limit": run.evaluation.limit}
 
 
+def execute_gold(run: RunSettings) -> Params:
+    """Return how assertions are executed, and of how many test records."""
+    return {"execute": run.evaluation.execute.model_dump(mode="json"), "limit": run.evaluation.limit}
+
+
+def execute(run: RunSettings) -> Params:
+    """Return how assertions are executed."""
+    return {"execute": run.evaluation.execute.model_dump(mode="json")}
+
+
 def score(run: RunSettings) -> Params:
     """Return the settings of the metrics and of their intervals."""
     names = {"encoder", "example_seconds", "bootstrap_resamples", "bootstrap_seed"}

@@ -17,13 +17,14 @@ def assertion_form(prediction: str, reference: str = "") -> float:
     arguments does not.
     """
     statement = only_statement(prediction)
-    if statement is None:
-        return 0.0
+    return float(statement is not None and is_assertion(statement))
+
+
+def is_assertion(statement: Node) -> bool:
+    """Return whether a statement is Java's `assert` or calls an assertion, as `assertion_form` says."""
     if statement.type == "assert_statement":
-        return 1.0
-    if statement.type != "expression_statement":
-        return 0.0
-    return float(calls_assertion(statement.named_children[0]))
+        return True
+    return statement.type == "expression_statement" and calls_assertion(statement.named_children[0])
 
 
 def calls_assertion(expression: Node | None) -> bool:

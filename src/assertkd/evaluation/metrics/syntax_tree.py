@@ -33,18 +33,26 @@ def only_statement(text: str) -> Node | None:
     None where there is an error, a missing sign, no statement or more than one, only a declaration of a type, or a
     closing brace that the text did not open.
     """
+    statements = statements_of(text)
+    return statements[0] if len(statements) == 1 and says_something(statements[0]) else None
+
+
+def statements_of(text: str) -> list[Node]:
+    """Return the nodes of the statements that `text` consists of, comments apart.
+
+    None at all where there is an error, a missing sign, or a closing brace that the text did not open.
+    """
     if len(text) > MAXIMUM_CHARACTERS:
-        return None
+        return []
     source = text.encode("utf-8", errors="replace")
     root = parser.parse(BEFORE + source + AFTER).root_node
     if root.has_error:
-        return None
+        return []
     body = root.descendant_for_byte_range(len(BEFORE) - 2, len(BEFORE) - 2)
     body = body.parent if body is not None else None
     if body is None or body.type != "block" or body.end_byte != len(BEFORE) + len(source) + len(b"\n}"):
-        return None
-    statements = [node for node in body.children[1:-1] if node.type not in COMMENTS]
-    return statements[0] if len(statements) == 1 and says_something(statements[0]) else None
+        return []
+    return [node for node in body.children[1:-1] if node.type not in COMMENTS]
 
 
 def says_something(statement: Node) -> bool:

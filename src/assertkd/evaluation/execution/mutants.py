@@ -1,0 +1,168 @@
+"""Simple mutants of a method: one small fault each, which a good assertion notices (DeMillo, Lipton & Sayward 1978).
+
+The operators are those that PIT runs by default, and constants: conditionals, arithmetic, returns.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tree_sitter import Node
+
+from assertkd.evaluation.execution.syntax import child_text, parsed, tokens, walk
+from assertkd.java.source import text_of
+
+METHODS = frozenset({"method_declaration", "constructor_declaration", "compact_constructor_declaration"})
+
+COMPARISONS = {"<": (">=", "<="), "<=": (">", "<"), ">": ("<=", ">="), ">=": ("<", ">"), "==": ("!=",), "!=": ("==",)}
+"""A comparison's opposite, then its boundary moved."""
+
+ARITHMETIC = {"+": "-", "-": "+", "*": "/", "/": "*", "%": "*", "&": "|", "|": "&", "^": "&", "<<": ">>", ">>": "<<"}
+LOGIC = {"&&": "||", "||": "&&"}
+ASSIGNMENTS = {"+=": "-=", "-=": "+=", "*=": "/=", "/=": "*=", "%=": "*="}
+STEPS = {"++": "--", "--": "++"}
+NUMBERS = frozenset({"byte", "short", "int", "long", "float", "double", "char"})
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A class with one fault in its focal method.
+
+    Attributes:
+        kind: `conditional`, `arithmetic`, `return` or `constant`.
+        source: the compilation unit with the fault.
+    """
+
+    kind: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    kind: str
+    start: int
+    end: int
+    text: str
+
+
+def mutants_of(class_source: str, focal_method: str, most: int) -> list[Mutant]:
+    """Return mutants of a method in its class, `most` at most, spread over the method and the kinds of fault.
+
+    No mutant equals the original, or another mutant, in its tokens; whether one compiles is not known. None where the
+    class does not hold the method.
+
+    Args:
+        class_source: the compilation unit of the class.
+        focal_method: source of the method, which the class holds token for token.
+        most: at most so many.
+    """
+    source = class_source.encode("utf-8", errors="replace")
+    method = find_method(parsed(source), focal_method)
+    body = method.child_by_field_name("body") if method is not None else None
+    if method is None or body is None:
+        return []
+    seen = {tokens(method)}
+    mutants: list[Mutant] = []
+    for edit in _in_turn(list(_edits(method, body))):
+        if len(mutants) == most:
+            break
+        mutated = source[: edit.start] + edit.text.encode() + source[edit.end :]
+        end = method.end_byte + len(mutated) - len(source)
+        again = parsed(b"class Holder {" + mutated[method.start_byte : end] + b"}")
+        key = tokens(again)[3:-1]
+        if key not in seen:
+            seen.add(key)
+            mutants.append(Mutant(edit.kind, mutated.decode("utf-8")))
+    return mutants
+
+
+def find_method(root: Node, method: str) -> Node | None:
+    """Return the method or constructor below `root` that has the tokens of `method`; None where there is none."""
+    wanted = tokens(parsed(b"class Holder {" + method.encode("utf-8", errors="replace") + b"}"))[3:-1]
+    return next((node for node in walk(root) if node.type in METHODS and tokens(node) == wanted), None)
+
+
+def _in_turn(edits: list[_Edit]) -> list[_Edit]:
+    """Return the edits, the kinds taking turns, each kind's in the order of the text."""
+    turns: dict[str, int] = {}
+    placed = []
+    for edit in edits:
+        turns[edit.kind] = turns.get(edit.kind, -1) + 1
+        placed.append((turns[edit.kind], edit.start, edit))
+    return [edit for _, _, edit in sorted(placed, key=lambda one: one[:2])]
+
+
+def _edits(method: Node, body: Node) -> Iterator[_Edit]:
+    for node in walk(body):
+        if node.type == "binary_expression":
+            yield from _of_operator(node)
+        elif node.type == "assignment_expression":
+            yield from _replaced("arithmetic", node.child_by_field_name("operator"), ASSIGNMENTS)
+        elif node.type == "update_expression":
+            yield from _replaced("arithmetic", next(c for c in node.children if not c.is_named), STEPS)
+        elif node.type == "unary_expression" and child_text(node, "operator") == "!":
+            yield _edit("conditional", node, child_text(node, "operand"))
+        elif node.type in ("if_statement", "while_statement", "ternary_expression"):
+            yield from _of_condition(node)
+        elif node.type == "return_statement" and node.named_children and _returns_of(node, method):
+            yield from _of_return(node, child_text(method, "type"))
+        elif node.type in ("true", "false"):
+            yield _edit("constant", node, "false" if node.type == "true" else "true")
+        elif node.type == "decimal_integer_literal":
+            digits = text_of(node).rstrip("lL").replace("_", "")
+            suffix = "L" if text_of(node)[-1] in "lL" else ""
+            yield _edit("constant", node, f"{int(digits) + 1}{suffix}")
+        elif node.type == "string_literal":
+            yield _edit("constant", node, '"mutant"' if text_of(node) == '""' else '""')
+
+
+def _of_operator(node: Node) -> Iterator[_Edit]:
+    operator = node.child_by_field_name("operator")
+    if operator is None:
+        return
+    for other in COMPARISONS.get(operator.type, ()):
+        yield _edit("conditional", operator, other)
+    yield from _replaced("conditional", operator, LOGIC)
+    # A plus between texts has no minus: such a mutant does not compile, and the compiler says so.
+    yield from _replaced("arithmetic", operator, ARITHMETIC)
+
+
+def _of_condition(node: Node) -> Iterator[_Edit]:
+    """Negate a condition that is no comparison, a call for instance."""
+    condition = node.child_by_field_name("condition")
+    while condition is not None and condition.type == "parenthesized_expression":
+        condition = condition.named_children[0]
+    if condition is not None and condition.type not in ("binary_expression", "unary_expression", "true", "false"):
+        yield _edit("conditional", condition, f"!({text_of(condition)})")
+
+
+def _of_return(node: Node, kind: str) -> Iterator[_Edit]:
+    value = node.named_children[0]
+    text = text_of(value)
+    if kind == "boolean":
+        operator = child_text(value, "operator")
+        if value.type in ("true", "false") or operator in COMPARISONS or operator == "!":
+            return  # Other operators make this fault already.
+        yield _edit("return", value, f"!({text})")
+    elif kind in NUMBERS:
+        yield _edit("return", value, "1" if text in ("0", "0L", "0.0") else "0")
+    elif kind == "String" and text != '""':
+        yield _edit("return", value, '""')
+    elif kind and text != "null":
+        yield _edit("return", value, "null")
+
+
+def _returns_of(node: Node, method: Node) -> bool:
+    """Return whether a return statement is the method's own, not a lambda's or an inner class's."""
+    parent = node.parent
+    while parent is not None and parent.type not in (*METHODS, "lambda_expression"):
+        parent = parent.parent
+    return parent == method
+
+
+def _replaced(kind: str, operator: Node | None, others: dict[str, str]) -> Iterator[_Edit]:
+    if operator is not None and operator.type in others:
+        yield _edit(kind, operator, others[operator.type])
+
+
+def _edit(kind: str, node: Node, text: str) -> _Edit:
+    return _Edit(kind, node.start_byte, node.end_byte, text)

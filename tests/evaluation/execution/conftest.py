@@ -1,0 +1,26 @@
+"""A workshop that all tests share, skipped where the machine has no JDK or no JUnit; and small records to run."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from assertkd.evaluation.execution.jdk import Toolchain, ToolMissingError, find_toolchain
+from assertkd.evaluation.execution.workshop import Workshop
+
+
+@pytest.fixture(scope="session")
+def toolchain() -> Toolchain:
+    """Return this machine's JDK and JUnit."""
+    given = os.environ.get("ASSERTKD_JUNIT_CLASSPATH")
+    try:
+        return find_toolchain(junit=given.split(os.pathsep) if given else ())
+    except ToolMissingError as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def workshop(toolchain: Toolchain) -> Iterator[Workshop]:
+    """Return a running workshop."""
+    with Workshop(toolchain, workers=1, heap_mb=128) as running:
+        yield running

@@ -1,0 +1,66 @@
+"""Sources of mined records, read back from their project."""
+
+from pathlib import Path
+
+import pytest
+
+from assertkd.evaluation.execution.checkout import with_sources
+from assertkd.evaluation.execution.units import subject_of
+from assertkd.records import MARKER, Record
+
+TEST = """package org.example;
+
+public class QueueTest {
+    // größer
+    @Test
+    public void adds() {
+        queue.add(1);
+        assertEquals(1, queue.size());
+        assertFalse(queue.isEmpty());
+    }
+
+    @Test public void other() { assertEquals(1, queue.size()); }
+}
+"""
+QUEUE = "package org.example;\npublic class Queue { public int size() { return n; } }\n"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    (folder / "src").mkdir(parents=True)
+    (folder / "src/QueueTest.java").write_text(TEST, encoding="utf-8")
+    (folder / "src/Queue.java").write_text(QUEUE, encoding="utf-8")
+    (tmp_path / "Outside.java").write_text(QUEUE, encoding="utf-8")
+    return folder
+
+
+def record(**extra: object) -> Record:
+    method = f"@Test\npublic void adds() {{\n    queue.add(1);\n    {MARKER}\n    assertFalse(queue.isEmpty());\n}}"
+    return Record("r", "public int size() { return n; }", method, "assertEquals(1, queue.size());", "p", dict(extra))
+
+
+def test_sources_are_read_and_the_gap_is_cut(checkout: Path) -> None:
+    found = with_sources(record(test_file="src/QueueTest.java", focal_file="src/Queue.java", line=8), checkout)
+    assert found.extra["class_source"] == QUEUE
+    assert found.extra["line"] == 8
+    source = found.extra["test_source"]
+    assert source.replace(MARKER, found.assertion).split() == TEST.split()
+    subject = subject_of(found)
+    assert subject is not None
+    assert (subject.test_class, subject.test_method) == ("org.example.QueueTest", "adds")
+
+
+def test_what_a_record_carries_itself_stays(checkout: Path) -> None:
+    found = with_sources(record(test_file="src/QueueTest.java", test_source="mine", class_source="mine too"), checkout)
+    assert (found.extra["test_source"], found.extra["class_source"]) == ("mine", "mine too")
+
+
+@pytest.mark.parametrize("file", ["src/Absent.java", "../Outside.java", "src", 7, None])
+def test_files_that_cannot_be_read_are_left_out(checkout: Path, file: object) -> None:
+    assert set(with_sources(record(focal_file=file), checkout).extra) == {"focal_file"}
+
+
+def test_a_test_that_has_changed_is_left_out(checkout: Path) -> None:
+    (checkout / "src/QueueTest.java").write_text(TEST.replace("queue.add(1)", "queue.add(2)"), encoding="utf-8")
+    assert "test_source" not in with_sources(record(test_file="src/QueueTest.java"), checkout).extra

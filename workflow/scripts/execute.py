@@ -1,0 +1,19 @@
+"""Runs one model's assertions."""
+
+from pathlib import Path
+
+from assertkd.evaluation.execution.execute import execute
+from assertkd.job import job
+from assertkd.settings import ExecuteSettings
+
+with job(snakemake.log[0], snakemake.threads):
+    execute(
+        ExecuteSettings(**snakemake.params.settings["execute"]),
+        Path(snakemake.input.predictions),
+        Path(snakemake.input.test),
+        Path(snakemake.input.gold),
+        Path(snakemake.input.gold_summary),
+        Path(snakemake.output.runs),
+        Path(snakemake.output.summary),
+        workers=snakemake.threads,
+    )

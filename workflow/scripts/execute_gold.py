@@ -1,0 +1,18 @@
+"""Runs the gold assertions of the test split."""
+
+from pathlib import Path
+
+from assertkd.evaluation.execution.execute import execute_gold
+from assertkd.job import job
+from assertkd.settings import ExecuteSettings
+
+with job(snakemake.log[0], snakemake.threads):
+    settings = snakemake.params.settings
+    execute_gold(
+        ExecuteSettings(**settings["execute"]),
+        Path(snakemake.input.test),
+        settings["limit"],
+        Path(snakemake.output.runs),
+        Path(snakemake.output.summary),
+        workers=snakemake.threads,
+    )
