@@ -1,0 +1,108 @@
+"""Exports against transformers: throughput, latency, size, agreement and quality, of one model in one process.
+
+python benchmarks/export.py results/demo/students/trident/seed42 --max-input-len 256 --max-output-len 48
+
+The baseline is transformers' own `generate` with float32 weights, at the same batch sizes and on as many threads; the
+project's own decoding loop stands beside it. The model's test split is written by each.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from statistics import fmean
+
+import torch
+
+from assertkd.evaluation.metrics.exact_match import exact_match
+from assertkd.export.convert import convert
+from assertkd.export.export import test_split_of
+from assertkd.export.verify import size_of, written_and_timed
+from assertkd.models.generation import padded
+from assertkd.models.writers import TorchWriter, Writer, load_writer
+from assertkd.prompts import Prompt
+from assertkd.records import read_records
+
+
+class Generate:
+    """transformers' `generate`."""
+
+    def __init__(self, writer: TorchWriter) -> None:
+        self.model, self.tokenizer, self.parameters = writer.model, writer.tokenizer, writer.parameters
+
+    @torch.inference_mode()
+    def write(
+        self,
+        encoded_inputs: Sequence[Sequence[int]],
+        *,
+        batch_size: int,
+        max_new_tokens: int,
+        num_beams: int = 1,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[str]:
+        order = sorted(range(len(encoded_inputs)), key=lambda index: -len(encoded_inputs[index]))
+        texts = [""] * len(order)
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            ids, mask = padded([encoded_inputs[index] for index in chosen], self.tokenizer.pad_token_id)
+            written = self.model.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                max_new_tokens=max_new_tokens,
+                num_beams=num_beams,
+                do_sample=False,
+            )
+            decoded = self.tokenizer.batch_decode(written.tolist(), skip_special_tokens=True)
+            for index, text in zip(chosen, decoded, strict=True):
+                texts[index] = text.strip()
+        return texts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("student", type=Path)
+    parser.add_argument("--test", type=Path)
+    parser.add_argument("--examples", type=int)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--max-input-len", type=int, default=512)
+    parser.add_argument("--max-output-len", type=int, default=128)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+
+    student: Path = options.student
+    folder = student / "final_model" if (student / "final_model").is_dir() else student
+    records = list(islice(read_records(options.test or test_split_of(folder)), options.examples))
+    cpu = torch.device("cpu")
+    own = TorchWriter(folder, cpu)
+    with tempfile.TemporaryDirectory() as name:
+        exports = {quantization: Path(name) / quantization for quantization in ("float32", "int8")}
+        for quantization, export in exports.items():
+            convert(folder, export, quantization)  # type: ignore[arg-type]
+        writers: dict[str, tuple[Writer, Path]] = {
+            "transformers generate": (Generate(own), folder),
+            "own loop": (own, folder),
+            **{f"export {precision}": (load_writer(export, cpu), export) for precision, export in exports.items()},
+        }
+        prompt = Prompt(own.tokenizer, options.max_input_len, options.max_output_len)
+        inputs = [prompt.encode_record(record).ids for record in records]
+        print(f"{folder}: {own.parameters:,} parameters, {len(records)} records, {options.threads} threads")
+        heads = ("MB", "ratio", "ms at 1", "ratio", "/s at 32", "ratio", "same", "exact")
+        print(" " * 22 + "".join(f"{head:>10}" for head in heads))
+        base: tuple[list[str], dict[str, float], int] | None = None
+        for label, (writer, home) in writers.items():
+            texts, speed = written_and_timed(writer, inputs, options.max_output_len)
+            size = size_of(home)["model_bytes"]
+            base = base or (texts, speed, size)
+            latency, rate = speed["latency_ms"], speed["examples_per_second"]
+            same = fmean(one == other for one, other in zip(texts, base[0], strict=True))
+            exact = fmean(exact_match(text, one.assertion) for text, one in zip(texts, records, strict=True))
+            print(
+                f"{label:<22}{size / 1e6:10.2f}{size / base[2]:10.2f}"
+                f"{latency:10.2f}{base[1]['latency_ms'] / latency:10.2f}"
+                f"{rate:10.1f}{rate / base[1]['examples_per_second']:10.2f}{same:10.2%}{exact:10.2%}"
+            )
+
+
+if __name__ == "__main__":
+    main()

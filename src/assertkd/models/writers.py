@@ -1,0 +1,89 @@
+"""Models that write assertions, in whichever form they are saved."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from assertkd.models.exported import ExportedModel, is_export
+from assertkd.models.generation import generate_texts
+from assertkd.models.seq2seq import load_model, parameter_count
+from assertkd.models.tokenizer import load_tokenizer
+
+
+class Writer(Protocol):
+    """A model that writes.
+
+    Attributes:
+        tokenizer: its tokenizer.
+        parameters: weights, shared ones counted once.
+    """
+
+    tokenizer: PreTrainedTokenizerFast
+    parameters: int
+
+    def write(
+        self,
+        encoded_inputs: Sequence[Sequence[int]],
+        *,
+        batch_size: int,
+        max_new_tokens: int,
+        num_beams: int = 1,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[str]:
+        """Return the text for every input; see `assertkd.models.generation.generate_texts`."""
+        ...
+
+
+class TorchWriter:
+    """A model in the transformers form, on a device."""
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        self.model = load_model(folder).to(device).eval()
+        self.tokenizer = load_tokenizer(folder)
+        self.parameters = parameter_count(self.model)
+        self.device = device
+
+    def write(
+        self,
+        encoded_inputs: Sequence[Sequence[int]],
+        *,
+        batch_size: int,
+        max_new_tokens: int,
+        num_beams: int = 1,
+        progress: Callable[[int], None] | None = None,
+    ) -> list[str]:
+        """Return the text for every input."""
+        return generate_texts(
+            self.model,
+            self.tokenizer,
+            encoded_inputs,
+            batch_size=batch_size,
+            max_new_tokens=max_new_tokens,
+            num_beams=num_beams,
+            device=self.device,
+            progress=progress,
+        )
+
+
+class ExportWriter:
+    """An exported model, on the CPU."""
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        self.exported = ExportedModel(folder, threads)
+        self.tokenizer = self.exported.tokenizer
+        self.parameters = self.exported.description.parameters
+        self.write = self.exported.generate_texts
+
+
+def load_writer(folder: Path, device: torch.device) -> TorchWriter | ExportWriter:
+    """Return the model of a `final_model/` or of an export; the latter always computes on the CPU.
+
+    Raises:
+        UserError: there is none.
+    """
+    if is_export(folder):
+        return ExportWriter(folder, torch.get_num_threads())
+    return TorchWriter(folder, device)

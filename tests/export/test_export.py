@@ -1,0 +1,183 @@
+"""Exports of small T5 models: the same texts, a smaller file, and a report that says so."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
+
+from assertkd.errors import UserError
+from assertkd.export.convert import convert
+from assertkd.export.export import described, export_student
+from assertkd.export.verify import compare
+from assertkd.models.exported import ExportedModel, is_export
+from assertkd.models.generation import generate_texts
+from assertkd.models.seq2seq import parameter_count, save_model
+from assertkd.models.tokenizer import load_tokenizer
+from assertkd.models.writers import ExportWriter, TorchWriter, load_writer
+from assertkd.prompts import Prompt
+from assertkd.records import MARKER, Record, write_records
+from assertkd.settings.schema import ScratchSettings
+
+SIZES = ScratchSettings(d_model=64, d_ff=128, heads=4, encoder_layers=2, decoder_layers=2)
+CPU = torch.device("cpu")
+Build = Callable[..., T5ForConditionalGeneration]
+
+
+def records(count: int) -> list[Record]:
+    return [
+        Record(
+            f"r{number}",
+            f"public int size{number}() {{ return {'count + ' * (number % 7)}size; }}",
+            f"@Test public void test{number}() {{ {'list.add(1); ' * (number % 40)}\n    {MARKER}\n}}",
+            f"assertEquals({number}, list.size());",
+        )
+        for number in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, tiny_t5: Build, tiny_tokenizer: PreTrainedTokenizerFast) -> Path:
+    """Return a run's folder with one student, of random weights large enough that it writes many different texts."""
+    folder = tmp_path_factory.mktemp("run")
+    model = tiny_t5(seed=3, sizes=SIZES)
+    with torch.no_grad():
+        model.shared.weight.mul_(4)
+        for stack in (model.encoder, model.decoder):
+            stack.block[0].layer[0].SelfAttention.relative_attention_bias.weight.normal_(0, 2)
+    save_model(model, tiny_tokenizer, folder / "students/v/seed1/final_model")
+    write_records(folder / "corpus/test.jsonl", records(120))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def float32(run: Path) -> Path:
+    folder = run / "export"
+    convert(run / "students/v/seed1/final_model", folder, "float32")
+    return folder
+
+
+def test_an_export_writes_what_its_original_writes(run: Path, float32: Path) -> None:
+    original, exported = (load_writer(folder, CPU) for folder in (run / "students/v/seed1/final_model", float32))
+    assert isinstance(original, TorchWriter)
+    assert isinstance(exported, ExportWriter)
+    prompt = Prompt(original.tokenizer, 256, 24)
+    # Inputs of all lengths, up to ones beyond the largest distance that has a bucket of its own.
+    inputs = [prompt.encode_record(record).ids for record in records(120)]
+    assert max(map(len, inputs)) > 200
+    for batch_size in (1, 32):
+        before, after = (
+            writer.write(inputs, batch_size=batch_size, max_new_tokens=24) for writer in (original, exported)
+        )
+        assert len(set(before)) > 60, "texts that are all alike would prove nothing"
+        assert sum(one == other for one, other in zip(before, after, strict=True)) / len(before) >= 0.99
+
+
+def test_beam_search_agrees_too(run: Path, float32: Path) -> None:
+    writer = load_writer(run / "students/v/seed1/final_model", CPU)
+    prompt = Prompt(writer.tokenizer, 256, 12)
+    inputs = [prompt.encode_record(record).ids for record in records(40)]
+    texts = [
+        one.write(inputs, batch_size=8, max_new_tokens=12, num_beams=3) for one in (writer, load_writer(float32, CPU))
+    ]
+    assert sum(one == other for one, other in zip(*texts, strict=True)) >= 36
+
+
+def test_progress_is_said_and_lengths_are_kept_to(float32: Path) -> None:
+    exported = ExportedModel(float32)
+    done: list[int] = []
+    inputs = [exported.tokenizer("assertTrue(x);")["input_ids"]] * 5
+    texts = exported.generate_texts(inputs, batch_size=2, max_new_tokens=3, progress=done.append)
+    assert done == [2, 4, 5]
+    assert len(texts) == 5
+    assert len(exported.tokenizer(texts[0])["input_ids"]) <= 4
+    assert exported.generate_texts([], batch_size=2, max_new_tokens=3) == []
+
+
+def test_the_report_says_how_the_two_forms_differ(run: Path, tmp_path: Path) -> None:
+    student = run / "students/v/seed1"
+    report = export_student(student, tmp_path / "int8", "int8", max_input_len=256, max_output_len=16, examples=50)
+    assert report == json.loads((tmp_path / "int8/export_report.json").read_text(encoding="utf-8"))
+    assert report["examples"] == 50
+    assert 0 < report["identical"] <= 1
+    assert report["identical"] <= report["token_f1"] <= 1
+    assert report["size_ratio"] < 0.4
+    assert report["speed"]["original"]["latency_ms"] > 0
+    assert is_export(tmp_path / "int8")
+    original = TorchWriter(student / "final_model", CPU)
+    assert load_writer(tmp_path / "int8", CPU).parameters == parameter_count(original.model) == original.parameters
+    assert "same text for" in described(report)
+
+
+def test_figures_of_a_comparison() -> None:
+    class Fixed:
+        """Writes one text for all inputs, in a time of its own."""
+
+        tokenizer = None
+        parameters = 1
+
+        def __init__(self, text: str, seconds: float) -> None:
+            self.text, self.seconds = text, seconds
+
+        def write(self, inputs: list[list[int]], **_: object) -> list[str]:
+            clock[0] += self.seconds
+            return [self.text] * len(inputs)
+
+    clock = [0.0]
+    some = [Record(f"r{n}", "int f() { }", f"{MARKER}\n", "assertTrue(a);") for n in range(4)]
+    original, exported = Fixed("assertTrue(a);", 0.4), Fixed("assertTrue(b);", 0.1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Prompt, "__init__", lambda *_: None)
+        patch.setattr(Prompt, "encode_record", lambda *_: type("Encoded", (), {"ids": [1]}))
+        found = compare(original, exported, some, 8, 8, clock=lambda: clock[0])  # type: ignore[arg-type]
+    assert (found["identical"], found["token_f1"]) == (0.0, pytest.approx(4 / 5))
+    assert found["exact_match"] == {"original": 1.0, "exported": 0.0}
+    assert found["speed"]["original"] == pytest.approx(
+        {"latency_ms": 400, "latency_p95_ms": 400, "examples_per_second": 10}
+    )
+    assert (found["latency_ratio"], found["throughput_ratio"]) == (pytest.approx(4), pytest.approx(4))
+    assert [one["id"] for one in found["different"]] == ["r0", "r1", "r2", "r3"]
+
+
+def test_a_half_written_or_foreign_folder_is_no_export(run: Path, tmp_path: Path, float32: Path) -> None:
+    model = run / "students/v/seed1/final_model"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(UserError, match="is no export, and not empty"):
+        convert(model, tmp_path / "mine", "int8")
+    with pytest.raises(UserError, match=r"holds no exported model \(export\.json is missing\)"):
+        ExportedModel(model)
+    (tmp_path / "empty").mkdir()
+    convert(model, tmp_path / "empty", "int8")
+    (tmp_path / "empty/model.bin").write_bytes(b"damaged")
+    with pytest.raises(UserError, match="the export could not be loaded"):
+        ExportedModel(tmp_path / "empty")
+    convert(model, tmp_path / "empty", "float32")
+    assert ExportedModel(tmp_path / "empty").description.quantization == "float32"
+    assert not list(tmp_path.glob(".*partial"))
+
+
+def test_a_model_that_the_format_cannot_express_is_refused(
+    tiny_t5: Build, tiny_tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    model = tiny_t5()
+    model.config.scale_decoder_outputs = False
+    save_model(model, tiny_tokenizer, tmp_path / "model")
+    with pytest.raises(UserError, match="scales its decoder's outputs against T5's custom"):
+        convert(tmp_path / "model", tmp_path / "export", "float32")
+
+
+def test_a_model_outside_a_run_needs_records(run: Path, tmp_path: Path, tiny_t5: Build) -> None:
+    tokenizer = load_tokenizer(run / "students/v/seed1/final_model")
+    save_model(tiny_t5(), tokenizer, tmp_path / "model")
+    with pytest.raises(UserError, match="belongs to no run with a test split"):
+        export_student(tmp_path / "model", tmp_path / "export", "int8")
+    write_records(tmp_path / "records.jsonl", records(3))
+    report = export_student(
+        tmp_path / "model", tmp_path / "export", "int8", test_file=tmp_path / "records.jsonl", max_output_len=4
+    )
+    assert report["examples"] == 3
+    texts = generate_texts(tiny_t5(), tokenizer, [[5, 6, 1]], batch_size=1, max_new_tokens=3)
+    assert len(texts) == 1
