@@ -1,6 +1,7 @@
 """Exports of small T5 models: the same texts, a smaller file, and a report that says so."""
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from assertkd.export.convert import convert
 from assertkd.export.export import described, export_student
 from assertkd.export.verify import compare
 from assertkd.models.exported import ExportedModel, is_export
-from assertkd.models.generation import generate_texts
+from assertkd.models.generation import generate_texts, padded
 from assertkd.models.seq2seq import parameter_count, save_model
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.models.writers import ExportWriter, TorchWriter, load_writer
@@ -38,15 +39,27 @@ def records(count: int) -> list[Record]:
     ]
 
 
+def random_inputs(tokenizer: PreTrainedTokenizerFast, count: int, longest: int, seed: int) -> list[list[int]]:
+    """Return inputs of random length whose last word can be read."""
+    generator = random.Random(seed)
+    words = [number for number in range(4, len(tokenizer)) if tokenizer.decode([number]).strip().isascii()]
+    return [[*generator.choices(words, k=generator.randint(2, longest)), 1] for _ in range(count)]
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, tiny_t5: Build, tiny_tokenizer: PreTrainedTokenizerFast) -> Path:
-    """Return a run's folder with one student, of random weights large enough that it writes many different texts."""
+    """Return a run's folder with one student, trained to write its input's last word a few times."""
     folder = tmp_path_factory.mktemp("run")
-    model = tiny_t5(seed=3, sizes=SIZES)
-    with torch.no_grad():
-        model.shared.weight.mul_(4)
-        for stack in (model.encoder, model.decoder):
-            stack.block[0].layer[0].SelfAttention.relative_attention_bias.weight.normal_(0, 2)
+    model = tiny_t5(seed=3, sizes=SIZES).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for step in range(80):
+        inputs = random_inputs(tiny_tokenizer, 32, 8, step)
+        input_ids, attention_mask = padded(inputs, 0)
+        labels, _ = padded([[one[-2]] * (one[-2] % 5 + 2) + [1] for one in inputs], -100)
+        loss = model(input_ids=input_ids, attention_mask=attention_mask, labels=labels).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
     save_model(model, tiny_tokenizer, folder / "students/v/seed1/final_model")
     write_records(folder / "corpus/test.jsonl", records(120))
     return folder
@@ -63,26 +76,15 @@ def test_an_export_writes_what_its_original_writes(run: Path, float32: Path) -> 
     original, exported = (load_writer(folder, CPU) for folder in (run / "students/v/seed1/final_model", float32))
     assert isinstance(original, TorchWriter)
     assert isinstance(exported, ExportWriter)
-    prompt = Prompt(original.tokenizer, 256, 24)
-    # Inputs of all lengths, up to ones beyond the largest distance that has a bucket of its own.
-    inputs = [prompt.encode_record(record).ids for record in records(120)]
+    # Of all lengths, up to ones beyond the largest distance that has a bucket of its own.
+    inputs = random_inputs(original.tokenizer, 120, 12, 0) + random_inputs(original.tokenizer, 60, 250, 1)
     assert max(map(len, inputs)) > 200
     for batch_size in (1, 32):
         before, after = (
             writer.write(inputs, batch_size=batch_size, max_new_tokens=24) for writer in (original, exported)
         )
-        assert len(set(before)) > 60, "texts that are all alike would prove nothing"
+        assert len(set(before)) > 30, "texts that are all alike would prove nothing"
         assert sum(one == other for one, other in zip(before, after, strict=True)) / len(before) >= 0.99
-
-
-def test_beam_search_agrees_too(run: Path, float32: Path) -> None:
-    writer = load_writer(run / "students/v/seed1/final_model", CPU)
-    prompt = Prompt(writer.tokenizer, 256, 12)
-    inputs = [prompt.encode_record(record).ids for record in records(40)]
-    texts = [
-        one.write(inputs, batch_size=8, max_new_tokens=12, num_beams=3) for one in (writer, load_writer(float32, CPU))
-    ]
-    assert sum(one == other for one, other in zip(*texts, strict=True)) >= 36
 
 
 def test_progress_is_said_and_lengths_are_kept_to(float32: Path) -> None:

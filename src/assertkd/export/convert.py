@@ -11,6 +11,10 @@ from assertkd.models.tokenizer import load_tokenizer, save_tokenizer
 
 Quantization = Literal["int8", "float32"]
 
+NARROW = 512
+"""Models of a smaller width compute in float32 even where their weights are stored in 8 bits: to quantise their
+activations costs more time than their small products save, and it costs accuracy."""
+
 
 def convert(model_folder: Path, folder: Path, quantization: Quantization) -> None:
     """Write a model to `folder` in the form of CTranslate2.
@@ -40,7 +44,10 @@ def convert(model_folder: Path, folder: Path, quantization: Quantization) -> Non
     try:
         TransformersConverter(str(model_folder)).convert(str(making), quantization=quantization)
         save_tokenizer(tokenizer, making / TOKENIZER)
-        ExportDescription("ctranslate2", quantization, parameter_count(model), str(model_folder)).write(making)
+        compute_type = "float32" if model.config.d_model < NARROW else quantization
+        ExportDescription("ctranslate2", quantization, compute_type, parameter_count(model), str(model_folder)).write(
+            making
+        )
         if folder.exists():
             shutil.rmtree(folder)
         making.rename(folder)

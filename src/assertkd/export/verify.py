@@ -75,7 +75,7 @@ def compare(
 
 
 def written_and_timed(
-    writer: Writer, inputs: Sequence[Sequence[int]], max_output_len: int, clock: Clock
+    writer: Writer, inputs: Sequence[Sequence[int]], max_output_len: int, clock: Clock = time.perf_counter
 ) -> tuple[list[str], dict[str, float]]:
     """Return the text for every input, written at batch size 32, and the speed at that size and at 1."""
 

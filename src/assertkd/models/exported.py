@@ -24,12 +24,14 @@ class ExportDescription:
     Attributes:
         format: `ctranslate2`.
         quantization: `float32` or `int8`.
+        compute_type: `float32` or `int8`: what it computes in, whatever its weights are stored in.
         parameters: weights of the model, shared ones counted once.
         source: the model's folder.
     """
 
     format: str
     quantization: str
+    compute_type: str
     parameters: int
     source: str
 
@@ -62,7 +64,9 @@ class ExportedModel:
             raise UserError(f"{folder}: holds no exported model ({DESCRIPTION} is missing)", remedy)
         try:
             self.description = ExportDescription(**read_json(folder / DESCRIPTION))
-            self._translator = ctranslate2.Translator(str(folder), device="cpu", intra_threads=threads)
+            self._translator = ctranslate2.Translator(
+                str(folder), device="cpu", compute_type=self.description.compute_type, intra_threads=threads
+            )
         except (TypeError, ValueError, RuntimeError) as fault:
             raise UserError(f"{folder}: the export could not be loaded ({fault})", remedy) from None
         self.tokenizer: PreTrainedTokenizerFast = load_tokenizer(folder / TOKENIZER)
