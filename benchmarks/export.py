@@ -74,7 +74,7 @@ def main() -> None:
     folder = student / "final_model" if (student / "final_model").is_dir() else student
     records = list(islice(read_records(options.test or test_split_of(folder)), options.examples))
     cpu = torch.device("cpu")
-    own = TorchWriter(folder, cpu)
+    own = TorchWriter.load(folder, cpu)
     with tempfile.TemporaryDirectory() as name:
         exports = {quantization: Path(name) / quantization for quantization in ("float32", "int8")}
         for quantization, export in exports.items():

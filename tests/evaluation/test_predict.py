@@ -12,6 +12,7 @@ from assertkd.errors import UserError
 from assertkd.evaluation.predict import predict_split
 from assertkd.evaluation.predictions import read_predictions
 from assertkd.models.generation import generate_texts
+from assertkd.models.writers import TorchWriter
 from assertkd.records import Record
 
 RECORDS = [
@@ -43,7 +44,7 @@ def test_every_record_gets_its_line(
     model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
     path = tmp_path / "predictions.jsonl"
-    texts = predict_split(model, tokenizer, RECORDS, ENCODED, path, batch_size=2, max_new_tokens=4)
+    texts = predict_split(TorchWriter(model, tokenizer), RECORDS, ENCODED, path, batch_size=2, max_new_tokens=4)
     assert texts == generate_texts(model, tokenizer, ENCODED, batch_size=1, max_new_tokens=4)
     assert any(texts)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -69,8 +70,9 @@ def test_every_record_gets_its_line(
 def test_an_empty_split_is_refused(
     model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
+    writer = TorchWriter(model, tokenizer)
     with pytest.raises(UserError, match="no records"):
-        predict_split(model, tokenizer, [], [], tmp_path / "p.jsonl", batch_size=2, max_new_tokens=4)
+        predict_split(writer, [], [], tmp_path / "p.jsonl", batch_size=2, max_new_tokens=4)
     with pytest.raises(ValueError, match="3 records, but 2"):
-        predict_split(model, tokenizer, RECORDS, ENCODED[:2], tmp_path / "p.jsonl", batch_size=2, max_new_tokens=4)
+        predict_split(writer, RECORDS, ENCODED[:2], tmp_path / "p.jsonl", batch_size=2, max_new_tokens=4)
     assert not list(tmp_path.iterdir())

@@ -64,9 +64,7 @@ def test_executed_assertions_join_the_metrics(tmp_path: Path) -> None:
     runs = [about | {"id": "a", "passes": True, "mutants": 4, "killed": 1}]
     runs += [about | {"id": "d", "passes": False, "mutants": 0, "killed": 0}]
     executed = written(tmp_path / "execution.jsonl", runs)
-    summary = score(
-        written(tmp_path / "p.jsonl", LINES), None, tmp_path / "out", execution_file=executed, resamples=50
-    )
+    summary = score(written(tmp_path / "p.jsonl", LINES), None, tmp_path / "out", execution_file=executed, resamples=50)
     assert summary == json.loads((tmp_path / "out/metrics_summary_final.json").read_text())
     figures = {name: (summary["metrics"][name]["mean"], summary["metrics"][name]["n"]) for name in EXECUTION_METRICS}
     assert figures == {"compiles": (1.0, 2), "passes": (0.5, 2), "kills": (0.25, 1), "gold_kills": (1.0, 1)}

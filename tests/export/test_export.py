@@ -10,6 +10,8 @@ import torch
 from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
 from assertkd.errors import UserError
+from assertkd.evaluation.judge import judge_model
+from assertkd.evaluation.predictions import read_predictions
 from assertkd.export.convert import convert
 from assertkd.export.export import described, export_student
 from assertkd.export.verify import compare
@@ -20,6 +22,7 @@ from assertkd.models.tokenizer import load_tokenizer
 from assertkd.models.writers import ExportWriter, TorchWriter, load_writer
 from assertkd.prompts import Prompt
 from assertkd.records import MARKER, Record, write_records
+from assertkd.settings import EvaluationSettings
 from assertkd.settings.schema import ScratchSettings
 
 SIZES = ScratchSettings(d_model=64, d_ff=128, heads=4, encoder_layers=2, decoder_layers=2)
@@ -108,7 +111,7 @@ def test_the_report_says_how_the_two_forms_differ(run: Path, tmp_path: Path) -> 
     assert report["size_ratio"] < 0.4
     assert report["speed"]["original"]["latency_ms"] > 0
     assert is_export(tmp_path / "int8")
-    original = TorchWriter(student / "final_model", CPU)
+    original = TorchWriter.load(student / "final_model", CPU)
     assert load_writer(tmp_path / "int8", CPU).parameters == parameter_count(original.model) == original.parameters
     assert "same text for" in described(report)
 
@@ -141,6 +144,20 @@ def test_figures_of_a_comparison() -> None:
     )
     assert (found["latency_ratio"], found["throughput_ratio"]) == (pytest.approx(4), pytest.approx(4))
     assert [one["id"] for one in found["different"]] == ["r0", "r1", "r2", "r3"]
+
+
+def test_prediction_runs_from_an_export(run: Path, float32: Path, tmp_path: Path) -> None:
+    settings = EvaluationSettings(limit=20)
+    for name, folder in (("original", run / "students/v/seed1/final_model"), ("export", float32)):
+        judge_model(settings, 256, 16, folder, run / "corpus/test.jsonl", None, tmp_path / name)
+    original, export = (read_predictions(tmp_path / name / "predictions.jsonl") for name in ("original", "export"))
+    assert [one.id for one in export] == [f"r{number}" for number in range(20)]
+    assert sum(one == other for one, other in zip(original, export, strict=True)) >= 19
+    before, after = (json.loads((tmp_path / name / "measured.json").read_text()) for name in ("original", "export"))
+    assert before["parameters"] == after["parameters"]
+    assert after["disk_bytes"] > before["parameters"]
+    with pytest.raises(UserError, match="cannot be measured on an export"):
+        judge_model(settings, 256, 16, float32, run / "corpus/test.jsonl", tmp_path / "logits", tmp_path / "kl")
 
 
 def test_a_half_written_or_foreign_folder_is_no_export(run: Path, tmp_path: Path, float32: Path) -> None:

@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 
+from assertkd.errors import UserError
 from assertkd.evaluation.cost import MemoryMeter, measure_speed
 from assertkd.evaluation.divergence import kl_divergence
 from assertkd.evaluation.predict import predict_split
 from assertkd.files import write_json
 from assertkd.logits.store_reader import StoreReader
-from assertkd.models.generation import generate_texts
-from assertkd.models.seq2seq import load_model, parameter_count
-from assertkd.models.tokenizer import load_tokenizer
+from assertkd.models.writers import TorchWriter, load_writer
 from assertkd.prompts import Prompt
 from assertkd.records import read_records
 from assertkd.settings import EvaluationSettings
@@ -43,7 +42,7 @@ def judge_model(
         settings: decoding, and the temperature of the divergence.
         max_input_len: longest input, in tokens.
         max_output_len: longest prediction, in tokens.
-        model_folder: a `final_model/`.
+        model_folder: a `final_model/`, or an export.
         test_file: the test split.
         teacher_logits: the teacher's store of the test split; None for the teacher itself.
         folder: where the files go.
@@ -53,38 +52,33 @@ def judge_model(
     """
     device = resolve_device(settings.device)
     meter = MemoryMeter(device)
-    model = load_model(model_folder).to(device).eval()
-    prompt = Prompt(load_tokenizer(model_folder), max_input_len, max_output_len)
+    writer = load_writer(model_folder, device)
+    if teacher_logits is not None and not isinstance(writer, TorchWriter):
+        raise UserError(
+            f"{model_folder}: the divergence from the teacher cannot be measured on an export",
+            "Judge the model that it was made of, or leave the teacher's logits out.",
+        )
+    prompt = Prompt(writer.tokenizer, max_input_len, max_output_len)
     records = list(islice(read_records(test_file), settings.limit))
     inputs = [prompt.encode_record(record).ids for record in records]
 
     def write(some: Sequence[Sequence[int]], batch_size: int) -> None:
-        generate_texts(
-            model,
-            prompt.tokenizer,
-            some,
-            batch_size=batch_size,
-            max_new_tokens=max_output_len,
-            num_beams=settings.num_beams,
-            device=device,
-        )
+        writer.write(some, batch_size=batch_size, max_new_tokens=max_output_len, num_beams=settings.num_beams)
 
     started = time.monotonic()
     predict_split(
-        model,
-        prompt.tokenizer,
+        writer,
         records,
         inputs,
         folder / "predictions.jsonl",
         batch_size=settings.batch_size,
         max_new_tokens=max_output_len,
         num_beams=settings.num_beams,
-        device=device,
         progress=Progress("predicted", len(records)).at,
     )
     measured: dict[str, Any] = {
-        "parameters": parameter_count(model),
-        "disk_bytes": sum(file.stat().st_size for file in model_folder.iterdir()),
+        "parameters": writer.parameters,
+        "disk_bytes": sum(file.stat().st_size for file in model_folder.rglob("*") if file.is_file()),
         "examples": len(records),
         "seconds": round(time.monotonic() - started, 3),
         **meter.as_dict(),
@@ -93,7 +87,7 @@ def judge_model(
         "threads": torch.get_num_threads(),
         "num_beams": settings.num_beams,
     }
-    if teacher_logits is not None:
+    if teacher_logits is not None and isinstance(writer, TorchWriter):
         examples = [
             Example(record.id, ids, prompt.encode_target(record.assertion))
             for record, ids in zip(records, inputs, strict=True)
@@ -101,7 +95,7 @@ def judge_model(
         store = StoreReader(teacher_logits)
         measured |= {
             "kl_divergence": kl_divergence(
-                model, examples, store, settings.eval_temperature, settings.batch_size, device
+                writer.model, examples, store, settings.eval_temperature, settings.batch_size, device
             ),
             "kl_divergence_is": "whole" if store.codec.keeps_vocabulary else "lower bound",
             "eval_temperature": settings.eval_temperature,

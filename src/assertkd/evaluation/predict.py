@@ -3,18 +3,14 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
-from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
-
 from assertkd.errors import UserError
 from assertkd.evaluation.predictions import PASSED_THROUGH, Prediction, write_predictions
-from assertkd.models.generation import generate_texts
+from assertkd.models.writers import Writer
 from assertkd.records import Record
 
 
 def predict_split(
-    model: T5ForConditionalGeneration,
-    tokenizer: PreTrainedTokenizerFast,
+    writer: Writer,
     records: Sequence[Record],
     encoded_inputs: Sequence[Sequence[int]],
     output_file: Path,
@@ -22,21 +18,18 @@ def predict_split(
     batch_size: int,
     max_new_tokens: int,
     num_beams: int = 1,
-    device: torch.device | str = "cpu",
     progress: Callable[[int], None] | None = None,
 ) -> list[str]:
     """Let the model write an assertion for every record, write them to `output_file` and return them.
 
     Args:
-        model: on `device`.
-        tokenizer: turns the written ids into text.
+        writer: the model.
         records: the split's records.
         encoded_inputs: token ids of every record's model input, in the order of `records`.
         output_file: `predictions.jsonl`, one line a record, in the order of `records`.
         batch_size: records that are decoded together.
         max_new_tokens: longest output in tokens, EOS included.
         num_beams: 1 decodes greedily, more by beam search.
-        device: where the batches go.
         progress: called after every batch with the number of records that are done.
 
     Raises:
@@ -47,14 +40,11 @@ def predict_split(
         raise UserError("the split has no records", "Check `corpus/quality.json`: it says what became of the records.")
     if len(records) != len(encoded_inputs):
         raise ValueError(f"{len(records)} records, but {len(encoded_inputs)} encoded inputs")
-    texts = generate_texts(
-        model,
-        tokenizer,
+    texts = writer.write(
         encoded_inputs,
         batch_size=batch_size,
         max_new_tokens=max_new_tokens,
         num_beams=num_beams,
-        device=device,
         progress=progress,
     )
     write_predictions(

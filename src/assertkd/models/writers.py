@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
 from assertkd.models.exported import ExportedModel, is_export
 from assertkd.models.generation import generate_texts
@@ -40,11 +40,25 @@ class Writer(Protocol):
 class TorchWriter:
     """A model in the transformers form, on a device."""
 
-    def __init__(self, folder: Path, device: torch.device) -> None:
-        self.model = load_model(folder).to(device).eval()
-        self.tokenizer = load_tokenizer(folder)
-        self.parameters = parameter_count(self.model)
+    def __init__(
+        self,
+        model: T5ForConditionalGeneration,
+        tokenizer: PreTrainedTokenizerFast,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.model = model.to(device).eval()
+        self.tokenizer = tokenizer
+        self.parameters = parameter_count(model)
         self.device = device
+
+    @classmethod
+    def load(cls, folder: Path | str, device: torch.device | str = "cpu") -> "TorchWriter":
+        """Return the model of a hub name or folder.
+
+        Raises:
+            UserError: there is none.
+        """
+        return cls(load_model(folder), load_tokenizer(folder), device)
 
     def write(
         self,
@@ -86,4 +100,4 @@ def load_writer(folder: Path, device: torch.device) -> TorchWriter | ExportWrite
     """
     if is_export(folder):
         return ExportWriter(folder, torch.get_num_threads())
-    return TorchWriter(folder, device)
+    return TorchWriter.load(folder, device)
