@@ -54,7 +54,7 @@ class Run:
         best_figures: of the epoch that `selection` would keep.
         raw_by_epoch: component name to its mean value in every finished epoch.
         selection: the best validation so far.
-        attempts: one entry for every process that has worked on this training.
+        attempts: one entry for every process whose work is part of this training.
         epoch_seconds: spent in the epoch so far.
     """
 
