@@ -37,8 +37,10 @@ class Project:
         # The conda files name the lock two folders up; nothing reads it, but its place must exist.
         return cls(folder)
 
-    def snakemake(self, *arguments: str, tiny: bool = True, **config: Any) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake; `config` stands for a further config file."""
+    def snakemake(
+        self, *arguments: str, tiny: bool = True, timeout: float = 900, **config: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake, for `timeout` seconds at most; `config` stands for a further config file."""
         files = ["tiny.yaml"] if tiny else []
         if config:
             (self.folder / "edit.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
@@ -49,7 +51,7 @@ class Project:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=900,
+            timeout=timeout,
             env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
         )
 

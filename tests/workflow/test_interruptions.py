@@ -92,7 +92,7 @@ def killed_run(
         assassins[model].start()
     retries = str(max(map(len, signals.values())))
     wanted = [f"results/tiny/evaluation/{model}/predictions.jsonl" for model in signals]
-    done = project.snakemake("--profile", "profiles/local", "--retries", retries, *wanted)
+    done = project.snakemake("--profile", "profiles/local", "--retries", retries, *wanted, timeout=3600)
     assert done.returncode == 0, done.stdout + done.stderr
     for model, assassin in assassins.items():
         assert len(assassin.victims) == len(signals[model]), "the training ended too early"
