@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from copy_task import VOCABULARY, OneHot, copy_task, curves, rows, what_is_left
@@ -25,8 +26,10 @@ from assertkd.models.encoders import TextEncoder
 from assertkd.settings import LossSettings
 from assertkd.signals import StopRequested
 from assertkd.training import run as run_module
+from assertkd.training.batches import Example
 from assertkd.training.checkpoints import Checkpoints
 from assertkd.training.data import TrainingData
+from assertkd.training.epoch_sampling import EpochSampler
 from assertkd.training.sampling import bucketed_batches
 from assertkd.training.step import Stepper
 from assertkd.training.validation import DecodedSample
@@ -145,6 +148,54 @@ def test_a_teacher_that_is_interrupted_at_every_step(
     assert what_is_left(folder) == whole_teacher
     assert not (folder / "checkpoints").exists()
     assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    "further",
+    [
+        {"precision": "bf16"},
+        {"relative_lr": True, "log_every": 4},
+        {"token_budget": 30, "gradient_accumulation_steps": 2},
+    ],
+)
+def test_other_ways_to_train_continue_as_well(
+    trained: Train, data: TrainingData, interrupt: Callable[..., None], further: dict[str, Any]
+) -> None:
+    settings = TRAINING | further
+    whole = what_is_left(trained("whole", data, **settings))
+    interrupt([1, 4], by_signal)
+    interrupt([2], by_death)
+    folder, interruptions = until_done(lambda: trained("cut", data, **settings))
+    assert interruptions == 3
+    assert what_is_left(folder) == whole
+
+
+class Pool:
+    """The copy task's records, one example each."""
+
+    examples_of = np.ones(24, np.int64)
+
+    def __len__(self) -> int:
+        return len(self.examples_of)
+
+    def examples(self, numbers: Iterable[int]) -> list[Example]:
+        whole = copy_task(len(self))
+        return [whole[number] for number in numbers]
+
+
+def test_sampled_epochs_continue_with_the_same_draw(
+    trained: Train, data: TrainingData, interrupt: Callable[..., None]
+) -> None:
+    def train(name: str) -> Path:
+        # A process has a sampler of its own.
+        sampled = replace(data, train=EpochSampler(Pool(), 20, seed=5))
+        return trained(name, sampled, **TRAINING | {"epoch_sampling": True, "max_train_samples": 20})
+
+    whole = what_is_left(train("whole"))
+    interrupt(range(STEPS), by_signal)
+    folder, interruptions = until_done(lambda: train("cut"))
+    assert interruptions == STEPS
+    assert what_is_left(folder) == whole
 
 
 @pytest.mark.parametrize("event", [by_signal, by_death])
