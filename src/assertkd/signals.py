@@ -52,7 +52,8 @@ class StopSignals:
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._former.items():
-            signal.signal(number, handler)
+            # None where the handler was not set by Python.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
