@@ -6,11 +6,12 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from playwright.sync_api import Browser, sync_playwright
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel, T5ForConditionalGeneration
 
@@ -18,6 +19,7 @@ from assertkd.models.encoders import PACKAGED, TextEncoder
 from assertkd.models.seq2seq import scratch_config
 from assertkd.models.tokenizer import train_tokenizer
 from assertkd.settings.schema import ScratchSettings
+from browser import CHROMIUM, FLAGS
 
 torch.set_num_threads(1)
 
@@ -28,6 +30,15 @@ public int add(int a, int b) { return a + b; }
 """
 
 TINY = ScratchSettings(d_model=16, d_ff=32, heads=2, encoder_layers=1, decoder_layers=1)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium; tests that take it are marked `needs_chromium`."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

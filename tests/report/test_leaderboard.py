@@ -1,51 +1,32 @@
-"""Rows, order and verdict of the leaderboard, from summaries written by hand."""
+"""Rows, order and verdict of the leaderboard, from results written by hand."""
 
 import csv
-import json
 from pathlib import Path
 from statistics import stdev
 
 import pytest
+from run_on_disk import RunOnDisk
 
 from assertkd.errors import UserError
 from assertkd.evaluation.metrics import METRIC_NAMES
-from assertkd.report.leaderboard import MEAN, SPREAD, TEACHER, Entry, leaderboard, teacher_verdict, write_leaderboard
-
-
-def entry(folder: Path, variant: str, seed: int | None, exact_match: float, agreement: float | None = None) -> Entry:
-    """Write a summary in which every metric but exact match is 0.5, and return where it lies."""
-    home = folder / f"{variant or TEACHER}{seed or ''}"
-    home.mkdir(parents=True)
-    figures = {name: {"mean": 0.5, "low": 0.4, "high": 0.6} for name in METRIC_NAMES}
-    figures["exact_match"] = {"mean": exact_match, "low": exact_match - 0.1, "high": exact_match + 0.1}
-    divergence = {} if agreement is None else {"kl_divergence": 0.25, "kl_divergence_is": "lower bound"}
-    (home / "metrics_summary_final.json").write_text(json.dumps({"n": 40, "metrics": figures} | divergence))
-    (home / "training_report.json").write_text(json.dumps({"parameters": 1000 if variant else 5000, "seed": seed}))
-    comparison = {} if agreement is None else {"retention": {"output_agreement": {"mean": agreement}}}
-    (home / "evaluation_metrics.json").write_text(json.dumps(comparison))
-    return Entry(
-        "student" if variant else TEACHER,
-        variant,
-        seed,
-        home / "metrics_summary_final.json",
-        home / "training_report.json",
-    )
+from assertkd.report.leaderboard import MEAN, SPREAD, leaderboard, teacher_verdict, variant_rows, write_leaderboard
+from assertkd.report.results import Model
 
 
 @pytest.fixture
-def entries(tmp_path: Path) -> list[Entry]:
+def models(run: RunOnDisk) -> list[Model]:
     return [
-        entry(tmp_path, "weak", 1, 0.2, 0.5),
-        entry(tmp_path, "hard_labels", 1, 0.50, 0.7),
-        entry(tmp_path, "hard_labels", 2, 0.60, 0.8),
-        entry(tmp_path, "hard_labels", 3, 0.40, 0.6),
-        entry(tmp_path, "strong", 1, 0.55, 0.9),
-        entry(tmp_path, "", None, 0.45),
+        run.add("students/weak/seed1", "+-------"),
+        run.add("students/hard_labels/seed1", "++++----"),
+        run.add("students/hard_labels/seed2", "+++++---"),
+        run.add("students/hard_labels/seed3", "+++-----"),
+        run.add("students/strong/seed1", "+++++---"),
+        run.add("teacher", "+++-----"),
     ]
 
 
-def test_order(entries: list[Entry]) -> None:
-    rows = leaderboard(entries)
+def test_order(models: list[Model]) -> None:
+    rows = leaderboard(models)
     assert [(row.variant, row.seed) for row in rows] == [
         ("", ""),
         ("strong", "1"),
@@ -56,81 +37,97 @@ def test_order(entries: list[Entry]) -> None:
         ("hard_labels", "3"),
         ("weak", "1"),
     ]
+    assert [(row.name, row.seed) for row in variant_rows(rows)] == [
+        ("teacher", ""),
+        ("strong", "1"),
+        ("hard_labels", MEAN),
+        ("weak", "1"),
+    ]
 
 
-def test_figures(entries: list[Entry]) -> None:
-    rows = {(row.variant, row.seed): row for row in leaderboard(entries)}
+def test_figures(models: list[Model]) -> None:
+    rows = {(row.variant, row.seed): row for row in leaderboard(models)}
     teacher, one = rows["", ""], rows["hard_labels", "1"]
-    assert (teacher.parameters, teacher.n, teacher.output_agreement) == (5000, 40, None)
-    assert (one.parameters, one.output_agreement, one.metrics["f1"]) == (1000, 0.7, 0.5)
-    assert (teacher.kl_divergence, one.kl_divergence) == (None, 0.25)
+    assert (teacher.n, teacher.figures["parameters"], teacher.figures.get("output_agreement")) == (8, 5_000_000, None)
+    assert (one.figures["parameters"], one.figures["output_agreement"]) == (1_100_000, 0.7)
+    assert (one.figures["exact_match"], one.figures["f1"]) == (0.5, 0.75)
+    assert (teacher.figures.get("kl_divergence"), one.figures["kl_divergence"]) == (None, 0.25)
     assert (teacher.kl_divergence_is, one.kl_divergence_is) == ("", "lower bound")
-    assert (one.exact_match_low, one.exact_match_high) == (pytest.approx(0.4), pytest.approx(0.6))
+    assert one.intervals["exact_match"] == (pytest.approx(0.4), pytest.approx(0.6))
+    assert one.intervals["output_agreement"] == (pytest.approx(0.6), pytest.approx(0.8))
 
 
-def test_several_seeds_have_mean_and_spread(entries: list[Entry]) -> None:
-    rows = {(row.variant, row.seed): row for row in leaderboard(entries)}
+def test_several_seeds_have_mean_and_spread(models: list[Model]) -> None:
+    rows = {(row.variant, row.seed): row for row in leaderboard(models)}
     mean, spread = rows["hard_labels", MEAN], rows["hard_labels", SPREAD]
-    assert mean.metrics["exact_match"] == pytest.approx(0.5)
-    assert spread.metrics["exact_match"] == pytest.approx(stdev([0.5, 0.6, 0.4])) == pytest.approx(0.1)
-    assert (mean.output_agreement, spread.output_agreement) == (pytest.approx(0.7), pytest.approx(0.1))
-    assert mean.exact_match_low is None
+    assert mean.figures["exact_match"] == pytest.approx(0.5)
+    assert spread.figures["exact_match"] == pytest.approx(stdev([4 / 8, 5 / 8, 3 / 8])) == pytest.approx(0.125)
+    assert (mean.figures["output_agreement"], spread.figures["output_agreement"]) == (pytest.approx(0.7), 0)
+    assert not mean.intervals
     assert ("strong", MEAN) not in rows
 
 
-def test_a_report_may_be_missing(entries: list[Entry]) -> None:
-    alone = Entry(TEACHER, "", None, entries[-1].summary)
-    [row] = leaderboard([alone])
-    assert row.parameters is None
+def test_a_given_teacher_has_no_training(run: RunOnDisk) -> None:
+    run.add("teacher", "++++----")
+    run.write("evaluation/teacher/evaluation_metrics.json", {"cost": {"teacher": {"examples": 8}}})
+    (run.folder / "teacher" / "training_report.json").unlink()
+    [row] = leaderboard([Model("teacher", run.folder, is_trained=False)])
+    assert "parameters" not in row.figures
 
 
-def test_a_missing_summary_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such file"):
-        leaderboard([Entry("student", "x", 1, tmp_path / "absent.json")])
+def test_parameters_come_from_the_training_where_they_were_not_measured(run: RunOnDisk) -> None:
+    model = run.add("students/x/seed1", "++++----")
+    run.write("evaluation/students/x/seed1/evaluation_metrics.json", {})
+    assert leaderboard([model])[0].figures["parameters"] == 1_000_000
+
+
+def test_a_missing_summary_is_named(run: RunOnDisk) -> None:
+    with pytest.raises(UserError, match=r"metrics_summary_final\.json: no such file"):
+        leaderboard([Model("students/x/seed1", run.folder)])
 
 
 class TestVerdict:
-    def test_a_beaten_teacher_is_named_with_the_figures(self, entries: list[Entry]) -> None:
-        verdict = teacher_verdict(leaderboard(entries))
+    def test_a_beaten_teacher_is_named_with_the_figures(self, models: list[Model]) -> None:
+        verdict = teacher_verdict(leaderboard(models))
         assert verdict is not None
-        for part in ("does not beat", "hard_labels", "45.0%", "50.0%", "mean of 3 seeds", "-5.0 percentage points"):
+        for part in ("does not beat", "hard_labels", "37.5%", "50.0%", "mean of 3 seeds", "-12.5 percentage points"):
             assert part in verdict
 
-    def test_it_is_the_teachers_note(self, entries: list[Entry]) -> None:
-        rows = leaderboard(entries)
+    def test_it_is_the_teachers_note(self, models: list[Model]) -> None:
+        rows = leaderboard(models)
         assert rows[0].note == teacher_verdict(rows)
         assert not any(row.note for row in rows[1:])
 
-    def test_equal_is_not_better(self, tmp_path: Path) -> None:
-        rows = leaderboard([entry(tmp_path, "", None, 0.5), entry(tmp_path, "hard_labels", 1, 0.5)])
+    def test_equal_is_not_better(self, run: RunOnDisk) -> None:
+        rows = leaderboard([run.add("teacher", "++++----"), run.add("students/hard_labels/seed1", "++++----")])
         assert "a difference of 0.0" in str(teacher_verdict(rows))
 
-    def test_a_better_teacher_needs_none(self, tmp_path: Path) -> None:
-        rows = leaderboard([entry(tmp_path, "", None, 0.6), entry(tmp_path, "hard_labels", 1, 0.5)])
+    def test_a_better_teacher_needs_none(self, run: RunOnDisk) -> None:
+        rows = leaderboard([run.add("teacher", "+++++---"), run.add("students/hard_labels/seed1", "++++----")])
         assert teacher_verdict(rows) is None
         assert rows[0].note == ""
 
-    def test_other_variants_do_not_count(self, tmp_path: Path) -> None:
-        rows = leaderboard([entry(tmp_path, "", None, 0.3), entry(tmp_path, "strong", 1, 0.5)])
-        assert teacher_verdict(rows) is None
-        assert "strong" in str(teacher_verdict(rows, hard_labels_variant="strong"))
+    def test_other_variants_do_not_count(self, run: RunOnDisk) -> None:
+        models = [run.add("teacher", "+++-----"), run.add("students/strong/seed1", "++++----")]
+        assert teacher_verdict(leaderboard(models)) is None
+        assert "strong" in str(teacher_verdict(leaderboard(models), "strong"))
 
-    def test_without_a_teacher_there_is_none(self, tmp_path: Path) -> None:
-        assert teacher_verdict(leaderboard([entry(tmp_path, "hard_labels", 1, 0.5)])) is None
+    def test_without_a_teacher_there_is_none(self, run: RunOnDisk) -> None:
+        assert teacher_verdict(leaderboard([run.add("students/hard_labels/seed1", "++++----")])) is None
 
 
-def test_the_csv_holds_every_row(entries: list[Entry], tmp_path: Path) -> None:
-    rows = leaderboard(entries)
+def test_the_csv_holds_every_row(models: list[Model], tmp_path: Path) -> None:
+    rows = leaderboard(models)
     write_leaderboard(tmp_path / "leaderboard.csv", rows)
     with (tmp_path / "leaderboard.csv").open(newline="") as handle:
         lines = list(csv.DictReader(handle))
     assert list(lines[0]) == [
-        *("model", "variant", "seed", "parameters", "n"),
-        *METRIC_NAMES,
-        *("exact_match_low", "exact_match_high", "output_agreement", "kl_divergence", "kl_divergence_is", "note"),
+        *("model", "variant", "seed", "n", *METRIC_NAMES),
+        *("output_agreement", "kl_divergence", "parameters", "model_memory_mb"),
+        *("exact_match_low", "exact_match_high", "kl_divergence_is", "note"),
     ]
     assert len(lines) == len(rows)
     assert lines[0]["model"] == "teacher"
     assert lines[0]["note"].startswith("The teacher does not beat")
     assert lines[0]["output_agreement"] == ""
-    assert [float(line["exact_match"]) for line in lines] == [row.metrics["exact_match"] for row in rows]
+    assert [float(line["exact_match"]) for line in lines] == [row.figures["exact_match"] for row in rows]

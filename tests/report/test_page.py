@@ -1,42 +1,49 @@
 """The report page: everything shown, everything from data escaped, nothing fetched."""
 
 import base64
+import gzip
+import hashlib
+import html
 import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import pytest
+from run_on_disk import COMPARED, EVIL, RunOnDisk, fidelity
 
 from assertkd.errors import UserError
+from assertkd.evaluation.execution.summary import EXECUTION_METRICS
 from assertkd.evaluation.metrics import METRIC_NAMES
-from assertkd.records import MARKER, Record
-from assertkd.report.columns import METRIC_COLUMNS
+from assertkd.report.build import build_report, report_so_far
+from assertkd.report.columns import EXECUTION_COLUMNS, METRIC_COLUMNS, column_of
 from assertkd.report.corpus_tables import corpus_tables
-from assertkd.report.examples import Answer, Example, choose_examples
 from assertkd.report.fidelity_section import fidelity_section
-from assertkd.report.leaderboard import MEAN, SPREAD, TEACHER, Row
-from assertkd.report.page import in_millions, write_page
+from assertkd.report.page import SECTIONS, breakable, for_html
+from assertkd.report.results import Model
+from assertkd.settings import ReportSettings
 
-EVIL = "<script>alert('x')</script>"
 VOID = {"meta", "br", "wbr", "hr", "img", "link", "input"}
 
 
 class Elements(HTMLParser):
-    """Collects text and attributes, and checks that every element is closed."""
+    """Collects elements, attributes and text, and checks that every element is closed."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.open: list[str] = []
-        self.names: set[str] = set()
-        self.attributes: list[tuple[str, str | None]] = []
+        self.elements: list[tuple[str, dict[str, str]]] = []
         self.text = ""
+        self.scripts: list[str] = []
         self.feed(page)
         assert not self.open
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.names.add(tag)
-        self.attributes += attrs
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag == "script":
+            self.scripts.append("")
         if tag not in VOID:
             self.open.append(tag)
 
@@ -44,135 +51,213 @@ class Elements(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
+        if "script" in self.open:
+            self.scripts[-1] += data
+        elif "style" not in self.open:
             self.text += data
 
-
-def row(model: str, variant: str, seed: str, exact_match: float, **more: object) -> Row:
-    metrics = dict.fromkeys(METRIC_NAMES, 0.5) | {"exact_match": exact_match}
-    return Row(model, variant, seed, 3_100_000, 40, metrics, **more)  # type: ignore[arg-type]
+    def named(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
 
 
-ROWS = [
-    row(TEACHER, "", "", 0.612, exact_match_low=0.581, exact_match_high=0.643, note=f"A note {EVIL}"),
-    row("student", "tri_dent", MEAN, 0.55, output_agreement=0.7),
-    row("student", "tri_dent", SPREAD, 0.012, output_agreement=0.034),
-    row("student", "tri_dent", "1", 0.56, exact_match_low=0.5, exact_match_high=0.6, output_agreement=0.7),
-    row("student", "tri_dent", "2", 0.54, exact_match_low=0.5, exact_match_high=0.6, output_agreement=0.7),
-    row("student", f"other{EVIL}", "1", 0.0, exact_match_low=0.0, exact_match_high=0.0),
-]
-EXAMPLE = Example(
-    EVIL, EVIL, EVIL, f"before {EVIL} ", " after", EVIL, [Answer(EVIL, EVIL, True), Answer("t", "", False)]
-)
-
-KL = {"1": {"mean": 3.2e-5, "p99": 4.5e-4, "mass_dropped": 0.0}, "2": None}
-SPEEDS = {"encode_mb_per_s": 1234.5, "decode_mb_per_s": 56.7, "rebuild_us_per_token": 8.9}
-FIDELITY = {
-    "in_use": "int8",
-    "sample": {"positions": 2013, "split": "train"},
-    "codecs": [
-        {"name": "int8", "bytes_per_token": 792.0, "kl": KL, **SPEEDS},
-        {"name": EVIL, "refused": EVIL},
-        {
-            "name": "top k",
-            "bytes_per_token": 40.06,
-            "kl": {tau: {"mean": None, "p99": None, "mass_dropped": 0.0871} for tau in ("1", "2")},
-            **SPEEDS,
-        },
-    ],
-}
-
-
-def page_of(folder: Path, rows: list[Row] = ROWS) -> str:
-    path = folder / "report.html"
-    write_page(
-        path,
-        title=f"Title {EVIL}",
-        rows=rows,
-        quality={"read": {EVIL: 1234}, "kept": {"train": {"n": 5}, "test": {"n": 6}}, "note": EVIL},
-        examples=[EXAMPLE],
-        settings={"run": EVIL, "teacher": {"epochs": 5}},
-        fidelity=fidelity_section(FIDELITY, f"<svg><text>{EVIL}</text></svg>"),
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a whole report: a teacher and two seeds of two students."""
+    folder = tmp_path_factory.mktemp("whole")
+    run = RunOnDisk(folder / "a_run")
+    build_report(
+        ReportSettings(title="A title", examples=4), COMPARED, models_of(run), folder / "report", cache_of(run)
     )
-    return path.read_text(encoding="utf-8")
+    return folder / "report"
 
 
-def test_everything_from_data_is_escaped(tmp_path: Path) -> None:
-    page = page_of(tmp_path)
-    assert "<script" not in page
-    assert "script" not in Elements(page).names
-    # Title (twice), note, variant, corpus (twice), example (id, project, focal, test, gold, model, text), settings,
-    # codec.
-    assert Elements(page).text.count(EVIL) == 15
+@pytest.fixture(scope="module")
+def page(report: Path) -> str:
+    return (report / "report.html").read_text(encoding="utf-8")
 
 
-def test_nothing_is_fetched(tmp_path: Path) -> None:
-    page = page_of(tmp_path)
+@pytest.fixture(scope="module")
+def elements(page: str) -> Elements:
+    return Elements(page)
+
+
+@pytest.fixture(scope="module")
+def text(elements: Elements) -> str:
+    """The page's text, every blank a single one."""
+    return re.sub(r"\s+", " ", elements.text)
+
+
+def models_of(run: RunOnDisk) -> list[Model]:
+    return [
+        run.add("teacher", "+++++++-"),
+        run.add("students/hard_labels/seed1", "++------"),
+        run.add("students/hard_labels/seed2", "+-------"),
+        run.add("students/tri_dent/seed1", "++++----"),
+        run.add("students/tri_dent/seed2", "+++++---"),
+    ]
+
+
+def cache_of(run: RunOnDisk) -> Path:
+    return run.write("logits/fidelity.json", fidelity())
+
+
+def test_everything_from_data_is_escaped(evil_page: Path) -> None:
+    page = evil_page.read_text(encoding="utf-8")
     elements = Elements(page)
-    assert not {"link", "iframe", "object", "embed"} & elements.names
-    assert not {"href", "srcset", "action"} & {name for name, _ in elements.attributes}
-    sources = [value or "" for name, value in elements.attributes if name == "src"]
-    assert sources
-    assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
-    assert "url(" not in page
-    assert "@import" not in page
-    assert "http" not in page
+    # The library and the page's own scripts, and no picture that data brought.
+    assert len(elements.named("script")) == 2
+    assert not elements.named("img")
+    assert "window.hacked" not in "".join(elements.scripts)
+    # Title (twice), rejects (twice), refused codec, settings; projects (twice, and once as a sorting value).
+    assert elements.text.count(EVIL) >= 8
+    assert EVIL not in page
 
 
-def test_figures_are_shown_as_percentages(tmp_path: Path) -> None:
-    text = re.sub(r"\s+", " ", Elements(page_of(tmp_path)).text)
-    for shown in (
-        "61.2",
-        "58.1 – 64.3",
-        "tri_dent",
-        "mean of 2 seeds",
-        "± 1.2",
-        "± 3.4",
-        "3.1 M",
-        "epochs: 5",
-        "1,234",
-    ):
+def test_nothing_is_fetched_and_nothing_else_runs(evil_page: Path) -> None:
+    elements = Elements(evil_page.read_text(encoding="utf-8"))
+    names = {tag for tag, _ in elements.elements}
+    assert not {"link", "iframe", "object", "embed", "base", "img"} & names
+    attributes = [(name, value) for _, given in elements.elements for name, value in given.items()]
+    assert not [name for name, _ in attributes if name.startswith("on") or name in ("src", "srcset", "action")]
+    for name, value in attributes:
+        if name == "href":
+            assert value.startswith(("#", "data:text/csv"))
+    [policy] = [meta["content"] for meta in elements.named("meta") if meta.get("http-equiv")]
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "eval" not in policy
+    hashes = re.findall(r"'sha256-([^']+)'", policy)
+    assert hashes == [base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in elements.scripts]
+
+
+def test_scripts_may_stand_in_html() -> None:
+    assert for_html('a = "</script>" + "<!--"') == 'a = "<\\/script>" + "<\\!--"'
+
+
+def test_the_same_run_gives_the_same_page(page: str, run: RunOnDisk, tmp_path: Path) -> None:
+    settings = ReportSettings(title="A title", examples=4)
+    build_report(settings, COMPARED, models_of(run), tmp_path / "report", cache_of(run))
+    assert (tmp_path / "report/report.html").read_text(encoding="utf-8") == page
+
+
+def test_figures_are_shown_as_percentages(text: str) -> None:
+    for shown in ("A title", "Run a_run: 4 students on 8 test examples", "87.5", "56.2", "± 8.8", "mean of 2 seeds"):
         assert shown in text
-    for heading, meaning in METRIC_COLUMNS.values():
-        assert heading in text
-        assert meaning in text
+    for shown in ("baseline", "1.10", "40.0", "epochs: 2", "1,234", "0123456789ab"):
+        assert shown in text
+    for name in METRIC_NAMES:
+        assert METRIC_COLUMNS[name].heading in text
+        assert METRIC_COLUMNS[name].meaning in text
 
 
-def test_the_cache_is_shown_with_picture_and_figures(tmp_path: Path) -> None:
-    elements = Elements(page_of(tmp_path))
-    text = re.sub(r"\s+", " ", elements.text)
-    assert "How faithful the cache is" in text
+def test_every_section_stands_in_the_bar_and_on_the_page(elements: Elements) -> None:
+    ids = [section.id for section in SECTIONS]
+    assert [given["id"] for given in elements.named("section")] == ids
+    assert [given["href"] for given in elements.named("a") if "download" not in given] == [
+        "#results",
+        *(f"#{name}" for name in ids),
+    ]
+    headings = {given["id"] for given in elements.named("h2")}
+    assert {given["aria-labelledby"] for given in elements.named("section")} == headings
+
+
+def test_every_table_has_a_caption_and_its_cells(page: str) -> None:
+    tables = re.findall(r"<table.*?</table>", page.partition("<script>")[0], re.DOTALL)
+    assert len(tables) >= 6
+    for table in tables:
+        assert "<caption" in table
+        rows = re.findall(r"<tr.*?</tr>", table, re.DOTALL)
+        assert len({len(re.findall(r"<t[hd][ >]", row)) for row in rows}) == 1
+
+
+def test_every_figure_carries_its_data_and_lies_beside_the_page(elements: Elements, report: Path) -> None:
+    figures = {given["id"].removeprefix("figure-"): given for given in elements.named("figure")}
+    assert list(figures) == [
+        *("differences", "cost", "learning_curves", "losses", "gradient_shares", "weights", "retention", "fidelity")
+    ]
+    downloads = {given["download"]: given["href"] for given in elements.named("a") if "download" in given}
+    for name, given in figures.items():
+        text = unquote(downloads[f"{name}.csv"].partition(",")[2])
+        assert text == (report / "figures" / f"{name}.csv").read_text(encoding="utf-8")
+        assert text.splitlines()[0].split(",") == list(json.loads(given["data-types"]))
+        spec = json.loads(given["data-spec"])
+        assert "datasets" not in spec
+        picture = ElementTree.parse(report / "figures" / f"{name}.svg").getroot()
+        assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+        assert len(list(picture.iter("{http://www.w3.org/2000/svg}path"))) > 3
+
+
+def test_the_cache_is_shown_with_its_figures(text: str) -> None:
     for shown in ("2,013", "int8 (in use)", "792.0", "3.2e-05", "4.5e-04", "not stored", "refused", "∞ (8.7% dropped)"):
         assert shown in text
-    [source] = [value for name, value in elements.attributes if name == "src" and value]
-    assert EVIL in base64.b64decode(source.partition(",")[2]).decode()
-    assert dict(elements.attributes)["alt"]
-
-
-def test_every_line_of_the_cache_table_has_a_cell_a_heading() -> None:
-    table = fidelity_section(FIDELITY, "<svg/>").table
+    table = fidelity_section(fidelity()).table
     assert {len(values) for _, values in table.rows} == {len(table.headings)}
 
 
+def test_a_page_of_the_teacher_alone_is_whole(run: RunOnDisk, tmp_path: Path) -> None:
+    build_report(ReportSettings(examples=0), COMPARED, [run.add("teacher", "++++----")], tmp_path / "report")
+    elements = Elements((tmp_path / "report/report.html").read_text(encoding="utf-8"))
+    assert [given["id"] for given in elements.named("section")] == ["results", "training", "slices", "making"]
+    assert "So far only the teacher is judged: 50.0% exact match." in elements.text
+    assert (tmp_path / "report/figures/losses.svg").is_file() is False
+
+
+class TestSoFar:
+    def test_it_reports_who_is_done_and_names_who_is_not(self, run: RunOnDisk, tmp_path: Path) -> None:
+        models = [run.add("teacher", "++++++--"), run.add("students/hard_labels/seed1", "++------")]
+        models.append(run.train("students/slow/seed1", steps=30, ends=False))
+        models.append(run.train("students/unjudged/seed1"))
+        models.append(Model("students/waiting/seed1", run.folder))
+        report_so_far(ReportSettings(), COMPARED, models, tmp_path / "far", run.folder / "absent.json")
+        text = re.sub(r"\s+", " ", Elements((tmp_path / "far/report.html").read_text(encoding="utf-8")).text)
+        assert "half-way: 3 of the run's models are missing" in text
+        assert "slow: in training: epoch 1, step 30" in text
+        assert "unjudged: trained, not yet judged" in text
+        assert "waiting: not begun" in text
+        curves = (tmp_path / "far/figures/losses.csv").read_text(encoding="utf-8")
+        assert "slow,focal" in curves
+        assert json.loads((tmp_path / "far/significance.json").read_text())["seeds"] == {"hard_labels": [1]}
+
+    def test_a_run_that_has_judged_nothing_shows_its_training(self, run: RunOnDisk, tmp_path: Path) -> None:
+        models = [run.train("teacher", ends=False)]
+        report_so_far(ReportSettings(), COMPARED, models, tmp_path / "far")
+        elements = Elements((tmp_path / "far/report.html").read_text(encoding="utf-8"))
+        assert [given["id"] for given in elements.named("section")] == ["results", "training", "making"]
+        assert not elements.named("table")[0].get("id")
+
+    def test_a_run_without_a_corpus_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match=r"quality\.json: no such file"):
+            report_so_far(ReportSettings(), COMPARED, [Model("teacher", tmp_path)], tmp_path / "far")
+
+
+def test_a_broken_line_of_predictions_is_named(run: RunOnDisk, tmp_path: Path) -> None:
+    models = models_of(run)
+    file = run.folder / "evaluation/teacher/predictions_final.jsonl"
+    file.write_text(file.read_text() + '{"id": "r0"}\n')
+    with pytest.raises(UserError, match=r"predictions_final\.jsonl:9: not a scored prediction"):
+        build_report(ReportSettings(), COMPARED, models, tmp_path / "report")
+
+
+def test_examples_are_packed(elements: Elements) -> None:
+    [packed] = [given["data-examples"] for given in elements.named("div") if "data-examples" in given]
+    data = json.loads(gzip.decompress(base64.b64decode(packed)))
+    assert data["models"][0] == "teacher"
+    assert data["models"][1:] == ["tri_dent, seed 2", "tri_dent, seed 1", "hard_labels, seed 1", "hard_labels, seed 2"]
+    assert data["total"] == 8
+    assert [example[0] for example in data["examples"]] == ["r0", "r2", "r4", "r6"]
+    *_, gold, answers, exact, given = data["examples"][1]
+    assert answers == [gold, "assertEquals(77, box.size());"]
+    assert (exact, given) == ([1, 0], [0, 0, 0, 1, 1])
+
+
 def test_every_metric_has_a_heading_and_a_meaning() -> None:
-    assert set(METRIC_COLUMNS) == set(METRIC_NAMES)
+    assert set(METRIC_NAMES) == METRIC_COLUMNS.keys()
+    assert set(EXECUTION_METRICS) == EXECUTION_COLUMNS.keys()
+    assert all(column_of(name).meaning for name in (*METRIC_NAMES, *EXECUTION_METRICS))
 
 
-def test_a_page_without_examples_and_seeds_is_whole(tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
-    write_page(path, title="t", rows=[row(TEACHER, "", "", 0.5)], quality={}, examples=[], settings={})
-    text = Elements(path.read_text()).text
-    assert "Examples" not in text
-    assert "Corpus" not in text
-    assert "faithful" not in text
-    assert "50.0" in text
-
-
-@pytest.mark.parametrize(
-    ("parameters", "text"), [(3_100_000, "3.1 M"), (60_000, "0.06 M"), (223_000_000, "223 M"), (11_050_000, "11.1 M")]
-)
-def test_parameters_in_millions(parameters: int, text: str) -> None:
-    assert in_millions(parameters) == text
+def test_names_break_behind_underscores_and_stay_escaped() -> None:
+    assert breakable("a_<b>") == "a_<wbr>&lt;b&gt;"
+    assert html.unescape(breakable("<i>")) == "<i>"
 
 
 class TestCorpusTables:
@@ -190,38 +275,3 @@ class TestCorpusTables:
         listed, single = corpus_tables({"renamed_ids": 3, "kept": {"train": 1000}, "leak_free": True})
         assert (listed.title, listed.rows) == ("kept", [("train", ["1,000"])])
         assert single.rows == [("renamed ids", ["3"]), ("leak free", ["yes"])]
-
-
-class TestExamples:
-    def write(self, path: Path, right: str) -> Path:
-        """Write scored predictions of examples 0 to 5; `right` says which of them match."""
-        lines = [
-            {"id": f"r{index}", "prediction": f"p{index}", "exact_match": float(match == "+")}
-            for index, match in enumerate(right)
-        ]
-        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        return path
-
-    def records(self) -> list[Record]:
-        return [Record(f"r{index}", "focal", f"a {MARKER} b", f"gold{index}", "p/q") for index in range(6)]
-
-    def test_every_constellation_takes_its_turn(self, tmp_path: Path) -> None:
-        files = {"T": self.write(tmp_path / "t", "+++++-"), "S": self.write(tmp_path / "s", "+++-+-")}
-        chosen = choose_examples(self.records(), files, 4)
-        assert [example.id for example in chosen] == ["r0", "r3", "r5", "r1"]
-        assert chosen[1].answers == [Answer("T", "p3", True), Answer("S", "p3", False)]
-        assert (chosen[0].test_before, chosen[0].test_after, chosen[0].gold) == ("a ", " b", "gold0")
-
-    @pytest.mark.parametrize(("count", "shown"), [(0, 0), (100, 6)])
-    def test_any_number_may_be_asked_for(self, tmp_path: Path, count: int, shown: int) -> None:
-        assert len(choose_examples(self.records(), {"T": self.write(tmp_path / "t", "+-+-+-")}, count)) == shown
-
-    def test_records_that_were_not_judged_are_left_out(self, tmp_path: Path) -> None:
-        assert len(choose_examples(self.records(), {"T": self.write(tmp_path / "t", "+-")}, 10)) == 2
-
-    def test_a_broken_file_is_named(self, tmp_path: Path) -> None:
-        (tmp_path / "t").write_text('{"id": "r0"}\n')
-        with pytest.raises(UserError, match="t:1: not a scored prediction"):
-            choose_examples(self.records(), {"T": tmp_path / "t"}, 1)
-        with pytest.raises(UserError, match="no such file"):
-            choose_examples(self.records(), {"T": tmp_path / "absent"}, 1)

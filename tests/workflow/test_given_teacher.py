@@ -9,6 +9,7 @@ from driver import Project
 
 from assertkd.logits.export import export_logits
 from assertkd.logits.interchange import FILES
+from assertkd.report.columns import COST_COLUMNS
 
 pytestmark = pytest.mark.workflow
 
@@ -91,8 +92,8 @@ def test_a_run_from_exported_logits_ends_with_a_report_and_without_a_teacher(edi
         taught, student = csv.DictReader(handle)
     with (run / "report/leaderboard.csv").open(encoding="utf-8", newline="") as handle:
         original = next(csv.DictReader(handle))
-    same = [name for name in original if name not in ("parameters", "note")]
+    same = [name for name in original if name not in (*COST_COLUMNS, "note")]
     assert {name: taught[name] for name in same} == {name: original[name] for name in same}
-    assert taught["parameters"] == ""
+    assert {taught[name] for name in COST_COLUMNS} == {""}
     assert (student["variant"], bool(student["kl_divergence"])) == ("traditional", True)
     assert edited.planned(**config) == set()

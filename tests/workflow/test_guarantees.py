@@ -2,6 +2,9 @@
 
 import csv
 import json
+import re
+import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -59,7 +62,7 @@ def test_a_finished_run_says_where_its_report_is(project: Project) -> None:
     project.snakemake("--profile", "profiles/local", "--touch")
     done = project.snakemake("--profile", "profiles/local", "results/tiny/corpus/quality.json")
     assert done.returncode == 0
-    assert "Nothing was reported yet for the run `tiny`" in done.stdout + done.stderr
+    assert "The run `tiny` has no full report yet." in done.stdout + done.stderr
 
 
 def test_a_new_variant_runs_its_own_jobs_and_the_report(edited: Project) -> None:
@@ -209,13 +212,38 @@ def test_delftblue_runs_the_paper_sized_run(project: Project) -> None:
     assert "results/codet5p/teacher/final_model" in plan.stdout
 
 
-def test_snakemakes_own_report_holds_leaderboard_and_page(finished: Project, tmp_path: Path) -> None:
-    page = tmp_path / "snakemake.html"
-    done = finished.snakemake("--report", str(page))
+def test_snakemakes_own_report_holds_every_result_with_its_caption(finished: Project, tmp_path: Path) -> None:
+    done = finished.snakemake("--report", str(tmp_path / "report.zip"))
     assert done.returncode == 0, done.stdout + done.stderr
-    text = page.read_text(encoding="utf-8")
-    assert "leaderboard" in text
-    assert "judged on the same test split" in text
+    with zipfile.ZipFile(tmp_path / "report.zip") as archive:
+        page = archive.read("report/report.html").decode()
+        results = json.loads(re.findall(r"var results = (.*);", page)[0])
+        categories = json.loads(re.findall(r"var categories = (.*);", page)[0])
+        contents = {path: archive.read(f"report/{result['data_uri']}") for path, result in results.items()}
+    assert list(categories) == sorted(["Corpus", "Figures", "Logits", "Models", "Results"])
+    assert all(result["caption"] and result["labels"] for result in results.values())
+    assert "judged on the same test split" in results["results/tiny/report/leaderboard.csv"]["caption"]
+    report = finished.folder / "results" / "tiny" / "report"
+    assert contents["results/tiny/report/report.html"] == (report / "report.html").read_bytes()
+    pictures = {f"results/tiny/report/figures/{picture.name}" for picture in (report / "figures").glob("*.svg")}
+    assert pictures == {path for paths in categories["Figures"].values() for path in paths}
+    assert results["results/tiny/report/figures/losses.svg"]["labels"] == {"figure": "losses"}
+    trained = "results/tiny/students/traditional/seed42/training_report.json"
+    assert results[trained]["labels"] == {"variant": "traditional", "seed": "42", "file": "training"}
+
+
+def test_half_way_a_run_reports_who_is_done(edited: Project) -> None:
+    run = edited.folder / "results" / "tiny"
+    shutil.rmtree(run / "evaluation" / "students" / "traditional")
+    shutil.rmtree(run / "report")
+    done = edited.snakemake("--profile", "profiles/local", "--nolock", "report_so_far")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 of 1 steps (100%) done" in done.stdout + done.stderr
+    page = (run / "report_so_far" / "report.html").read_text(encoding="utf-8")
+    assert "<strong>traditional</strong>: trained, not yet judged" in page
+    with (run / "report_so_far" / "leaderboard.csv").open(encoding="utf-8", newline="") as handle:
+        assert {row["variant"] for row in csv.DictReader(handle)} == {"", "hard_labels"}
+    assert not (run / "report").exists()
 
 
 def test_the_linters_find_nothing(project: Project) -> None:

@@ -92,15 +92,18 @@ def executions(wildcards):
     return [f"{folder}/execution.jsonl", f"{folder}/execution.json"]
 
 
-def training_reports(wildcards):
-    return [f"results/{wildcards.run}/{model}/training_report.json" for model in trained_models()]
+def trained_files(name):
+    """Input function: the file `name` of every model that this workflow trains."""
+
+    def files(wildcards):
+        return [f"results/{wildcards.run}/{model}/{name}" for model in trained_models()]
+
+    return files
 
 
 def fidelity_files(wildcards):
-    """How faithful the logit cache is: figures and picture; nothing where the logits were given without a head."""
-    if RUN.data.teacher_is_given:
-        return []
-    return [f"results/{wildcards.run}/logits/fidelity.{form}" for form in ("json", "svg")]
+    """How faithful the logit cache is; nothing where the logits were given without a head."""
+    return [] if RUN.data.teacher_is_given else [f"results/{wildcards.run}/logits/fidelity.json"]
 
 
 def scored(name):
@@ -116,7 +119,7 @@ def closing_words(run):
     """What a finished run says: where its report is, and the leaderboard's note where it has one."""
     page = Path("results", run, "report", "report.html")
     if not page.exists():
-        return f"Nothing was reported yet for the run `{run}`."
+        return f"The run `{run}` has no full report yet."
     with page.with_name("leaderboard.csv").open(encoding="utf-8", newline="") as handle:
         notes = [row["note"] for row in csv.DictReader(handle) if row.get("note")]
     return "\n".join([*notes, f"Report: {page.resolve()}"])

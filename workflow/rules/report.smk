@@ -7,7 +7,9 @@ rule build_report:
         comparisons=scored("evaluation_metrics.json"),
         examples=scored("predictions_final.jsonl"),
         metrics=scored("metrics_final.csv"),
-        training=training_reports,
+        training=trained_files("training_report.json"),
+        steps=trained_files("step_metrics.csv"),
+        epochs=trained_files("training_metrics.csv"),
     output:
         leaderboard=report(
             "results/{run}/report/leaderboard.csv",
@@ -27,6 +29,13 @@ rule build_report:
             category="Results",
             labels={"file": "report"},
         ),
+        figures=report(
+            directory("results/{run}/report/figures"),
+            patterns=["{figure}.svg"],
+            caption="../report/figures.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
     log:
         "logs/{run}/report/build_report.log",
     benchmark:
@@ -40,6 +49,23 @@ rule build_report:
         trained=trained_models(),
     script:
         "../scripts/build_report.py"
+
+
+# Asked for by name while the others train; it takes what is there, has no output and is therefore run every time.
+rule report_so_far:
+    log:
+        f"logs/{RUN.name}/report/report_so_far.log",
+    localrule: True
+    conda:
+        "../envs/evaluate.yaml"
+    params:
+        settings=params.build_report(RUN),
+        models=models(),
+        trained=trained_models(),
+        run_folder=f"results/{RUN.name}",
+        has_fidelity=not RUN.data.teacher_is_given,
+    script:
+        "../scripts/report_so_far.py"
 
 
 onsuccess:

@@ -6,9 +6,19 @@ rule distill_student:
         logits=student_logits,
     output:
         model=directory("results/{run}/students/{variant}/seed{seed}/final_model"),
-        report="results/{run}/students/{variant}/seed{seed}/training_report.json",
+        report=report(
+            "results/{run}/students/{variant}/seed{seed}/training_report.json",
+            caption="../report/training.rst",
+            category="Models",
+            labels={"variant": "{variant}", "seed": "{seed}", "file": "training"},
+        ),
         steps="results/{run}/students/{variant}/seed{seed}/step_metrics.csv",
-        epochs="results/{run}/students/{variant}/seed{seed}/training_metrics.csv",
+        epochs=report(
+            "results/{run}/students/{variant}/seed{seed}/training_metrics.csv",
+            caption="../report/epochs.rst",
+            category="Models",
+            labels={"variant": "{variant}", "seed": "{seed}", "file": "epochs"},
+        ),
         losses="results/{run}/students/{variant}/seed{seed}/multi_component_loss_summary.json",
         tensorboard=directory("results/{run}/students/{variant}/seed{seed}/tensorboard"),
     log:

@@ -1,109 +1,113 @@
-"""The report stage: leaderboard and page from what the other stages wrote."""
+"""The report stage: leaderboard, comparison, figures and page from what the other stages wrote."""
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from assertkd.evaluation.comparison import compare_models, write_comparison
+from assertkd.errors import UserError
+from assertkd.evaluation.comparison import Comparison, compare_models, write_comparison
 from assertkd.files import read_json
-from assertkd.records import read_records
-from assertkd.report.examples import choose_examples
-from assertkd.report.fidelity_section import FidelitySection, fidelity_section
-from assertkd.report.leaderboard import TEACHER, Entry, leaderboard, write_leaderboard
+from assertkd.report.contents import Run, contents_of
+from assertkd.report.figures.figure import write_figures
+from assertkd.report.leaderboard import leaderboard, write_leaderboard
 from assertkd.report.page import write_page
+from assertkd.report.results import Model
 from assertkd.settings import ReportSettings
-
-SHOWN_SETTINGS = (
-    "seed",
-    "settings",
-    "loss",
-    "examples",
-    "optimizer_steps",
-    "seconds",
-    "machine",
-    "versions",
-    "git_commit",
-)
-"""Keys of `training_report.json` that the page shows for every model."""
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class ComparisonSettings:
+    """How variants are compared.
+
+    Attributes:
+        baseline: the variant that all others are compared with; None compares none.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+    """
+
+    baseline: str | None
+    resamples: int
+    seed: int
+
+
 def build_report(
     settings: ReportSettings,
-    models: Sequence[str],
-    trained: Sequence[str],
-    run_folder: Path,
+    compared: ComparisonSettings,
+    models: Sequence[Model],
     folder: Path,
-    fidelity: Sequence[Path] = (),
-    *,
-    baseline: str | None,
-    resamples: int,
-    seed: int,
+    fidelity: Path | None = None,
+    missing: Sequence[Model] = (),
 ) -> None:
-    """Write `leaderboard.csv`, `significance.json` and `report.html` to `folder`.
+    """Write `leaderboard.csv`, `significance.json`, `figures/` and `report.html` to `folder`.
 
     Args:
         settings: the page's.
-        models: `teacher` and `students/{variant}/seed{seed}`, as their folders below the run's.
-        trained: those of them that this run trained; a teacher whose logits were given is not among them.
-        run_folder: `results/{run}`.
+        compared: how variants are compared.
+        models: the models to report, all of one run; they are trained and judged.
         folder: where the files go.
-        fidelity: `fidelity.json` and `fidelity.svg` of the logit cache; none leaves its section out.
-        baseline: the variant that all others are compared with.
-        resamples: bootstrap resamples of the comparison.
-        seed: of the bootstrap.
+        fidelity: `fidelity.json` of the logit cache; None leaves its section out.
+        missing: models of the run that are not trained and judged yet; the page names them.
 
     Raises:
         UserError: a stage's result is missing or broken.
     """
-    reports = {model: run_folder / model / "training_report.json" for model in trained}
-    entries = {model: _entry(model, run_folder, reports.get(model)) for model in models}
-    rows = leaderboard(list(entries.values()))
+    run_folder = (*models, *missing)[0].run_folder
+    rows = leaderboard(models, compared.baseline)
     for row in rows:
         if row.note:
             log.warning("%s", row.note)
-    several_seeds = len({entry.seed for entry in entries.values()}) > 2
-    predictions = {
-        _label(entry, several_seeds): run_folder / "evaluation" / model / "predictions_final.jsonl"
-        for model, entry in entries.items()
-    }
-    comparison = compare_models(models, run_folder / "evaluation", baseline, resamples, seed)
-    write_comparison(folder / "significance.json", comparison)
-    write_leaderboard(folder / "leaderboard.csv", rows)
-    write_page(
-        folder / "report.html",
-        title=settings.title,
+    comparison = _compared(models, run_folder, compared)
+    run = Run(
+        models=models,
+        missing=missing,
         rows=rows,
+        comparison=comparison,
         quality=read_json(run_folder / "corpus" / "quality.json"),
-        examples=choose_examples(read_records(run_folder / "corpus" / "test.jsonl"), predictions, settings.examples),
-        settings={model: _settings(report) for model, report in reports.items()},
-        fidelity=_fidelity(fidelity),
+        test_file=run_folder / "corpus" / "test.jsonl",
+        fidelity=None if fidelity is None else read_json(fidelity),
     )
+    contents = contents_of(settings, run)
+    if comparison is not None:
+        write_comparison(folder / "significance.json", comparison)
+    write_leaderboard(folder / "leaderboard.csv", rows)
+    write_figures(folder / "figures", contents.figures)
+    write_page(folder / "report.html", contents.sections, contents.context)
 
 
-def _entry(model: str, run_folder: Path, report: Path | None) -> Entry:
-    parts = model.split("/")
-    summary = run_folder / "evaluation" / model / "metrics_summary_final.json"
-    if model == TEACHER:
-        return Entry(TEACHER, "", None, summary, report)
-    return Entry("student", parts[1], int(parts[2].removeprefix("seed")), summary, report)
+def report_so_far(
+    settings: ReportSettings,
+    compared: ComparisonSettings,
+    models: Sequence[Model],
+    folder: Path,
+    fidelity: Path | None = None,
+) -> None:
+    """Write the report of those models that are trained and judged by now; the page names the others.
+
+    Args:
+        settings: the page's.
+        compared: how variants are compared.
+        models: every model of the run.
+        folder: where the files go.
+        fidelity: where `fidelity.json` of the logit cache will be; None leaves its section out.
+
+    Raises:
+        UserError: there is no corpus yet, or a stage's result is broken.
+    """
+    quality = models[0].run_folder / "corpus" / "quality.json"
+    if not quality.is_file():
+        raise UserError(f"{quality}: no such file", "The run has no corpus yet: begin it, then ask again.")
+    done = [model for model in models if model.is_done]
+    missing = [model for model in models if not model.is_done]
+    log.info("%d of %d models are trained and judged", len(done), len(models))
+    measured = fidelity if fidelity is not None and fidelity.is_file() else None
+    build_report(settings, compared, done, folder, measured, missing)
 
 
-def _fidelity(files: Sequence[Path]) -> FidelitySection | None:
-    if not files:
+def _compared(models: Sequence[Model], run_folder: Path, compared: ComparisonSettings) -> Comparison | None:
+    if not models:
         return None
-    report, picture = files
-    return fidelity_section(read_json(report), picture.read_text(encoding="utf-8"))
-
-
-def _label(entry: Entry, several_seeds: bool) -> str:
-    if entry.model == TEACHER:
-        return TEACHER
-    return f"{entry.variant}, seed {entry.seed}" if several_seeds else entry.variant
-
-
-def _settings(path: Path) -> dict[str, Any]:
-    report = read_json(path)
-    return {key: report[key] for key in SHOWN_SETTINGS}
+    names = [model.name for model in models]
+    return compare_models(names, run_folder / "evaluation", compared.baseline, compared.resamples, compared.seed)

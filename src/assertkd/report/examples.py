@@ -1,86 +1,77 @@
-"""Test examples with what every model wrote for them."""
+"""The test examples that the page's browser shows, with every model's answer, packed small."""
 
+import base64
+import gzip
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from assertkd.errors import UserError
-from assertkd.records import MARKER, Record
+from assertkd.records import Record
+from assertkd.report.results import Model
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one model wrote for one example, and whether that is an exact match."""
+def example_data(
+    records: Iterable[Record], models: Sequence[Model], labels: Mapping[str, str], count: int
+) -> dict[str, Any]:
+    """Return what the browser of examples shows, as JSON values.
 
-    model: str
-    text: str
-    exact: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One test example: focal method, the test before and after its gap, the gold assertion and all answers."""
-
-    id: str
-    project: str
-    focal_method: str
-    test_before: str
-    test_after: str
-    gold: str
-    answers: list[Answer]
-
-
-def choose_examples(records: Iterable[Record], predictions: Mapping[str, Path], count: int) -> list[Example]:
-    """Return `count` examples, or as many as there are, that show the models in every constellation.
-
-    Examples are grouped by which models match exactly; the groups take turns, the largest first, each in the order of
-    the records. So the page shows successes, common failures and disagreements side by side.
+    Answers that are equal are stored once an example, since most models agree on most examples.
 
     Args:
         records: the test split.
-        predictions: per model's label its `predictions_final.jsonl`, in the order in which answers are shown.
-        count: number of examples.
+        models: every judged model, in the order in which answers are shown.
+        labels: each model's name to what it is called.
+        count: most examples; where the split holds more, every k-th is taken.
+
+    Returns:
+        `models`: labels; `kinds`, `projects`: names; `total`: judged examples; `examples`: lists of id, index of the
+        kind, index of the project, focal method, test, reference, distinct answers, 1 or 0 for each of them (exact
+        match or not), and per model the index of its answer.
 
     Raises:
         UserError: a predictions file is missing or broken.
     """
-    answers = {label: read_answers(label, path) for label, path in predictions.items()}
-    groups: dict[tuple[bool, ...], list[Example]] = {}
-    for record in records:
-        if not all(record.id in of_model for of_model in answers.values()):
-            continue
-        given = [of_model[record.id] for of_model in answers.values()]
-        before, _, after = record.test_method.partition(MARKER)
-        example = Example(record.id, record.project or "", record.focal_method, before, after, record.assertion, given)
-        groups.setdefault(tuple(answer.exact for answer in given), []).append(example)
-    ordered = sorted(groups.values(), key=len, reverse=True)
-    turns = [
-        group[turn]
-        for turn in range(min(count, max(map(len, ordered), default=0)))
-        for group in ordered
-        if turn < len(group)
-    ]
-    return turns[:count]
+    answers = [{one["id"]: one for one in model.predictions()} for model in models]
+    judged = [record for record in records if answers and all(record.id in of_model for of_model in answers)]
+    kinds: dict[str, int] = {}
+    projects: dict[str, int] = {}
+    examples = []
+    for record in evenly(judged, count):
+        given = [of_model[record.id] for of_model in answers]
+        texts: dict[str, tuple[int, int]] = {}
+        for one in given:
+            texts.setdefault(one["prediction"], (len(texts), int(one["exact_match"] == 1)))
+        kind, project = given[0]["kind"], record.project or ""
+        examples.append(
+            [
+                record.id,
+                kinds.setdefault(kind, len(kinds)),
+                projects.setdefault(project, len(projects)),
+                record.focal_method,
+                record.test_method,
+                record.assertion,
+                list(texts),
+                [exact for _, exact in texts.values()],
+                [texts[one["prediction"]][0] for one in given],
+            ]
+        )
+    return {
+        "models": [labels[model.name] for model in models],
+        "kinds": list(kinds),
+        "projects": list(projects),
+        "total": len(judged),
+        "examples": examples,
+    }
 
 
-def read_answers(label: str, path: Path) -> dict[str, Answer]:
-    """Return one model's answers by example id.
+def evenly(records: Sequence[Record], count: int) -> list[Record]:
+    """Return `count` of the records at even distances, or all where there are no more."""
+    if count >= len(records):
+        return list(records)
+    return [records[index * len(records) // count] for index in range(count)]
 
-    Raises:
-        UserError: the file is missing, or a line is no scored prediction.
-    """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file", "Run `score` first.")
-    answers = {}
-    with path.open(encoding="utf-8") as handle:
-        for number, line in enumerate(handle, start=1):
-            try:
-                fields: dict[str, Any] = json.loads(line)
-                answers[fields["id"]] = Answer(label, fields["prediction"], fields["exact_match"] == 1)
-            except (ValueError, KeyError, TypeError) as fault:
-                raise UserError(
-                    f"{path}:{number}: not a scored prediction ({fault!r})", "Delete it and rerun `score`."
-                ) from None
-    return answers
+
+def packed(data: Mapping[str, Any]) -> str:
+    """Return JSON values as base64 of gzip: small, the same for the same values, and without a sign that HTML reads."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()

@@ -1,11 +1,12 @@
-"""The logit cache on the page: the picture, and one line for each codec."""
+"""The logit cache on the page: the rate–distortion figure, and one line for each codec."""
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from assertkd.report.corpus_tables import Table
+from assertkd.report.figures.fidelity import rate_distortion
+from assertkd.report.figures.figure import Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,24 +14,23 @@ class FidelitySection:
     """What the page shows of the logit cache.
 
     Attributes:
-        picture: the SVG as a data URI; a browser runs no script of an image and fetches nothing for it.
+        figure: bytes against divergence; None where no codec has either.
         table: one row a codec.
         positions: measured target tokens.
         split: where they come from.
     """
 
-    picture: str
+    figure: Figure | None
     table: Table
     positions: str
     split: str
 
 
-def fidelity_section(report: Mapping[str, Any], picture: str) -> FidelitySection:
+def fidelity_section(report: Mapping[str, Any]) -> FidelitySection:
     """Return the section.
 
     Args:
         report: what `compress_logits` wrote as `fidelity.json`.
-        picture: its `fidelity.svg`.
     """
     temperatures = list(dict.fromkeys(tau for line in report["codecs"] for tau in line.get("kl", {})))
     headings = ["bytes a token", *(f"KL, T = {tau}" for tau in temperatures), "99th percentile, T = 1"]
@@ -40,7 +40,7 @@ def fidelity_section(report: Mapping[str, Any], picture: str) -> FidelitySection
         for line in report["codecs"]
     ]
     return FidelitySection(
-        picture="data:image/svg+xml;base64," + base64.b64encode(picture.encode()).decode(),
+        figure=rate_distortion(report),
         table=Table("", headings, rows),
         positions=f"{report['sample']['positions']:,}",
         split=report["sample"]["split"],

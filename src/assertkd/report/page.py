@@ -1,135 +1,127 @@
-"""The report page: one HTML file that needs no network and no script."""
+"""The report page: one HTML file that holds its styles, scripts, charts and data, and asks no network for anything."""
 
+import base64
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
-from assertkd.evaluation.metrics import METRIC_NAMES
 from assertkd.files import write_text
-from assertkd.report.columns import METRIC_COLUMNS, OTHER_COLUMNS
-from assertkd.report.corpus_tables import corpus_tables
-from assertkd.report.examples import Example
-from assertkd.report.fidelity_section import FidelitySection
-from assertkd.report.leaderboard import MEAN, SPREAD, TEACHER, Row
+
+SCRIPTS = ("theme", "tables", "charts", "diff", "examples", "main")
+"""The page's own scripts, in the order in which they are run."""
+
+VEGA_LITE = "6.4"
+"""Version of the charting library on the page; the one that Altair writes for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """A share in the table: its text, a remark below it, and for a bar its position and interval in percent."""
+class Section:
+    """A part of the page: its anchor and template, its heading, and what the bar on top calls it."""
 
-    text: str
-    remark: str = ""
-    share: float | None = None
-    low: float | None = None
-    high: float | None = None
+    id: str
+    title: str
+    short: str
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A row of the page's leaderboard."""
+SECTIONS = (
+    Section("results", "What wins, and by how much", "Results"),
+    Section("cost", "What it costs", "Cost"),
+    Section("training", "Why: how the students trained", "Training"),
+    Section("cache", "How faithful the cache is", "Cache"),
+    Section("examples", "Where it fails: the test examples", "Examples"),
+    Section("slices", "By parts of the test split", "Slices"),
+    Section("making", "How it was made", "Provenance"),
+)
+"""In the order in which a reader asks."""
 
-    name: str
-    detail: str
-    kind: str
-    parameters: str
-    figures: list[Figure]
 
-
-def write_page(
-    path: Path,
-    *,
-    title: str,
-    rows: Sequence[Row],
-    quality: Mapping[str, Any],
-    examples: Sequence[Example],
-    settings: Mapping[str, Any],
-    fidelity: FidelitySection | None = None,
-) -> None:
+def write_page(path: Path, shown: Sequence[str], context: Mapping[str, Any]) -> None:
     """Write the report page.
 
     Args:
         path: the HTML file.
-        title: its heading.
-        rows: the leaderboard; the teacher's note is shown on top.
-        quality: what `prepare_corpus` wrote about the corpus.
-        examples: test examples with the models' answers.
-        settings: the run's settings, shown folded.
-        fidelity: how faithful the logit cache is; None leaves the section out.
+        shown: ids of `SECTIONS` that have something to show.
+        context: what the templates name.
     """
-    # Autoescape everywhere: code, names and reasons come from data.
     environment = Environment(
         loader=PackageLoader("assertkd.report"),
+        # Everywhere: code, names and reasons come from data.
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters |= {"json": _json, "data_uri": data_uri, "breakable": breakable, "sentence": sentence}
+    scripts = [chart_library(), own_script()]
     page = environment.get_template("report.html").render(
-        title=title,
-        notes=[row.note for row in rows if row.note],
-        headings=[METRIC_COLUMNS[name][0] for name in METRIC_NAMES],
-        lines=lines_of(rows),
-        has_seeds=any(row.seed == MEAN for row in rows),
-        test_examples=rows[0].n if rows else 0,
-        meanings=[*(METRIC_COLUMNS[name] for name in METRIC_NAMES), *OTHER_COLUMNS.values()],
-        other_headings={name: heading for name, (heading, _) in OTHER_COLUMNS.items()},
-        corpus=corpus_tables(quality),
-        examples=examples,
-        fidelity=fidelity,
-        settings=yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True),
+        **context,
+        sections=[section for section in SECTIONS if section.id in shown],
+        scripts=[Markup(script) for script in scripts],
+        policy=policy(scripts),
+        style=lambda name: Markup(template_text(name)),
+        version=version("assertkd"),
     )
     write_text(path, page)
 
 
-def lines_of(rows: Sequence[Row]) -> list[Line]:
-    """Return the leaderboard's lines; a variant's mean and standard deviation become one."""
-    lines = []
-    summed_up = {row.variant for row in rows if row.seed == MEAN}
-    spreads = {row.variant: row for row in rows if row.seed == SPREAD}
-    for row in rows:
-        if row.seed == SPREAD:
-            continue
-        seeds = sum(other.variant == row.variant and not other.sums_up for other in rows)
-        if row.model == TEACHER:
-            name, detail, kind = "Teacher", "", "teacher"
-        elif row.seed == MEAN:
-            name, detail, kind = row.variant, f"mean of {seeds} seeds", "mean"
-        elif row.variant in summed_up:
-            name, detail, kind = "", f"seed {row.seed}", "seed"
-        else:
-            name, detail, kind = row.variant, f"seed {row.seed}" if row.seed else "", "student"
-        parameters = "" if row.parameters is None else in_millions(row.parameters)
-        lines.append(Line(name, detail, kind, parameters, figures_of(row, spreads.get(row.variant))))
-    return lines
+def policy(scripts: Sequence[str]) -> str:
+    """Return the page's content security policy: these scripts run, no other, and nothing is fetched from anywhere."""
+    hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{found}'" for found in hashes)
+    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; form-action 'none'"
 
 
-def figures_of(row: Row, spread: Row | None) -> list[Figure]:
-    """Return a row's figures: every metric, then agreement with the teacher. `spread` serves rows of means."""
-    shares = [*(row.metrics[name] for name in METRIC_NAMES), row.output_agreement]
-    remarks = [""] * len(shares)
-    if row.seed == MEAN and spread is not None:
-        spreads = [*(spread.metrics[name] for name in METRIC_NAMES), spread.output_agreement]
-        remarks = ["" if value is None else f"± {100 * value:.1f}" for value in spreads]
-    figures = [
-        Figure("", "") if share is None else Figure(percent(share), remark, 100 * share)
-        for share, remark in zip(shares, remarks, strict=True)
-    ]
-    if row.exact_match_low is not None and row.exact_match_high is not None:
-        low, high = 100 * row.exact_match_low, 100 * row.exact_match_high
-        figures[0] = Figure(figures[0].text, f"{low:.1f} – {high:.1f}", figures[0].share, low, high)
-    return figures
+@cache
+def chart_library() -> str:
+    """Return Vega, Vega-Lite and Vega-Embed as one script that needs no network."""
+    import vl_convert
+
+    return for_html(str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE)))
 
 
-def percent(share: float) -> str:
-    """Return a share as a percentage with one decimal."""
-    return f"{100 * share:.1f}"
+def own_script() -> str:
+    """Return the page's own scripts as one, their names seen by nobody else."""
+    parts = "\n".join(template_text(f"js/{name}.js") for name in SCRIPTS)
+    return for_html(f'(() => {{\n"use strict";\n{parts}}})();')
 
 
-def in_millions(parameters: int) -> str:
-    """Return a number of weights in millions, with three digits or more."""
-    millions = parameters / 1e6
-    return f"{millions:,.0f} M" if millions >= 100 else f"{millions:.3g} M"
+def for_html(script: str) -> str:
+    """Return a script that may stand in HTML: what would end or hide it there is written otherwise.
+
+    Both signs occur in string literals alone, where the backslash changes nothing.
+    """
+    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def template_text(name: str) -> str:
+    """Return a file of the templates' folder."""
+    return files("assertkd.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def data_uri(csv: str) -> str:
+    """Return a CSV text as a data URI, percent-encoded."""
+    return "data:text/csv;charset=utf-8," + quote(csv, safe=",.:;-_~()!*/?@$=+")
+
+
+def breakable(name: str) -> Markup:
+    """Return a name that may break behind its underscores."""
+    return Markup(str(escape(name)).replace("_", "_<wbr>"))
+
+
+def sentence(text: str) -> str:
+    """Return a text with a capital at its start, and all else as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

@@ -1,0 +1,151 @@
+"""What the page shows of a run: its sections, the values that its templates name, and its figures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assertkd.errors import UserError
+from assertkd.evaluation.comparison import Comparison
+from assertkd.losses.scaling import analyse_scaling
+from assertkd.records import read_records
+from assertkd.report.board import board_of, meanings
+from assertkd.report.corpus_tables import corpus_tables
+from assertkd.report.examples import example_data, packed
+from assertkd.report.fidelity_section import fidelity_section
+from assertkd.report.figures.figure import Figure
+from assertkd.report.figures.quality import differences, quality_against_cost, retention
+from assertkd.report.figures.training import component_figures, learning_figure
+from assertkd.report.leaderboard import Row, variant_rows
+from assertkd.report.making import settings_of, trainings
+from assertkd.report.results import Model, labels_of, state_of
+from assertkd.report.slices import FEW, slicings
+from assertkd.report.training_curves import component_curves, learning_curves
+from assertkd.report.verdicts import verdicts
+from assertkd.settings import ReportSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything that a report is made of.
+
+    Attributes:
+        models: trained and judged.
+        missing: the run's other models.
+        rows: the leaderboard of `models`.
+        comparison: every variant against the baseline; None where no model is judged.
+        quality: what `prepare_corpus` wrote about the corpus.
+        test_file: the test split.
+        fidelity: `fidelity.json` of the logit cache, or None.
+    """
+
+    models: Sequence[Model]
+    missing: Sequence[Model]
+    rows: Sequence[Row]
+    comparison: Comparison | None
+    quality: Mapping[str, Any]
+    test_file: Path
+    fidelity: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is shown.
+
+    Attributes:
+        sections: ids of `page.SECTIONS` with something to show.
+        context: values for the templates.
+        figures: every figure of the page.
+    """
+
+    sections: list[str]
+    context: dict[str, Any]
+    figures: list[Figure]
+
+
+def contents_of(settings: ReportSettings, run: Run) -> Contents:
+    """Return what the page shows of a run.
+
+    Raises:
+        UserError: a stage's result is missing or broken.
+    """
+    labels = labels_of([*run.models, *run.missing])
+    one_each = variant_rows(run.rows)
+    # Colours follow the order of the config, so that a variant keeps its colour when others join or change places.
+    order = list(dict.fromkeys(model.variant for model in (*run.models, *run.missing)))
+    ranked = _ranked(run)
+    board = board_of(run.rows, run.comparison)
+    compared = differences(run.comparison)
+    cost = quality_against_cost(one_each, order)
+    training = _training_figures([*run.models, *run.missing], labels, one_each, order)
+    fidelity = None if run.fidelity is None else fidelity_section(run.fidelity)
+    columns = [row.name for row in one_each]
+    parts = slicings(run.models, columns)
+    examples = example_data(read_records(run.test_file), ranked, labels, settings.examples) if settings.examples else {}
+    context = {
+        "title": settings.title,
+        "lead": _lead(run),
+        "notes": [row.note for row in run.rows if row.note],
+        "missing": [(labels[model.name], state_of(model)) for model in run.missing],
+        "verdicts": verdicts(run.rows, run.comparison),
+        "board": board,
+        "meanings": meanings(board),
+        "differences": compared,
+        "cost": cost,
+        "warnings": _warnings(run.models, labels),
+        "training_figures": training,
+        "fidelity": fidelity,
+        "example_data": packed(examples),
+        "slicings": parts,
+        "slice_columns": columns,
+        "few": FEW,
+        "models_made": trainings(run.models, labels),
+        "corpus": corpus_tables(run.quality),
+        "settings": settings_of(run.models, labels),
+    }
+    has = {"cost": cost, "training": training, "cache": fidelity, "examples": examples.get("examples"), "slices": parts}
+    shown = ["results", *(name for name, content in has.items() if content), "making"]
+    figures = [compared, cost, *training, fidelity.figure if fidelity is not None else None]
+    return Contents(shown, context, [figure for figure in figures if figure is not None])
+
+
+def _ranked(run: Run) -> list[Model]:
+    """Return the models in the order of the leaderboard."""
+    places = {(row.name, row.seed): place for place, row in enumerate(run.rows)}
+    return sorted(run.models, key=lambda model: places[model.variant, "" if model.seed is None else str(model.seed)])
+
+
+def _lead(run: Run) -> str:
+    name = (*run.models, *run.missing)[0].run_folder.name
+    students = sum(not model.is_teacher for model in run.models)
+    counted = f"{students} student{'' if students == 1 else 's'}"
+    examples = f" on {run.rows[0].n:,} test examples" if run.rows else ""
+    return (
+        f"Run {name}: {counted}{examples} that no training and no choice has looked at." if examples else f"Run {name}."
+    )
+
+
+def _training_figures(
+    models: Sequence[Model], labels: Mapping[str, str], rows: Sequence[Row], order: Sequence[str]
+) -> list[Figure]:
+    figures = [
+        learning_figure(learning_curves(models, labels), order),
+        *component_figures(component_curves(models, labels)),
+        retention(rows, order),
+    ]
+    return [figure for figure in figures if figure is not None]
+
+
+def _warnings(models: Sequence[Model], labels: Mapping[str, str]) -> list[str]:
+    """Return what the gradient norms of students with several components warn of."""
+    found = []
+    for model in models:
+        if model.is_teacher or not model.is_trained:
+            continue
+        try:
+            scaling = analyse_scaling(model.folder)
+        except UserError:
+            continue  # No gradient norms were logged, which harms nothing else.
+        if len(scaling.components) > 1:
+            found += [f"{labels[model.name]}: {warning}" for warning in scaling.warnings()]
+    return found

@@ -1,0 +1,200 @@
+"""What wins, what it costs and what is left of the teacher: figures with one mark a model."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import altair as alt
+
+from assertkd.evaluation.comparison import Comparison
+from assertkd.report.columns import COST_COLUMNS, TEACHER_COLUMNS, column_of
+from assertkd.report.figures.figure import DATA, Figure, colours, legend
+from assertkd.report.leaderboard import MAIN, Row
+from assertkd.report.results import TEACHER
+
+COST_AXES = (("model_memory_mb", "peak_memory_mb", "disk_bytes"), ("latency_ms", "parameters"))
+"""Costs that quality is drawn against, a panel each: the first of them that was measured of two models or more."""
+
+SIGNIFICANT, CHANCE = "significant", "could be chance"
+
+
+def differences(comparison: Comparison | None) -> Figure | None:
+    """Return every model's exact match minus the baseline's, with intervals; None where nothing was compared."""
+    if comparison is None or comparison.baseline is None:
+        return None
+    models = {**({TEACHER: comparison.teacher} if comparison.teacher else {}), **comparison.variants}
+    rows = [
+        {
+            "model": name,
+            "difference": 100 * found.mean,
+            "low": 100 * found.low,
+            "high": 100 * found.high,
+            "p_holm": found.p_holm,
+            "verdict": SIGNIFICANT if found.significant else CHANCE,
+        }
+        for name, figures in models.items()
+        if (found := figures[MAIN].difference) is not None
+    ]
+    if not rows:
+        return None
+    rows.sort(key=lambda row: -float(str(row["difference"])))
+    base = alt.Chart(DATA, height=alt.Step(26)).encode(
+        y=alt.Y("model:N", title=None, sort=[str(row["model"]) for row in rows], axis=alt.Axis(labelLimit=220)),
+        color=alt.Color(
+            "verdict:N",
+            scale=alt.Scale(domain=[SIGNIFICANT, CHANCE], range=["#3f83c8", "#8d96a3"]),
+            legend=legend(),
+        ),
+        tooltip=[
+            "model:N",
+            alt.Tooltip("difference:Q", format="+.1f"),
+            alt.Tooltip("low:Q", format="+.1f"),
+            alt.Tooltip("high:Q", format="+.1f"),
+            alt.Tooltip("p_holm:Q", format=".3g", title="p (Holm)"),
+        ],
+    )
+    zero = alt.Chart(DATA).mark_rule(strokeDash=[3, 3], color="#8d96a3").encode(x=alt.datum(0))
+    bars = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title="difference, points"), x2="high:Q")
+    dots = base.mark_point(filled=True, size=80, opacity=1).encode(
+        x="difference:Q",
+        shape=alt.Shape(
+            "verdict:N", scale=alt.Scale(domain=[SIGNIFICANT, CHANCE], range=["circle", "diamond"]), legend=legend()
+        ),
+    )
+    return Figure(
+        "differences",
+        f"Difference from {comparison.baseline}",
+        f"Exact match of each model minus that of {comparison.baseline}, in percentage points, with the 95 % interval "
+        "over the same test examples. Grey: after Holm's correction the difference could be chance.",
+        alt.layer(zero, bars, dots),
+        rows,
+    )
+
+
+def quality_against_cost(rows: Sequence[Row], order: Sequence[str]) -> Figure | None:
+    """Return exact match against what a model costs, a panel a cost, the Pareto front drawn; None without costs.
+
+    Args:
+        rows: one a variant, and the teacher's.
+        order: models in the order of the legend.
+    """
+    measured = [next(filter(partial(_is_measured, rows), names), None) for names in COST_AXES]
+    axes = [name for name in measured if name is not None]
+    points: list[dict[str, Any]] = []
+    for name in axes:
+        column = COST_COLUMNS[name]
+        known = [row for row in rows if name in row.figures]
+        for row in known:
+            cost, quality = row.figures[name], row.figures[MAIN]
+            beaten = any(
+                other.figures[name] <= cost
+                and other.figures[MAIN] >= quality
+                and (other.figures[name], other.figures[MAIN]) != (cost, quality)
+                for other in known
+            )
+            points.append(
+                {
+                    "model": row.name,
+                    "cost": f"{column.heading}, {column.unit}",
+                    "value": cost * column.scale,
+                    "exact_match": 100 * quality,
+                    "on_front": not beaten,
+                }
+            )
+    if not points:
+        return None
+    lowest = min(point["exact_match"] for point in points)
+
+    def panel(name: str) -> alt.LayerChart | alt.FacetChart:
+        column = COST_COLUMNS[name]
+        cost = f"{column.heading}, {column.unit}"
+        base = (
+            alt.Chart(DATA, width=330, height=260)
+            .transform_filter(alt.FieldEqualPredicate(field="cost", equal=cost))
+            .encode(
+                x=alt.X("value:Q", title=cost, scale=alt.Scale(zero=False, nice=True, padding=14)),
+                y=alt.Y(
+                    "exact_match:Q",
+                    title="exact match, %",
+                    scale=alt.Scale(zero=lowest < 15, nice=True, padding=10),
+                ),
+            )
+        )
+        front = base.transform_filter("datum.on_front").mark_line(
+            interpolate="step-after", strokeDash=[4, 3], strokeWidth=1.2, color="#8d96a3"
+        )
+        dots = base.mark_point(filled=True, size=110, opacity=1).encode(
+            color=alt.Color("model:N", scale=colours(order), legend=legend()),
+            tooltip=["model:N", alt.Tooltip("value:Q", format=",.4~g", title=cost), _percent("exact_match")],
+        )
+        names = (
+            base.transform_filter("datum.on_front")
+            .mark_text(align="left", dx=9, dy=-7, fontSize=11)
+            .encode(text="model:N", color=alt.Color("model:N", scale=colours(order), legend=legend()))
+        )
+        return alt.layer(front, dots, names)
+
+    return Figure(
+        "cost",
+        "Quality against cost",
+        "Higher and further left is better. The dashed line joins the models that no other beats in both: the Pareto "
+        "front, with names.",
+        alt.concat(*(panel(name) for name in axes), columns=2).resolve_scale(color="shared"),
+        points,
+    )
+
+
+def _is_measured(rows: Sequence[Row], name: str) -> bool:
+    return sum(name in row.figures for row in rows) > 1
+
+
+def retention(rows: Sequence[Row], order: Sequence[str]) -> Figure | None:
+    """Return what each student keeps of its teacher, a panel a measure; None without students.
+
+    Args:
+        rows: one a variant.
+        order: models in the order of the legend.
+    """
+    measures = [name for name, column in TEACHER_COLUMNS.items() if column.unit == "%"]
+    points = [
+        {
+            "model": row.name,
+            "measure": column_of(name).heading,
+            "value": 100 * row.figures[name],
+            "low": 100 * row.intervals[name][0] if name in row.intervals else None,
+            "high": 100 * row.intervals[name][1] if name in row.intervals else None,
+        }
+        for name in measures
+        for row in rows
+        if row.model != TEACHER and name in row.figures
+    ]
+    if not points:
+        return None
+    best = sorted((row for row in rows if row.model != TEACHER), key=lambda row: -row.figures.get(measures[0], 0.0))
+    base = alt.Chart(width=230, height=alt.Step(22)).encode(
+        y=alt.Y("model:N", title=None, sort=[row.name for row in best], axis=alt.Axis(labelLimit=180)),
+        color=alt.Color("model:N", scale=colours(order), legend=None),
+        tooltip=["model:N", "measure:N", _percent("value"), _percent("low"), _percent("high")],
+    )
+    x = alt.X("value:Q", title="%", scale=alt.Scale(zero=False, nice=True, padding=8))
+    layers = alt.layer(
+        base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title="%"), x2="high:Q"),
+        base.mark_point(filled=True, size=80, opacity=1).encode(x=x),
+        data=DATA,
+    )
+    shown: Mapping[str, None] = dict.fromkeys(str(point["measure"]) for point in points)
+    return Figure(
+        "retention",
+        "What students keep of their teacher",
+        "Agreement between the predictions of student and teacher on the test split, right or wrong, with 95 % "
+        "intervals where they were measured.",
+        layers.facet(
+            facet=alt.Facet("measure:N", title=None, sort=list(shown), header=alt.Header(labelFontWeight="bold")),
+            columns=2,
+        ).resolve_scale(x="independent"),
+        points,
+    )
+
+
+def _percent(name: str) -> alt.Tooltip:
+    return alt.Tooltip(f"{name}:Q", format=".1f", title=f"{name.replace('_', ' ')}, %")

@@ -1,0 +1,72 @@
+"""How the run was made: its trainings at a glance, and every setting, version and hash."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from assertkd.report.corpus_tables import Table
+from assertkd.report.results import Model
+
+SHOWN = (
+    *("seed", "settings", "loss", "examples", "optimizer_steps", "warmup_steps", "seconds", "peak_memory_mb"),
+    *("machine", "versions", "git_commit", "inputs"),
+)
+"""Keys of `training_report.json` that the page shows for every model, in this order."""
+
+HEADINGS = {
+    "examples": "examples",
+    "epochs": "epochs",
+    "optimizer_steps": "optimizer steps",
+    "seconds": "training time, s",
+    "examples_per_second": "examples / s",
+    "peak_memory_mb": "peak memory, MB",
+    "device": "device",
+    "torch": "torch",
+    "git_commit": "commit",
+}
+"""Columns of the table of trainings."""
+
+
+def trainings(models: Sequence[Model], labels: Mapping[str, str]) -> Table | None:
+    """Return one line a training; None where this run trained nothing."""
+    rows = [
+        (labels[model.name], [_shown(value) for value in _glance(model.training_report()).values()])
+        for model in models
+        if model.is_trained
+    ]
+    return Table("", list(HEADINGS.values()), rows) if rows else None
+
+
+def settings_of(models: Sequence[Model], labels: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return per trained model its label and, as YAML, what it was made with."""
+    return [
+        (labels[model.name], yaml.safe_dump(_of_report(model.training_report()), sort_keys=False, allow_unicode=True))
+        for model in models
+        if model.is_trained
+    ]
+
+
+def _of_report(report: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: report[key] for key in SHOWN if key in report}
+
+
+def _glance(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of `HEADINGS`."""
+    commit = report.get("git_commit") or ""
+    found = {
+        "examples": report.get("examples", {}).get("train"),
+        "epochs": report.get("settings", {}).get("epochs"),
+        "device": report.get("machine", {}).get("device"),
+        "torch": report.get("versions", {}).get("torch"),
+        "git_commit": commit[:12] + ("+changes" if commit.endswith("+changes") else ""),
+    }
+    return {key: found.get(key, report.get(key)) for key in HEADINGS}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return "" if value is None else str(value)

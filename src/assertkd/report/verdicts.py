@@ -1,0 +1,117 @@
+"""What the leaderboard says, in sentences. None calls a model better without a significant difference."""
+
+from collections.abc import Sequence
+
+from assertkd.evaluation.comparison import Comparison, Difference
+from assertkd.report.leaderboard import MAIN, Row, variant_rows
+from assertkd.report.results import TEACHER
+
+COSTS = {"parameters": "weights", "model_memory_mb": "memory", "latency_ms": "time for an assertion"}
+"""Costs that a student is compared with its teacher in, and how the sentence calls them."""
+
+NAMED = 3
+"""Variants that a sentence names with their differences; the table has all."""
+
+
+def verdicts(rows: Sequence[Row], comparison: Comparison | None) -> list[str]:
+    """Return what wins and by how much, one sentence each, the most important first.
+
+    Args:
+        rows: the leaderboard.
+        comparison: every variant against the baseline; None where nothing was compared.
+    """
+    one_each = variant_rows(rows)
+    teacher = next((row for row in one_each if row.model == TEACHER), None)
+    students = [row for row in one_each if row.model != TEACHER]
+    sentences = []
+    if students:
+        sentences.append(_best(students[0], teacher))
+    elif teacher is not None:
+        sentences.append(f"So far only the teacher is judged: {teacher.figures[MAIN]:.1%} exact match.")
+    if comparison is not None and comparison.baseline is not None:
+        sentences += _against_baseline(comparison)
+        if comparison.teacher is not None and (found := comparison.teacher[MAIN].difference) is not None:
+            sentences.append(_teacher_against(comparison.baseline, found))
+    elif len(students) > 1:
+        sentences.append("The variants have not been tested against a baseline, so no difference is called real here.")
+    if students and teacher is not None and (cost := _cost(students[0], teacher)):
+        sentences.append(cost)
+    return sentences
+
+
+def _best(best: Row, teacher: Row | None) -> str:
+    highest = f"Highest exact match of the students: {best.variant}, {_share(best)}"
+    return f"{highest}." if teacher is None else f"{highest}; the teacher has {_share(teacher)}."
+
+
+def _share(row: Row) -> str:
+    return f"{row.figures[MAIN]:.1%}"
+
+
+def _against_baseline(comparison: Comparison) -> list[str]:
+    found = {
+        name: figures[MAIN].difference for name, figures in comparison.variants.items() if name != comparison.baseline
+    }
+    known = {name: one for name, one in found.items() if one is not None}
+    better = {name: one for name, one in known.items() if one.significant and one.mean > 0}
+    worse = {name: one for name, one in known.items() if one.significant and one.mean < 0}
+    open_ = [name for name in known if name not in better and name not in worse]
+    sentences = []
+    if better:
+        several = "s are" if len(better) > 1 else " is"
+        sentences.append(
+            f"{len(better)} variant{several} significantly better than {comparison.baseline}: {_all(better)}."
+        )
+    elif known:
+        sentences.append(f"No variant is significantly better than {comparison.baseline}.")
+    if worse:
+        several = "s are" if len(worse) > 1 else " is"
+        sentences.append(f"{len(worse)} variant{several} significantly worse: {_all(worse)}.")
+    if open_:
+        sentences.append(f"Without a significant difference from {comparison.baseline}: {', '.join(open_)}.")
+    return sentences
+
+
+def _all(found: dict[str, Difference]) -> str:
+    ordered = sorted(found.items(), key=lambda item: -abs(item[1].mean))
+    named, others = (ordered, []) if len(ordered) <= NAMED + 1 else (ordered[:NAMED], ordered[NAMED:])
+    said = [f"{name} by {described(one)}" for name, one in named]
+    if others:
+        said.append(f"{len(others)} more by {abs(100 * others[-1][1].mean):.1f} to {abs(100 * others[0][1].mean):.1f}")
+    return ", ".join(said)
+
+
+def described(difference: Difference) -> str:
+    """Return the size of a difference with its interval, in percentage points, the sign left out."""
+    bounds = sorted((abs(100 * difference.low), abs(100 * difference.high)))
+    return f"{abs(100 * difference.mean):.1f} points ({bounds[0]:.1f} to {bounds[1]:.1f})"
+
+
+def p_value(p: float) -> str:
+    """Return a p-value as text."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def _teacher_against(baseline: str, found: Difference) -> str:
+    if not found.significant:
+        return (
+            f"The teacher does not differ significantly from {baseline} "
+            f"({100 * found.mean:+.1f} points, {p_value(found.p_holm)}): there may be nothing to distil."
+        )
+    side = "better" if found.mean > 0 else "worse"
+    return f"The teacher is significantly {side} than {baseline}, by {described(found)}."
+
+
+def _cost(best: Row, teacher: Row) -> str | None:
+    """Return what the best student keeps and saves."""
+    shares = [
+        f"{best.figures[name] / teacher.figures[name]:.0%} of its {words}"
+        for name, words in COSTS.items()
+        if name in best.figures and teacher.figures.get(name)
+    ]
+    if not shares or not teacher.figures[MAIN]:
+        return None
+    *first, last = shares
+    listed = f"{', '.join(first)} and {last}" if first else last
+    kept = best.figures[MAIN] / teacher.figures[MAIN]
+    return f"{best.variant} has {kept:.0%} of the teacher's exact match with {listed}."

@@ -1,0 +1,172 @@
+"""What the page's parts say: verdicts, leaderboard cells, Pareto front, slices, curves."""
+
+import math
+from pathlib import Path
+
+import pytest
+from run_on_disk import RunOnDisk
+
+from assertkd.evaluation.comparison import Comparison, compare_models
+from assertkd.report.board import BETTER, OPEN, WORSE, board_of
+from assertkd.report.columns import Column
+from assertkd.report.figures.quality import quality_against_cost
+from assertkd.report.leaderboard import Row, leaderboard, variant_rows
+from assertkd.report.results import Model, labels_of
+from assertkd.report.slices import Z, length_of, slicings, wilson
+from assertkd.report.training_curves import POINTS, component_curves
+from assertkd.report.verdicts import verdicts
+
+MANY = 60
+"""Test examples where differences are tested."""
+
+
+def right(count: int) -> str:
+    return "+" * count + "-" * (MANY - count)
+
+
+@pytest.fixture
+def judged(tmp_path: Path) -> list[Model]:
+    """A teacher, a baseline, a variant far better, one far worse, and one that is a little better by chance."""
+    run = RunOnDisk(tmp_path / "run", MANY)
+    return [
+        run.add("teacher", right(50)),
+        run.add("students/hard_labels/seed1", right(25)),
+        run.add("students/better/seed1", right(45)),
+        run.add("students/worse/seed1", right(5)),
+        run.add("students/alike/seed1", right(26)),
+    ]
+
+
+def compared(models: list[Model], baseline: str | None = "hard_labels") -> tuple[list[Row], Comparison]:
+    names = [model.name for model in models]
+    return leaderboard(models), compare_models(names, models[0].run_folder / "evaluation", baseline, 2000)
+
+
+class TestVerdicts:
+    def test_they_call_better_only_what_is(self, judged: list[Model]) -> None:
+        best, better, worse, open_, teacher, cost = verdicts(*compared(judged))
+        assert best == "Highest exact match of the students: better, 75.0%; the teacher has 83.3%."
+        assert better.startswith("1 variant is significantly better than hard_labels: better by 33.3 points (")
+        assert worse.startswith("1 variant is significantly worse: worse by 33.3 points (")
+        assert open_ == "Without a significant difference from hard_labels: alike."
+        assert teacher.startswith("The teacher is significantly better than hard_labels, by 41.7 points (")
+        assert cost == "better has 90% of the teacher's exact match with 22% of its weights and 100% of its memory."
+
+    def test_nothing_significant_is_said_plainly(self, judged: list[Model]) -> None:
+        said = verdicts(*compared([model for model in judged if model.variant in ("hard_labels", "alike")]))
+        assert said[0] == "Highest exact match of the students: alike, 43.3%."
+        assert said[1] == "No variant is significantly better than hard_labels."
+        assert not any("better" in sentence for sentence in [said[0], *said[2:]])
+
+    def test_without_a_baseline_nothing_is_called_real(self, judged: list[Model]) -> None:
+        rows, comparison = compared(judged, None)
+        said = verdicts(rows, comparison)
+        assert not any("better" in sentence for sentence in said[1:2])
+        assert "no difference is called real" in said[1]
+        assert verdicts(rows, None)[1] == said[1]
+
+    def test_a_teacher_that_does_not_differ_is_said(self, tmp_path: Path) -> None:
+        run = RunOnDisk(tmp_path / "run", MANY)
+        said = verdicts(*compared([run.add("teacher", right(26)), run.add("students/hard_labels/seed1", right(25))]))
+        assert any("does not differ significantly from hard_labels (+1.7 points, p = 1)" in one for one in said)
+
+
+class TestBoard:
+    def test_differences_are_marked(self, judged: list[Model]) -> None:
+        board = board_of(*compared(judged))
+        lines = {line.name: line for [line] in board.groups}
+        assert [heading.text for heading in board.headings[:2]] == ["Exact match", "vs hard_labels"]
+        marks = {name: line.cells[1].mark for name, line in lines.items()}
+        assert marks == {"teacher": BETTER, "better": BETTER, "worse": WORSE, "alike": OPEN, "hard_labels": ""}
+        assert lines["better"].cells[1].text == "+33.3"
+        assert lines["worse"].cells[1].value == pytest.approx(-1 / 3)
+        assert lines["hard_labels"].kind == "baseline"
+        # f1 differs on the same examples, and is marked too.
+        assert lines["better"].cells[3].mark == BETTER
+
+    def test_seeds_follow_their_variant(self, tmp_path: Path) -> None:
+        run = RunOnDisk(tmp_path / "run", MANY)
+        models = [run.add(f"students/{name}/seed{seed}", right(20 + seed)) for name in "ab" for seed in (1, 2)]
+        board = board_of(leaderboard(models), None)
+        assert board.has_seeds
+        assert [[(line.name, line.detail) for line in group] for group in board.groups] == [
+            [(name, "mean of 2 seeds"), ("", "seed 2"), ("", "seed 1")] for name in "ab"
+        ]
+        assert "vs" not in board.headings[1].text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(3_100_000, "3.10"), (60_000, "0.0600"), (223_000_000, "223"), (1_234_000_000, "1,234")]
+)
+def test_numbers_have_three_digits_or_more(value: float, text: str) -> None:
+    assert Column("Parameters", "", "M", 1e-6, 3).number(value) == text
+
+
+def test_the_front_holds_what_no_other_beats_in_both(tmp_path: Path) -> None:
+    run = RunOnDisk(tmp_path / "run")
+    sizes = {
+        "small": ("++------", 10.0),
+        "large": ("++++----", 30.0),
+        "wasteful": ("+++-----", 40.0),
+        "even": ("++++----", 20.0),
+    }
+    models = [run.add(f"students/{name}/seed1", signs, model_memory_mb=mb) for name, (signs, mb) in sizes.items()]
+    figure = quality_against_cost(variant_rows(leaderboard(models)), list(sizes))
+    assert figure is not None
+    fronts: dict[str, set[str]] = {}
+    for row in figure.rows:
+        fronts.setdefault(row["cost"], set()).update([row["model"]] if row["on_front"] else [])
+    assert fronts == {"Memory, MB": {"small", "even"}, "Parameters, M": {"large", "even"}}
+
+
+class TestSlices:
+    def test_every_example_is_in_one_part(self, judged: list[Model]) -> None:
+        kinds, projects, lengths = slicings(judged, ["teacher", "better"])
+        assert [(part.name, part.n) for part in kinds.slices] == [("assertEquals", 40), ("assertTrue", 20)]
+        assert [(part.name, part.n) for part in projects.slices] == [("project-0", 30), ("project-1", 30)]
+        assert [(part.name, part.n) for part in lengths.slices] == [("11–15", 40), ("16–25", 20)]
+        shares = [cell.share for part in projects.slices for cell in part.cells[:1] if cell]
+        assert sum(shares) / 2 == pytest.approx(50 / MANY)
+
+    def test_seeds_are_averaged(self, tmp_path: Path) -> None:
+        run = RunOnDisk(tmp_path / "run", MANY)
+        models = [run.add(f"students/a/seed{seed}", right(count)) for seed, count in ((1, 60), (2, 0))]
+        kinds = slicings(models, ["a"])[0]
+        assert all(cell and cell.share == 0.5 for part in kinds.slices for cell in part.cells)
+
+    @pytest.mark.parametrize(
+        ("tokens", "bucket"), [(1, "1–7"), (7, "1–7"), (8, "8–10"), (25, "16–25"), (26, "26 and more")]
+    )
+    def test_lengths(self, tokens: int, bucket: str) -> None:
+        assert length_of({"target_tokens": tokens}) == bucket
+
+    @pytest.mark.parametrize(("hits", "n"), [(0, 10), (3, 10), (10, 10), (41, 97)])
+    def test_bounds_solve_the_score_equation(self, hits: int, n: int) -> None:
+        cell = wilson(hits, n)
+        for bound in (cell.low, cell.high):
+            if 1e-9 < bound < 1 - 1e-9:
+                assert abs(cell.share - bound) == pytest.approx(Z * math.sqrt(bound * (1 - bound) / n))
+        assert cell.low - 1e-12 <= cell.share <= cell.high + 1e-12
+
+
+class TestCurves:
+    def test_they_are_means_over_stretches(self, tmp_path: Path) -> None:
+        run = RunOnDisk(tmp_path / "run")
+        model = run.add("students/two/seed1", "++++----")
+        rows = component_curves([model], labels_of([model]))
+        jsd = [row for row in rows if row["component"] == "jsd"]
+        assert len(jsd) == POINTS
+        assert jsd[-1]["step"] == 120
+        assert [row["share"] for row in jsd] == pytest.approx([0.75] * POINTS)
+        assert [row["weight"] for row in jsd] == pytest.approx([0.5] * POINTS)
+        # The first stretch holds steps 0 to 2.
+        assert jsd[0]["loss"] == pytest.approx(1 + sum(math.exp(-step / 50) for step in range(3)) / 3, rel=1e-5)
+
+    def test_a_training_that_has_not_ended_has_no_shares(self, tmp_path: Path) -> None:
+        run = RunOnDisk(tmp_path / "run")
+        model = run.train("students/two/seed1", steps=10, ends=False)
+        with (model.folder / "checkpoints/logs/step_metrics.csv").open("a") as growing:
+            growing.write("1,10,1.0,0.")
+        rows = component_curves([model], labels_of([model]))
+        assert len(rows) == 20
+        assert all(row["share"] is None and row["loss"] > 0 for row in rows)

@@ -1,0 +1,20 @@
+"""Writes the report of the models that are done by now."""
+
+from pathlib import Path
+
+from assertkd.job import job
+from assertkd.report.build import ComparisonSettings, report_so_far
+from assertkd.report.results import models_of
+from assertkd.settings import ReportSettings
+
+with job(snakemake.log[0], snakemake.threads):
+    settings, run_folder = snakemake.params.settings, Path(snakemake.params.run_folder)
+    folder = run_folder / "report_so_far"
+    report_so_far(
+        ReportSettings(**settings["report"]),
+        ComparisonSettings(**settings["comparison"]),
+        models_of(snakemake.params.models, snakemake.params.trained, run_folder),
+        folder=folder,
+        fidelity=run_folder / "logits" / "fidelity.json" if snakemake.params.has_fidelity else None,
+    )
+    print(f"Report so far: {(folder / 'report.html').resolve()}")
