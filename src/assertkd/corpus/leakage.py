@@ -1,7 +1,7 @@
 """What must not stand on two sides of a split: equal records, and focal methods that are equal up to literals."""
 
 import re
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Set
 
 from assertkd.records import Record
 
@@ -27,7 +27,12 @@ def focal_key(record: Record) -> str:
 
 def triple_key(record: Record) -> tuple[str, str, str]:
     """Return focal method, test and assertion with every run of white space as one blank."""
-    return _folded(record.focal_method), _folded(record.test_method), _folded(record.assertion)
+    return *input_key(record), _folded(record.assertion)
+
+
+def input_key(record: Record) -> tuple[str, str]:
+    """Return focal method and test with every run of white space as one blank."""
+    return _folded(record.focal_method), _folded(record.test_method)
 
 
 def _folded(text: str) -> str:
@@ -35,7 +40,7 @@ def _folded(text: str) -> str:
 
 
 def partition_seen(
-    records: Iterable[Record], key: Callable[[Record], Hashable], seen: set[Hashable]
+    records: Iterable[Record], key: Callable[[Record], Hashable], seen: Set[Hashable]
 ) -> tuple[list[Record], list[Record]]:
     """Return the records whose key is not in `seen`, and those whose key is; `seen` stays as it is."""
     fresh: list[Record] = []

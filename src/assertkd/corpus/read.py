@@ -35,7 +35,7 @@ class Rejection:
 
 
 def read_raw(
-    path: Path, multiple: Literal["split", "join"], max_characters: int
+    path: Path, multiple: Literal["split", "join"], max_characters: int, *, labelled: bool = True
 ) -> Iterator[tuple[int, Record | Rejection]]:
     """Yield what each line of a raw JSONL file holds, with its line number.
 
@@ -48,6 +48,8 @@ def read_raw(
         multiple: what a list of assertions becomes: one record each, or one record with all of them as its target.
             Split, each record's test holds the assertions before its own.
         max_characters: longest field that is taken.
+        labelled: whether a line has to have an assertion; otherwise it becomes one record with a blank one, whatever
+            it holds.
 
     Raises:
         UserError: the file is missing or holds no line.
@@ -55,7 +57,7 @@ def read_raw(
     if not path.is_file():
         raise UserError(
             f"{path}: no such file",
-            "Set data.train_file (validation_file, test_file, distillation_jsonl) to existing files.",
+            "Set data.train_file (validation_file, test_file, unlabelled, distillation_jsonl) to existing files.",
         )
     lines = 0
     with path.open("rb") as handle:
@@ -64,7 +66,7 @@ def read_raw(
                 continue
             lines += 1
             try:
-                for record in _records(raw, path, number, multiple, max_characters):
+                for record in _records(raw, path, number, multiple, max_characters, labelled):
                     yield number, record
             except _BadLineError as fault:
                 excerpt = raw[: 4 * EXCERPT].decode("utf-8", errors="replace").strip()[:EXCERPT]
@@ -77,11 +79,13 @@ class _BadLineError(Exception):
     """Why a line is no record."""
 
 
-def _records(raw: bytes, path: Path, number: int, multiple: str, max_characters: int) -> Iterator[Record]:
+def _records(
+    raw: bytes, path: Path, number: int, multiple: str, max_characters: int, labelled: bool
+) -> Iterator[Record]:
     line = _parse(raw)
     focal = _text(line, "focal_method", max_characters)
     test = _with_marker(_text(line, "test_method" if "test_method" in line else "test_method_masked", max_characters))
-    assertions = _assertions(line, max_characters)
+    assertions = _assertions(line, max_characters) if labelled else [""]
     project = line.get("project")
     if project is not None and not isinstance(project, str):
         raise _BadLineError("project is not a string")
