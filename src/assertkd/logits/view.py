@@ -93,7 +93,7 @@ class DenseView(FullDistribution):
     """Logits kept as they are.
 
     Attributes:
-        values: (N, V) float16.
+        values: (N, V) float16 of a store, float32 of a teacher in memory.
     """
 
     values: torch.Tensor

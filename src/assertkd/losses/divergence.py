@@ -1,16 +1,18 @@
-"""`kl` and `jsd`: how far the student's distribution is from the teacher's, with the gradient written out.
+"""`kl`, `jsd` and its generalisation: how far the student is from the teacher, with the gradient written out.
 
-Both run over the logits in chunks of positions and keep nothing of their size but the gradient: autograd through two
+They run over the logits in chunks of positions and keep nothing of their size but the gradient: autograd through two
 log-softmaxes would keep several.
 
 Of a teacher whose view holds buckets (a support of k tokens and one tail), they are the divergences of the k + 1
 buckets, the student's tail being the mass that it gives to all tokens outside the support. Merging outcomes never
-raises a divergence (log sum inequality; Cover and Thomas 2006, theorem 2.7.1), so on buckets both are lower bounds of
+raises a divergence (log sum inequality; Cover and Thomas 2006, theorem 2.7.1), so on buckets all are lower bounds of
 the divergences over the vocabulary: equal to them where the support is the whole vocabulary, or where student and
 teacher spread the tail alike.
 """
 
+import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -44,6 +46,41 @@ def jsd(batch: TargetBatch) -> Tensor:
     lower bound of that.
     """
     return _divergence(batch, _jsd)
+
+
+def generalised_jsd(batch: TargetBatch, beta: float) -> Tensor:
+    """Return the sum over positions of τ² JSD_β(p_τ ‖ q_τ), a scalar of at least 0; 0 where both agree.
+
+    JSD_β(p ‖ q) = β KL(p ‖ m) + (1 - β) KL(q ‖ m) with m = β p + (1 - β) q, p the teacher's distribution. At β = 0
+    and 1, where that vanishes, its limits when divided by β and 1 - β: KL(p ‖ q) and KL(q ‖ p).
+
+    Source: Agarwal et al. 2024, On-Policy Distillation of Language Models, section 2.
+
+    Args:
+        batch: student and teacher at the same positions.
+        beta: weight of the teacher in the mixture, 0 to 1.
+    """
+    return _divergence(batch, partial(_generalised_jsd, beta))
+
+
+def _generalised_jsd(beta: float, log_q: Tensor, log_p: Tensor) -> tuple[Tensor, Tensor]:
+    if beta == 0:
+        return _kl(log_q, log_p)
+    if beta == 1:
+        return _reverse_kl(log_q, log_p)
+    q, p = log_q.exp(), log_p.exp()
+    log_m = torch.logaddexp(log_q + math.log1p(-beta), log_p + math.log(beta))
+    ratio = log_q - log_m
+    to_student = (q * ratio).sum(-1, keepdim=True)
+    value = (1 - beta) * to_student.sum() + beta * (p * (log_p - log_m)).sum()
+    # What the mixture's own derivative gives cancels.
+    return value, (1 - beta) * q * (ratio - to_student)
+
+
+def _reverse_kl(log_q: Tensor, log_p: Tensor) -> tuple[Tensor, Tensor]:
+    q, ratio = log_q.exp(), log_q - log_p
+    value = (q * ratio).sum(-1, keepdim=True)
+    return value.sum(), q * (ratio - value)
 
 
 def _kl(log_q: Tensor, log_p: Tensor) -> tuple[Tensor, Tensor]:

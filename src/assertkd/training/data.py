@@ -7,6 +7,7 @@ from pathlib import Path
 from assertkd.models.encoders import TextEncoder
 from assertkd.training.batches import Example, TeacherSource
 from assertkd.training.epoch_sampling import EpochSampler
+from assertkd.training.on_policy import OnPolicy
 from assertkd.training.validation import DecodedSample
 
 
@@ -22,6 +23,7 @@ class TrainingData:
         files: the files all this came from, for the report.
         encoders: loss component to the encoder that it embeds with.
         max_new_tokens: longest sampled prediction, in tokens.
+        on_policy: learns from the student's own outputs; None where all targets come from the examples.
     """
 
     train: Sequence[Example] | EpochSampler
@@ -31,3 +33,4 @@ class TrainingData:
     files: tuple[Path, ...]
     encoders: Mapping[str, TextEncoder] = field(default_factory=dict)
     max_new_tokens: int = 128
+    on_policy: OnPolicy | None = None

@@ -121,7 +121,7 @@ def step_columns(components: Sequence[str]) -> list[str]:
         *("learning_rate", "temperature", "alpha", "effective_batch_size", "memory_usage_mb", "elapsed_time_seconds"),
         *(f"{name}_weight" for name in components),
         *(f"{name}_grad_norm" for name in components),
-        *("ast_invalid_rate", "sample_similarity", "cache_hit_rate"),
+        *("ast_invalid_rate", "sample_similarity", "cache_hit_rate", "on_policy_loss"),
     ]
 
 
@@ -149,6 +149,7 @@ DASHBOARDS = {
     "ast_invalid_rate": "Training/ast_invalid_rate",
     "sample_similarity": "Training/sample_similarity",
     "cache_hit_rate": "Training/cache_hit_rate",
+    "on_policy_loss": "Loss/on_policy",
 }
 """Columns of `step_metrics.csv` to TensorBoard tags. Those of a component go to Loss_Raw, Weights, Gradients, and its
 weighted value to Loss_Weighted and to Loss, where the components add up to the total."""

@@ -14,12 +14,16 @@ from assertkd.losses.plan import LossPlan
 from assertkd.models.generation import evaluating
 from assertkd.models.seq2seq import TargetLogits
 from assertkd.training.batches import IGNORED, Batch
+from assertkd.training.on_policy import OnPolicy
 from assertkd.training.process_group import ProcessGroup
 from assertkd.training.text_risk import TextRisk
 
 log = logging.getLogger(__name__)
 
 Backward = Callable[[Tensor], None]
+
+ON_POLICY = "on_policy"
+"""The name of the divergence along the student's own outputs."""
 
 
 @dataclass(slots=True)
@@ -33,6 +37,8 @@ class StepValues:
         examples: examples of the effective batch.
         invalid_rate: share of sampled predictions that are not one statement; None where none were sampled.
         agreeing: text components whose samples all have equal risk.
+        on_policy: whether the step learnt from the student's own outputs; then the total is the divergence along these,
+            and no component was computed.
     """
 
     total: Tensor
@@ -41,6 +47,7 @@ class StepValues:
     examples: int
     invalid_rate: float | None = None
     agreeing: frozenset[str] = field(default_factory=frozenset)
+    on_policy: bool = False
 
 
 class Objective:
@@ -49,12 +56,20 @@ class Objective:
     Args:
         plan: the components.
         text: the text components' machinery; None where the plan has none.
+        on_policy: takes the place of the components in its share of the steps; None where all steps are theirs.
         processes: those among which the micro-batches of an effective batch are shared out.
     """
 
-    def __init__(self, plan: LossPlan, text: TextRisk | None, processes: ProcessGroup | None = None) -> None:
+    def __init__(
+        self,
+        plan: LossPlan,
+        text: TextRisk | None,
+        on_policy: OnPolicy | None = None,
+        processes: ProcessGroup | None = None,
+    ) -> None:
         self.plan = plan
         self.text = text
+        self.on_policy = on_policy
         self.processes = processes or ProcessGroup()
 
     def accumulate(
@@ -67,7 +82,7 @@ class Objective:
         *,
         norms: bool,
     ) -> StepValues:
-        """Add the loss's gradient over one effective batch, micro-batch by micro-batch.
+        """Add the loss's gradient over one effective batch: the components', or that of an on-policy step.
 
         With several processes each adds its own micro-batches' part of the gradient; the values are those of all.
 
@@ -75,10 +90,24 @@ class Objective:
             model: the student.
             group: this process's micro-batches, which go to its device one by one.
             weights: component name to weight at this step.
-            step: optimizer step, for the samples of text components.
+            step: optimizer step; decides what is sampled, and whether the step is on-policy.
             backward: takes a loss and adds its gradient; None to compute values alone.
             norms: whether to return gradient norms.
         """
+        if self.on_policy is not None and self.on_policy.takes(step):
+            return self._own_outputs(self.on_policy, model, group, step, backward, norms=norms)
+        return self._components(model, group, weights, step, backward, norms=norms)
+
+    def _components(
+        self,
+        model: TargetLogits,
+        group: Sequence[Batch],
+        weights: Mapping[str, float],
+        step: int,
+        backward: Backward | None,
+        *,
+        norms: bool,
+    ) -> StepValues:
         device = model.model.device
         zero = torch.zeros((), device=device)
         critical = self.plan.critical_token_weight
@@ -127,7 +156,7 @@ class Objective:
         """
         weights = {one.name: float(one.trains) for one in self.plan.components}
         with evaluating(model.model), torch.enable_grad():
-            values = self.accumulate(model, group, weights, 0, None, norms=True)
+            values = self._components(model, group, weights, 0, None, norms=True)
         ids = ", ".join(self.ids(group)[:4])
         for name in (name for name, weight in weights.items() if weight):
             norm = float(values.squares[name].sqrt())
@@ -141,7 +170,36 @@ class Objective:
                 )
             else:
                 log.info("start: %s is %.4g, its gradient's norm at the logits %.4g", name, values.raw[name], norm)
+        if self.on_policy is not None:
+            self._check_on_policy(self.on_policy, model, group)
         return {name: float(value) for name, value in values.raw.items()}
+
+    def _check_on_policy(self, on_policy: OnPolicy, model: TargetLogits, group: Sequence[Batch]) -> None:
+        with evaluating(model.model):
+            values = self._own_outputs(on_policy, model, group, 0, None, norms=True)
+        norm = float(values.squares[ON_POLICY].sqrt())
+        if not 0 < norm < float("inf"):
+            raise UserError(
+                f"{ON_POLICY}: its gradient at the student's logits is {norm:g} on the first batch",
+                "Start from a student that differs from the teacher, or leave on_policy out.",
+            )
+        log.info("start: %s is %.4g, its gradient's norm at the logits %.4g", ON_POLICY, values.total, norm)
+
+    def _own_outputs(
+        self,
+        on_policy: OnPolicy,
+        model: TargetLogits,
+        group: Sequence[Batch],
+        step: int,
+        backward: Backward | None,
+        *,
+        norms: bool,
+    ) -> StepValues:
+        found = on_policy.accumulate(model, group, step, backward, norms=norms)
+        raw = {one.name: torch.zeros_like(found.loss) for one in self.plan.components}
+        squares = {ON_POLICY: found.square} if norms else {}
+        _, examples = self._counted(group)
+        return self._summed(StepValues(found.loss, raw, squares, examples, on_policy=True))
 
     def ids(self, group: Sequence[Batch]) -> list[str]:
         """Return the ids of the effective batch's examples."""

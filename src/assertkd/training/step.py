@@ -214,7 +214,7 @@ class Stepper:
             "epoch": epoch,
             "step": self.step,
             "mini_batch_idx": self.step - self._before_epoch[epoch - 1],
-            "total_loss_raw": sum(raw.values()),
+            "total_loss_raw": host[0] if values.on_policy else sum(raw.values()),
             "total_loss_weighted": host[0],
             "learning_rate": self.learning_rate,
             "temperature": plan.temperature,
@@ -227,17 +227,22 @@ class Stepper:
             if raw.get("semantic") and values.invalid_rate is not None
             else None,
             "cache_hit_rate": text.hit_rate() if text else None,
+            "on_policy_loss": host[0] if values.on_policy else None,
         }
+        if values.on_policy:
+            weights = dict.fromkeys(weights, 0.0)
         for name, value in zip(NORMS, host[-len(NORMS) :], strict=True):
             row[f"grad_norm_{name}"] = value
-        squares = dict(zip(values.squares, torch.stack(list(values.squares.values())).tolist(), strict=True))
+        squares = {}
+        if values.squares:
+            squares = dict(zip(values.squares, torch.stack(list(values.squares.values())).tolist(), strict=True))
         for one in plan.components:
             name = one.name
             row |= {
                 f"{name}_loss_raw": raw[name],
                 f"{name}_loss_weighted": weights[name] * one.scale * raw[name],
                 f"{name}_weight": weights[name],
-                f"{name}_grad_norm": math.sqrt(squares.get(name, 0.0)),
+                f"{name}_grad_norm": None if values.on_policy else math.sqrt(squares.get(name, 0.0)),
             }
         return row
 
