@@ -20,6 +20,11 @@ else:
     include: "workflow/rules/logits.smk"
 
 
+if RUN.data.unlabelled is not None:
+
+    include: "workflow/rules/unlabelled.smk"
+
+
 include: "workflow/rules/students.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"

@@ -30,9 +30,10 @@ from assertkd.models.seq2seq import load_model
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts import Prompt
 from assertkd.records import read_records
-from assertkd.settings import LogitsSettings, LossSettings, ModelSettings, TrainingSettings
+from assertkd.settings import LogitsSettings, LossSettings, StudentModelSettings, TrainingSettings
 from assertkd.settings.schema import ScratchSettings
 from assertkd.students.distill import Student, distill_student
+from assertkd.students.lessons import Curriculum
 
 BASELINE, OTHER = "dense", "hidden"
 SUPERVISION = Supervision(max_input_len=256, max_output_len=48, labelled_share=1.0, seed=0)
@@ -57,12 +58,12 @@ def judged(setting: Setting) -> list[list[float]]:
     if not (folder / "values.json").exists():
         sizes = ScratchSettings(d_model=64, d_ff=256, heads=4, encoder_layers=2, decoder_layers=2)
         student = Student(
-            model=ModelSettings(name="scratch", scratch=sizes),
+            model=StudentModelSettings(name="scratch", scratch=sizes),
             training=TrainingSettings(
                 batch_size=16, epochs=setting.epochs, lr=1e-2, relative_lr=True, dropout_rate=0.0, log_every=50
             ),
             loss=plan_loss(LossSettings(function="traditional", temperature=2.0)),
-            learns_predictions=False,
+            curriculum=Curriculum("gold", learns_withheld=False, learns_unlabelled=False, needs_distributions=True),
             seed=setting.seed,
         )
         corpus = setting.run / "corpus"

@@ -40,17 +40,18 @@ from assertkd.settings import (
     DataSettings,
     LogitsSettings,
     LossSettings,
-    ModelSettings,
+    StudentModelSettings,
     TokenizerSettings,
     TrainingSettings,
 )
 from assertkd.settings.schema import EmbeddedCorpusSettings, ScratchSettings
 from assertkd.students.distill import Student, distill_student
+from assertkd.students.lessons import Curriculum
 
 PROVENANCE = Provenance(tokenizer="0" * 64, teacher="0" * 64, corpus="0" * 64)
 MAX_INPUT, MAX_OUTPUT = 192, 24
 SUPERVISION = Supervision(MAX_INPUT, MAX_OUTPUT, labelled_share=1.0, seed=0)
-TINY = ModelSettings(
+TINY = StudentModelSettings(
     name="scratch", scratch=ScratchSettings(d_model=32, d_ff=64, heads=2, encoder_layers=1, decoder_layers=1)
 )
 V, D = 2048, 256
@@ -106,7 +107,7 @@ def distill(folder: Path, records: int) -> None:
         model=TINY,
         training=TrainingSettings(batch_size=32, epochs=1, lr=1e-3, log_every=10, device="cpu", max_val_samples=64),
         loss=plan_loss(LossSettings(function="multi_component", components=("kl",), temperature=2.0)),
-        learns_predictions=True,
+        curriculum=Curriculum("gold", learns_withheld=True, learns_unlabelled=False, needs_distributions=True),
         seed=0,
     )
     distill_student(student, SUPERVISION, folder / "corpus", folder / "logits", folder / "embeddings", folder / "kl")

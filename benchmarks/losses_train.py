@@ -43,6 +43,7 @@ from assertkd.settings import (
     LogitsSettings,
     LossSettings,
     ModelSettings,
+    StudentModelSettings,
     TeacherModelSettings,
     TeacherSettings,
     TokenizerSettings,
@@ -50,6 +51,7 @@ from assertkd.settings import (
 )
 from assertkd.settings.schema import ContrastiveSettings, ScratchSettings, SemanticSettings, TextLossSettings
 from assertkd.students.distill import Student, distill_student
+from assertkd.students.lessons import Curriculum
 from assertkd.teacher.fine_tune import train_teacher
 from assertkd.training.batches import IGNORED, Example, SpecialIds, collate
 
@@ -99,8 +101,9 @@ def train_one(setting: Setting) -> dict[str, float]:
     torch.set_num_threads(1)
     folder = setting.work / f"seed{setting.seed}" / setting.component
     if not (folder / "training_report.json").exists():
+        plan = plan_loss(loss_of(setting.component))
         student = Student(
-            model=ModelSettings(name=str(setting.work / f"seed{setting.seed}" / "start" / "final_model")),
+            model=StudentModelSettings(name=str(setting.work / f"seed{setting.seed}" / "start" / "final_model")),
             training=TrainingSettings(
                 batch_size=setting.batch,
                 epochs=1,
@@ -111,8 +114,10 @@ def train_one(setting: Setting) -> dict[str, float]:
                 max_val_samples=32,
                 log_every=20,
             ),
-            loss=plan_loss(loss_of(setting.component)),
-            learns_predictions=False,
+            loss=plan,
+            curriculum=Curriculum(
+                "gold", learns_withheld=False, learns_unlabelled=False, needs_distributions=plan.needs_teacher
+            ),
             seed=setting.seed,
         )
         distill_student(
@@ -208,10 +213,12 @@ def prepare(arguments: argparse.Namespace) -> None:
     for seed in arguments.seeds:
         if not (work / f"seed{seed}" / "start" / "training_report.json").exists():
             student = Student(
-                model=ModelSettings(name="scratch", scratch=small),
+                model=StudentModelSettings(name="scratch", scratch=small),
                 training=TrainingSettings(epochs=arguments.start_epochs, **sizes),
                 loss=plan_loss(loss_of("ce")),
-                learns_predictions=False,
+                curriculum=Curriculum(
+                    "gold", learns_withheld=False, learns_unlabelled=False, needs_distributions=False
+                ),
                 seed=seed,
             )
             folder = work / f"seed{seed}" / "start"

@@ -69,6 +69,13 @@ PREDICT = {"predict teacher", "predict student"}
         ({"distillation.loss.schedule": {"jsd": {"start": 0.5, "end": 1}}}, {"distill_student mixed"}),
         ({"distillation.loss.schedule": {"jsd": {"start": 0.6, "end": 1}}}, set()),
         ({"distillation.training.sampling_seed": 1}, set()),
+        ({"distillation.training.token_budget": 2000}, STUDENTS),
+        ({"distillation.targets": "both"}, STUDENTS),
+        ({"variants.mixed.targets": "teacher"}, {"distill_student mixed"}),
+        ({"distillation.on_policy": {"beta": 0.9}}, set()),
+        ({"variants.mixed.on_policy": {"fraction": 0.3}}, {"distill_student mixed"}),
+        ({"variants.mixed.model": {"teacher_layers": [0]}}, {"distill_student mixed"}),
+        ({"data.unlabelled": "more.jsonl"}, STUDENTS - {"distill_student hard"}),
         ({"distillation.training.validation_samples": 1}, set()),
         ({"distillation.training.lr": 1}, STUDENTS),
         ({"distillation.model.name": "elsewhere"}, STUDENTS),
@@ -148,6 +155,84 @@ def test_a_change_reaches_a_topk_cache_where_it_is_read(changes: dict[str, Any],
     topk = {"logits.codec": "topk"}
     before, after = every_rule(loaded(topk)), every_rule(loaded(topk | changes))
     assert {name for name in before if before[name] != after[name]} == changed
+
+
+@pytest.mark.parametrize(
+    ("changes", "changed"),
+    [
+        ({"logits.codec": "dense"}, {"compress_predictions", "compress_unlabelled"}),
+        ({"logits.num_beams": 2}, {"compress_unlabelled"}),
+        ({"logits.fidelity": {"positions": 500}}, set()),
+        ({"data.labelled_share": 0.5}, {"compress_predictions"}),
+        ({"data.max_output_len": 32}, {"prepare_unlabelled", "compress_predictions", "compress_unlabelled"}),
+        ({"data.split_by": "record"}, {"prepare_unlabelled"}),
+        ({"data.on_bad_record": "error"}, {"prepare_unlabelled"}),
+        ({"data.max_characters": 500}, {"prepare_unlabelled"}),
+        ({"data.split_seed": 1}, set()),
+        ({"distillation.targets": "both", "distillation.on_policy": {"fraction": 1}}, set()),
+        ({"teacher.training": {"epochs": 1}}, set()),
+    ],
+)  # fmt: skip
+def test_a_change_reaches_the_rules_of_learning_predictions(changes: dict[str, Any], changed: set[str]) -> None:
+    def rules(run: RunSettings) -> dict[str, params.Params]:
+        return {
+            "prepare_unlabelled": params.prepare_unlabelled(run),
+            "compress_predictions": params.compress_predictions(run),
+            "compress_unlabelled": params.compress_unlabelled(run),
+        }
+
+    before, after = rules(loaded()), rules(loaded(changes))
+    assert {name for name in before if before[name] != after[name]} == changed
+    assert json.loads(json.dumps(after, allow_nan=False)) == after
+
+
+def test_splits_that_were_given_may_share_projects() -> None:
+    apart = {"data.source": "files", "data.train_file": "t.jsonl"}
+    assert params.prepare_unlabelled(loaded(apart))["projects_apart"] == ["test", "validation"]
+    given = apart | {"data.test_file": "test.jsonl"}
+    assert params.prepare_unlabelled(loaded(given))["projects_apart"] == ["validation"]
+
+
+def test_what_a_student_is_given_of_the_teacher() -> None:
+    run = loaded(
+        {
+            "data.unlabelled": "more.jsonl",
+            "variants.sequence": {"loss": {"components": ["ce"]}, "targets": "teacher", "unlabelled": "skip"},
+            "variants.both": {"targets": "both", "unlabelled": "skip", "loss": {"function": "traditional"}},
+            "variants.more": {"loss": {"components": ["ce"]}},
+        }
+    )
+    of_train, of_more = ["train", "teacher_predictions.jsonl"], ["unlabelled", "unlabelled_predictions.jsonl"]
+    assert {name: params.logits_of_student(run, name) for name in run.variants} == {
+        "hard": [],
+        "traditional": [*of_train, *of_more],
+        "mixed": [*of_train, *of_more],
+        "sequence": of_train,
+        "both": [*of_train, "train_predictions"],
+        "more": of_more,
+    }
+
+
+def test_a_given_teacher_gives_no_answers_that_are_not_in_its_files() -> None:
+    run = loaded(
+        GIVEN
+        | {
+            "data.unlabelled": "more.jsonl",
+            "variants.sequence": {"loss": {"components": ["ce"]}, "targets": "teacher"},
+            "variants.both": {"targets": "both", "loss": {"function": "traditional"}},
+            "variants.layers": {"model": {"teacher_layers": [0]}, "loss": {"components": ["ce"]}},
+            "variants.own": {"on_policy": {"fraction": 0.1}, "loss": {"components": ["ce"]}},
+        }
+    )
+    with pytest.raises(UserError) as caught:
+        params.check(run)
+    said = "needs the teacher itself, and data.distillation_jsonl gives its answers alone"
+    assert caught.value.problem.splitlines() == [
+        f"data.unlabelled: {said}",
+        f"variants.layers.model.teacher_layers: {said}",
+        f"variants.own.on_policy: {said}",
+        f"variants.both.targets: logits along its predictions: {said}",
+    ]
 
 
 def test_the_split_seed_matters_to_students_where_records_are_unlabelled() -> None:

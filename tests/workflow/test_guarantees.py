@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from driver import Project
 
+from assertkd.corpus.synthetic import generate
+from assertkd.records import write_records
+
 pytestmark = pytest.mark.workflow
 
 
@@ -115,6 +118,46 @@ def test_executed_assertions_join_the_scores(finished: Project) -> None:
 def test_a_new_seed_runs_one_more_student_a_variant(edited: Project) -> None:
     jobs = edited.planned(seeds=[42, 43])
     assert jobs == jobs_of("hard_labels", 43) | jobs_of("traditional", 43) | {"build_report", "all"}
+
+
+def test_a_variant_that_learns_predictions_adds_their_logits_and_nothing_else(edited: Project) -> None:
+    def planned(**variant: object) -> set[str]:
+        return edited.planned(
+            runs={"tiny": {"variants": ["hard_labels", "traditional", "further"]}}, variants={"further": variant}
+        )
+
+    along = planned(targets="both", loss={"function": "traditional"})
+    assert along == jobs_of("further") | {"compress_predictions", "build_report", "all"}
+    sequences = planned(targets="teacher", loss={"components": ["ce"]})
+    assert sequences == jobs_of("further") | {"build_report", "all"}
+    own = planned(on_policy={"fraction": 0.3}, model={"teacher_layers": [0]})
+    assert own == jobs_of("further") | {"build_report", "all"}
+
+
+def test_unlabelled_records_touch_neither_corpus_nor_teacher(edited: Project) -> None:
+    file = edited.folder / "more.jsonl"
+    write_records(file, generate(30, 7, None))
+    variant = {
+        "model": {"teacher_layers": [0]},
+        "training": {"epoch_sampling": True, "max_train_samples": 20},
+        "loss": {"function": "traditional"},
+        "targets": "both",
+        "on_policy": {"fraction": 0.5},
+    }
+    config = {
+        "runs": {"tiny": {"variants": ["hard_labels", "traditional", "further"], "data": {"unlabelled": str(file)}}},
+        "variants": {"further": variant},
+    }
+    jobs = edited.planned(**config)
+    further = {"prepare_unlabelled", "compress_unlabelled", "compress_predictions"}
+    assert jobs == jobs_of("traditional") | jobs_of("further") | further | {"build_report", "all"}
+    report = "results/tiny/students/further/seed42/training_report.json"
+    done = edited.snakemake("--profile", "profiles/local", report, **config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    trained = json.loads((edited.folder / report).read_text(encoding="utf-8"))
+    assert {"train_predictions", "unlabelled"} <= {Path(file).parent.name for file in trained["inputs"]}
+    quality = json.loads((edited.folder / "results/tiny/corpus/unlabelled_quality.json").read_text(encoding="utf-8"))
+    assert quality["read"] == {str(file): 30}
 
 
 def test_another_codec_reruns_logits_and_the_students_that_use_them(edited: Project) -> None:

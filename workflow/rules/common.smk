@@ -55,16 +55,30 @@ def source_files(wildcards):
     return mined + list(RUN.data.files.values())
 
 
+def unlabelled_file(wildcards):
+    """The file of records without an assertion that the config names."""
+    return RUN.data.unlabelled
+
+
 def student_params(wildcards):
     return params.distill_student(RUN, wildcards.variant)
 
 
 def student_logits(wildcards):
     """What a student needs of the teacher; nothing where it learns from gold assertions alone."""
-    if not params.learns_from_teacher(RUN, wildcards.variant):
-        return []
-    folder = f"results/{wildcards.run}/logits"
-    return [f"{folder}/train", f"{folder}/teacher_predictions.jsonl"]
+    return [f"results/{wildcards.run}/logits/{name}" for name in params.logits_of_student(RUN, wildcards.variant)]
+
+
+def student_teacher(wildcards):
+    """The teacher itself, for a student that is made of its layers or has its own outputs scored."""
+    needs = params.uses_teacher_itself(RUN, wildcards.variant)
+    return [f"results/{wildcards.run}/teacher/final_model"] if needs else []
+
+
+def student_unlabelled(wildcards):
+    """The records without an assertion, for a student that learns from them."""
+    learns = params.learns_unlabelled(RUN, wildcards.variant)
+    return [f"results/{wildcards.run}/corpus/unlabelled.jsonl"] if learns else []
 
 
 def predict_params(wildcards):

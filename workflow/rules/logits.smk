@@ -34,3 +34,25 @@ rule compress_logits:
         settings=params.compress_logits(RUN),
     script:
         "../scripts/compress_logits.py"
+
+
+rule compress_predictions:
+    input:
+        model="results/{run}/teacher/final_model",
+        train="results/{run}/corpus/train.jsonl",
+        predictions="results/{run}/logits/teacher_predictions.jsonl",
+    output:
+        store=directory("results/{run}/logits/train_predictions"),
+    log:
+        "logs/{run}/logits/compress_predictions.log",
+    benchmark:
+        "logs/{run}/logits/compress_predictions.benchmark.tsv"
+    conda:
+        "../envs/train.yaml"
+    threads: 2
+    resources:
+        gpu=gpus_here,
+    params:
+        settings=params.compress_predictions(RUN),
+    script:
+        "../scripts/compress_predictions.py"

@@ -3,7 +3,9 @@ rule distill_student:
         train="results/{run}/corpus/train.jsonl",
         validation="results/{run}/corpus/validation.jsonl",
         tokenizer="results/{run}/corpus/tokenizer",
+        unlabelled=student_unlabelled,
         logits=student_logits,
+        teacher=student_teacher,
     output:
         model=directory("results/{run}/students/{variant}/seed{seed}/final_model"),
         report=report(

@@ -4,25 +4,18 @@ from pathlib import Path
 
 from assertkd.corpus.targets import Supervision
 from assertkd.job import job
-from assertkd.losses.plan import LossPlan
-from assertkd.settings import ModelSettings, TrainingSettings
 from assertkd.students.distill import Student, distill_student
 
 with job(snakemake.log[0], snakemake.threads):
     settings = snakemake.params.settings
     distill_student(
-        Student(
-            model=ModelSettings(**settings["model"]),
-            training=TrainingSettings(**settings["training"]),
-            loss=LossPlan(**settings["loss"]),
-            learns_predictions=settings["learns_predictions"],
-            seed=int(snakemake.wildcards.seed),
-        ),
+        Student.from_params(settings, int(snakemake.wildcards.seed)),
         Supervision(**settings["supervision"]),
         corpus=Path(snakemake.input.train).parent,
         logits=Path(snakemake.input.logits[0]).parent if snakemake.input.logits else None,
         embeddings=Path("results") / snakemake.wildcards.run / "embeddings",
         folder=Path(snakemake.output.report).parent,
+        teacher=Path(snakemake.input.teacher[0]) if snakemake.input.teacher else None,
         checkpoints=Path(snakemake.params.checkpoints),
         config=snakemake.config,
     )

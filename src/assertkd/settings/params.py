@@ -3,13 +3,15 @@
 The workflow reruns a rule when these change, and only then; so nothing may stand here that a rule does not use.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from assertkd.corpus.synthetic.families import families_named
 from assertkd.errors import UserError
 from assertkd.losses.plan import LossPlan, plan_loss
+from assertkd.settings.layers import missing_layers
 from assertkd.settings.load import RunSettings
-from assertkd.settings.schema import SCRATCH, ModelSettings, TrainingSettings
+from assertkd.settings.schema import SCRATCH, ModelSettings, StudentModelSettings, TrainingSettings
 
 Params = dict[str, Any]
 
@@ -34,18 +36,26 @@ def check(run: RunSettings) -> None:
                 f"{path}.training.token_budget: {training.token_budget} is below the longest example, "
                 f"data.max_input_len + data.max_output_len = {longest}"
             ] = None
+    sound = []
     for name, variant in run.variants.items():
+        layers = variant.model.layers
+        if layers is not None and run.teacher.model.name == SCRATCH and not run.data.teacher_is_given:
+            sizes = run.teacher.model.scratch
+            held = {"encoder": sizes.encoder_layers, "decoder": sizes.decoder_layers}
+            for line in missing_layers(layers, held):
+                faults[f"variants.{name}.model.teacher_layers: {line}"] = None
         try:
             plan_loss(variant.loss)
+            sound.append(name)
         except UserError as fault:
             faults[f"variants.{name}: {fault.problem}"] = None
     if run.data.teacher_is_given:
-        faults |= dict.fromkeys(_faults_of_given_teacher(run))
+        faults |= dict.fromkeys(_faults_of_given_teacher(run, sound))
     if faults:
         raise UserError("\n".join(faults), "Mend config.yaml.")
 
 
-def _faults_of_given_teacher(run: RunSettings) -> list[str]:
+def _faults_of_given_teacher(run: RunSettings, variants: Sequence[str]) -> list[str]:
     faults = []
     if run.tokenizer.name is None:
         faults.append("tokenizer.name: is needed with data.distillation_jsonl: the tokenizer that the teacher had")
@@ -54,6 +64,17 @@ def _faults_of_given_teacher(run: RunSettings) -> list[str]:
             "logits.codec: `hidden` stores what enters the teacher's head, which data.distillation_jsonl does not "
             "hold: use `dense` or `topk`"
         )
+    needs_teacher = "needs the teacher itself, and data.distillation_jsonl gives its answers alone"
+    if run.data.unlabelled is not None:
+        faults.append(f"data.unlabelled: {needs_teacher}")
+    for name, variant in run.variants.items():
+        if variant.model.layers is not None:
+            faults.append(f"variants.{name}.model.teacher_layers: {needs_teacher}")
+        if variant.on_policy.fraction:
+            faults.append(f"variants.{name}.on_policy: {needs_teacher}")
+    for name in variants:
+        if _learns_along_predictions(run, name):
+            faults.append(f"variants.{name}.targets: logits along its predictions: {needs_teacher}")
     return faults
 
 
@@ -86,9 +107,20 @@ def prepare_corpus(run: RunSettings) -> Params:
     named = run.tokenizer.name is not None
     trained = not named and run.teacher.model.name == SCRATCH
     return {
-        "data": data.model_dump(mode="json", exclude=unused | {"labelled_share"}),
+        "data": data.model_dump(mode="json", exclude=unused | {"labelled_share", "unlabelled"}),
         "tokenizer": run.tokenizer.model_dump(mode="json", exclude=set() if trained else {"vocab_size"}),
         "teacher": SCRATCH if named else run.teacher.model.name,
+    }
+
+
+def prepare_unlabelled(run: RunSettings) -> Params:
+    """Return how records are checked, the limits, and which splits share no project with the others."""
+    split_off = {"validation", "test"} - set(run.data.files)
+    return {
+        "projects_apart": sorted(split_off) if run.data.split_by != "record" else [],
+        "on_bad_record": run.data.on_bad_record,
+        "max_characters": run.data.max_characters,
+        **_limits(run),
     }
 
 
@@ -117,12 +149,21 @@ def compress_logits(run: RunSettings) -> Params:
     return given
 
 
+def compress_predictions(run: RunSettings) -> Params:
+    """Return what `compress_logits` uses, without the beams of the predictions and the fidelity report."""
+    return _without(compress_logits(run), "num_beams", "fidelity")
+
+
+def compress_unlabelled(run: RunSettings) -> Params:
+    """Return what `compress_logits` uses, without the fidelity report; of the targets' definition the limits alone."""
+    params = _without(compress_logits(run), "fidelity")
+    del params["supervision"]
+    return params | {"limits": _limits(run)}
+
+
 def import_logits(run: RunSettings) -> Params:
     """Return what `compress_logits` uses where files stand in for the teacher: codec, shards, the targets."""
-    params = compress_logits(run)
-    for unused in ("batch_size", "num_beams", "device", "fidelity"):
-        del params["logits"][unused]
-    return params
+    return _without(compress_logits(run), "batch_size", "num_beams", "device", "fidelity")
 
 
 def distill_student(run: RunSettings, variant: str) -> Params:
@@ -132,7 +173,10 @@ def distill_student(run: RunSettings, variant: str) -> Params:
         "model": _model(settings.model),
         "training": _training(settings.training),
         "loss": loss(run, variant).model_dump(mode="json"),
-        "learns_predictions": _learns_predictions(run, variant),
+        "on_policy": settings.on_policy.model_dump(mode="json") if settings.on_policy.fraction else None,
+        "targets": settings.targets,
+        "learns_withheld": _learns_withheld(run, variant),
+        "learns_unlabelled": learns_unlabelled(run, variant),
         "supervision": _supervision(run),
     }
 
@@ -183,15 +227,50 @@ def loss(run: RunSettings, variant: str) -> LossPlan:
 
 def learns_from_teacher(run: RunSettings, variant: str) -> bool:
     """Return whether a variant reads the teacher's logits or predictions."""
-    return loss(run, variant).needs_teacher or _learns_predictions(run, variant)
+    return bool(logits_of_student(run, variant))
 
 
-def _learns_predictions(run: RunSettings, variant: str) -> bool:
+def logits_of_student(run: RunSettings, variant: str) -> list[str]:
+    """Return what a variant reads of the logits' folder; nothing where it learns from gold assertions alone."""
+    named = []
+    if loss(run, variant).needs_teacher or _learns_withheld(run, variant) or run.variants[variant].targets != "gold":
+        named += ["train", "teacher_predictions.jsonl"]
+    if _learns_along_predictions(run, variant):
+        named.append("train_predictions")
+    if learns_unlabelled(run, variant):
+        named += ["unlabelled", "unlabelled_predictions.jsonl"]
+    return named
+
+
+def uses_teacher_itself(run: RunSettings, variant: str) -> bool:
+    """Return whether a variant is made of the teacher's layers or has its own outputs scored by it."""
+    settings = run.variants[variant]
+    return settings.model.layers is not None or settings.on_policy.fraction > 0
+
+
+def learns_unlabelled(run: RunSettings, variant: str) -> bool:
+    """Return whether a variant learns from the records of `data.unlabelled`."""
+    return run.data.unlabelled is not None and run.variants[variant].unlabelled == "teacher"
+
+
+def _learns_withheld(run: RunSettings, variant: str) -> bool:
     return run.data.labelled_share < 1 and run.variants[variant].unlabelled == "teacher"
 
 
+def _learns_along_predictions(run: RunSettings, variant: str) -> bool:
+    return run.variants[variant].targets != "gold" and loss(run, variant).needs_teacher
+
+
+def _without(params: Params, *unused: str) -> Params:
+    params["logits"] = {name: value for name, value in params["logits"].items() if name not in unused}
+    return params
+
+
 def _model(settings: ModelSettings) -> Params:
-    return settings.model_dump(mode="json", exclude=set() if settings.name == SCRATCH else {"scratch"})
+    layers = {"teacher_layers", "teacher_decoder_layers"}
+    if isinstance(settings, StudentModelSettings) and settings.layers is not None:
+        return settings.model_dump(mode="json", include=layers)
+    return settings.model_dump(mode="json", exclude=layers | (set() if settings.name == SCRATCH else {"scratch"}))
 
 
 def _training(settings: TrainingSettings) -> Params:

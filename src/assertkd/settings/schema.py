@@ -5,8 +5,10 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from assertkd.settings.mining import MiningSettings
+from assertkd.settings.on_policy import OnPolicySettings
 from assertkd.settings.section import Device, Section, Seed, Share
 
+Layer = Annotated[int, Field(ge=0, lt=96)]
 Component = Annotated[str, Field(pattern=r"^(risk:)?[a-z][a-z0-9_]*$")]
 ValidationFigure = Literal[
     "validation_loss",
@@ -65,6 +67,10 @@ class DataSettings(Section):
     """JSONL file of validation records; without it `validation_share` of the training file is split off."""
     test_file: str | None = None
     """JSONL file of test records; without it `test_share` of the training file is split off."""
+    unlabelled: str | None = None
+    """JSONL file of records without an assertion (one that a record has is passed over), whatever `source` is. The
+    teacher predicts for them, and students whose `unlabelled` is `teacher` learn its predictions. What stands in
+    another split, or shares a project with one that was split off by project, is left out."""
     validation_share: Share = 0.1
     """Share of the records split off for validation where no validation file is given, 0 to below 1."""
     test_share: Share = 0.1
@@ -156,6 +162,29 @@ class ModelSettings(Section):
     scratch: ScratchSettings = ScratchSettings()
 
 
+class StudentModelSettings(ModelSettings):
+    """A student's model."""
+
+    teacher_layers: tuple[Layer, ...] | None = Field(None, min_length=1, max_length=96)
+    """Build the student of its teacher in place of `name` and `scratch`: copies of these encoder layers, counted from
+    0, in this order, with the teacher's embeddings, norms and head. Sizes and vocabulary are the teacher's."""
+    teacher_decoder_layers: tuple[Layer, ...] | None = Field(None, min_length=1, max_length=96)
+    """The decoder layers that go with `teacher_layers`; null for the same numbers."""
+
+    @model_validator(mode="after")
+    def _decoder_follows_encoder(self) -> "StudentModelSettings":
+        if self.teacher_decoder_layers is not None and self.teacher_layers is None:
+            raise ValueError("teacher_decoder_layers goes with teacher_layers, which is not set")
+        return self
+
+    @property
+    def layers(self) -> dict[str, tuple[int, ...]] | None:
+        """Stack to the teacher's layers that it is copied from; None for a student that is not made of its teacher."""
+        if self.teacher_layers is None:
+            return None
+        return {"encoder": self.teacher_layers, "decoder": self.teacher_decoder_layers or self.teacher_layers}
+
+
 class TeacherModelSettings(ModelSettings):
     """The teacher's model."""
 
@@ -191,7 +220,8 @@ class TrainingSettings(Section):
     max_grad_norm: float = Field(1.0, gt=0.0)
     """The gradient is scaled down to this L2 norm where it is longer."""
     max_train_samples: int | None = Field(None, ge=1)
-    """Use only so many training records (the first of the shuffled split); null for all."""
+    """Use only so many training records (the first of the shuffled split, those of `data.unlabelled` behind them); null
+    for all."""
     max_val_samples: int | None = Field(None, ge=1)
     """Use only so many validation records while training; null for all."""
     validation_frequency: int = Field(1, ge=1)
@@ -402,11 +432,17 @@ class LossSettings(Section):
 class DistillationSettings(Section):
     """One student configuration; `variants` holds what differs from these defaults."""
 
-    model: ModelSettings = ModelSettings()
+    model: StudentModelSettings = StudentModelSettings()
     training: TrainingSettings = TrainingSettings()
     loss: LossSettings = LossSettings()
+    on_policy: OnPolicySettings = OnPolicySettings()
+    targets: Literal["gold", "teacher", "both"] = "gold"
+    """What is learnt of a record whose gold assertion the student may use: `gold`; the teacher's own prediction
+    (`teacher`: sequence-level distillation, Kim & Rush 2016, section 3.2); or `both`, one example with each. A loss
+    that reads the teacher's distributions reads those along the target at hand."""
     unlabelled: Literal["teacher", "skip"] = "teacher"
-    """Training records whose gold the student may not use: learn the teacher's prediction, or skip them."""
+    """Records without a gold assertion that the student may use (withheld by `data.labelled_share`, or from
+    `data.unlabelled`): learn the teacher's prediction, or skip them."""
 
 
 class ReportSettings(Section):

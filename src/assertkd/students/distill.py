@@ -7,26 +7,27 @@ from pathlib import Path
 from typing import Any
 
 from pydantic_core import to_jsonable_python
+from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
-from assertkd.corpus.line_index import LineIndex
-from assertkd.corpus.split import labelled_ids
-from assertkd.corpus.targets import Supervision, index_teacher_predictions
-from assertkd.corpus.training_records import TrainingRecords, chosen_part
+from assertkd.corpus.targets import Supervision
 from assertkd.errors import UserError
-from assertkd.logits.store_reader import StoreReader
 from assertkd.losses.plan import LossPlan
 from assertkd.models.embedding_store import load_or_embed
 from assertkd.models.encoders import TextEncoder
-from assertkd.models.seq2seq import build_model
+from assertkd.models.seq2seq import TargetLogits, build_model, load_model
+from assertkd.models.teacher_layers import from_teacher_layers
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts import Prompt
-from assertkd.settings import ModelSettings, TrainingSettings
+from assertkd.settings import StudentModelSettings, TrainingSettings
+from assertkd.settings.on_policy import OnPolicySettings
+from assertkd.students.lessons import Curriculum, open_lessons
 from assertkd.training.data import TrainingData
 from assertkd.training.devices import resolve_device
 from assertkd.training.epoch_sampling import EpochSampler
 from assertkd.training.examples import ExamplePool, training_examples, validation_examples
 from assertkd.training.logs import logged_to
 from assertkd.training.loop import train
+from assertkd.training.on_policy import OnPolicy, check_vocabularies
 from assertkd.training.provenance import Recipe
 from assertkd.training.seeding import seed_everything
 
@@ -41,16 +42,35 @@ class Student:
         model: its model.
         training: how it is trained.
         loss: what it minimises.
-        learns_predictions: whether it learns the teacher's prediction where gold is withheld; otherwise such
-            records are left out.
+        curriculum: which targets it learns.
+        on_policy: how it learns from its own outputs; None where it does not.
         seed: of its weights, batches and dropout.
     """
 
-    model: ModelSettings
+    model: StudentModelSettings
     training: TrainingSettings
     loss: LossPlan
-    learns_predictions: bool
+    curriculum: Curriculum
     seed: int
+    on_policy: OnPolicySettings | None = None
+
+    @classmethod
+    def from_params(cls, params: Mapping[str, Any], seed: int) -> "Student":
+        """Return the student that a rule's params (`settings.params.distill_student`) describe."""
+        loss = LossPlan(**params["loss"])
+        return cls(
+            model=StudentModelSettings(**params["model"]),
+            training=TrainingSettings(**params["training"]),
+            loss=loss,
+            curriculum=Curriculum(
+                targets=params["targets"],
+                learns_withheld=params["learns_withheld"],
+                learns_unlabelled=params["learns_unlabelled"],
+                needs_distributions=loss.needs_teacher,
+            ),
+            seed=seed,
+            on_policy=OnPolicySettings(**params["on_policy"]) if params["on_policy"] else None,
+        )
 
 
 def distill_student(
@@ -60,6 +80,7 @@ def distill_student(
     logits: Path | None,
     embeddings: Path,
     folder: Path,
+    teacher: Path | None = None,
     checkpoints: Path | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> None:
@@ -69,56 +90,45 @@ def distill_student(
         student: what to train.
         supervision: lengths, and which records have gold targets.
         corpus: folder with `train.jsonl`, `validation.jsonl` and `tokenizer/`.
-        logits: folder with `train/` and `teacher_predictions.jsonl`; None for a student that needs neither.
+        logits: folder with the teacher's predictions and stores; None for a student that needs none.
         embeddings: folder for the target texts' embeddings, which students of a run share.
         folder: where the results go.
+        teacher: the teacher's `final_model/`; None for a student that is not made of its layers and not on-policy.
         checkpoints: where an interrupted training is continued from; `folder/checkpoints` if None.
         config: the configuration of the whole run, for the report.
 
     Raises:
         UserError: an input is missing or belongs to another corpus or tokenizer, or training cannot go on.
     """
-    if logits is None and (student.loss.needs_teacher or student.learns_predictions):
-        raise UserError("This student learns from the teacher, and no logits are given", "Run `compress_logits` first.")
     checkpoints = checkpoints or folder / "checkpoints"
     with logged_to(folder / "distillation_log.txt", continued=checkpoints.exists()):
         seed_everything(student.seed)
         tokenizer = load_tokenizer(corpus / "tokenizer")
         prompt = Prompt(tokenizer, supervision.max_input_len, supervision.max_output_len)
-        records = LineIndex(corpus / "train.jsonl", "prepare_corpus")
-        files = [corpus / "train.jsonl", corpus / "validation.jsonl"]
-        predictions = store = None
-        if logits is not None and student.learns_predictions:
-            files.append(logits / "teacher_predictions.jsonl")
-            predictions = index_teacher_predictions(logits / "teacher_predictions.jsonl", "train")
-        if logits is not None and student.loss.needs_teacher:
-            files.append(logits / "train" / "manifest.json")
-            store = StoreReader(logits / "train")
-        gold = labelled_ids(records.ids, supervision.labelled_share, supervision.seed)
-        withheld = set(records.ids) - gold if student.learns_predictions else set()
-        chosen = TrainingRecords([chosen_part(records, predictions, gold, withheld)])
-        log.info("%d of %d training records have a target", len(chosen), len(records))
-        pool = ExamplePool(chosen, prompt, marked=student.loss.critical_token_weight is not None)
+        lessons = open_lessons(student.curriculum, supervision, corpus, logits)
+        pool = ExamplePool(lessons.records, prompt, marked=student.loss.critical_token_weight is not None)
         examples = training_examples(pool, student.training)
         # Of a file that is not loaded, the first epoch's targets stand for all; others are embedded as they come.
-        targets = examples.examples(1) if isinstance(examples, EpochSampler) else examples
+        first = examples.examples(1) if isinstance(examples, EpochSampler) else examples
+        model = _student_model(student, tokenizer, teacher)
         validation, sample = validation_examples(corpus / "validation.jsonl", prompt, student.training)
         data = TrainingData(
             train=examples,
             validation=validation,
-            teacher=store,
+            teacher=lessons.teacher,
             sample=sample,
-            files=tuple(files),
-            encoders=load_encoders(student, [example.target for example in targets], embeddings),
+            files=(*lessons.files, corpus / "validation.jsonl"),
+            encoders=load_encoders(student, [example.target for example in first], embeddings),
             max_new_tokens=supervision.max_output_len,
+            on_policy=_on_policy(student, model, teacher, supervision.max_output_len),
         )
-        model = build_model(student.model, tokenizer, student.training.dropout_rate)
-        if store is not None and model.config.vocab_size != store.codec.vocab_size:
+        if lessons.teacher is not None and model.config.vocab_size != lessons.teacher.vocab_size:
             raise UserError(
-                f"the student has {model.config.vocab_size} vocabulary entries, the teacher {store.codec.vocab_size}",
+                f"the student has {model.config.vocab_size} vocabulary entries, the teacher "
+                f"{lessons.teacher.vocab_size}",
                 "Choose a student of the teacher's vocabulary.",
             )
-        paths = {"corpus": corpus, "logits": logits, "embeddings": embeddings}
+        paths = {"corpus": corpus, "logits": logits, "embeddings": embeddings, "teacher": teacher}
         recipe = Recipe(
             stage="student",
             settings=to_jsonable_python(student) | {"supervision": to_jsonable_python(supervision)},
@@ -130,6 +140,31 @@ def distill_student(
             checkpoints=checkpoints,
             recipe=recipe,
         )
+
+
+def _student_model(
+    student: Student, tokenizer: PreTrainedTokenizerFast, teacher: Path | None
+) -> T5ForConditionalGeneration:
+    layers, dropout = student.model.layers, student.training.dropout_rate
+    if layers is None:
+        return build_model(student.model, tokenizer, dropout)
+    return from_teacher_layers(_teacher(teacher), layers["encoder"], layers["decoder"], dropout)
+
+
+def _on_policy(
+    student: Student, model: T5ForConditionalGeneration, teacher: Path | None, max_new_tokens: int
+) -> OnPolicy | None:
+    if student.on_policy is None:
+        return None
+    scorer = _teacher(teacher).eval().requires_grad_(False)
+    check_vocabularies(model.config.vocab_size, scorer.config.vocab_size)
+    return OnPolicy(TargetLogits(scorer), student.on_policy, max_new_tokens, student.training.batch_size, student.seed)
+
+
+def _teacher(folder: Path | None) -> T5ForConditionalGeneration:
+    if folder is None:
+        raise UserError("This student needs the teacher itself, and none is given", "Run `train_teacher` first.")
+    return load_model(folder)
 
 
 def load_encoders(student: Student, texts: Sequence[str], folder: Path) -> dict[str, TextEncoder]:

@@ -1,0 +1,13 @@
+"""Reads and cleans the records without an assertion."""
+
+from pathlib import Path
+
+from assertkd.corpus.prepare_unlabelled import prepare_unlabelled
+from assertkd.job import job
+
+with job(snakemake.log[0], snakemake.threads):
+    prepare_unlabelled(
+        Path(snakemake.input.file),
+        corpus=Path(snakemake.output.records).parent,
+        **snakemake.params.settings,
+    )
