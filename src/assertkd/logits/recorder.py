@@ -5,7 +5,6 @@ from array import array
 from collections.abc import Sequence
 from pathlib import Path
 
-from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
 from assertkd.logits.codec import Codec
 from assertkd.logits.manifest import Provenance
@@ -13,7 +12,7 @@ from assertkd.logits.registry import build_codec, codec_parameters
 from assertkd.logits.store_writer import StoreWriter
 from assertkd.logits.teacher_pass import by_length, head_inputs, lm_head
 from assertkd.models.generation import generate_texts
-from assertkd.models.seq2seq import TargetLogits, load_model
+from assertkd.models.seq2seq import TargetLogits, load_model, weights_file
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts import Prompt
 from assertkd.records import Record, read_records
@@ -134,16 +133,6 @@ class Recorder:
     def _provenance(self, records: Path) -> Provenance:
         return Provenance(
             tokenizer=sha256_of_file(self._teacher / "tokenizer.json"),
-            teacher=sha256_of_file(_weights(self._teacher)),
+            teacher=sha256_of_file(weights_file(self._teacher)),
             corpus=sha256_of_file(records),
         )
-
-
-def _weights(folder: Path) -> Path:
-    weights = folder / "model.safetensors"
-    if weights.is_file():
-        return weights
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        return index
-    raise UserError(f"{folder}: holds no model.safetensors", "Rerun `train_teacher`.")

@@ -96,6 +96,18 @@ def save_model(model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizer
     tokenizer.save_pretrained(str(folder))
 
 
+def weights_file(folder: Path) -> Path:
+    """Return the file in a trained model's folder that changes with its weights: them, or the index of their parts.
+
+    Raises:
+        UserError: the folder holds none.
+    """
+    for name in ("model.safetensors", "model.safetensors.index.json"):
+        if (folder / name).is_file():
+            return folder / name
+    raise UserError(f"{folder}: holds no model.safetensors", "Rerun `train_teacher`.")
+
+
 def parameter_count(model: nn.Module) -> int:
     """Return the number of weights, shared ones counted once."""
     return sum(parameter.numel() for parameter in model.parameters())

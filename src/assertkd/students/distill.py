@@ -14,7 +14,7 @@ from assertkd.errors import UserError
 from assertkd.losses.plan import LossPlan
 from assertkd.models.embedding_store import load_or_embed
 from assertkd.models.encoders import TextEncoder
-from assertkd.models.seq2seq import TargetLogits, build_model, load_model
+from assertkd.models.seq2seq import TargetLogits, build_model, load_model, weights_file
 from assertkd.models.teacher_layers import from_teacher_layers
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts import Prompt
@@ -117,7 +117,7 @@ def distill_student(
             validation=validation,
             teacher=lessons.teacher,
             sample=sample,
-            files=(*lessons.files, corpus / "validation.jsonl"),
+            files=(*lessons.files, corpus / "validation.jsonl", *([weights_file(teacher)] if teacher else [])),
             encoders=load_encoders(student, [example.target for example in first], embeddings),
             max_new_tokens=supervision.max_output_len,
             on_policy=_on_policy(student, model, teacher, supervision.max_output_len),
