@@ -79,7 +79,8 @@ def train(
     asked: Mapping[str, Any] = {"training": settings, "loss": plan, "seed": seed} if recipe is None else recipe.settings
     made_from = fingerprint(asked, data.files, model)
     epochs = Epochs(data.train, settings, seed)
-    stepper = Stepper(TargetLogits(model), Objective(plan, text, data.on_policy), accelerator, settings, epochs.steps)
+    objective = Objective(plan, text, on_policy=data.on_policy)
+    stepper = Stepper(TargetLogits(model), objective, accelerator, settings, epochs.steps)
     folder.mkdir(parents=True, exist_ok=True)
     with closing(Checkpoints(checkpoints or folder / "checkpoints")) as kept, StopSignals() as signals:
         found = _to_continue(kept, made_from, settings)

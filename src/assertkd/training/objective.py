@@ -56,16 +56,16 @@ class Objective:
     Args:
         plan: the components.
         text: the text components' machinery; None where the plan has none.
-        on_policy: takes the place of the components in its share of the steps; None where all steps are theirs.
         processes: those among which the micro-batches of an effective batch are shared out.
+        on_policy: takes the place of the components in its share of the steps; None where all steps are theirs.
     """
 
     def __init__(
         self,
         plan: LossPlan,
         text: TextRisk | None,
-        on_policy: OnPolicy | None = None,
         processes: ProcessGroup | None = None,
+        on_policy: OnPolicy | None = None,
     ) -> None:
         self.plan = plan
         self.text = text
