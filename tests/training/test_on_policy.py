@@ -15,6 +15,7 @@ from assertkd.models.seq2seq import TargetLogits
 from assertkd.settings.on_policy import OnPolicySettings
 from assertkd.training.batches import Batch, Example, SpecialIds, collate
 from assertkd.training.on_policy import OnPolicy
+from assertkd.training.process_group import ProcessGroup
 
 BETAS = (0.0, 0.1, 0.5, 0.9, 1.0)
 
@@ -130,7 +131,7 @@ def test_the_gradient_is_that_of_the_samples_scored_in_full(
         count += len(ids)
     expected = 1.5**2 * total / count
     expected.backward()
-    assert loss == pytest.approx(float(expected), rel=1e-4)
+    assert loss == pytest.approx(float(expected.detach()), rel=1e-4)
     reference_gradient = torch.cat([parameter.grad.flatten() for parameter in student.parameters()])
     assert float((gradient - reference_gradient).norm() / reference_gradient.norm()) < 1e-4
 
@@ -167,3 +168,29 @@ def test_the_teacher_learns_nothing(
     gradients(student, on_policy(teacher), batches(8), 0)
     assert all(parameter.grad is None for parameter in teacher.parameters())
     assert not teacher.training
+
+
+class Third(ProcessGroup):
+    """A process whose outputs have a third of all tokens."""
+
+    def sums(self, *numbers: float) -> list[float]:
+        return [3 * number for number in numbers]
+
+
+def test_each_process_adds_its_share_of_the_mean(
+    tiny_t5: Callable[..., T5ForConditionalGeneration], batches: Callable[[int], list[Batch]]
+) -> None:
+    student, teacher = tiny_t5(0), tiny_t5(1)
+    whole_loss, whole = gradients(student, on_policy(teacher), batches(8), 2)
+    options = OnPolicySettings(fraction=0.3)
+    part = OnPolicy(TargetLogits(teacher), options, 12, sequences_at_once=8, seed=5, processes=Third())
+    loss, gradient = gradients(student, part, batches(8), 2)
+    assert 3 * loss == pytest.approx(whole_loss, rel=1e-5)
+    assert float((3 * gradient - whole).norm() / whole.norm()) < 1e-5
+
+
+def test_a_process_without_examples_adds_nothing(tiny_t5: Callable[..., T5ForConditionalGeneration]) -> None:
+    student, teacher = tiny_t5(0), tiny_t5(1)
+    found = on_policy(teacher).accumulate(TargetLogits(student), [], 0, lambda loss: loss.backward(), norms=True)
+    assert (float(found.loss), float(found.square)) == (0.0, 0.0)
+    assert all(parameter.grad is None for parameter in student.parameters())
