@@ -7,10 +7,12 @@ Baseline: for every example each library is called as its documentation does, on
 `sacrebleu.sentence_bleu`, `javalang.parse.parse` on the statement in a class, a new tree-sitter parser, CodeBLEU with
 nothing kept from another metric, `SentenceTransformer.encode` of prediction and reference, and the token metrics, each
 lexing for itself. It is timed on a part of the predictions and scaled. Ours is the whole of `score`: reading, every
-metric in parallel processes, writing, bootstrap. Both once with and once without sentence embeddings.
+metric in parallel processes, writing, bootstrap. Both once with and once without sentence embeddings. Beside the time
+on the wall stands the processor time of all processes, which a busy machine hardly changes.
 """
 
 import argparse
+import os
 import random
 import tempfile
 import time
@@ -73,9 +75,15 @@ def damaged(golds: Sequence[str], count: int, rng: random.Random) -> Iterator[Pr
         yield Prediction(f"e{index}", " ".join(tokens), gold)
 
 
-def naive(predictions: Sequence[Prediction], encode: Callable[[list[str]], object] | None) -> float:
-    """Return the seconds that the libraries take, called one after the other."""
-    started = time.perf_counter()
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Return seconds on the wall and of the processor, children that have ended included."""
+    started, before = time.perf_counter(), sum(os.times()[:4])
+    work()
+    return time.perf_counter() - started, sum(os.times()[:4]) - before
+
+
+def naive(predictions: Sequence[Prediction], encode: Callable[[list[str]], object] | None) -> None:
+    """Call the libraries one after the other."""
     own = {name: metric for name, metric in EXAMPLE_METRICS.items() if name not in BY_LIBRARY}
     for one in predictions:
         for metric in own.values():
@@ -96,7 +104,6 @@ def naive(predictions: Sequence[Prediction], encode: Callable[[list[str]], objec
         if encode is not None:
             encode([one.prediction])
             encode([one.reference])
-    return time.perf_counter() - started
 
 
 def main() -> None:
@@ -104,7 +111,7 @@ def main() -> None:
     parser.add_argument("--predictions", type=Path, help="a predictions.jsonl in place of damaged golds")
     parser.add_argument("--count", type=int, default=10_000, help="predictions scored")
     parser.add_argument("--naive", type=int, default=300, help="predictions that the baseline is timed on")
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
     if options.predictions is None:
         golds = [record.assertion for record in generate(options.count, 1)]
@@ -115,31 +122,32 @@ def main() -> None:
             Prediction(f"e{index}", given[index % len(given)].prediction, given[index % len(given)].reference)
             for index in range(options.count)
         ]
-    started = time.perf_counter()
-    encoder = TextEncoder(PACKAGED)
-    loading = time.perf_counter() - started
+    encoder: TextEncoder = TextEncoder(PACKAGED)
     part = random.Random(2).sample(predictions, min(options.naive, len(predictions)))
     encode = partial(encoder._model.encode, show_progress_bar=False)
     encode(["warm up"])
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "predictions.jsonl"
         write_predictions(file, predictions)
-        for name, embeds in (("without embeddings", False), ("with embeddings", True)):
-            baseline = naive(part, encode if embeds else None) * len(predictions) / len(part)
-            seconds = {}
-            for processes in dict.fromkeys((1, options.processes)):
+        different = len({(one.prediction, one.reference) for one in predictions})
+        print(f"{len(predictions):,} predictions, {different:,} different pairs")
+        for name, embeds in (("without", False), ("with", True)):
+            print(f"{name + ' embeddings':<26}{'wall, s':>10}{'ratio':>8}{'processor, s':>15}{'ratio':>8}")
+            scale = len(predictions) / len(part)
+            baseline = [scale * each for each in timed(partial(naive, part, encode if embeds else None))]
+            print_line(f"naive, from {len(part):,}", baseline, baseline)
+            for processes in options.processes:
                 for cache in CACHES:
                     cache.cache_clear()
                 fresh = TextEncoder(PACKAGED) if embeds else None
-                started = time.perf_counter()
-                score(file, None, Path(folder) / "out", encoder=fresh, processes=processes)
-                seconds[processes] = time.perf_counter() - started
-            different = len({(one.prediction, one.reference) for one in predictions})
-            print(f"{name}: {len(predictions):,} predictions, {different:,} different pairs")
-            print(f"  naive, one process (from {len(part):,})  {baseline:8.1f} s")
-            for processes, took in seconds.items():
-                print(f"  score, {processes} process(es)  {took:19.1f} s  {baseline / took:6.1f} x")
-    print(f"loading the encoder, once a process tree and in neither figure: {loading:.1f} s")
+                work = partial(score, file, None, Path(folder) / "out", encoder=fresh, processes=processes)
+                print_line(f"score, {processes} process{'es' if processes > 1 else ''}", timed(work), baseline)
+
+
+def print_line(name: str, own: Sequence[float], baseline: Sequence[float]) -> None:
+    (wall, processor), (wall_before, processor_before) = own, baseline
+    ratios = wall_before / wall, processor_before / processor
+    print(f"  {name:<24}{wall:>10.1f}{ratios[0]:>8.1f}{processor:>15.1f}{ratios[1]:>8.1f}", flush=True)
 
 
 if __name__ == "__main__":

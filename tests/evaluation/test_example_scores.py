@@ -66,7 +66,9 @@ def test_pathological_predictions_are_scored_within_their_limit(
     assert summary["timed_out"] == sum(line["timed_out"] for line in found.values())
 
 
-def test_a_slow_example_is_given_up_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_example_is_given_up_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def slow(prediction: str, reference: str) -> float:
         while prediction == "slow":
             pass
@@ -84,6 +86,7 @@ def test_a_slow_example_is_given_up_and_counted(tmp_path: Path, monkeypatch: pyt
     for processes in (1, 2):
         summary = score(path, None, tmp_path / "out", processes=processes, example_seconds=0.2, resamples=10)
         assert summary["timed_out"] == 1
+        assert "1 example (first 'slow') took more than 0.2 s" in caplog.text
         found = [json.loads(line) for line in (tmp_path / "out/predictions_final.jsonl").read_text().splitlines()]
         assert [line["timed_out"] for line in found] == [False, True, False]
         # What was computed before stands; what was not counts 0.

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -27,6 +28,9 @@ COMPARISON, MEASURED = "evaluation_metrics.json", "measured.json"
 
 DIVERGENCE = ("kl_divergence", "kl_divergence_is", "eval_temperature")
 """What `predict` measures of a student that is no cost."""
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,9 @@ def score(
         output_folder, score_examples(answers, encoder, processes=processes, example_seconds=example_seconds)
     )
     values = columns_of(scores)
+    log.info("%d predictions scored", len(scores))
+    if late := [name for name, one in zip(ids, scores, strict=True) if one.timed_out]:
+        log.warning("%s took more than %g s; what was not computed by then counts 0", count_of(late), example_seconds)
     measured = measured_beside(predictions_file)
     summary = summarise(scores, values, resamples, seed)
     if execution_file is not None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from assertkd.evaluation.metrics.ast_validity import MAXIMUM_CHARACTERS
+
 if TYPE_CHECKING:
     from assertkd.models.encoders import TextEncoder
 
@@ -31,10 +33,13 @@ def cosines(encoder: "TextEncoder", predictions: Sequence[str], references: Sequ
     """
     if len(predictions) != len(references):
         raise ValueError(f"{len(predictions)} predictions, but {len(references)} references")
-    vectors = encoder.embed([*predictions, *references]).numpy().astype(np.float64)
-    values: NDArray[np.float64] = np.clip(
-        (vectors[: len(predictions)] * vectors[len(predictions) :]).sum(axis=1), -1.0, 1.0
-    )
-    equal = [one.strip() == other.strip() for one, other in zip(predictions, references, strict=True)]
-    values[np.array(equal, dtype=bool)] = 1.0
+    pairs = list(zip(predictions, references, strict=True))
+    values = np.ones(len(pairs))
+    # Equal pairs need no embedding, and a good model writes many of them.
+    different = [row for row, (one, other) in enumerate(pairs) if one.strip() != other.strip()]
+    if different:
+        # Encoders cut texts to some hundred pieces, but only after they have split them all.
+        texts = [pairs[row][side][:MAXIMUM_CHARACTERS] for side in (0, 1) for row in different]
+        own, other = np.split(encoder.embed(texts).numpy().astype(np.float64), 2)
+        values[different] = np.clip((own * other).sum(axis=1), -1.0, 1.0)
     return values
