@@ -60,7 +60,7 @@ def resampled_means(values: Floats, resamples: int, seed: int) -> Floats:
     for start in range(0, resamples, step):
         count = min(step, resamples - start)
         drawn = rng.integers(0, n, (count, n)) + np.arange(count)[:, None] * n
-        times_drawn = np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n)
+        times_drawn = np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n).astype(np.float64)
         means[start : start + count] = times_drawn @ values / n
     return means
 
