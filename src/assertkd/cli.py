@@ -10,6 +10,7 @@ from assertkd.errors import UserError
 COMMANDS = {
     "mine": "make records of the tests of Java projects",
     "export": "write a student in a form that is small and quick on CPUs",
+    "suggest": "suggest assertions for a test on disk",
     "analyse-scaling": "which loss component moves a student, and what would balance them",
     "reproduce": "train a model again from its training_report.json, and compare the weights",
     "logits": "look into stores of teacher logits; write and read them as JSONL",

@@ -1,12 +1,17 @@
 """The one place that says how a record becomes model input and target."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-from transformers import BatchEncoding, PreTrainedTokenizerFast
+from typing import TYPE_CHECKING, Any
 
 from assertkd.losses.token_weights import critical_pieces
-from assertkd.models.tokenizer import GAP
-from assertkd.records import MARKER, Record
+from assertkd.records import GAP, MARKER, Record
+
+if TYPE_CHECKING:
+    # Importing transformers takes seconds, which `assertkd suggest` does not have.
+    from transformers import PreTrainedTokenizerFast
+
+    from assertkd.suggest.tokenizer import SavedTokenizer
 
 FOCAL_FLOOR = 4
 """A focal method keeps at least 1/FOCAL_FLOOR of the input, if it has as much, before the test is cut."""
@@ -28,7 +33,9 @@ class EncodedInput:
 class Prompt:
     """Turns records into token ids: focal method, a blank line, the test with a gap token in place of the marker."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, max_input_len: int, max_output_len: int) -> None:
+    def __init__(
+        self, tokenizer: "PreTrainedTokenizerFast | SavedTokenizer", max_input_len: int, max_output_len: int
+    ) -> None:
         self.tokenizer = tokenizer
         self.max_input_len = max_input_len
         self.max_output_len = max_output_len
@@ -89,7 +96,7 @@ class Prompt:
     def _ids(self, text: str) -> list[int]:
         return list(self._encoded(text)["input_ids"])
 
-    def _encoded(self, text: str, return_offsets_mapping: bool = False) -> BatchEncoding:
+    def _encoded(self, text: str, return_offsets_mapping: bool = False) -> Mapping[str, Any]:
         # Code that spells a special token, as "</s>" in HTML, stays text.
         return self.tokenizer(
             text,

@@ -15,6 +15,9 @@ public class Foo extends Base implements Shape {
     public void setN(int n) { this.n = n; }
     public int add(int m) { return n + m; }
     public long add(long m) { return n + m; }
+    public int add(Shape shape) { return 7 + n; }
+    public int add(boolean[] all) { return all.length + 1; }
+    public int add(char[] all) { return all.length + 2; }
     public int addAll(int... all) { return all.length; }
     public double area() { return n * n; }
     public Foo copy() { return new Foo(n + 0); }
@@ -86,6 +89,7 @@ def test_getters_and_constructors_come_last() -> None:
     assert linked("foo.setN(3); assertEquals(3, foo.getN());", before="Foo foo;") == "Foo.setN(int) call"
     assert linked('assertEquals(1, new Foo("1").getN());') == "Foo.<init>(String) call"
     assert linked("assertEquals(1, new Foo(1).getN());") == "Foo.getN() call"
+    assert linked('assertEquals("Foo3", Foo.parse("1").toString());') == "Foo.parse(String) call"
     assert linked("assertNotNull(new Foo(1));") == "Foo.<init>(int) call"
 
 
@@ -93,6 +97,11 @@ def test_overloads_are_told_apart_by_number_and_plain_types() -> None:
     assert linked("assertEquals(3, new Foo(1).add(2L));") == "Foo.add(long) call"
     assert linked("long m = 2; assertEquals(3, new Foo(1).add(m));") == "Foo.add(long) call"
     assert linked("assertEquals(3, new Foo(1).addAll(1, 2, 3));") == "Foo.addAll(int) call"
+    assert linked("short m = 2; assertEquals(3, new Foo(1).add(m));") == "Foo.add(int) call"
+    assert linked("assertEquals(3, new Foo(1).add(new Foo(2)));") == "Foo.add(Shape) call"
+    assert linked("assertEquals(3, new Foo(1).add((Shape) null));") == "Foo.add(Shape) call"
+    assert linked("char[] all = {'a'}; assertEquals(3, new Foo(1).add(all));") == "Foo.add(char[]) call"
+    assert linked("assertEquals(3, new Foo(1).add(new boolean[] {true}));") == "Foo.add(boolean[]) call"
 
 
 def test_the_type_of_what_is_called_on_is_followed() -> None:

@@ -18,7 +18,6 @@ LITERALS = {
     "method_reference": "->",
 }
 DECLARING = frozenset({"enhanced_for_statement", "resource", "formal_parameter", "catch_formal_parameter"})
-NEW = ("object_creation_expression", "array_creation_expression")
 
 
 def declared_types(declaration: Node) -> dict[str, str]:
@@ -30,8 +29,10 @@ def declared_types(declaration: Node) -> dict[str, str]:
     found = {}
     for declarator in declaration.children_by_field_name("declarator"):
         value = declarator.child_by_field_name("value")
-        made = simple_type(value.child_by_field_name("type")) if value is not None and value.type in NEW else declared
-        found[text_of(declarator.child_by_field_name("name"))] = made
+        made = value is not None and value.type == "object_creation_expression"
+        kind = simple_type(value.child_by_field_name("type")) if made and value is not None else declared
+        dimensions = text_of(declarator.child_by_field_name("dimensions")).replace(" ", "")
+        found[text_of(declarator.child_by_field_name("name"))] = kind + dimensions
     return found
 
 
@@ -113,7 +114,8 @@ class _Walk:
             case "object_creation_expression" | "cast_expression":
                 return simple_type(node.child_by_field_name("type"))
             case "array_creation_expression":
-                return simple_type(node.child_by_field_name("type")) + "[]"
+                dimensions = sum(child.type in ("dimensions", "dimensions_expr") for child in node.named_children)
+                return simple_type(node.child_by_field_name("type")) + "[]" * max(1, dimensions)
             case "field_access":
                 name = text_of(node.child_by_field_name("field"))
                 if text_of(node.child_by_field_name("object")) == "this":

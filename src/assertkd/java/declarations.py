@@ -24,19 +24,20 @@ MOST_TOKENS_OF_TRIVIAL = 16
 """A body with more tokens is no mere getter."""
 
 
-def read_declarations(source: bytes, path: str) -> JavaFile:
+def read_declarations(source: bytes, path: str, lenient: bool = False) -> JavaFile:
     """Return what a compilation unit declares.
 
     Args:
         source: normalised source.
         path: what to call the file.
+        lenient: whether to take what can be made out where the source does not parse, as while it is being written.
 
     Returns:
         The file; with its `fault` set, and no classes, where the source does not parse.
     """
     root = parse(source).root_node
     lines = source.count(b"\n") + 1
-    if root.has_error:
+    if root.has_error and not lenient:
         return JavaFile(path, lines=lines, fault="does not parse")
     package, imports = "", []
     for node in root.named_children:

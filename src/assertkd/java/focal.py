@@ -100,13 +100,13 @@ class Linker:
         return self._subjects[key]
 
     def _class_named(self, file: JavaFile, name: str) -> JavaClass | None:
-        for stem in _stems(name):
+        for stem in stems(name):
             exact = self._index.in_package(stem, file.package) or self._index.resolve(stem, file)
             exact = exact if exact is not None and self._index.is_own(exact) else self._index.only(stem)
             if exact is not None:
                 return exact
-        for stem in _stems(name):
-            for shorter in _shortened(stem):
+        for stem in stems(name):
+            for shorter in shortened(stem):
                 found = self._index.in_package(shorter, file.package)
                 if found is not None:
                     return found
@@ -182,7 +182,9 @@ class _Last:
     def add(self, member: Member) -> None:
         """Take note of a call."""
         if member.method.has_body:
-            self._by_kind[member.method.trivial, member.method.name == CONSTRUCTOR] = member
+            # `toString` and the like are called to look at a result more often than to be tested.
+            looks = member.method.trivial or member.method.name in IMPLICIT
+            self._by_kind[looks, member.method.name == CONSTRUCTOR] = member
 
     @property
     def chosen(self) -> Member | None:
@@ -217,7 +219,7 @@ class _Links:
         return self._links[count - 1] if count else self.start
 
 
-def _stems(class_name: str) -> Iterator[str]:
+def stems(class_name: str) -> Iterator[str]:
     """Yield what a test class's name says of the class under test, most specific first."""
     without_suffix = CLASS_SUFFIX.sub("", class_name)
     without_both = CLASS_PREFIX.sub("", without_suffix)
@@ -226,7 +228,7 @@ def _stems(class_name: str) -> Iterator[str]:
     )
 
 
-def _shortened(stem: str) -> Iterator[str]:
+def shortened(stem: str) -> Iterator[str]:
     """Yield a name without its last word, its last two words, …: `StringUtilsTrim` gives `StringUtils`, `String`."""
     ends = [match.start() for match in WORD_END.finditer(stem)]
     for end in reversed(ends):

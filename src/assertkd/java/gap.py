@@ -1,8 +1,9 @@
 """Cuts an assertion out of its test, and code out of its file, as records show them."""
 
 import re
+from dataclasses import dataclass
 
-from assertkd.java.structure import Span
+from assertkd.java.structure import JavaTest, Span
 from assertkd.records import MARKER
 
 TEXT_BLOCK = '"""'
@@ -31,6 +32,54 @@ def cut_assertion(source: bytes, test: Span, assertion: Span) -> tuple[str, str]
     text = source[assertion.start : assertion.end].decode("utf-8")
     method = f"{before}{MARKER}{after}"
     return _dedented(method, _indentation(source, test.start)), _dedented(text, inner)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The place of a test where an assertion is to go.
+
+    Attributes:
+        test: the test with `MARKER` there, without its indentation.
+        replaced: the stretch of the file that the assertion takes the place of: the marker, or nothing.
+        indentation: blanks before each further line of the assertion.
+        line: of the file, counted from 1.
+    """
+
+    test: str
+    replaced: Span
+    indentation: str
+    line: int
+
+    def filled(self, source: bytes, assertion: str) -> bytes:
+        """Return the file's source with an assertion in the gap."""
+        text = assertion.replace("\n", f"\n{self.indentation}")
+        if self.replaced.start == self.replaced.end:
+            # At the end of the body: on a line of its own, the closing brace on the next.
+            before, after = source[: self.replaced.start].rstrip(), source[self.replaced.start :].lstrip()
+            closing = _indentation(source, self.replaced.start)
+            return before + f"\n{self.indentation}{text}\n{closing}".encode() + after
+        return source[: self.replaced.start] + text.encode() + source[self.replaced.end :]
+
+
+def find_gap(source: bytes, test: JavaTest) -> Gap:
+    """Return a test's gap: where `MARKER` stands in it, or else the end of its body."""
+    marker = MARKER.encode()
+    outer = _indentation(source, test.span.start)
+    start = source.find(marker, test.body.start, test.body.end)
+    if start >= 0:
+        text = _dedented(source[test.span.start : test.span.end].decode("utf-8"), outer)
+        return Gap(text, Span(start, start + len(marker)), _indentation(source, start), _line(source, start))
+    end = test.body.end - 1
+    before = source[test.span.start : end].decode("utf-8").rstrip()
+    last = test.span.start + len(before.encode())
+    # As the statement before it, or a step deeper than the method where the body has no line of its own.
+    inner = _indentation(source, last) if source.count(b"\n", test.body.start, last) else f"{outer}    "
+    text = _dedented(f"{before}\n{inner}{MARKER}\n{outer}}}", outer)
+    return Gap(text, Span(end, end), inner, _line(source, end))
+
+
+def _line(source: bytes, position: int) -> int:
+    return source.count(b"\n", 0, position) + 1
 
 
 def _indentation(source: bytes, position: int) -> str:

@@ -3,7 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 
+from assertkd.java.overloads import fit
 from assertkd.java.structure import CONSTRUCTOR, JavaClass, JavaFile, Method
 
 TEST_FOLDERS = frozenset({"test", "tests", "testing", "it", "jmh", "testfixtures", "androidtest", "integrationtest"})
@@ -125,11 +127,17 @@ class ProjectIndex:
         Among overloads that fit equally well the nearest class's first is taken, one with a body before others.
         """
         best: Member | None = None
-        best_fit = (-1, False)
+        best_fit: tuple[float, bool] = (-inf, False)
         for member in self.members(declared).get(name, ()):
             if member.method.takes(len(arguments)):
-                same = sum(a == p for a, p in zip(arguments, member.method.parameters, strict=False))
-                fit = (2 * same + (not member.method.variadic), member.method.has_body)
-                if fit > best_fit:
-                    best, best_fit = member, fit
+                fits = (fit(arguments, member.method, self._is_kind), member.method.has_body)
+                if fits > best_fit:
+                    best, best_fit = member, fits
         return best
+
+    def _is_kind(self, name: str, above: str) -> bool:
+        """Return whether a class of this name inherits from one of the other, here or in a library."""
+        for declared in self._by_name.get(name.rpartition(".")[2], ()):
+            if any(above in one.supertypes for one in (declared, *self.ancestors(declared))):
+                return True
+        return False

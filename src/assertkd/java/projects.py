@@ -61,7 +61,7 @@ def find_projects(folders: Sequence[Path]) -> list[Project]:
         loose: list[Path] = []
         roots: list[Path] = []
         _divide(folder, roots, loose)
-        found += [(root, list(_java_files(root))) for root in roots]
+        found += [(root, list(source_files(root))) for root in roots]
         found.append((folder, loose))
     found = [(root, sorted(files)) for root, files in found if files]
     if not found:
@@ -95,7 +95,20 @@ def _divide(folder: Path, roots: list[Path], loose: list[Path]) -> None:
         loose += [Path(path, name) for name in files if name.endswith(".java") and name not in UNREAD]
 
 
-def _java_files(root: Path) -> Iterator[Path]:
+def project_root(path: Path) -> Path:
+    """Return the folder of the project or module that a file lies in.
+
+    That is the nearest folder above it with a build file, else the one that holds its folder `src`, else its own.
+    """
+    for folder in path.parents:
+        if any((folder / name).exists() for name in BUILD_FILES):
+            return folder
+    sources = next((folder for folder in path.parents if folder.name == "src"), None)
+    return path.parent if sources is None else sources.parent
+
+
+def source_files(root: Path) -> Iterator[Path]:
+    """Yield the Java files in and below a folder; hidden and built folders and links are passed over."""
     for path, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if _is_source_folder(name, path, folders, files))
         for name in files:

@@ -7,9 +7,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
-
-GAP = "<extra_id_0>"
-"""T5's first sentinel: the token that stands in a model input where the assertion goes."""
+from assertkd.records import GAP
 
 SENTINELS = [f"<extra_id_{number}>" for number in reversed(range(100))]
 """T5's sentinels in the order of their ids."""

@@ -1,0 +1,79 @@
+"""The command `assertkd suggest`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+DESCRIPTION = """Suggests assertions for a test: where // <ASSERTION_PLACEHOLDER> stands in it, else at its end. The
+method that it tests is found by names and calls among the classes of its project."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the parser what the command takes, and what runs it."""
+    parser.add_argument("file", metavar="FILE", help="the Java file with the test; - reads it from standard input")
+    parser.add_argument("more", nargs="*", type=Path, metavar="MORE", help="further files that may hold what is tested")
+    parser.add_argument(
+        "--model", required=True, type=Path, metavar="FOLDER", help="a final_model/ of a student or teacher"
+    )
+    parser.add_argument("--test", metavar="NAME", help="the test, where the file has several and no marker")
+    parser.add_argument(
+        "--focal", metavar="CLASS.METHOD", help="the method under test, where it is not found or another"
+    )
+    parser.add_argument(
+        "--sources",
+        type=Path,
+        action="append",
+        metavar="FOLDER",
+        help="where the classes of the project lie; may be repeated (default: the project that FILE lies in)",
+    )
+    parser.add_argument("--count", type=int, default=5, metavar="N", help="suggestions, and beams (default: 5)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, for editors")
+    parser.add_argument(
+        "--max-input-len", type=int, default=512, metavar="TOKENS", help="longest input, as in training (default: 512)"
+    )
+    parser.add_argument(
+        "--max-output-len", type=int, default=128, metavar="TOKENS", help="longest assertion (default: 128)"
+    )
+    parser.set_defaults(run=_suggest)
+
+
+def _suggest(options: argparse.Namespace) -> None:
+    from assertkd.errors import UserError
+    from assertkd.java.nearby import folders_of
+    from assertkd.java.source import normalised
+    from assertkd.suggest.place import find_place
+    from assertkd.suggest.suggest import Suggester
+
+    if options.count < 1:
+        raise UserError(f"--count {options.count}: must be at least 1", "Leave it out for 5.")
+    for path in (*options.more, *(options.sources or ())):
+        if not path.exists():
+            raise UserError(f"{path}: no such file or folder", "Name existing ones.")
+    if options.file == "-":
+        name, raw, near = "standard input", sys.stdin.buffer.read(), Path.cwd() / "-"
+    else:
+        name, near = options.file, Path(options.file)
+        if not near.is_file():
+            raise UserError(f"{name}: no such file", "Name a Java file, or - for standard input.")
+        raw = near.read_bytes()
+    folders = options.sources or folders_of(near)
+    place = find_place(normalised(raw), name, folders, options.more, options.test, options.focal)
+    suggester = Suggester(options.model, options.max_input_len, options.max_output_len)
+    suggestions = suggester.suggest(place, options.count)
+    if options.json:
+        answer = {
+            "file": name,
+            "line": place.gap.line,
+            "test": place.name,
+            "focal": {"name": place.focal_name, "file": place.focal_file, "link": place.link},
+            "suggestions": [
+                {"assertion": one.assertion, "score": round(one.score, 4), "parses": one.parses} for one in suggestions
+            ],
+        }
+        print(json.dumps(answer, ensure_ascii=False))
+        return
+    print(f"{name}:{place.gap.line}: {place.name} tests {place.focal_name} ({place.focal_file}, by {place.link})")
+    for number, one in enumerate(suggestions, start=1):
+        note = "" if one.parses else "   (does not parse)"
+        print(f"{number:>3}. {one.score:>7.3f}  {one.assertion}{note}")

@@ -1,0 +1,173 @@
+"""`assertkd suggest`: the test and its gap, the method under test, and what is said of faults."""
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
+
+from assertkd.cli import main
+from assertkd.errors import UserError
+from assertkd.java.nearby import folders_of
+from assertkd.models.seq2seq import save_model
+from assertkd.records import MARKER
+from assertkd.suggest.place import Place, find_place
+from assertkd.suggest.suggest import parses
+
+FOO = "package p;\npublic class Foo extends Base {\n    public int add(int n) {\n        return n + 1;\n    }\n}\n"
+BASE = "package p;\nclass Base {\n    int twice(int n) { return 2 * n; }\n    int twice(long n) { return 3; }\n}\n"
+ONE = """package p;
+import org.junit.Test;
+public class FooTest {
+    @Test
+    public void works() {
+        int sum = new Foo().add(1);
+    }
+}
+"""
+TWO = ONE.replace("    }\n}\n", "    }\n    @Test public void more() { new Foo().twice(2L); }\n}\n")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A Maven project whose path looks like one of tests."""
+    root = tmp_path / "test" / "project"
+    for name, source in (("main/java/p/Foo", FOO), ("main/java/p/Base", BASE), ("test/java/p/FooTest", ONE)):
+        path = root / "src" / f"{name}.java"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source, encoding="utf-8")
+    (root / "pom.xml").touch()
+    return root
+
+
+@pytest.fixture(scope="module")
+def model(
+    tiny_t5: Callable[..., T5ForConditionalGeneration],
+    tiny_tokenizer: PreTrainedTokenizerFast,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    save_model(tiny_t5(), tiny_tokenizer, folder)
+    return folder
+
+
+def place(project: Path, source: str, test: str | None = None, focal: str | None = None) -> Place:
+    path = project / "src/test/java/p/FooTest.java"
+    return find_place(source.encode(), str(path), folders_of(path), [], test, focal)
+
+
+def test_without_a_marker_the_end_of_the_body_is_meant(project: Path) -> None:
+    found = place(project, ONE)
+    assert (found.name, found.focal_name, found.link, found.gap.line) == ("FooTest.works", "Foo.add", "call", 7)
+    assert found.gap.test == (f"@Test\npublic void works() {{\n    int sum = new Foo().add(1);\n    {MARKER}\n}}")
+    assert found.focal_method == "public int add(int n) {\n    return n + 1;\n}"
+    filled = found.filled("assertEquals(2,\n    sum);").decode()
+    assert filled == ONE.replace("add(1);\n", "add(1);\n        assertEquals(2,\n            sum);\n")
+
+
+def test_the_marker_says_where(project: Path) -> None:
+    source = TWO.replace("int sum", f"{MARKER}\n        int sum")
+    found = place(project, source, focal="Foo.add")
+    assert (found.name, found.link, found.gap.line) == ("FooTest.works", "given", 6)
+    assert found.filled("assertTrue(x);").decode() == source.replace(MARKER, "assertTrue(x);")
+
+
+def test_only_calls_before_the_gap_count(project: Path) -> None:
+    calls = f"new Foo().add(1);\n{MARKER}\nnew Foo().twice(1);"
+    assert place(project, ONE.replace("int sum = new Foo().add(1);", calls)).focal_name == "Foo.add"
+
+
+def test_an_empty_body_on_one_line_gets_lines(project: Path) -> None:
+    found = place(project, TWO, test="more")
+    assert found.gap.test == f"@Test public void more() {{ new Foo().twice(2L);\n    {MARKER}\n}}"
+    assert "twice(2L);\n        assertTrue(x);\n    }\n}" in found.filled("assertTrue(x);").decode()
+
+
+def test_the_focal_method_is_found_where_it_is_inherited_and_among_overloads(project: Path) -> None:
+    found = place(project, TWO, test="FooTest.more")
+    assert (found.focal_name, found.focal_method) == ("Base.twice", "int twice(long n) { return 3; }")
+    assert place(project, TWO, test="FooTest#more", focal="Foo#twice").focal_method == found.focal_method
+    assert place(project, TWO, test="more", focal="Foo.add").focal_name == "Foo.add"
+
+
+def test_a_file_that_is_being_written_is_understood(project: Path) -> None:
+    broken = ONE.replace("}\n}\n", "}\n    void broken( {\n}\n")
+    assert place(project, broken).focal_name == "Foo.add"
+
+
+@pytest.mark.parametrize(
+    ("source", "test", "focal", "problem", "remedy"),
+    [
+        (TWO, None, None, "2 of its tests could be meant", "--test (works, more), or put"),
+        (ONE, "absent", None, "has no test 'absent'", "It has works."),
+        (ONE, None, "Other.add", "no class 'Other' was found", "--sources"),
+        (ONE, None, "add", "no class '' was found", "Write Class.method"),
+        (ONE, None, "Foo.absent", "Foo has no method 'absent' with a body", "It has add, twice."),
+        (ONE.replace("new Foo().add(1)", "1"), None, None, "it is not clear what works tests", "--focal Class.method"),
+        ("class A {}", None, None, "holds no test", "JUnit"),
+        ("class A { @Test void a( }", None, None, "holds no test; it does not parse", "JUnit"),
+        (TWO.replace("new Foo().", f"{MARKER}\n f."), None, None, "2 of its tests hold the marker", "--test"),
+    ],
+)  # fmt: skip
+def test_what_is_not_clear_is_said(
+    project: Path, source: str, test: str | None, focal: str | None, problem: str, remedy: str
+) -> None:
+    with pytest.raises(UserError) as fault:
+        place(project, source, test, focal)
+    assert problem in fault.value.problem
+    assert remedy in fault.value.remedy
+
+
+def test_the_command_prints_ranked_assertions(
+    project: Path, model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    path = "src/test/java/p/FooTest.java"
+    common = ["--model", str(model), "--count", "3", "--max-output-len", "8"]
+    assert main(["suggest", path, *common, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["line"], answer["test"]) == (7, "FooTest.works")
+    assert answer["focal"] == {"name": "Foo.add", "file": "src/main/java/p/Foo.java", "link": "call"}
+    ranks = [(not one["parses"], -one["score"]) for one in answer["suggestions"]]
+    assert ranks == sorted(ranks)
+    assert len(ranks) <= 3
+    assert main(["suggest", path, *common]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"{path}:7: FooTest.works tests Foo.add (src/main/java/p/Foo.java, by call)\n")
+    assert [one["assertion"] in printed for one in answer["suggestions"]] == [True] * len(ranks)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(ONE.encode())))
+    assert main(["suggest", "-", *common, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["suggestions"] == answer["suggestions"]
+    for arguments in (
+        ["absent.java"],
+        [path, "absent/Foo.java"],
+        [path, "--sources", "absent"],
+        [path, "--count", "0"],
+    ):
+        assert main(["suggest", *arguments, *common[:2]]) == 1
+        error, remedy = capsys.readouterr().err.strip().splitlines()
+        assert error.startswith("Error: ")
+        assert remedy
+
+
+def test_neither_torch_nor_transformers_is_imported(project: Path, model: Path) -> None:
+    program = (
+        "import sys; from assertkd.cli import main; code = main(sys.argv[1:]);"
+        "slow = {'torch', 'transformers', 'pydantic', 'pandas'} & set(sys.modules); sys.exit(slow or code)"
+    )  # fmt: skip
+    path = project / "src/test/java/p/FooTest.java"
+    arguments = ["suggest", str(path), "--model", str(model), "--max-output-len", "4"]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("assertEquals(1, f());", True), ("assertEquals(1, );", False), ("} void g() {", False), ("f(); g();", True)],
+)
+def test_what_parses_in_its_place(text: str, expected: bool) -> None:
+    assert parses(text) is expected
