@@ -1,4 +1,4 @@
-"""The `assertkd` command: the stages without the workflow, and tools beside it."""
+"""The `assertkd` command: the stages one by one, and tools beside the workflow."""
 
 import argparse
 import sys
@@ -7,6 +7,16 @@ from importlib import import_module
 
 from assertkd.errors import UserError
 
+STAGES = {
+    "prepare": "read, clean and split the records; mine them first where they come from Java projects",
+    "train-teacher": "fine-tune the teacher",
+    "compress": "write down what the teacher knows",
+    "distill": "distil students",
+    "predict": "let models write assertions for the test split",
+    "score": "score the predictions",
+    "report": "write the leaderboard and the report",
+}
+"""The commands of `assertkd.commands.stages`."""
 COMMANDS = {
     "mine": "make records of the tests of Java projects",
     "export": "write a student in a form that is small and quick on CPUs",
@@ -24,24 +34,32 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit code: 0 done, 1 a fault that the user can mend, said in two lines."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(
-        prog="assertkd", description="The stages of AssertKD without the workflow, and tools beside it."
-    )
-    commands = parser.add_subparsers(required=True, metavar="command")
-    for name, summary in COMMANDS.items():
-        if name == next(iter(given), None):
-            module = import_module(f"assertkd.commands.{name.replace('-', '_')}")
-            command = commands.add_parser(name, description=getattr(module, "DESCRIPTION", summary), help=summary)
-            module.add_arguments(command)
-        else:
-            commands.add_parser(name, help=summary)
-    options = parser.parse_args(given)
+    options = parser_for(given).parse_args(given)
     try:
         options.run(options)
     except UserError as fault:
         print(f"Error: {fault}", file=sys.stderr)
         return 1
     return 0
+
+
+def parser_for(given: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser for some arguments: of the subcommands only the one that they name has its options."""
+    parser = argparse.ArgumentParser(
+        prog="assertkd", description="The stages of AssertKD one by one, and tools beside the workflow."
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+    for name, summary in (STAGES | COMMANDS).items():
+        if name == next(iter(given), None):
+            module = import_module(f"assertkd.commands.{'stages' if name in STAGES else name.replace('-', '_')}")
+            command = commands.add_parser(
+                name, description=getattr(module, "DESCRIPTION", summary), help=summary, allow_abbrev=False
+            )
+            command.set_defaults(command=name)
+            module.add_arguments(command)
+        else:
+            commands.add_parser(name, help=summary)
+    return parser
 
 
 if __name__ == "__main__":

@@ -10,13 +10,22 @@ loss_scaling.svg beside the logs."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give the parser what the command takes, and what runs it."""
-    parser.add_argument("run_dir", type=Path, help="a student's folder: results/<run>/students/<variant>/seed<seed>")
+    parser.add_argument(
+        "run_dir", nargs="?", type=Path, help="a student's folder: results/<run>/students/<variant>/seed<seed>"
+    )
+    parser.add_argument("--training_dir", type=Path, metavar="DIR", help="the same")
+    parser.add_argument("--log_file", type=Path, metavar="FILE", help="the same, named by one of its logs")
     parser.set_defaults(run=_analyse)
 
 
 def _analyse(options: argparse.Namespace) -> None:
+    from assertkd.errors import UserError
     from assertkd.losses.scaling import analyse_scaling, described, write_scaling
 
-    scaling = analyse_scaling(options.run_dir)
+    named = [options.run_dir, options.training_dir, options.log_file and options.log_file.parent]
+    folders = [folder for folder in named if folder is not None]
+    if len(folders) != 1:
+        raise UserError("one student's folder is needed", "Name results/<run>/students/<variant>/seed<seed>.")
+    scaling = analyse_scaling(folders[0])
     print(described(scaling))
-    print(f"Picture: {write_scaling(scaling, options.run_dir)}")
+    print(f"Picture: {write_scaling(scaling, folders[0])}")

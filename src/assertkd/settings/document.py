@@ -4,14 +4,13 @@ python -m assertkd.settings.document
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import Field, create_model
-from pydantic.fields import FieldInfo
 
 from assertkd.files import write_text
+from assertkd.settings.leaves import Leaf, leaves
 from assertkd.settings.load import SECTIONS
 from assertkd.settings.schema import DistillationSettings
 from assertkd.settings.section import Section, Seed
@@ -66,51 +65,14 @@ def configuration_page() -> str:
         parts.append(
             f"\n## {name}\n\n{model.__doc__}\n\n| key | meaning | values | default |\n| --- | --- | --- | --- |\n"
         )
-        parts += [f"{row}\n" for row in _rows(name, model)]
+        parts += [f"{_row(leaf)}\n" for leaf in leaves(name, model)]
     return "".join(parts)
 
 
-def _rows(path: str, model: type[Section]) -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        key = f"{path}.{name}"
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            yield from _rows(key, field.annotation)
-            continue
-        default = json.dumps(field.get_default(call_default_factory=True), default=list)
-        cells = [f"`{key}`", " ".join((field.description or "").split()), _values(model, name, field), f"`{default}`"]
-        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-BOUNDS = {
-    "minimum": "at least {}",
-    "exclusiveMinimum": "above {}",
-    "maximum": "at most {}",
-    "exclusiveMaximum": "below {}",
-    "multipleOf": "a multiple of {}",
-}
-
-
-def _values(model: type[Section], name: str, field: FieldInfo) -> str:
-    schema = model.model_json_schema()["properties"][name]
-    return _described(schema) + (", or null" if type(None) in get_args(field.annotation) else "")
-
-
-def _described(schema: dict[str, Any]) -> str:
-    if "anyOf" in schema:
-        return " or ".join(_described(one) for one in schema["anyOf"] if one.get("type") != "null")
-    if "const" in schema:
-        return f"`{schema['const']}`"
-    if "enum" in schema:
-        return ", ".join(f"`{value}`" for value in schema["enum"])
-    kind = {"boolean": "true or false", "string": "text", "array": "list", "object": "mapping"}.get(
-        str(schema.get("type")), str(schema.get("type"))
-    )
-    if kind == "list" and "items" in schema:
-        kind = f"list of {_described(schema['items'])}"
-    if "pattern" in schema:
-        kind = f"text like `{schema['pattern']}`"
-    bounds = [words.format(schema[key]) for key, words in BOUNDS.items() if key in schema]
-    return ", ".join([kind, *bounds])
+def _row(leaf: Leaf) -> str:
+    default = json.dumps(leaf.default, default=list)
+    cells = [f"`{leaf.key}`", leaf.meaning, leaf.values, f"`{default}`"]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def write_documents(folder: Path) -> None:

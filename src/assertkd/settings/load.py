@@ -228,7 +228,7 @@ def _validate(model: type[Section], layers: Sequence[Layer], faults: _Faults) ->
     settings: Section | None = None
     home: dict[tuple[str, str], str] = {}
     for path, layer in layers:
-        merged = _merge(merged, layer)
+        merged = merged_over(merged, layer)
         found: dict[tuple[str, str], str] = {}
         try:
             settings = model.model_validate(merged)
@@ -289,10 +289,10 @@ def _mapping(parent: Mapping[str, Any], key: str, path: str, faults: _Faults) ->
     return value
 
 
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def merged_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Return `below` with the values of `above` over it, mappings merged key by key."""
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        merged[key] = merged_over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return merged

@@ -1,0 +1,221 @@
+"""The commands of the stages: each brings the results of a run up to date, as far as its stage."""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from assertkd.commands.options import add_setting_options, given_settings
+from assertkd.errors import UserError
+from assertkd.files import write_text
+from assertkd.settings import RunSettings, load_config, load_run, params
+from assertkd.settings.load import NAME, merged_over
+from assertkd.settings.original import ORIGINAL
+
+CONFIG = Path("config.yaml")
+RESULTS = Path("results")
+REMEMBERED = "options.yaml"
+"""In the run's folder: what options have set, so that the next command need not be given them again."""
+STUDENT = "student"
+"""The variant of a run that is made of options."""
+DISTILL, FINE_TUNE, EVALUATE = ORIGINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage as a command.
+
+    Attributes:
+        shown: sections of the config that its help lists.
+        scripts: original scripts whose option names it takes.
+        files: what it writes below a run's folder; `{model}` stands for each model, `{student}` for each student.
+    """
+
+    shown: tuple[str, ...]
+    scripts: tuple[str, ...]
+    files: tuple[str, ...]
+
+
+STAGES = {
+    "prepare": Stage(("data", "tokenizer"), (DISTILL, FINE_TUNE, EVALUATE), ("corpus/quality.json",)),
+    "train-teacher": Stage(("data", "teacher"), (FINE_TUNE,), ("teacher/training_report.json",)),
+    "compress": Stage(("logits",), (DISTILL, FINE_TUNE, EVALUATE), ("logits/teacher_predictions.jsonl",)),
+    "distill": Stage(("data", "distillation"), (DISTILL,), ("{student}/training_report.json",)),
+    "predict": Stage(("evaluation",), (EVALUATE,), ("evaluation/{model}/predictions.jsonl",)),
+    "score": Stage(("evaluation",), (EVALUATE,), ("evaluation/{model}/metrics_summary_final.json",)),
+    "report": Stage(("evaluation", "report"), (EVALUATE,), ("report/report.html",)),
+}
+
+DESCRIPTION = """Brings the results of this stage up to date, and of those before it as far as they are missing or were
+made otherwise: the workflow does the work. --run names a run of config.yaml; without it the run is made of options, on
+top of the defaults. Options are remembered in results/<run>/options.yaml: later commands on that run need not repeat
+them. Every key of the config is an option; those of the stage are listed."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the parser of a stage, which its default `command` names, what it takes."""
+    stage = STAGES[parser.get_default("command")]
+    parser.usage = f"{parser.prog} [--run NAME | --output_dir DIR] [--variant NAME …] [--<key> VALUE …]"
+    parser.add_argument(
+        "--run", dest="run_name", metavar="NAME", help="the run of config.yaml (default: one made of the options)"
+    )
+    parser.add_argument(
+        "--output_dir",
+        type=Path,
+        metavar="DIR",
+        help="results/<name> of a run made of options (default: results/default)",
+    )
+    parser.add_argument("--variant", nargs="+", metavar="NAME", help="only these variants of the run (default: all)")
+    parser.add_argument(
+        "--seeds", "--seed", nargs="+", type=int, metavar="N", help="one student for each (default: 42)"
+    )
+    if EVALUATE in stage.scripts:
+        parser.add_argument(
+            "--student_model_path",
+            type=Path,
+            metavar="DIR",
+            help="only this final_model/ of the run (default: all models)",
+        )
+    if FINE_TUNE in stage.scripts:
+        parser.add_argument(
+            "--generate_distillation_data",
+            action=argparse.BooleanOptionalAction,
+            default=False,
+            help="also write down the teacher's logits, as compress does",
+        )
+    parser.add_argument(
+        "--profile", default="profiles/local", metavar="DIR", help="of Snakemake (default: profiles/local)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be run, and run nothing")
+    add_setting_options(parser, stage.shown, stage.scripts)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    config = load_config(CONFIG) if CONFIG.is_file() else {}
+    if not config or not Path("Snakefile").is_file():
+        raise UserError("no Snakefile and config.yaml here", "Run the command in the folder of the project.")
+    changes = changed_config(options, config)
+    run = load_run(merged_over(config, changes))
+    params.check(run)
+    targets = list(targets_of(options, run))
+    remembered = RESULTS / run.name / REMEMBERED
+    write_text(
+        remembered, "# What options have set; each command adds to it.\n" + yaml.safe_dump(changes, sort_keys=False)
+    )
+    call = [sys.executable, "-m", "snakemake", "--profile", options.profile, *(["--dry-run"] * options.dry_run)]
+    done = subprocess.run([*call, "--configfile", str(remembered), "--", *targets], check=False)
+    if done.returncode:
+        raise UserError(f"the workflow ended with exit code {done.returncode}", "What it said above names the fault.")
+
+
+def changed_config(options: argparse.Namespace, config: dict[str, Any]) -> dict[str, Any]:
+    """Return what options set, now and in earlier commands on the same run, as a config to be merged over `config`.
+
+    Raises:
+        UserError: a run or variant that options are to change is not named, or the folder is none of a run's.
+    """
+    name = _run_name(options)
+    known = options.run_name is not None
+    if known and name not in (config.get("runs") or {}):
+        raise UserError(f"--run {name}: not in {CONFIG}", f"It has {', '.join(config.get('runs') or {})}.")
+    file = RESULTS / name / REMEMBERED
+    changes = load_config(file) if file.is_file() else {}
+    given = _told_apart(given_settings(options))
+    student = given.pop("distillation", {})
+    if options.seeds:
+        given["seeds"] = options.seeds
+    if known:
+        if student and not options.variant:
+            raise UserError(
+                "which variant the options of `distillation` are for is not said",
+                f"Name it with --variant, or edit {CONFIG}.",
+            )
+        chosen = options.variant if student else []
+    else:
+        earlier = changes.get("runs", {}).get(name, {}).get("variants")
+        given["variants"] = earlier or options.variant or [STUDENT]
+        chosen = options.variant or given["variants"]
+    below = {"run": name, "runs": {name: given}, "variants": dict.fromkeys(chosen, student)}
+    return merged_over(changes, below)
+
+
+def targets_of(options: argparse.Namespace, run: RunSettings) -> Iterator[str]:
+    """Yield the files that a stage's command asks the workflow for.
+
+    Raises:
+        UserError: a variant or model is none of the run's.
+    """
+    folder = RESULTS / run.name
+    variants = options.variant or list(run.variants)
+    for variant in variants:
+        if variant not in run.variants:
+            raise UserError(f"--variant {variant}: not in the run `{run.name}`", f"It has {', '.join(run.variants)}.")
+    students = [f"students/{variant}/seed{seed}" for variant in variants for seed in run.seeds]
+    models = [*([] if options.variant else ["teacher"]), *students]
+    chosen = getattr(options, "student_model_path", None)
+    if chosen is not None:
+        path = chosen.parent if chosen.name == "final_model" else chosen
+        inside = path.resolve().is_relative_to(folder.resolve())
+        model = path.resolve().relative_to(folder.resolve()).as_posix() if inside else ""
+        if model not in models:
+            raise UserError(
+                f"--student_model_path {chosen}: no model of the run `{run.name}`",
+                f"Its models lie in {folder}/: {', '.join(models)}.",
+            )
+        models = students = [model]
+    files = list(STAGES[options.command].files)
+    if getattr(options, "generate_distillation_data", False):
+        files += STAGES["compress"].files
+    for file in dict.fromkeys(files):
+        every = models if "{model}" in file else students if "{student}" in file else [""]
+        yield from (str(folder / file.format(model=one, student=one)) for one in every)
+
+
+def _run_name(options: argparse.Namespace) -> str:
+    if options.run_name is not None:
+        return str(options.run_name)
+    folder = options.output_dir
+    if folder is None:
+        path = getattr(options, "student_model_path", None)
+        parts = path.resolve().parts if path is not None else ()
+        here = RESULTS.resolve().parts
+        return parts[len(here)] if parts[: len(here)] == here and len(parts) > len(here) else "default"
+    if folder.resolve().parent != RESULTS.resolve() or not NAME.fullmatch(folder.name):
+        raise UserError(
+            f"--output_dir {folder}: results stand in {RESULTS}/<name>",
+            f"Write --output_dir {RESULTS}/{folder.name}; letters, digits, `_`, `-` and `.` make a name.",
+        )
+    return str(folder.name)
+
+
+def _told_apart(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings with files of records and files with a teacher's logits told apart, as they were given."""
+    data = dict(given.get("data", {}))
+    files = {split: data[key] for split in ("train", "validation", "test") if (key := f"{split}_file") in data}
+    if not files:
+        return given
+    if not any(holds_logits(Path(str(file))) for file in files.values()):
+        return {**given, "data": {"source": "files", **data}}
+    for split in files:
+        del data[f"{split}_file"]
+    data["distillation_jsonl"] = {**data.get("distillation_jsonl", {}), **files}
+    logits = {"codec": "dense", **given.get("logits", {})}
+    teacher = given.get("teacher", {}).get("model", {}).get("name", "Salesforce/codet5p-770m")
+    return {**given, "data": data, "logits": logits, "tokenizer": {"name": teacher, **given.get("tokenizer", {})}}
+
+
+def holds_logits(path: Path) -> bool:
+    """Return whether a JSONL file's first record carries a teacher's logits; False for a file that is missing."""
+    try:
+        with path.open("rb") as handle:
+            line = json.loads(handle.readline())
+    except (OSError, ValueError):
+        return False
+    return isinstance(line, dict) and "teacher_logits_compressed" in line
