@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     # Importing transformers takes seconds, which `assertkd suggest` does not have.
     from transformers import PreTrainedTokenizerFast
 
-    from assertkd.suggest.tokenizer import SavedTokenizer
-
 FOCAL_FLOOR = 4
 """A focal method keeps at least 1/FOCAL_FLOOR of the input, if it has as much, before the test is cut."""
 
@@ -33,9 +31,7 @@ class EncodedInput:
 class Prompt:
     """Turns records into token ids: focal method, a blank line, the test with a gap token in place of the marker."""
 
-    def __init__(
-        self, tokenizer: "PreTrainedTokenizerFast | SavedTokenizer", max_input_len: int, max_output_len: int
-    ) -> None:
+    def __init__(self, tokenizer: "PreTrainedTokenizerFast", max_input_len: int, max_output_len: int) -> None:
         self.tokenizer = tokenizer
         self.max_input_len = max_input_len
         self.max_output_len = max_output_len

@@ -10,25 +10,10 @@ import yaml
 from assertkd.losses.registry import COMPONENTS
 from assertkd.settings import load_run, params
 from assertkd.settings.load import SECTIONS
+from assertkd.settings.original import ORIGINAL
 
 PAGE = (Path(__file__).parents[2] / "docs/original-options.md").read_text(encoding="utf-8")
 
-OPTIONS = {
-    "knowledge_distillation.py": """
-        train_data_path val_data_path output_dir model_name batch_size gradient_accumulation_steps epochs lr
-        warmup_steps weight_decay dropout_rate max_train_samples max_val_samples max_input_len max_output_len
-        validation_frequency use_enhanced_metrics loss_function loss_components loss_weights
-        enable_dynamic_weighting alpha temperature pans_weight ast_weight semantic_loss_scale
-        enable_token_weighting critical_token_weight enable_epoch_sampling sampling_seed seed device fp16
-        num_workers pin_memory
-    """,
-    "train_codet5_assertions.py": """
-        train_data_path val_data_path output_dir model_name epochs batch_size generate_distillation_data
-    """,
-    "evaluation/evaluate_assertions.py": """
-        teacher_data student_model_path student_limit device temperature
-    """,
-}
 HEADER = ["original option", "original default", "key here", "default here", "note"]
 NO_KEY = ("—", "run")
 
@@ -71,7 +56,7 @@ def default_of(key: str) -> Any:
 
 def test_no_option_is_missing() -> None:
     assert {script: [row[0] for row in rows] for script, rows in tables().items()} == {
-        script: [f"`--{name}`" for name in names.split()] for script, names in OPTIONS.items()
+        script: [f"`--{name}`" for name in options] for script, options in ORIGINAL.items()
     }
 
 

@@ -36,10 +36,12 @@ def test_a_stage_is_run_and_its_options_hold_for_the_next(project: Project) -> N
     done = assertkd(project, "prepare", "--output_dir", "results/small", "--teacher.model.name", "scratch", *SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (project.folder / "results/small/corpus/quality.json").is_file()
+    remembered = (project.folder / "results/small/options.yaml").read_bytes()
     planned = assertkd(project, "distill", "--output_dir", "results/small", "--model_name", "scratch", "--dry-run")
     assert planned.returncode == 0, planned.stdout + planned.stderr
     assert "rule distill_student:" in planned.stdout
     assert "rule prepare_corpus:" not in planned.stdout, "the same settings as before"
+    assert (project.folder / "results/small/options.yaml").read_bytes() == remembered, "a dry run is not remembered"
 
 
 def test_a_fault_is_said_in_two_lines_before_any_job(project: Project) -> None:

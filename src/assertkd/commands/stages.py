@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -105,12 +106,14 @@ def _run(options: argparse.Namespace) -> None:
     run = load_run(merged_over(config, changes))
     params.check(run)
     targets = list(targets_of(options, run))
-    remembered = RESULTS / run.name / REMEMBERED
-    write_text(
-        remembered, "# What options have set; each command adds to it.\n" + yaml.safe_dump(changes, sort_keys=False)
-    )
-    call = [sys.executable, "-m", "snakemake", "--profile", options.profile, *(["--dry-run"] * options.dry_run)]
-    done = subprocess.run([*call, "--configfile", str(remembered), "--", *targets], check=False)
+    text = "# What options have set; each command adds to it.\n" + yaml.safe_dump(changes, sort_keys=False)
+    call = [sys.executable, "-m", "snakemake", "--profile", options.profile]
+    with TemporaryDirectory() as folder:
+        # A dry run leaves nothing behind, so it must not be remembered.
+        file = Path(folder) / REMEMBERED if options.dry_run else RESULTS / run.name / REMEMBERED
+        write_text(file, text)
+        call += ["--dry-run"] * options.dry_run + ["--configfile", str(file), "--", *targets]
+        done = subprocess.run(call, check=False)
     if done.returncode:
         raise UserError(f"the workflow ended with exit code {done.returncode}", "What it said above names the fault.")
 

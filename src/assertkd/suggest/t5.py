@@ -145,7 +145,7 @@ class NumpyDecoder:
             values[: len(latest), :, now] = model.by_head(normed, f"{attention}.v").transpose(1, 0, 2)
             queries = model.by_head(normed, f"{attention}.q").transpose(1, 0, 2)[:, :, None]
             scores = queries @ keys[: len(latest), :, :end].swapaxes(-1, -2) + self._bias[:, now : now + 1, :end]
-            read = (softmax(scores) @ values[: len(latest), :, :end]).reshape(len(latest), -1)
+            read: Array = (softmax(scores) @ values[: len(latest), :, :end]).reshape(len(latest), -1)
             hidden = hidden + read @ model.weight(f"{attention}.o").T
             attention = f"{layer}.1.EncDecAttention"
             queries = model.by_head(model.norm(hidden, f"{layer}.1.layer_norm"), f"{attention}.q")
