@@ -127,7 +127,9 @@ class NumpyDecoder:
         ]
         width = self._inputs[0][0].shape[-1]
         shape = (sequences, model.heads, max_steps, width)
-        self._written = [(np.zeros(shape, np.float32), np.zeros(shape, np.float32)) for _ in self._layers]
+        self._written: list[tuple[Array, Array]] = [
+            (np.zeros(shape, np.float32), np.zeros(shape, np.float32)) for _ in self._layers
+        ]
         steps = np.arange(max_steps)
         self._bias = model.bias("decoder", steps[None, :] - steps[:, None])
         self._step = 0
@@ -144,7 +146,7 @@ class NumpyDecoder:
             keys[: len(latest), :, now] = model.by_head(normed, f"{attention}.k").transpose(1, 0, 2)
             values[: len(latest), :, now] = model.by_head(normed, f"{attention}.v").transpose(1, 0, 2)
             queries = model.by_head(normed, f"{attention}.q").transpose(1, 0, 2)[:, :, None]
-            scores = queries @ keys[: len(latest), :, :end].swapaxes(-1, -2) + self._bias[:, now : now + 1, :end]
+            scores: Array = queries @ keys[: len(latest), :, :end].swapaxes(-1, -2) + self._bias[:, now : now + 1, :end]
             read: Array = (softmax(scores) @ values[: len(latest), :, :end]).reshape(len(latest), -1)
             hidden = hidden + read @ model.weight(f"{attention}.o").T
             attention = f"{layer}.1.EncDecAttention"
