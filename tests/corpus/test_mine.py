@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from assertkd.cli import main
 from assertkd.corpus.mine import described, mine_corpus
 from assertkd.corpus.read import read_raw
 from assertkd.corpus.synthetic import generate
@@ -205,3 +206,18 @@ def test_a_fault_of_the_user_is_said(tmp_path: Path, folders: list[str], problem
     with pytest.raises(UserError, match=problem):
         mined(tmp_path, [tmp_path / folder for folder in folders])
     assert not (tmp_path / "mined.jsonl").exists()
+
+
+def test_the_command_mines_with_the_settings_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    two = TEST % "assertEquals(2, new Foo().add(1)); assertEquals(3, new Foo().add(2));"
+    write(tmp_path / "project", {"Foo.java": FOO, "FooTest.java": two})
+    arguments = ["mine", str(tmp_path / "project"), "--output", str(tmp_path / "out.jsonl"), "--workers", "1"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert len((tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()) == 2
+    assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["total"]["records"] == 2
+    assert str(tmp_path / "out.jsonl") in printed
+    assert main([*arguments, "--data.mining.max_assertions", "1"]) == 1
+    assert "No record comes out of 2 Java files" in capsys.readouterr().err
+    assert main([*arguments, "--data.mining.max_assertions", "0"]) == 1
+    assert "data.mining.max_assertions: must be greater than or equal to 1, not 0" in capsys.readouterr().err

@@ -4,6 +4,13 @@ import argparse
 import os
 from pathlib import Path
 
+from assertkd.commands.options import add_setting, given_settings
+from assertkd.settings import DataSettings, load_run
+from assertkd.settings.leaves import leaves
+
+USED = ("data.mining.", "data.max_characters")
+"""Keys of the config that mining uses."""
+
 DESCRIPTION = """Finds the JUnit and TestNG tests of Java projects (Maven, Gradle or plain), links each to the method
 that it tests, and writes one record for every assertion. No code of the projects is executed. In the workflow,
 data.source: java does the same."""
@@ -18,7 +25,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--counts", type=Path, metavar="FILE", help="what was found and why it was left out (default: OUTPUT as .json)"
     )
-    command.add_argument("--max-assertions", type=int, metavar="N", help="leave out tests with more assertions")
+    for leaf in leaves("data", DataSettings):
+        if leaf.key.startswith(USED):
+            add_setting(command, leaf)
     command.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)"
     )
@@ -27,11 +36,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def _mine(options: argparse.Namespace) -> None:
     from assertkd.corpus.mine import described, mine_corpus
-    from assertkd.settings import DataSettings, MiningSettings
 
     counts_file = options.counts or options.output.with_suffix(".json")
-    settings = MiningSettings(max_assertions=options.max_assertions)
-    limit = DataSettings().max_characters
-    counts = mine_corpus(settings, limit, options.folders, options.output, counts_file, options.workers)
+    data = load_run({"run": "mined", "runs": {"mined": given_settings(options)}}).data
+    counts = mine_corpus(
+        data.mining, data.max_characters, options.folders, options.output, counts_file, options.workers
+    )
     print(described(counts))
     print(f"Records: {options.output}\nCounts:  {counts_file}")

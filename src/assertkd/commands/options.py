@@ -28,7 +28,7 @@ def add_setting_options(parser: argparse.ArgumentParser, shown: Iterable[str], s
             parser.add_argument_group(f"{section} (keys of config.yaml)", model.__doc__) if section in shown else None
         )
         for leaf in leaves(section, model):
-            _add(parser if group is None else group, leaf, names.get(leaf.key, []), hidden=group is None)
+            add_setting(parser if group is None else group, leaf, names.get(leaf.key, []), hidden=group is None)
 
 
 def given_settings(options: argparse.Namespace) -> dict[str, Any]:
@@ -44,9 +44,13 @@ def given_settings(options: argparse.Namespace) -> dict[str, Any]:
     return settings
 
 
-def _add(
-    parser: "argparse.ArgumentParser | argparse._ArgumentGroup", leaf: Leaf, names: list[str], hidden: bool
+def add_setting(
+    parser: "argparse.ArgumentParser | argparse._ArgumentGroup",
+    leaf: Leaf,
+    names: Sequence[str] = (),
+    hidden: bool = False,
 ) -> None:
+    """Give a parser the option of one key, under further names too; a hidden one is not listed by its help."""
     common: dict[str, Any] = {
         "dest": f"{GIVEN}{leaf.key}",
         "default": argparse.SUPPRESS,
@@ -71,7 +75,7 @@ def _add(
             )
 
 
-def _help(leaf: Leaf, names: list[str]) -> str:
+def _help(leaf: Leaf, names: Sequence[str]) -> str:
     default = yaml.safe_dump(leaf.default, default_flow_style=True).removesuffix("\n...\n").strip()
     if isinstance(leaf.default, tuple):
         default = " ".join(map(str, leaf.default))

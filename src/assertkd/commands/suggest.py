@@ -73,7 +73,8 @@ def _suggest(options: argparse.Namespace) -> None:
         }
         print(json.dumps(answer, ensure_ascii=False))
         return
-    print(f"{name}:{place.gap.line}: {place.name} tests {place.focal_name} ({place.focal_file}, by {place.link})")
+    how = "as given" if place.link == "given" else f"by {place.link}"
+    print(f"{name}:{place.gap.line}: {place.name} tests {place.focal_name} ({place.focal_file}, {how})")
     for number, one in enumerate(suggestions, start=1):
         note = "" if one.parses else "   (does not parse)"
         print(f"{number:>3}. {one.score:>7.3f}  {one.assertion}{note}")
