@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _suggest(options: argparse.Namespace) -> None:
+    # Numpy's threads wait by spinning: beside another busy process two of them take ten times as long as one.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from assertkd.errors import UserError
     from assertkd.java.nearby import folders_of
     from assertkd.java.source import normalised
