@@ -94,10 +94,11 @@ class Prompt:
 
     def _encoded(self, text: str, return_offsets_mapping: bool = False) -> Mapping[str, Any]:
         # Code that spells a special token, as "</s>" in HTML, stays text.
-        return self.tokenizer(
+        encoded: Mapping[str, Any] = self.tokenizer(
             text,
             add_special_tokens=False,
             split_special_tokens=True,
             return_offsets_mapping=return_offsets_mapping,
             verbose=False,
         )
+        return encoded

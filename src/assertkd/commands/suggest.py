@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _suggest(options: argparse.Namespace) -> None:
-    # Numpy's threads wait by spinning: beside another busy process two of them take ten times as long as one.
+    # Numpy's threads wait by spinning: beside other busy processes two take several times as long as one.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from assertkd.errors import UserError
     from assertkd.java.nearby import folders_of
