@@ -6,6 +6,7 @@ from functools import partial
 
 from assertkd.evaluation.execution.compiler import Unit
 from assertkd.evaluation.execution.gold import NOT_COMPILED, Execution, GoldRun, mutant_units
+from assertkd.evaluation.execution.mutants import Mutant
 from assertkd.evaluation.execution.runner import PASSED, Runner
 from assertkd.evaluation.execution.units import Subject, asserts, says_something_in_gap
 from assertkd.evaluation.execution.workshop import Workshop, remove
@@ -22,6 +23,11 @@ class Case:
     gold: GoldRun
     gold_text: str
     text: str
+
+    @property
+    def is_gold(self) -> bool:
+        """Whether it is the gold assertion to the letter, of which all is known."""
+        return self.text.strip() == self.gold_text.strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,47 +79,53 @@ def run_predicted(
 def _prepared(
     workshop: Workshop, execution: Execution, batch: Sequence[Case]
 ) -> list[Callable[[Runner], PredictedRun]]:
-    units: list[Unit] = []
-    owned: list[tuple[Case, list[Unit]]] = []
-    for case in batch:
-        own: list[Unit] = []
-        if case.text.strip() != case.gold_text.strip() and says_something_in_gap(case.text):
-            own.append(Unit(workshop.new_folder(), execution.sources(case.subject, case.text)))
-            if asserts(case.text) and case.gold.counted:
-                mutants = execution.mutants_of(case.subject)
-                own += mutant_units(workshop, case.subject, [mutants[number] for number in case.gold.counted])
-        units += own
-        owned.append((case, own))
-    errors = workshop.compile(units)
-    work: list[Callable[[Runner], PredictedRun]] = []
-    start = 0
-    for case, own in owned:
-        error = errors[start] if own else None
-        start += len(own)
-        work.append(partial(_run, execution, case, own, error))
-    return work
+    tests = {
+        case.subject.id: Unit(workshop.new_folder(), execution.sources(case.subject, case.text))
+        for case in batch
+        if not case.is_gold and says_something_in_gap(case.text)
+    }
+    errors = dict(zip(tests, workshop.compile(list(tests.values())), strict=True))
+    mutants = {
+        case.subject.id: mutant_units(workshop, case.subject, counted_mutants(execution, case))
+        for case in batch
+        if errors.get(case.subject.id, "") is None and asserts(case.text)
+    }
+    workshop.compile([unit for units in mutants.values() for unit in units])
+    return [
+        partial(_run, execution, case, tests.get(name), errors.get(name), mutants.get(name, ()))
+        for case in batch
+        for name in [case.subject.id]
+    ]
 
 
-def _run(execution: Execution, case: Case, units: Sequence[Unit], error: str | None, runner: Runner) -> PredictedRun:
-    folders = [unit.folder for unit in units]
+def counted_mutants(execution: Execution, case: Case) -> list[Mutant]:
+    """Return the mutants that count for a record."""
+    mutants = execution.mutants_of(case.subject) if case.gold.counted else []
+    return [mutants[number] for number in case.gold.counted]
+
+
+def _run(
+    execution: Execution, case: Case, test: Unit | None, error: str | None, mutants: Sequence[Unit], runner: Runner
+) -> PredictedRun:
+    if case.is_gold:
+        return _ended(case, PASSED, "", len(case.gold.killed))
+    if test is None:
+        return _ended(case, NO_STATEMENT, "")
+    if error is not None:
+        return _ended(case, NOT_COMPILED, error)
     try:
-        if not units:
-            if case.text.strip() == case.gold_text.strip():
-                return _ended(case, PASSED, "", len(case.gold.killed))
-            return _ended(case, NO_STATEMENT, "")
-        if error is not None:
-            return _ended(case, NOT_COMPILED, error)
         if not asserts(case.text):
             return _ended(case, NO_ASSERTION, "")
-        test, *mutants = folders
         subject = case.subject
-        run = runner.run(subject.test_class, subject.test_method, [test], execution.seconds)
+        run = runner.run(subject.test_class, subject.test_method, [test.folder], execution.seconds)
         if not run.passed:
             return _ended(case, run.ended, run.message)
-        killed = sum(not execution.run_on_mutant(runner, subject, [mutant, test], run) for mutant in mutants)
+        killed = sum(
+            not execution.run_on_mutant(runner, subject, [mutant.folder, test.folder], run) for mutant in mutants
+        )
         return _ended(case, PASSED, "", killed)
     finally:
-        remove(folders)
+        remove(unit.folder for unit in (test, *mutants))
 
 
 def _ended(case: Case, ended: str, message: str, killed: int = 0) -> PredictedRun:
