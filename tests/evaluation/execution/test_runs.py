@@ -112,8 +112,7 @@ def test_a_mutant_that_never_ends_is_killed(workshop: Workshop) -> None:
     record = box()
     source = f"package p.box;\npublic class Box {{\n{method}\n}}\n"
     looping = Record("box", method, record.test_method, "", extra={**record.extra, "class_source": source})
-    quick = Execution(seconds=1.0, mutants=100)
-    [gold] = run_gold(workshop, [(subject(looping), "assertEquals(2, box.f(2));")], quick)
+    [gold] = run_gold(workshop, [(subject(looping), "assertEquals(2, box.f(2));")], ALL)
     mutants = mutants_of(source, method, 100)
     [endless] = [number for number, mutant in enumerate(mutants) if "i--" in mutant.source]
     assert gold.ended == PASSED
