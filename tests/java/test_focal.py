@@ -97,6 +97,7 @@ def test_overloads_are_told_apart_by_number_and_plain_types() -> None:
     assert linked("assertEquals(3, new Foo(1).add(2L));") == "Foo.add(long) call"
     assert linked("long m = 2; assertEquals(3, new Foo(1).add(m));") == "Foo.add(long) call"
     assert linked("assertEquals(3, new Foo(1).addAll(1, 2, 3));") == "Foo.addAll(int) call"
+    assert linked('assertEquals(3, new Foo(1).add(Foo.parse("1")));', "testAdd") == "Foo.add(Shape) name"
     assert linked("short m = 2; assertEquals(3, new Foo(1).add(m));") == "Foo.add(int) call"
     assert linked("assertEquals(3, new Foo(1).add(new Foo(2)));") == "Foo.add(Shape) call"
     assert linked("assertEquals(3, new Foo(1).add((Shape) null));") == "Foo.add(Shape) call"

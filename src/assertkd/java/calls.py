@@ -96,9 +96,8 @@ class _Walk:
     def _add(self, node: Node, name: str, receiver: Receiver) -> None:
         arguments = node.child_by_field_name("arguments")
         types = [self._type(child) for child in arguments.named_children] if arguments is not None else []
-        plain = tuple(kind if isinstance(kind, str) else "" for kind in types)
         self._index[node.id] = len(self.calls)
-        self.calls.append(Call(name, receiver, plain, Span(node.start_byte, node.end_byte)))
+        self.calls.append(Call(name, receiver, tuple(types), Span(node.start_byte, node.end_byte)))
 
     def _type(self, node: Node | None) -> str | int:
         """Return the type of an expression, the index of the call that it is, or "" where it is not plain to see."""

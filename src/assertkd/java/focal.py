@@ -149,18 +149,19 @@ class Linker:
     def _member(
         self, file: JavaFile, test_class: JavaClass, call: Call, results: list[tuple[str, JavaFile]]
     ) -> Member | None:
+        arguments = [results[one][0] if isinstance(one, int) else one for one in call.arguments]
         owner: JavaClass | None
         if isinstance(call.receiver, int):
             returned, home = results[call.receiver]
             owner = self._index.resolve(returned, home) if returned else None
         elif call.receiver is None:
-            if self._index.find(test_class, call.name, call.arguments) is not None:
+            if self._index.find(test_class, call.name, arguments) is not None:
                 owner = test_class
             else:
                 owner = self._static_import(file, call.name)
         else:
             owner = self._index.resolve(call.receiver, file) if call.receiver else None
-        return None if owner is None else self._index.find(owner, call.name, call.arguments)
+        return None if owner is None else self._index.find(owner, call.name, arguments)
 
     def _static_import(self, file: JavaFile, name: str) -> JavaClass | None:
         for line in file.imports:

@@ -55,13 +55,14 @@ class Call:
     Attributes:
         name: of the method; `CONSTRUCTOR` for `new`.
         receiver: see `Receiver`.
-        arguments: types of the arguments as far as they are plain to see, "" for the others.
+        arguments: of each argument its type as far as it is plain to see, "" where not, or the index of the call that
+            it is the result of.
         span: where it stands.
     """
 
     name: str
     receiver: Receiver
-    arguments: tuple[str, ...]
+    arguments: tuple[str | int, ...]
     span: Span
 
 

@@ -136,8 +136,10 @@ def _given(index: ProjectIndex, files: list[JavaFile], focal: str, test: JavaTes
             f"--focal {focal}: {owner.name} has no method {method!r} with a body", f"It has {_listed(names)}."
         )
     for call in reversed(test.calls):
-        if call.name == method and (found := index.find(owner, method, call.arguments)) in members:
-            return found
+        if call.name == method:
+            plain = [one if isinstance(one, str) else "" for one in call.arguments]
+            if (found := index.find(owner, method, plain)) in members:
+                return found
     return members[0]
 
 
