@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: run test test-long lint dry-run docs lock venv clean
+.PHONY: run test test-long cluster-test cluster-test-long lint dry-run docs lock venv clean
 
 ## make run: the demo, from the corpus to the report
 run: venv
@@ -11,11 +11,19 @@ run: venv
 
 ## make test: linters and the whole test suite but the long tests
 test: lint
-	. $(BIN)/activate && OMP_NUM_THREADS=1 pytest -m "not long"
+	. $(BIN)/activate && OMP_NUM_THREADS=1 pytest -m "not long and not cluster"
 
 ## make test-long: the tests that take minutes
 test-long: venv
-	. $(BIN)/activate && OMP_NUM_THREADS=1 pytest -m long
+	. $(BIN)/activate && OMP_NUM_THREADS=1 pytest -m "long and not cluster"
+
+## make cluster-test: the workflow on a real SLURM, started here as root with Debian's packages
+cluster-test: venv
+	. $(BIN)/activate && OMP_NUM_THREADS=1 pytest -m "cluster and not long" tests/cluster
+
+## make cluster-test-long: what a cluster does to jobs: time limits, preemption, lost nodes, twenty variants
+cluster-test-long: venv
+	. $(BIN)/activate && OMP_NUM_THREADS=1 pytest -m "cluster and long" tests/cluster
 
 ## make lint: ruff, mypy, snakefmt and Snakemake's own linter
 lint: venv

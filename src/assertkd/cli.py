@@ -24,17 +24,23 @@ COMMANDS = {
     "analyse-scaling": "which loss component moves a student, and what would balance them",
     "reproduce": "train a model again from its training_report.json, and compare the weights",
     "logits": "look into stores of teacher logits; write and read them as JSONL",
+    "slurm-requests": "print what a profile would ask SLURM for",
     "threads": "measure how many threads training jobs should have on this machine",
     "families": "list the families of behaviour in the generated corpus",
 }
 """Subcommand to what it does. Its module in `assertkd.commands`, named after it with `_` for `-`, has
-`add_arguments(parser)`; it may define `DESCRIPTION`. Only the module of the chosen one is imported."""
+`add_arguments(parser)`, which gives the parser the default `passed_on=[]` where the command takes another program's
+arguments; it may define `DESCRIPTION`. Only the module of the chosen one is imported."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit code: 0 done, 1 a fault that the user can mend, said in two lines."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = parser_for(given).parse_args(given)
+    parser = parser_for(given)
+    options, passed_on = parser.parse_known_args(given)
+    if passed_on and not hasattr(options, "passed_on"):
+        parser.error(f"unrecognized arguments: {' '.join(passed_on)}")
+    options.passed_on = passed_on
     try:
         options.run(options)
     except UserError as fault:

@@ -1,12 +1,15 @@
 """What surrounds a stage when the workflow runs it: its log, its GPU, its threads, and user errors in two lines."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from assertkd.cluster.modules import check_modules
 from assertkd.errors import UserError
+from assertkd.output_lock import held
 from assertkd.signals import StopRequested, StopSignals
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
@@ -24,6 +27,7 @@ def has_gpu() -> bool:
 def job(log: str | Path, threads: int = 1) -> Iterator[None]:
     """Run a stage with the package's log in the file `log` and torch on `threads` threads.
 
+    First it is checked that the modules which the workflow asks for are loaded.
     A `UserError` is logged and printed as its two lines, and ends the process with exit code 1. A stopping signal
     (`assertkd.signals`) is logged and ends it with 128 + the signal's number, so that the workflow may try again.
     Any other exception is logged with its traceback and raised.
@@ -42,6 +46,7 @@ def job(log: str | Path, threads: int = 1) -> Iterator[None]:
     package.setLevel(logging.INFO)
     try:
         with StopSignals():
+            check_modules(os.environ)
             set_threads(threads)
             yield
     except UserError as fault:
@@ -67,3 +72,18 @@ def set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
     # Its progress bars assume a terminal and fill a log file with carriage returns.
     transformers_logging.disable_progress_bar()
+
+
+@contextmanager
+def sole_writer(folder: Path, part: str = "") -> Iterator[None]:
+    """Let no other process write the output folder `folder`, or this part of it, while the block runs.
+
+    Where another one writes it, its name and what to do are printed in two lines, and this process ends with code 1.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(folder, part))
+        except UserError as fault:
+            print(f"Error: {fault}", file=sys.stderr)
+            raise SystemExit(1) from None
+        yield

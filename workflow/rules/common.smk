@@ -6,6 +6,8 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from assertkd.cluster.account import check_submission
+from assertkd.cluster.modules import WANTED as WANTED_MODULES
 from assertkd.errors import UserError
 from assertkd.job import has_gpu
 from assertkd.settings import load_run, params
@@ -22,6 +24,15 @@ try:
 except UserError as fault:
     raise WorkflowError(str(fault))
 
+# What a GPU job loads with `--software-deployment-method env-modules`; torch brings its own CUDA libraries.
+MODULES = ("2024r1", "cuda/12.5")
+
+if workflow.remote_exec:
+    # Compute nodes have no network; a model that was not fetched is then missed at once and by name.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    if "env-modules" in map(str, workflow.deployment_settings.deployment_method):
+        os.environ[WANTED_MODULES] = " ".join(MODULES)
+
 
 wildcard_constraints:
     run=RUN.name.replace(".", r"\."),
@@ -30,9 +41,23 @@ wildcard_constraints:
     model=r"teacher|students/[A-Za-z0-9][A-Za-z0-9_.-]*/seed\d+",
 
 
+def job_resources():
+    """What the profile gives every job, as it stands there; nothing without a cluster."""
+    given = workflow.resource_settings.default_resources or {}
+    return {name: resource.raw for name, resource in given.items()}
+
+
+def require_account():
+    """Refuse to start where jobs are to be sent to SLURM without an account."""
+    try:
+        check_submission(job_resources(), os.environ)
+    except UserError as fault:
+        raise WorkflowError(str(fault))
+
+
 def gpus_here(wildcards):
-    """GPUs that a training job takes on this machine; a cluster's profile sets its own number."""
-    return int(has_gpu())
+    """GPUs that a job takes: one, the cluster's or this machine's, or none where there is none."""
+    return int("slurm_partition" in job_resources() or has_gpu())
 
 
 def models():

@@ -12,6 +12,8 @@ rule predict:
         "logs/{run}/evaluation/{model}/predict.benchmark.tsv"
     conda:
         "../envs/train.yaml"
+    envmodules:
+        *MODULES,
     threads: 1
     resources:
         gpu=gpus_here,

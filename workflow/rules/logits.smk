@@ -27,6 +27,8 @@ rule compress_logits:
         "logs/{run}/logits/compress_logits.benchmark.tsv"
     conda:
         "../envs/train.yaml"
+    envmodules:
+        *MODULES,
     threads: 2
     resources:
         gpu=gpus_here,
@@ -49,6 +51,8 @@ rule compress_predictions:
         "logs/{run}/logits/compress_predictions.benchmark.tsv"
     conda:
         "../envs/train.yaml"
+    envmodules:
+        *MODULES,
     threads: 2
     resources:
         gpu=gpus_here,

@@ -29,6 +29,8 @@ rule distill_student:
         "logs/{run}/students/{variant}/seed{seed}/distill_student.benchmark.tsv"
     conda:
         "../envs/train.yaml"
+    envmodules:
+        *MODULES,
     threads: 1
     resources:
         gpu=gpus_here,

@@ -16,6 +16,8 @@ rule train_teacher:
         "logs/{run}/teacher/train_teacher.benchmark.tsv"
     conda:
         "../envs/train.yaml"
+    envmodules:
+        *MODULES,
     threads: 2
     resources:
         gpu=gpus_here,

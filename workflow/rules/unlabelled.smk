@@ -44,6 +44,8 @@ rule compress_unlabelled:
         "logs/{run}/logits/compress_unlabelled.benchmark.tsv"
     conda:
         "../envs/train.yaml"
+    envmodules:
+        *MODULES,
     threads: 2
     resources:
         gpu=gpus_here,

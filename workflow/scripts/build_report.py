@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from assertkd.job import job
+from assertkd.job import job, sole_writer
 from assertkd.report.build import ComparisonSettings, build_report
 from assertkd.report.results import models_of
 from assertkd.settings import ReportSettings
 
-with job(snakemake.log[0], snakemake.threads):
+with sole_writer(Path(snakemake.output.page).parent), job(snakemake.log[0], snakemake.threads):
     settings = snakemake.params.settings
     build_report(
         ReportSettings(**settings["report"]),

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from assertkd.corpus.targets import Supervision
-from assertkd.job import job
+from assertkd.job import job, sole_writer
 from assertkd.logits.predicted import compress_predictions
 from assertkd.settings import LogitsSettings
 
-with job(snakemake.log[0], snakemake.threads):
+with sole_writer(Path(snakemake.output.store).parent, "train_predictions"), job(snakemake.log[0], snakemake.threads):
     settings = snakemake.params.settings
     compress_predictions(
         LogitsSettings(**settings["logits"]),

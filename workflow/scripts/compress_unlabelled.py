@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from assertkd.job import job
+from assertkd.job import job, sole_writer
 from assertkd.logits.predicted import compress_unlabelled
 from assertkd.settings import LogitsSettings
 
-with job(snakemake.log[0], snakemake.threads):
+with sole_writer(Path(snakemake.output.predictions).parent, "unlabelled"), job(snakemake.log[0], snakemake.threads):
     settings = snakemake.params.settings
     compress_unlabelled(
         LogitsSettings(**settings["logits"]),

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from assertkd.corpus.targets import Supervision
-from assertkd.job import job
+from assertkd.job import job, sole_writer
 from assertkd.students.distill import Student, distill_student
 
-with job(snakemake.log[0], snakemake.threads):
+with sole_writer(Path(snakemake.output.report).parent), job(snakemake.log[0], snakemake.threads):
     settings = snakemake.params.settings
     distill_student(
         Student.from_params(settings, int(snakemake.wildcards.seed)),

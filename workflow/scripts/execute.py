@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from assertkd.evaluation.execution.execute import execute
-from assertkd.job import job
+from assertkd.job import job, sole_writer
 from assertkd.settings import ExecuteSettings
 
-with job(snakemake.log[0], snakemake.threads):
+with sole_writer(Path(snakemake.output.summary).parent, "execution"), job(snakemake.log[0], snakemake.threads):
     execute(
         ExecuteSettings(**snakemake.params.settings["execute"]),
         Path(snakemake.input.predictions),

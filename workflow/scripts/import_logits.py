@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from assertkd.corpus.targets import Supervision
-from assertkd.job import job
+from assertkd.job import job, sole_writer
 from assertkd.logits.given import import_logits
 from assertkd.settings import LogitsSettings
 
-with job(snakemake.log[0], snakemake.threads):
+with sole_writer(Path(snakemake.output.predictions).parent), job(snakemake.log[0], snakemake.threads):
     settings = snakemake.params.settings
     import_logits(
         LogitsSettings(**settings["logits"]),

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from assertkd.corpus.mine import mine_corpus
-from assertkd.job import job
+from assertkd.job import job, sole_writer
 from assertkd.settings import MiningSettings
 
-with job(snakemake.log[0], snakemake.threads):
+with sole_writer(Path(snakemake.output.records).parent), job(snakemake.log[0], snakemake.threads):
     settings = snakemake.params.settings
     mine_corpus(
         MiningSettings(**settings["mining"]),

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from assertkd.evaluation.judge import judge_model
-from assertkd.job import job
+from assertkd.job import job, sole_writer
 from assertkd.settings import EvaluationSettings
 
-with job(snakemake.log[0], snakemake.threads):
+with sole_writer(Path(snakemake.output.predictions).parent), job(snakemake.log[0], snakemake.threads):
     settings = snakemake.params.settings
     judge_model(
         EvaluationSettings(**settings["evaluation"]),

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from assertkd.evaluation.given import predict_given_teacher
-from assertkd.job import job
+from assertkd.job import job, sole_writer
 
-with job(snakemake.log[0], snakemake.threads):
+with sole_writer(Path(snakemake.output.predictions).parent), job(snakemake.log[0], snakemake.threads):
     predict_given_teacher(
         Path(snakemake.input.test),
         Path(snakemake.input.teacher),

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from assertkd.corpus.prepare import prepare_corpus
-from assertkd.job import job
+from assertkd.job import job, sole_writer
 from assertkd.settings import DataSettings, ModelSettings, TokenizerSettings
 
-with job(snakemake.log[0], snakemake.threads):
+with sole_writer(Path(snakemake.output.train).parent), job(snakemake.log[0], snakemake.threads):
     settings = snakemake.params.settings
     prepare_corpus(
         DataSettings(**settings["data"]),

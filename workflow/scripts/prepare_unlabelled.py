@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from assertkd.corpus.prepare_unlabelled import prepare_unlabelled
-from assertkd.job import job
+from assertkd.job import job, sole_writer
 
-with job(snakemake.log[0], snakemake.threads):
+with sole_writer(Path(snakemake.output.records).parent, "unlabelled"), job(snakemake.log[0], snakemake.threads):
     prepare_unlabelled(
         Path(snakemake.input.file),
         corpus=Path(snakemake.output.records).parent,

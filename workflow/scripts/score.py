@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from assertkd.evaluation.score import score
-from assertkd.job import job
+from assertkd.job import job, sole_writer
 from assertkd.models.encoders import TextEncoder
 
-with job(snakemake.log[0], 1):
+with sole_writer(Path(snakemake.output.summary).parent), job(snakemake.log[0], 1):
     settings = snakemake.params.settings
     score(
         Path(snakemake.input.predictions),

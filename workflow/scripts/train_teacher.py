@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from assertkd.job import job
+from assertkd.job import job, sole_writer
 from assertkd.settings import TeacherModelSettings, TeacherSettings, TrainingSettings
 from assertkd.teacher.fine_tune import train_teacher
 
-with job(snakemake.log[0], snakemake.threads):
+with sole_writer(Path(snakemake.output.report).parent), job(snakemake.log[0], snakemake.threads):
     settings = snakemake.params.settings
     train_teacher(
         TeacherSettings(

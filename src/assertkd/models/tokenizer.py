@@ -7,6 +7,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
+from assertkd.models.hub import remedy_for_missing
 from assertkd.records import GAP
 
 SENTINELS = [f"<extra_id_{number}>" for number in reversed(range(100))]
@@ -63,7 +64,7 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerFast:
     Raises:
         UserError: there is none, it lacks a padding token, an end token or the gap's, or it cannot spell Java.
     """
-    remedy = "Check the name of the model or folder, and that this machine has it or can reach the hub."
+    remedy = remedy_for_missing()
     try:
         tokenizer = _loaded(name)
     except (OSError, ValueError, KeyError, TypeError) as fault:

@@ -220,6 +220,32 @@ def build_report(run: RunSettings) -> Params:
     }
 
 
+def prefetch_models(run: RunSettings) -> Params:
+    """Return the models, tokenizers and encoders that a run's jobs load by name."""
+    students = [variant.model.name for variant in run.variants.values()]
+    teachers = [] if run.data.teacher_is_given else [run.teacher.model.name]
+    models = [name for name in dict.fromkeys([*teachers, *students]) if name != SCRATCH]
+    if run.tokenizer.name is not None:
+        tokenizers = [run.tokenizer.name]
+    else:
+        tokenizers = [] if run.teacher.model.name == SCRATCH else [run.teacher.model.name]
+    named = [one.encoder for variant in run.variants for one in loss(run, variant).components]
+    encoders = [name for name in dict.fromkeys(named) if name is not None]
+    return {"models": models, "tokenizers": tokenizers, "encoders": encoders}
+
+
+def check_cuda(run: RunSettings) -> Params:
+    """Return each training of the run, alike ones once, and the sizes that decide its memory."""
+    trainings: dict[str, Params] = {}
+    if not run.data.teacher_is_given:
+        trainings["teacher"] = {"model": _model(run.teacher.model), "training": _training(run.teacher.training)}
+    for name, variant in run.variants.items():
+        training = {"model": _model(variant.model), "training": _training(variant.training)}
+        if training not in trainings.values():
+            trainings[f"student {name}"] = training
+    return {"trainings": trainings, "limits": {**_limits(run), "vocab_size": run.tokenizer.vocab_size}}
+
+
 def loss(run: RunSettings, variant: str) -> LossPlan:
     """Return the resolved loss of a variant."""
     return plan_loss(run.variants[variant].loss)

