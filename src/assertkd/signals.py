@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -33,13 +33,18 @@ class StopSignals:
     Only the first signal raises: what the exception sets off, such as saving, is not disturbed by further ones.
     In a thread other than the main one it does nothing, since Python handles signals in the main thread alone.
 
+    Args:
+        agree: for several processes that have to stop in the same place: returns the largest of the numbers that all
+            of them call it with, 0 where no signal came. A signal then raises after such a block alone, in all of them.
+
     Attributes:
         received: the first signal so far, or None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, agree: Callable[[int], int] | None = None) -> None:
         self.received: signal.Signals | None = None
-        self._deferring = False
+        self._agree = agree
+        self._deferring = agree is not None
         self._former: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -62,7 +67,10 @@ class StopSignals:
         try:
             yield
         finally:
-            self._deferring = False
+            self._deferring = self._agree is not None
+        if self._agree is not None:
+            number = self._agree(self.received or 0)
+            self.received = signal.Signals(number) if number else None
         if self.received is not None:
             raise StopRequested(self.received)
 

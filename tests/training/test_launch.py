@@ -68,7 +68,7 @@ def test_processes_share_sums_threads_and_the_log(tmp_path: Path, caplog: pytest
         assert one["gradients"] == [[[1.0] * 3] * 2, [3.0, 30.0]]
         assert one["sum"] == [2.0, 1.0]
         assert one["sums"] == [3.0, 1.5]
-        assert one["any"] == [False, True]
+        assert one["largest"] == 3
         assert one["gathered"] == [["", 0], ["ä", 1]]
         assert one["found"] == ["first-0"] * rank
         assert (one["lr"], one["absent"], one["threads"]) == (0.25, None, 1)

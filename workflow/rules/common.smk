@@ -60,6 +60,16 @@ def gpus_here(wildcards):
     return int("slurm_partition" in job_resources() or has_gpu())
 
 
+def teacher_gpus(wildcards):
+    """GPUs that the teacher's training takes."""
+    return params.gpus(RUN.teacher.training) * gpus_here(wildcards)
+
+
+def student_gpus(wildcards):
+    """GPUs that a student's training takes."""
+    return params.gpus(RUN.variants[wildcards.variant].training) * gpus_here(wildcards)
+
+
 def models():
     """Every model of the run, as its folder below the run's."""
     return ["teacher", *(f"students/{variant}/seed{seed}" for variant in RUN.variants for seed in RUN.seeds)]

@@ -33,7 +33,7 @@ rule distill_student:
         *MODULES,
     threads: 1
     resources:
-        gpu=gpus_here,
+        gpu=student_gpus,
     params:
         settings=student_params,
         checkpoints="results/{run}/students/{variant}/seed{seed}/checkpoints",

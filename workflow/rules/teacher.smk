@@ -20,7 +20,7 @@ rule train_teacher:
         *MODULES,
     threads: 2
     resources:
-        gpu=gpus_here,
+        gpu=teacher_gpus,
     params:
         settings=params.train_teacher(RUN),
         checkpoints="results/{run}/teacher/checkpoints",

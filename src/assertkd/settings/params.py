@@ -246,6 +246,11 @@ def check_cuda(run: RunSettings) -> Params:
     return {"trainings": trainings, "limits": {**_limits(run), "vocab_size": run.tokenizer.vocab_size}}
 
 
+def gpus(training: TrainingSettings) -> int:
+    """Return how many GPUs a training takes where there are enough."""
+    return 0 if training.device == "cpu" else training.gpus
+
+
 def loss(run: RunSettings, variant: str) -> LossPlan:
     """Return the resolved loss of a variant."""
     return plan_loss(run.variants[variant].loss)

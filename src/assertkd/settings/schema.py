@@ -243,6 +243,9 @@ class TrainingSettings(Section):
     """Arithmetic of the forward pass; fp16 needs a GPU."""
     device: Device = "auto"
     """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`."""
+    gpus: int = Field(1, ge=1, le=64)
+    """GPUs that share a training, each with a process of its own; with `device: cpu`, that many CPU processes. Each
+    takes batches of `batch_size`, so the effective batch is `batch_size` x `gradient_accumulation_steps` x `gpus`."""
     log_every: int = Field(1, ge=1)
     """Optimizer steps between lines of `step_metrics.csv`."""
     best_metric: ValidationFigure | None = None
@@ -256,6 +259,12 @@ class TrainingSettings(Section):
     other_checkpoints: Literal["refuse", "discard"] = "refuse"
     """Where an interrupted training with other settings or data has left a checkpoint: `refuse` to train and say what
     differs, or `discard` it and start over."""
+
+    @model_validator(mode="after")
+    def _each_process_has_a_gpu(self) -> "TrainingSettings":
+        if self.gpus > 1 and self.device.startswith("cuda:"):
+            raise ValueError(f"gpus: {self.gpus} cannot share device {self.device}: use device: cuda or gpus: 1")
+        return self
 
     @model_validator(mode="after")
     def _sampling_has_a_size(self) -> "TrainingSettings":

@@ -25,9 +25,11 @@ from assertkd.training.data import TrainingData
 from assertkd.training.devices import resolve_device
 from assertkd.training.epoch_sampling import EpochSampler
 from assertkd.training.examples import ExamplePool, training_examples, validation_examples
+from assertkd.training.launch import spread
 from assertkd.training.logs import logged_to
 from assertkd.training.loop import train
 from assertkd.training.on_policy import OnPolicy, check_vocabularies
+from assertkd.training.process_group import ProcessGroup
 from assertkd.training.provenance import Recipe
 from assertkd.training.seeding import seed_everything
 
@@ -100,6 +102,8 @@ def distill_student(
     Raises:
         UserError: an input is missing or belongs to another corpus or tokenizer, or training cannot go on.
     """
+    if spread(distill_student, student.training, locals()):
+        return
     checkpoints = checkpoints or folder / "checkpoints"
     with logged_to(folder / "distillation_log.txt", continued=checkpoints.exists()):
         seed_everything(student.seed)
@@ -173,12 +177,14 @@ def load_encoders(student: Student, texts: Sequence[str], folder: Path) -> dict[
     Components that name the same encoder share it. The embeddings are read from `folder`, or computed and written
     there.
     """
-    device = resolve_device(student.training.device)
+    processes = ProcessGroup()
+    device = resolve_device(student.training.device, processes.rank, processes.size)
     loaded: dict[str, TextEncoder] = {}
     for one in student.loss.components:
         if one.encoder is not None and one.encoder not in loaded:
             encoder = TextEncoder(one.encoder, device)
-            served = load_or_embed(folder / f"{encoder.identity}.safetensors", encoder, texts)
+            with processes.first_alone():
+                served = load_or_embed(folder / f"{encoder.identity}.safetensors", encoder, texts)
             log.info("%s: embeddings of the targets %s", one.encoder, "read" if served else "computed")
             loaded[one.encoder] = encoder
     return {one.name: loaded[one.encoder] for one in student.loss.components if one.encoder is not None}

@@ -13,6 +13,7 @@ from assertkd.prompts import Prompt
 from assertkd.settings import TeacherSettings
 from assertkd.training.data import TrainingData
 from assertkd.training.examples import ExamplePool, training_examples, validation_examples
+from assertkd.training.launch import spread
 from assertkd.training.logs import logged_to
 from assertkd.training.loop import train
 from assertkd.training.provenance import Recipe
@@ -42,6 +43,8 @@ def train_teacher(
     Raises:
         UserError: model or corpus are missing or do not fit together, or training cannot go on.
     """
+    if spread(train_teacher, settings.training, locals()):
+        return
     checkpoints = checkpoints or folder / "checkpoints"
     with logged_to(folder / "distillation_log.txt", continued=checkpoints.exists()):
         seed_everything(settings.seed)

@@ -7,6 +7,7 @@ from functools import cached_property
 from assertkd.settings import TrainingSettings
 from assertkd.training.batches import Example
 from assertkd.training.epoch_sampling import EpochSampler
+from assertkd.training.process_group import ProcessGroup
 from assertkd.training.sampling import bucketed_batches, budgeted_batches
 
 log = logging.getLogger(__name__)
@@ -22,10 +23,18 @@ class Epochs:
         train: the examples of every epoch, or what draws them.
         settings: batch size or token budget, accumulation, number of epochs.
         seed: of the order of batches.
+        processes: those that train together; each takes so many batches of an optimizer step as one alone would.
     """
 
-    def __init__(self, train: Sequence[Example] | EpochSampler, settings: TrainingSettings, seed: int) -> None:
+    def __init__(
+        self,
+        train: Sequence[Example] | EpochSampler,
+        settings: TrainingSettings,
+        seed: int,
+        processes: ProcessGroup | None = None,
+    ) -> None:
         self._train, self._settings, self._seed = train, settings, seed
+        self._processes = processes or ProcessGroup()
 
     @property
     def sampler(self) -> EpochSampler | None:
@@ -55,13 +64,26 @@ class Epochs:
         With a token budget the lengths of all examples are needed, so a sampled run encodes each epoch's draw once more
         for it.
         """
-        size, accumulated = self._settings.batch_size, self._settings.gradient_accumulation_steps
+        size = self._settings.batch_size
         numbers = range(FIRST, FIRST + self._settings.epochs)
         if self._settings.token_budget is None:
             batches = [-(-self.count(epoch) // size) for epoch in numbers]
         else:
             batches = [len(self.batches(epoch)) for epoch in numbers]
-        return tuple(-(-count // accumulated) for count in batches)
+        return tuple(-(-count // self.batches_per_step) for count in batches)
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches of an optimizer step, those of all processes together; the last step of an epoch may have fewer."""
+        return self._settings.gradient_accumulation_steps * self._processes.size
+
+    def left(self, epoch: int, taken: int) -> tuple[list[list[int]], int]:
+        """Return this process's batches behind the first `taken` optimizer steps of an epoch, and the steps left.
+
+        Each step takes the next `gradient_accumulation_steps` of them; in the last there may be fewer, or none.
+        """
+        left = self.batches(epoch)[taken * self.batches_per_step :]
+        return left[self._processes.rank :: self._processes.size], -(-len(left) // self.batches_per_step)
 
     def summary(self) -> dict[str, float] | None:
         """Return what a sampled run drew from, how much an epoch, and the share seen in all; None for any other."""

@@ -24,6 +24,9 @@ from pydantic import TypeAdapter
 
 from assertkd.errors import UserError
 from assertkd.files import read_json, write_json
+from assertkd.settings import TrainingSettings
+from assertkd.training.devices import resolve_device
+from assertkd.training.process_group import ProcessGroup
 
 GRACE = 60.0
 """Seconds that the other processes have to end by themselves once one has failed unasked."""
@@ -35,6 +38,20 @@ JOB_FILE = "job.json"
 MEETING_POINT = "meeting_point"
 
 log = logging.getLogger(__name__)
+
+
+def spread(stage: Callable[..., None], training: TrainingSettings, arguments: dict[str, Any]) -> bool:
+    """Run a stage in as many processes as its training asks for, unless this is one of them; return whether it was run.
+
+    Raises:
+        UserError: there are not as many GPUs, or what `run_in_processes` raises.
+        SystemExit: as there.
+    """
+    if training.gpus == 1 or ProcessGroup().size > 1:
+        return False
+    resolve_device(training.device, size=training.gpus)
+    run_in_processes(stage, training.gpus, arguments)
+    return True
 
 
 def run_in_processes(stage: Callable[..., None], size: int, arguments: dict[str, Any]) -> None:
@@ -88,23 +105,19 @@ def run_in_processes(stage: Callable[..., None], size: int, arguments: dict[str,
 
 def to_json(stage: Callable[..., None], arguments: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of a stage as JSON values, by its annotations."""
-    return {
-        name: TypeAdapter(hint).dump_python(arguments[name], mode="json") for name, hint in _parameters(stage).items()
-    }
+    hints = get_annotations(stage, eval_str=True)
+    return {name: TypeAdapter(hints[name]).dump_python(value, mode="json") for name, value in arguments.items()}
 
 
 def from_json(stage: Callable[..., None], arguments: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of a stage from what `to_json` made of them."""
-    return {name: TypeAdapter(hint).validate_python(arguments[name]) for name, hint in _parameters(stage).items()}
+    hints = get_annotations(stage, eval_str=True)
+    return {name: TypeAdapter(hints[name]).validate_python(value) for name, value in arguments.items()}
 
 
 def fault_file(folder: Path, rank: int) -> Path:
     """Return where a process writes the `UserError` that it stops with."""
     return folder / f"fault-{rank}.json"
-
-
-def _parameters(stage: Callable[..., None]) -> dict[str, Any]:
-    return {name: hint for name, hint in get_annotations(stage, eval_str=True).items() if name != "return"}
 
 
 def _log_files() -> list[str]:

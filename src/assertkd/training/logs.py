@@ -12,6 +12,8 @@ from typing import Any, Self
 
 from torch.utils.tensorboard import SummaryWriter
 
+from assertkd.training.process_group import ProcessGroup
+
 PROGRESS_SECONDS = 15.0
 """Least time between two progress lines."""
 
@@ -25,10 +27,15 @@ log = logging.getLogger(__name__)
 def logged_to(path: Path, *, continued: bool = False) -> Iterator[None]:
     """Write the package's log to `path` as well while the block runs, every line flushed at once.
 
+    Of several processes the first alone does so.
+
     Args:
         path: the log; its folder is made if it is missing.
         continued: whether to write on behind what the file holds, or to replace it.
     """
+    if not ProcessGroup().is_first:
+        yield
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, mode="a" if continued else "w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

@@ -4,9 +4,12 @@ import logging
 import os
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from accelerate import Accelerator
 from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
@@ -23,6 +26,7 @@ from assertkd.training.epochs import Epochs
 from assertkd.training.fingerprint import Fingerprint, fingerprint, refuse_other
 from assertkd.training.journal import Journal
 from assertkd.training.objective import Objective
+from assertkd.training.process_group import ProcessGroup
 from assertkd.training.provenance import Recipe
 from assertkd.training.report import loss_summary, training_report
 from assertkd.training.run import Run
@@ -67,23 +71,34 @@ def train(
     """
     if not data.train:
         raise UserError("No training example is left", "Give more records, or raise data.labelled_share.")
-    device = resolve_device(settings.device)
+    processes = ProcessGroup()
+    device = resolve_device(settings.device, processes.rank, processes.size)
     check_precision(settings.precision, device)
+    if not processes.is_first:
+        # All begin with the same weights; each drops other units.
+        torch.manual_seed(int(np.random.SeedSequence([seed, processes.rank]).generate_state(1)[0]))
     os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
     accelerator = Accelerator(mixed_precision={"fp32": "no"}.get(settings.precision, settings.precision))
     text = (
-        TextRisk(plan, plan.sampling, tokenizer, data.encoders, data.max_new_tokens, settings.batch_size, seed)
+        TextRisk(
+            plan, plan.sampling, tokenizer, data.encoders, data.max_new_tokens, settings.batch_size, seed, processes
+        )
         if plan.sampling is not None
         else None
     )
     asked: Mapping[str, Any] = {"training": settings, "loss": plan, "seed": seed} if recipe is None else recipe.settings
     made_from = fingerprint(asked, data.files, model)
-    epochs = Epochs(data.train, settings, seed)
-    objective = Objective(plan, text, on_policy=data.on_policy)
+    epochs = Epochs(data.train, settings, seed, processes)
+    objective = Objective(plan, text, processes, on_policy=data.on_policy)
     stepper = Stepper(TargetLogits(model), objective, accelerator, settings, epochs.steps)
+    signals = StopSignals(processes.largest if processes.size > 1 else None)
+    if not processes.is_first:
+        _accompany(Run(stepper, data, epochs, settings, None, None, signals, made_from), tokenizer)
+        return
     folder.mkdir(parents=True, exist_ok=True)
-    with closing(Checkpoints(checkpoints or folder / "checkpoints")) as kept, StopSignals() as signals:
+    with closing(Checkpoints(checkpoints or folder / "checkpoints")) as kept, signals:
         found = _to_continue(kept, made_from, settings)
+        processes.gathered(None if found is None else asdict(found) | {"folder": str(found.folder)})
         lengths = None if found is None else found.growing
         with Journal(kept.folder, stepper.names, TEXT_METRICS if data.sample else (), lengths) as journal:
             run = Run(stepper, data, epochs, settings, kept, journal, signals, made_from)
@@ -91,7 +106,7 @@ def train(
                 "%d examples an epoch, %d steps of up to %d %s, %d of them warm-up, loss %s, %.2fM parameters, %s",
                 epochs.count(1),
                 stepper.steps,
-                (settings.token_budget or settings.batch_size) * settings.gradient_accumulation_steps,
+                (settings.token_budget or settings.batch_size) * epochs.batches_per_step,
                 "examples" if settings.token_budget is None else "tokens",
                 stepper.warmup,
                 " + ".join(stepper.names),
@@ -111,6 +126,18 @@ def train(
             journal.publish(folder)
         kept.remove()
     log.info("done: %d steps in %.0f s", stepper.step, stepper.elapsed)
+
+
+def _accompany(run: Run, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Do the part of a process that is not the first: train along, and write nothing."""
+    with run.signals:
+        found = run.processes.gathered(None)[0]
+        if found is None:
+            run.start()
+        else:
+            run.resume(Checkpoint(**found | {"folder": Path(found["folder"])}))
+        run.epochs(tokenizer)
+        run.signals.hold()
 
 
 def _to_continue(kept: Checkpoints, made_from: Fingerprint, settings: TrainingSettings) -> Checkpoint | None:

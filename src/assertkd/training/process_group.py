@@ -64,9 +64,13 @@ class ProcessGroup:
         distributed.all_reduce(total)
         return [float(each) for each in total]
 
-    def any(self, flag: bool) -> bool:
-        """Return whether the flag is up in any process."""
-        return self.sums(float(flag))[0] > 0
+    def largest(self, number: int) -> int:
+        """Return the largest of the processes' numbers."""
+        if self.size == 1:
+            return number
+        largest = torch.tensor(number)
+        distributed.all_reduce(largest, distributed.ReduceOp.MAX)
+        return int(largest)
 
     def gathered(self, value: Any) -> list[Any]:
         """Return every process's value (of JSON's types), by rank."""

@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,7 +26,12 @@ from assertkd.training.provenance import machine
 from assertkd.training.seeding import undisturbed
 from assertkd.training.selection import Selection
 from assertkd.training.step import Stepper
-from assertkd.training.surroundings import restore_surroundings, surroundings
+from assertkd.training.surroundings import (
+    everyones_generators,
+    restore_generators,
+    restore_surroundings,
+    surroundings,
+)
 from assertkd.training.validation import decoded, teacher_forced
 
 log = logging.getLogger(__name__)
@@ -47,6 +51,8 @@ class Run:
 
     Between the blocks that `signals.deferred` guards it is always in a state that can be saved.
 
+    With several processes the first alone has checkpoints and a journal; all call the same methods in the same order.
+
     Attributes:
         epoch: the epoch that is under way, from 1.
         taken: optimizer steps taken in it.
@@ -64,13 +70,14 @@ class Run:
         data: TrainingData,
         plan: Epochs,
         settings: TrainingSettings,
-        checkpoints: Checkpoints,
-        journal: Journal,
+        checkpoints: Checkpoints | None,
+        journal: Journal | None,
         signals: StopSignals,
         fingerprint: Fingerprint,
     ) -> None:
         self.stepper, self.data, self.plan, self.settings = stepper, data, plan, settings
         self.checkpoints, self.journal, self.signals, self.fingerprint = checkpoints, journal, signals, fingerprint
+        self.processes = stepper.objective.processes
         config = stepper.model.model.config
         self.special = SpecialIds(config.pad_token_id, config.decoder_start_token_id)
         self.epoch, self.taken = FIRST, 0
@@ -103,7 +110,7 @@ class Run:
             log.warning("%s: after step %d; started again, it continues there", stop, self.stepper.step)
             raise
         except Exception as fault:
-            if self._saved:
+            if self._saved and self.checkpoints is not None:
                 log.warning("the last good checkpoint stays in %s", self.checkpoints.folder)
             if self.signals.received is not None:
                 # Say, a loading process that the same signal has ended.
@@ -129,12 +136,17 @@ class Run:
         started = time.monotonic()
         values, tensors = self.stepper.state()
         outer, further = surroundings(self.stepper.device, self._encoders())
+        further["random"] |= everyones_generators(self.processes, self.stepper.device)
+        self._saved = True
+        if self.checkpoints is None or self.journal is None:
+            self.processes.wait()
+            return
         position = {name: getattr(self, name) for name in POSITION}
         state = {"why": why, "fingerprint": self.fingerprint, "stepper": values, "position": position, **outer}
         state["selection"] = self.selection.state()
-        best = {BEST: self._best()} if self.selection.epoch is not None else {}
+        best = {BEST: self.checkpoints.folder / BEST} if self.selection.epoch is not None else {}
         self.checkpoints.save(self.stepper.step, tensors | further, state, self.journal.lengths(), best)
-        self._saved = True
+        self.processes.wait()
         log.info("checkpoint of step %d (%s), %.2f s", self.stepper.step, why, time.monotonic() - started)
 
     def resume(self, checkpoint: Checkpoint) -> None:
@@ -144,9 +156,10 @@ class Run:
         for name in POSITION:
             setattr(self, name, state["position"][name])
         self.selection = Selection.resumed(state["selection"])
-        if self.selection.epoch is not None:
-            self._best().unlink(missing_ok=True)
-            link_or_copy(checkpoint.folder / BEST, self._best())
+        if self.selection.epoch is not None and self.checkpoints is not None:
+            best = self.checkpoints.folder / BEST
+            best.unlink(missing_ok=True)
+            link_or_copy(checkpoint.folder / BEST, best)
         self._saved = True
         before = f"was stopped by {state['why']}"
         if state["why"] == PERIODIC:
@@ -155,12 +168,18 @@ class Run:
         self._attempt()
         # Last, since it restores the random generators.
         restore_surroundings(checkpoint, self.stepper.device, self._encoders())
+        restore_generators(checkpoint, self.processes, self.stepper.device)
+        # Until all have read it, the checkpoint must stay.
+        self.processes.wait()
 
     def keep_best(self) -> dict[str, float]:
-        """Give the model the weights to keep (those of the best validation, or as they are); return their figures."""
-        if self.selection.epoch is None:
+        """Give the model the weights to keep (those of the best validation, or as they are); return their figures.
+
+        With several processes, the first's model is the one that is kept.
+        """
+        if self.selection.epoch is None or self.checkpoints is None:
             return self.figures
-        weights = load_file(self._best())
+        weights = load_file(self.checkpoints.folder / BEST)
         with torch.no_grad():
             for name, weight in self.stepper.weights().items():
                 weight.copy_(weights[name])
@@ -174,17 +193,14 @@ class Run:
     def _encoders(self) -> dict[str, TextEncoder]:
         return {encoder.name: encoder for encoder in self.data.encoders.values()}
 
-    def _best(self) -> Path:
-        return self.checkpoints.folder / BEST
-
     def _groups(self, epoch: int, taken: int) -> Iterator[list[Batch]]:
-        """Yield the micro-batches of every optimizer step of an epoch but the first `taken`."""
+        """Yield this process's micro-batches of every optimizer step of an epoch but the first `taken`."""
         settings = self.settings
-        left = self.plan.batches(epoch)[taken * settings.gradient_accumulation_steps :]
-        dataset = BatchDataset(self.plan.examples(epoch), left, self.special, self.data.teacher)
+        mine, steps = self.plan.left(epoch, taken)
+        dataset = BatchDataset(self.plan.examples(epoch), mine, self.special, self.data.teacher)
         batches = loaded(dataset, settings.num_workers, settings.pin_memory)
-        while group := list(itertools.islice(batches, settings.gradient_accumulation_steps)):
-            yield group
+        for _ in range(steps):
+            yield list(itertools.islice(batches, settings.gradient_accumulation_steps))
 
     def _train_epoch(self) -> None:
         stepper = self.stepper
@@ -193,21 +209,20 @@ class Run:
         started = begun - self.epoch_seconds
         bar = Progress(f"epoch {self.epoch} step", self.plan.steps[self.epoch - 1], done=self.taken)
         self.plan.describe(self.epoch, peak_memory_mb(stepper.device))
-        examples = 0
+        before = stepper.examples
         for group in self._groups(self.epoch, self.taken):
             with self.signals.deferred():
                 row = stepper.take(group, self.epoch)
                 self.taken += 1
                 self.epoch_seconds = time.monotonic() - started
-                examples += sum(len(batch.ids) for batch in group)
-                if row is not None:
+                if row is not None and self.journal is not None:
                     self.journal.step(row)
                     bar.at(
                         self.taken,
                         loss=row["total_loss_weighted"],
                         **{name: row[f"{name}_loss_raw"] for name in stepper.names},
                         memory_mb=row["memory_usage_mb"],
-                        examples_per_s=examples / max(time.monotonic() - begun, 1e-9),
+                        examples_per_s=(stepper.examples - before) / max(time.monotonic() - begun, 1e-9),
                     )
                 every = self.settings.checkpoint_every
                 if every and stepper.step % every == 0:
@@ -234,7 +249,8 @@ class Run:
             if validated and self.selection.judge(epoch, self.figures):
                 self._save_best()
                 self.best_figures = self.figures
-            self.journal.epoch({"epoch": epoch, **self.figures})
+            if self.journal is not None:
+                self.journal.epoch({"epoch": epoch, **self.figures})
             log.info("epoch %d: %s", epoch, ", ".join(f"{name} {value:.4g}" for name, value in self.figures.items()))
             hit_rate = stepper.objective.text.hit_rate() if stepper.objective.text else None
             if hit_rate is not None:
@@ -242,19 +258,22 @@ class Run:
             self.epoch, self.taken, self.epoch_seconds = epoch + 1, 0, 0.0
 
     def _save_best(self) -> None:
-        partial = self._best().with_name(f".{BEST}.partial")
-        save_file({name: weight.detach() for name, weight in self.stepper.weights().items()}, partial)
-        partial.replace(self._best())
+        if self.checkpoints is not None:
+            partial = self.checkpoints.folder / f".{BEST}.partial"
+            save_file({name: weight.detach() for name, weight in self.stepper.weights().items()}, partial)
+            partial.replace(self.checkpoints.folder / BEST)
 
     def _validate(self, tokenizer: PreTrainedTokenizerFast) -> dict[str, float]:
         lengths = [len(example.input_ids) for example in self.data.validation]
         order = sorted(range(len(lengths)), key=lengths.__getitem__)
         size = self.settings.batch_size
         chunks = [order[start : start + size] for start in range(0, len(order), size)]
-        dataset = BatchDataset(self.data.validation, chunks, self.special, None)
+        mine = chunks[self.processes.rank :: self.processes.size]
+        dataset = BatchDataset(self.data.validation, mine, self.special, None)
         model, device = self.stepper.model, self.stepper.device
         with undisturbed():
-            figures = teacher_forced(model, loaded(dataset, 0, False), device)
-            if self.data.sample is not None:
+            figures = teacher_forced(model, loaded(dataset, 0, False), device, self.processes)
+            if self.data.sample is not None and self.processes.is_first:
                 figures |= decoded(model, tokenizer, self.data.sample, device)
-        return figures
+        first: dict[str, float] = self.processes.gathered(figures)[0]
+        return first

@@ -36,6 +36,7 @@ class Stepper:
         steps: optimizer steps of the whole training.
         warmup: steps of warm-up.
         step: steps taken so far.
+        examples: examples that this process and those beside it have taken.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Stepper:
         optimizer = adamw(model, settings.lr, settings.weight_decay, relative=settings.relative_lr)
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         self._gradient = GradientNorms(model, [model.model.encoder, model.model.decoder])
-        self.step = 0
+        self.step = self.examples = 0
         self._lr = 0.0
         self._means: RunningMeans | None = None
         self._unchecked: list[tuple[int, list[str], Tensor]] = []
@@ -95,6 +96,7 @@ class Stepper:
         values = self.objective.accumulate(
             self.model, group, weights, self.step, self.accelerator.backward, norms=logged
         )
+        self.examples += values.examples
         self.objective.processes.sum_gradients(self._gradient.weights)
         norms = self._update()
         on_device = torch.stack([values.total, *(values.raw[name] for name in self.names), *norms])

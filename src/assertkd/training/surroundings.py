@@ -9,6 +9,7 @@ from torch import Tensor
 
 from assertkd.models.encoders import TextEncoder
 from assertkd.training.checkpoints import Checkpoint
+from assertkd.training.process_group import ProcessGroup
 from assertkd.training.provenance import machine, versions
 from assertkd.training.seeding import random_state, set_random_state
 
@@ -32,6 +33,25 @@ def surroundings(
     }
     vectors = {name: embeddings for name, (_, embeddings) in caches.items()}
     return values, {"random": random_tensors} | ({"caches": vectors} if vectors else {})
+
+
+def everyones_generators(processes: ProcessGroup, device: torch.device) -> dict[str, Tensor]:
+    """Return torch's random state in every process but the first, whose is among the `surroundings`, by name."""
+    states = {"torch": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    gathered = {name: processes.gathered_bytes(state) for name, state in states.items()}
+    return {f"process.{n}.{name}": all_of[n] for n in range(1, processes.size) for name, all_of in gathered.items()}
+
+
+def restore_generators(checkpoint: Checkpoint, processes: ProcessGroup, device: torch.device) -> None:
+    """Bring torch's generators in this process, if it is not the first, to where they were."""
+    if processes.is_first:
+        return
+    states = checkpoint.tensors("random")
+    torch.set_rng_state(states[f"process.{processes.rank}.torch"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[f"process.{processes.rank}.cuda"], device)
 
 
 def restore_surroundings(checkpoint: Checkpoint, device: torch.device, encoders: Mapping[str, TextEncoder]) -> None:

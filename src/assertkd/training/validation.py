@@ -12,6 +12,7 @@ from assertkd.evaluation.metrics import EXAMPLE_METRICS
 from assertkd.models.generation import generate_texts
 from assertkd.models.seq2seq import TargetLogits
 from assertkd.training.batches import IGNORED, Batch, Example
+from assertkd.training.process_group import ProcessGroup
 
 TEXT_METRICS = ("exact_match", "f1", "bleu", "ast_validity")
 """Metrics of decoded samples that are logged while training."""
@@ -35,8 +36,17 @@ class DecodedSample:
 
 
 @torch.no_grad()
-def teacher_forced(model: nn.Module, batches: Iterable[Batch], device: torch.device) -> dict[str, float]:
-    """Return `validation_loss` (cross-entropy per target token, in nats) and `validation_token_accuracy` in [0, 1]."""
+def teacher_forced(
+    model: nn.Module, batches: Iterable[Batch], device: torch.device, processes: ProcessGroup | None = None
+) -> dict[str, float]:
+    """Return `validation_loss` (cross-entropy per target token, in nats) and `validation_token_accuracy` in [0, 1].
+
+    Args:
+        model: gives the logits at target positions.
+        batches: what it is judged on; with several processes, this one's part.
+        device: of the model.
+        processes: those that the batches are shared out among.
+    """
     was_training = model.training
     model.eval()
     loss = torch.zeros((), device=device, dtype=torch.float64)
@@ -50,7 +60,8 @@ def teacher_forced(model: nn.Module, batches: Iterable[Batch], device: torch.dev
         right += (logits.argmax(-1) == labels).sum()
         tokens += batch.tokens
     model.train(was_training)
-    return {"validation_loss": float(loss) / tokens, "validation_token_accuracy": int(right) / tokens}
+    loss_sum, hits, count = (processes or ProcessGroup()).sums(float(loss), int(right), tokens)
+    return {"validation_loss": loss_sum / count, "validation_token_accuracy": hits / count}
 
 
 def decoded(
