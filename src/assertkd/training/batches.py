@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -187,7 +188,7 @@ def _leave_signals_to_parent(_: int) -> None:
 
 
 def _padded(rows: Sequence[Sequence[int]], value: int, length: int = 0) -> Tensor:
-    padded = torch.full((len(rows), max(length, *map(len, rows))), value, dtype=torch.long)
+    padded = np.full((len(rows), max(length, *map(len, rows))), value, dtype=np.int64)
     for index, row in enumerate(rows):
-        padded[index, : len(row)] = torch.tensor(row)
-    return padded
+        padded[index, : len(row)] = row
+    return torch.from_numpy(padded)
