@@ -63,7 +63,8 @@ from assertkd.records import MARKER
 from assertkd.settings import LossSettings, ModelSettings, TrainingSettings
 from assertkd.settings.schema import ScratchSettings
 from assertkd.training.batches import IGNORED, Example
-from assertkd.training.loop import TrainingData, train
+from assertkd.training.data import TrainingData
+from assertkd.training.loop import train
 from assertkd.training.sampling import bucketed_batches
 from assertkd.training.seeding import seed_everything
 from logit_step import examples_of, records_of

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from assertkd.errors import UserError
-from assertkd.settings import RunSettings, load_run, params
+from assertkd.settings import RunSettings, TrainingSettings, load_run, params
 
 BASE = yaml.safe_load("""
 run: r
@@ -371,3 +371,11 @@ def test_mined_records_are_files_to_the_corpus() -> None:
     assert before == after
     after = every_rule(loaded(java | {"data.test_file": "test.jsonl"}))
     assert {name for name in before if before[name] != after[name]} == {"prepare_corpus"}
+
+
+def test_gpus_of_a_training() -> None:
+    assert params.gpus(TrainingSettings()) == 1
+    assert params.gpus(TrainingSettings(gpus=2)) == 2
+    assert params.gpus(TrainingSettings(gpus=2, device="cpu")) == 0
+    with pytest.raises(ValueError, match="gpus: 2 cannot share device cuda:0"):
+        TrainingSettings(gpus=2, device="cuda:0")
