@@ -18,13 +18,15 @@ All see the same batches of like lengths in the same order, with AdamW and clipp
 weights. A round is one turn of everybody, so that a drifting machine slows all alike; a turn is --steps optimizer
 steps, timed from the end of the first to the end of the last, loading of data included, start and saving not. Printed:
 median, lowest and highest over rounds of examples a second, and of ours over each baseline's of the same round. The
-logits are a synthetic teacher's of the teacher's width, the same in every form.
+logits are a synthetic teacher's of the teacher's width, the same in every form. On a machine that does other work
+meanwhile, --clock cpu counts the CPU seconds of this process instead (with one thread they are what an idle machine
+would take).
 """
 
 import argparse
 import base64
-import csv
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +34,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
+from unittest.mock import patch
 
 import lz4.frame
 import numpy as np
@@ -67,6 +70,7 @@ from assertkd.training.data import TrainingData
 from assertkd.training.loop import train
 from assertkd.training.sampling import bucketed_batches
 from assertkd.training.seeding import seed_everything
+from assertkd.training.step import Stepper
 from logit_step import examples_of, records_of
 
 SIZES = {
@@ -85,6 +89,8 @@ OURS = ("ours, hidden", "ours, topk")
 GOALS = {"dense, batch": 5.0, "dense, fixed": 5.0, "online teacher": 2.0, "plain ce": 0.9}
 SYNTHETIC_ROWS = 512
 PROVENANCE = Provenance(tokenizer="0" * 64, teacher="0" * 64, corpus="0" * 64)
+
+Clock = Callable[[], float]
 
 Turn = Callable[[], float]
 """Takes a turn's steps; returns examples a second."""
@@ -116,6 +122,7 @@ def ours(
     examples: Sequence[Example],
     store: StoreReader,
     work: Path,
+    clock: Clock,
 ) -> Turn:
     plan = plan_loss(LossSettings(components=("kl",), temperature=TEMPERATURE))
     settings = TrainingSettings(
@@ -124,14 +131,24 @@ def ours(
     data = TrainingData(train=examples, validation=examples[:1], teacher=store, sample=None, files=())
 
     def turn() -> float:
-        with tempfile.TemporaryDirectory(dir=work) as folder, seeded():
+        ends: list[float] = []
+        take = Stepper.take
+
+        def noted(stepper: Stepper, *arguments: Any) -> Any:
+            row = take(stepper, *arguments)
+            ends.append(clock())
+            return row
+
+        with tempfile.TemporaryDirectory(dir=work) as folder, seeded(), patch.object(Stepper, "take", noted):
             train(model, tokenizer, data, plan, settings, SEED, Path(folder))
-            with (Path(folder) / "step_metrics.csv").open(encoding="utf-8", newline="") as handle:
-                rows = list(csv.DictReader(handle))
-        seconds = float(rows[-1]["elapsed_time_seconds"]) - float(rows[0]["elapsed_time_seconds"])
-        return sum(int(row["effective_batch_size"]) for row in rows[1:]) / seconds
+        return rate(ends)
 
     return turn
+
+
+def rate(ends: Sequence[float]) -> float:
+    """Return examples a second from when each step ended."""
+    return BATCH * (len(ends) - 1) / (ends[-1] - ends[0])
 
 
 @contextmanager
@@ -150,6 +167,7 @@ def dense(
     teacher: SyntheticTeacher,
     file: Path,
     fixed_length: int | None,
+    clock: Clock,
 ) -> Turn:
     """The predecessor's way: every step reads its lines, unpacks base64 and LZ4, and compares whole distributions."""
     offsets = []
@@ -204,8 +222,8 @@ def dense(
                 torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
                 optimizer.zero_grad()
-                ends.append(time.perf_counter())
-        return BATCH * (len(ends) - 1) / (ends[-1] - ends[0])
+                ends.append(clock())
+        return rate(ends)
 
     return turn
 
@@ -233,11 +251,12 @@ class OnlineTeacherTrainer(Seq2SeqTrainer):
 class Ends(TrainerCallback):
     """Notes when every step ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
         self.times: list[float] = []
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
-        self.times.append(time.perf_counter())
+        self.times.append(self.clock())
 
 
 def trainer(
@@ -246,6 +265,7 @@ def trainer(
     examples: Sequence[Example],
     work: Path,
     teacher: T5ForConditionalGeneration | None,
+    clock: Clock,
 ) -> Turn:
     rows = [
         {"input_ids": list(e.input_ids), "attention_mask": [1] * len(e.input_ids), "labels": e.target_ids}
@@ -266,7 +286,7 @@ def trainer(
 
     def turn() -> float:
         kind = Seq2SeqTrainer if teacher is None else OnlineTeacherTrainer
-        ends = Ends()
+        ends = Ends(clock)
         made = kind(
             model=model,
             args=arguments,
@@ -277,7 +297,7 @@ def trainer(
         if teacher is not None:
             made.teacher = teacher
         made.train()
-        return BATCH * (len(ends.times) - 1) / (ends.times[-1] - ends.times[0])
+        return rate(ends.times)
 
     return turn
 
@@ -300,6 +320,7 @@ def contenders(options: argparse.Namespace, work: Path) -> dict[str, Turn]:
     prompt = Prompt(tokenizer, options.max_input, options.max_output)
     drawn = [e for e in examples_of(records, prompt) if len(e.target_ids) <= options.max_output][:count]
     sizes = SIZES[options.size]
+    clock = time.process_time if options.clock == "cpu" else time.perf_counter
     student, teacher = (build_model(ModelSettings(name="scratch", scratch=each), tokenizer, 0.0) for each in sizes)
     vocab_size = student.config.vocab_size
     examples = in_batches(drawn)
@@ -316,11 +337,13 @@ def contenders(options: argparse.Namespace, work: Path) -> dict[str, Turn]:
     ]
     stores = [stored(work / codec.name, codec, synthetic, examples) for codec in codecs]
     # The loop orders examples itself; it gets them as they were drawn, and so takes the others' batches.
-    turns = {name: ours(student, tokenizer, drawn, store, work) for name, store in zip(OURS, stores, strict=True)}
-    turns["dense, batch"] = dense(student, examples, synthetic, work / "dense.jsonl", None)
-    turns["dense, fixed"] = dense(student, examples, synthetic, work / "fixed.jsonl", options.max_output)
-    turns["online teacher"] = trainer(student, tokenizer, examples, work, teacher.eval())
-    turns["plain ce"] = trainer(student, tokenizer, examples, work, None)
+    turns = {
+        name: ours(student, tokenizer, drawn, store, work, clock) for name, store in zip(OURS, stores, strict=True)
+    }
+    turns["dense, batch"] = dense(student, examples, synthetic, work / "dense.jsonl", None, clock)
+    turns["dense, fixed"] = dense(student, examples, synthetic, work / "fixed.jsonl", options.max_output, clock)
+    turns["online teacher"] = trainer(student, tokenizer, examples, work, teacher.eval(), clock)
+    turns["plain ce"] = trainer(student, tokenizer, examples, work, None, clock)
     return {name: turn for name, turn in turns.items() if options.only is None or name in options.only}
 
 
@@ -341,6 +364,7 @@ def main() -> None:
     parser.add_argument("--max-input", type=int, default=256)
     parser.add_argument("--max-output", type=int, default=48)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
     parser.add_argument("--only", nargs="+", help="only these contenders")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -352,6 +376,7 @@ def main() -> None:
             # Another order every round: nobody always comes after the one that leaves the caches cold.
             for name in np.random.default_rng(number).permutation(list(turns)):
                 rates[name].append(turns[name]())
+                print(f"round {number + 1}: {name} {rates[name][-1]:.2f} examples/s", file=sys.stderr, flush=True)
     print(f"\n{'examples a second':<18}median (lowest to highest of {options.rounds} rounds)")
     for name, values in rates.items():
         print(f"{name:<18}{spread(values, '.2f')}")
