@@ -6,26 +6,13 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from unittest.mock import patch
 
 import torch
-from copy_task import SIZES, VOCABULARY, OneHot, copy_task
-from transformers import T5ForConditionalGeneration
 
 from assertkd.errors import UserError
 from assertkd.files import write_json
-from assertkd.losses.plan import LossPlan
-from assertkd.models.seq2seq import scratch_config
-from assertkd.models.tokenizer import train_tokenizer
 from assertkd.settings import TrainingSettings
-from assertkd.training.data import TrainingData
-from assertkd.training.loop import train
 from assertkd.training.process_group import ProcessGroup
-from assertkd.training.seeding import seed_everything
-from assertkd.training.step import Stepper
-
-JAVA = "public boolean isEmpty() { return size == 0; }\nassertTrue(list.isEmpty());"
 
 
 @dataclass(frozen=True)
@@ -82,22 +69,3 @@ def await_signal(folder: Path) -> None:
     signal.signal(signal.SIGUSR1, answer)
     (folder / f"ready-{rank}").write_text(str(os.getpid()))
     time.sleep(600)
-
-
-def train_copy_task(folder: Path, plan: LossPlan, settings: TrainingSettings, stopped_at: int = -1) -> None:
-    """Train the copy task's model; in the second process, SIGTERM comes when so many steps have been taken."""
-    seed_everything(3)
-    tokenizer = train_tokenizer(JAVA.splitlines(), VOCABULARY)
-    model = T5ForConditionalGeneration(scratch_config(SIZES, tokenizer, settings.dropout_rate))
-    teacher = OneHot(model.config.vocab_size)
-    data = TrainingData(copy_task(34), copy_task(7), teacher=teacher, sample=None, files=())
-    take = Stepper.take
-
-    def take_and_signal(stepper: Stepper, *arguments: Any) -> Any:
-        row = take(stepper, *arguments)
-        if stepper.step == stopped_at and ProcessGroup().rank == 1:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return row
-
-    with patch.object(Stepper, "take", take_and_signal):
-        train(model, tokenizer, data, plan, settings, 3, folder)

@@ -20,7 +20,7 @@ from assertkd.training.launch import from_json, run_in_processes, to_json
 from assertkd.training.process_group import ProcessGroup
 
 HERE = Path(__file__).parent
-PATIENCE = 120.0
+PATIENCE = 600.0
 """Seconds for two processes to start on a busy machine."""
 
 

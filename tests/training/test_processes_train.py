@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 from copy_task import rows, unmeasured
+from copy_task_stage import train_copy_task
 from safetensors.torch import load_file
-from stages_in_processes import train_copy_task
 
 from assertkd.losses.plan import LossPlan, plan_loss
 from assertkd.settings import LossSettings, TrainingSettings
@@ -65,7 +65,7 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
 PARENT = """
 import json, sys
 from pathlib import Path
-from stages_in_processes import train_copy_task
+from copy_task_stage import train_copy_task
 from assertkd.losses.plan import LossPlan
 from assertkd.settings import TrainingSettings
 from assertkd.training.launch import spread
