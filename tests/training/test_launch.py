@@ -1,5 +1,6 @@
 """Two processes act as one: what they sum and share, how they stop, and that they do not outlive their parent."""
 
+import json
 import logging
 import os
 import signal
@@ -13,9 +14,12 @@ import pytest
 import torch
 from stages_in_processes import Numbers, refuse, sums
 
+from assertkd.corpus.targets import Supervision
 from assertkd.errors import UserError
 from assertkd.files import read_json
-from assertkd.settings import TrainingSettings
+from assertkd.settings import TrainingSettings, load_run, params
+from assertkd.students.distill import Student, distill_student
+from assertkd.teacher.fine_tune import train_teacher
 from assertkd.training.launch import from_json, run_in_processes, to_json
 from assertkd.training.process_group import ProcessGroup
 
@@ -55,6 +59,22 @@ def test_arguments_survive_the_journey(tmp_path: Path) -> None:
         "absent": None,
     }
     assert from_json(sums, to_json(sums, arguments)) == arguments
+
+
+def test_stages_arguments_survive_too(tmp_path: Path) -> None:
+    variant = {"loss": {"components": ["kl", "semantic"]}, "on_policy": {"fraction": 0.3}}
+    run = load_run({"run": "r", "runs": {"r": {}}, "variants": {"v": variant}})
+    student = Student.from_params(params.distill_student(run, "v"), 7)
+    arguments = {
+        "student": student,
+        "supervision": Supervision(512, 128, 1.0, 0),
+        "corpus": tmp_path,
+        "logits": None,
+        "config": {"seeds": [1, 2], "runs": {"r": None}},
+    }
+    assert from_json(distill_student, json.loads(json.dumps(to_json(distill_student, arguments)))) == arguments
+    given = {"settings": run.teacher, "corpus": tmp_path, "config": None}
+    assert from_json(train_teacher, to_json(train_teacher, given)) == given
 
 
 def test_processes_share_sums_threads_and_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
