@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
-from assertkd.job import job
+from assertkd.job import job, sole_writer
 from assertkd.report.build import ComparisonSettings, report_so_far
 from assertkd.report.results import models_of
 from assertkd.settings import ReportSettings
 
-with job(snakemake.log[0], snakemake.threads):
-    settings, run_folder = snakemake.params.settings, Path(snakemake.params.run_folder)
-    folder = run_folder / "report_so_far"
+run_folder = Path(snakemake.params.run_folder)
+folder = run_folder / "report_so_far"
+
+with sole_writer(folder), job(snakemake.log[0], snakemake.threads):
+    settings = snakemake.params.settings
     report_so_far(
         ReportSettings(**settings["report"]),
         ComparisonSettings(**settings["comparison"]),
