@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 DESCRIPTION = """Suggests assertions for a test: where // <ASSERTION_PLACEHOLDER> stands in it, else at its end. The
@@ -29,6 +30,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where the classes of the project lie; may be repeated (default: the project that FILE lies in)",
     )
     parser.add_argument("--count", type=int, default=5, metavar="N", help="suggestions, and beams (default: 5)")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="compile each and run the test with it: only those that compile are shown, failing ones are marked",
+    )
+    parser.add_argument(
+        "--class-path",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="for --check: a folder or jar that the test needs; may be repeated (default: the sources that it names)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object, for editors")
     parser.add_argument(
         "--max-input-len", type=int, default=512, metavar="TOKENS", help="longest input, as in training (default: 512)"
@@ -64,20 +78,34 @@ def _suggest(options: argparse.Namespace) -> None:
     place = find_place(normalised(raw), name, folders, options.more, options.test, options.focal)
     suggester = Suggester(options.model, options.max_input_len, options.max_output_len)
     suggestions = suggester.suggest(place, options.count)
+    shown = [
+        (asdict(one) | {"score": round(one.score, 4)}, "" if one.parses else "does not parse") for one in suggestions
+    ]
+    if options.check:
+        from assertkd.suggest.check import check_assertions
+
+        checks = check_assertions(place, [one.assertion for one in suggestions], folders, options.class_path)
+        shown = [
+            (
+                one | {"passes": check.passes, "message": check.message},
+                "" if check.passes else f"fails: {check.message}",
+            )
+            for (one, _), check in zip(shown, checks, strict=True)
+            if check.compiles
+        ]
     if options.json:
         answer = {
             "file": name,
             "line": place.gap.line,
             "test": place.name,
             "focal": {"name": place.focal_name, "file": place.focal_file, "link": place.link},
-            "suggestions": [
-                {"assertion": one.assertion, "score": round(one.score, 4), "parses": one.parses} for one in suggestions
-            ],
+            "suggestions": [one for one, _ in shown],
         }
         print(json.dumps(answer, ensure_ascii=False))
         return
     how = "as given" if place.link == "given" else f"by {place.link}"
     print(f"{name}:{place.gap.line}: {place.name} tests {place.focal_name} ({place.focal_file}, {how})")
-    for number, one in enumerate(suggestions, start=1):
-        note = "" if one.parses else "   (does not parse)"
-        print(f"{number:>3}. {one.score:>7.3f}  {one.assertion}{note}")
+    for number, (one, note) in enumerate(shown, start=1):
+        print(f"{number:>3}. {one['score']:>7.3f}  {one['assertion']}" + (f"   ({note})" if note else ""))
+    if not shown:
+        print("No suggestion compiles." if options.check else "No suggestion.")
