@@ -263,7 +263,7 @@ def test_snakemakes_own_report_holds_every_result_with_its_caption(finished: Pro
         results = json.loads(re.findall(r"var results = (.*);", page)[0])
         categories = json.loads(re.findall(r"var categories = (.*);", page)[0])
         contents = {path: archive.read(f"report/{result['data_uri']}") for path, result in results.items()}
-    assert list(categories) == sorted(["Corpus", "Figures", "Logits", "Models", "Results"])
+    assert categories.keys() >= {"Corpus", "Figures", "Logits", "Models", "Results"}
     assert all(result["caption"] and result["labels"] for result in results.values())
     assert "judged on the same test split" in results["results/tiny/report/leaderboard.csv"]["caption"]
     report = finished.folder / "results" / "tiny" / "report"
