@@ -260,8 +260,8 @@ def test_snakemakes_own_report_holds_every_result_with_its_caption(finished: Pro
     assert done.returncode == 0, done.stdout + done.stderr
     with zipfile.ZipFile(tmp_path / "report.zip") as archive:
         page = archive.read("report/report.html").decode()
-        results = json.loads(re.findall(r"var results = (.*);", page)[0])
-        categories = json.loads(re.findall(r"var categories = (.*);", page)[0])
+        results = json.loads(re.findall(r"var results = (\{.*\});", page)[0])
+        categories = json.loads(re.findall(r"var categories = (\{.*\});", page)[0])
         contents = {path: archive.read(f"report/{result['data_uri']}") for path, result in results.items()}
     assert categories.keys() >= {"Corpus", "Figures", "Logits", "Models", "Results"}
     assert all(result["caption"] and result["labels"] for result in results.values())
