@@ -172,8 +172,8 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-# Credentials live ten seconds, so that a requeued job starts at once and not after two minutes.
-AuthInfo=socket={self._socket},cred_expire=10
+# Credentials live half a minute, so that a requeued job starts soon and not after two; a busy machine needs that long.
+AuthInfo=socket={self._socket},cred_expire=30
 CredType=cred/munge
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
 SlurmctldPort={controller}
