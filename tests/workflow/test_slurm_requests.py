@@ -121,15 +121,19 @@ def evaluated(expression: str, run: str, attempt: int) -> Any:
     )
 
 
-def test_another_cluster_needs_two_values(project: Project) -> None:
+def test_another_cluster_needs_two_values_and_a_training_of_two_gpus_gets_them(project: Project) -> None:
+    two = "teacher={training: {gpus: 2}}"
     done = requests(
         project,
-        *("--profile", "profiles/slurm", "--config", "run=codet5p", records(project.folder)),
+        *("--profile", "profiles/slurm", "--config", "run=codet5p", records(project.folder), two),
         SBATCH_ACCOUNT="mine",
         SBATCH_PARTITION="gpus",
     )
     assert done.returncode == 0, done.stderr
-    assert all(" -A mine -p gpus " in request for request in by_job(done.stdout).values())
+    asked = by_job(done.stdout)
+    assert all(" -A mine -p gpus " in request for request in asked.values())
+    assert all(" --cpus-per-gpu=4 " in request for request in asked.values()), "cores and memory come with each GPU"
+    assert {job for job, request in asked.items() if request.endswith(" --gpus=2")} == {"train_teacher run=codet5p"}
 
 
 def test_a_profile_that_sends_nothing_to_slurm_is_refused(project: Project) -> None:
