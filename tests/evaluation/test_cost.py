@@ -101,14 +101,14 @@ from pathlib import Path
 from assertkd.evaluation import judge
 from assertkd.settings import EvaluationSettings
 
-folder, load = Path(sys.argv[1]), judge.load_model
+folder, load = Path(sys.argv[1]), judge.load_writer
 
-def heavy(path):
-    model = load(path)
+def heavy(*arguments):
+    model = load(*arguments)
     model.ballast = bytearray(b"x") * (int(sys.argv[2]) * 10**6)
     return model
 
-judge.load_model = heavy
+judge.load_writer = heavy
 judge.judge_model(EvaluationSettings(limit=4), 64, 4, folder / "final_model", folder / "test.jsonl", None, folder)
 """
 

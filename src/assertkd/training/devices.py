@@ -4,6 +4,7 @@ import os
 import resource
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 
@@ -14,6 +15,9 @@ BF16_CAPABILITY = (8, 0)
 
 GRANTED_GPUS = ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS", "SLURM_GPUS_ON_NODE", "CUDA_VISIBLE_DEVICES")
 """Any of these, inside a SLURM job, says that the job was given GPUs."""
+
+STATUS = Path("/proc/self/status")
+"""Where Linux says how much memory this process had at most (VmHWM)."""
 
 
 def resolve_device(name: str, rank: int = 0, size: int = 1) -> torch.device:
@@ -68,6 +72,9 @@ def peak_memory_mb(device: torch.device) -> float:
     """Return the most memory used so far, in MB: of the GPU where one is used, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
+    if STATUS.exists():
+        # Linux's ru_maxrss begins at what the process that started this one had.
+        return int(STATUS.read_text().partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
