@@ -20,6 +20,7 @@ from assertkd.export.convert import convert
 from assertkd.export.export import test_split_of
 from assertkd.export.verify import size_of, written_and_timed
 from assertkd.models.generation import padded
+from assertkd.models.like_lengths import write_by_length
 from assertkd.models.writers import TorchWriter, Writer, load_writer
 from assertkd.prompts import Prompt
 from assertkd.records import read_records
@@ -41,11 +42,8 @@ class Generate:
         num_beams: int = 1,
         progress: Callable[[int], None] | None = None,
     ) -> list[str]:
-        order = sorted(range(len(encoded_inputs)), key=lambda index: -len(encoded_inputs[index]))
-        texts = [""] * len(order)
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            ids, mask = padded([encoded_inputs[index] for index in chosen], self.tokenizer.pad_token_id)
+        def write(batch: Sequence[Sequence[int]]) -> list[str]:
+            ids, mask = padded(batch, self.tokenizer.pad_token_id)
             written = self.model.generate(
                 input_ids=ids,
                 attention_mask=mask,
@@ -53,10 +51,9 @@ class Generate:
                 num_beams=num_beams,
                 do_sample=False,
             )
-            decoded = self.tokenizer.batch_decode(written.tolist(), skip_special_tokens=True)
-            for index, text in zip(chosen, decoded, strict=True):
-                texts[index] = text.strip()
-        return texts
+            return self.tokenizer.batch_decode(written.tolist(), skip_special_tokens=True)
+
+        return write_by_length(encoded_inputs, batch_size, write, progress)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
 from assertkd.files import read_json, write_json
+from assertkd.models.like_lengths import write_by_length
 from assertkd.models.tokenizer import load_tokenizer
 
 DESCRIPTION = "export.json"
@@ -81,21 +82,16 @@ class ExportedModel:
         progress: Callable[[int], None] | None = None,
     ) -> list[str]:
         """Return what the model writes for every input; see `assertkd.models.generation.generate_texts`."""
-        order = sorted(range(len(encoded_inputs)), key=lambda index: -len(encoded_inputs[index]))
-        texts = [""] * len(order)
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
+
+        def write(batch: Sequence[Sequence[int]]) -> list[str]:
             written = self._translator.translate_batch(
-                [self.tokenizer.convert_ids_to_tokens(list(encoded_inputs[index])) for index in chosen],
+                [self.tokenizer.convert_ids_to_tokens(list(one)) for one in batch],
                 beam_size=num_beams,
                 max_decoding_length=max_new_tokens,
                 max_input_length=0,
                 max_batch_size=batch_size,
             )
             ids = [self.tokenizer.convert_tokens_to_ids(one.hypotheses[0]) for one in written]
-            decoded = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
-            for index, text in zip(chosen, decoded, strict=True):
-                texts[index] = text.strip()
-            if progress is not None:
-                progress(start + len(chosen))
-        return texts
+            return list(self.tokenizer.batch_decode(ids, skip_special_tokens=True))
+
+        return write_by_length(encoded_inputs, batch_size, write, progress)

@@ -8,6 +8,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
 from assertkd.models.decoder_steps import DecoderSteps
+from assertkd.models.like_lengths import write_by_length
 
 COMPACT_AT = 0.75
 """Ended rows leave the batch once at most this share goes on; sooner, copying the cache costs more than it saves."""
@@ -195,24 +196,18 @@ def generate_texts(
         progress: called after every batch with the number of inputs that are done.
     """
     pad = model.generation_config.pad_token_id
-    # Longest first: if memory does not suffice, the first batch says so.
-    order = sorted(range(len(encoded_inputs)), key=lambda index: -len(encoded_inputs[index]))
-    texts = [""] * len(order)
+
+    def write(batch: Sequence[Sequence[int]]) -> list[str]:
+        input_ids, attention_mask = padded(batch, pad)
+        input_ids, attention_mask = input_ids.to(device), attention_mask.to(device)
+        if num_beams == 1:
+            written = greedy(model, input_ids, attention_mask, max_new_tokens)
+        else:
+            written = beam(model, input_ids, attention_mask, max_new_tokens, num_beams)
+        return list(tokenizer.batch_decode(written.tolist(), skip_special_tokens=True))
+
     with evaluating(model):
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            input_ids, attention_mask = padded([encoded_inputs[index] for index in chosen], pad)
-            input_ids, attention_mask = input_ids.to(device), attention_mask.to(device)
-            if num_beams == 1:
-                written = greedy(model, input_ids, attention_mask, max_new_tokens)
-            else:
-                written = beam(model, input_ids, attention_mask, max_new_tokens, num_beams)
-            decoded = tokenizer.batch_decode(written.tolist(), skip_special_tokens=True)
-            for index, text in zip(chosen, decoded, strict=True):
-                texts[index] = text.strip()
-            if progress is not None:
-                progress(start + len(chosen))
-    return texts
+        return write_by_length(encoded_inputs, batch_size, write, progress)
 
 
 def padded(sequences: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
