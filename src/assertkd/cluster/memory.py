@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from transformers import AutoConfig, T5Config, T5ForConditionalGeneration
 
+from assertkd.models.seq2seq import t5_sizes
 from assertkd.settings import ModelSettings, TrainingSettings
 from assertkd.settings.schema import SCRATCH
 
@@ -88,16 +89,7 @@ def count_parameters(config: T5Config) -> int:
 
 def _config(model: ModelSettings, vocab_size: int) -> T5Config | None:
     if model.name == SCRATCH:
-        sizes = model.scratch
-        return T5Config(
-            vocab_size=vocab_size,
-            d_model=sizes.d_model,
-            d_kv=sizes.d_model // sizes.heads,
-            d_ff=sizes.d_ff,
-            num_heads=sizes.heads,
-            num_layers=sizes.encoder_layers,
-            num_decoder_layers=sizes.decoder_layers,
-        )
+        return T5Config(vocab_size=vocab_size, **t5_sizes(model.scratch))
     if model.name in PUBLISHED:
         return PUBLISHED[model.name]
     try:

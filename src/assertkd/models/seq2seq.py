@@ -44,18 +44,25 @@ def scratch_config(sizes: ScratchSettings, tokenizer: PreTrainedTokenizerFast, d
     """Return the T5 configuration of `sizes`, its vocabulary and special tokens the tokenizer's."""
     return T5Config(
         vocab_size=len(tokenizer),
-        d_model=sizes.d_model,
-        d_kv=sizes.d_model // sizes.heads,
-        d_ff=sizes.d_ff,
-        num_heads=sizes.heads,
-        num_layers=sizes.encoder_layers,
-        num_decoder_layers=sizes.decoder_layers,
+        **t5_sizes(sizes),
         dropout_rate=dropout,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
         decoder_start_token_id=tokenizer.pad_token_id,
         tie_word_embeddings=True,
     )
+
+
+def t5_sizes(sizes: ScratchSettings) -> dict[str, int]:
+    """Return `sizes` as T5Config's keyword arguments."""
+    return {
+        "d_model": sizes.d_model,
+        "d_kv": sizes.d_model // sizes.heads,
+        "d_ff": sizes.d_ff,
+        "num_heads": sizes.heads,
+        "num_layers": sizes.encoder_layers,
+        "num_decoder_layers": sizes.decoder_layers,
+    }
 
 
 def load_model(name: str | Path, dropout: float = 0.0) -> T5ForConditionalGeneration:
