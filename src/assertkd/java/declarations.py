@@ -5,19 +5,10 @@ from collections.abc import Iterator, Mapping
 from tree_sitter import Node
 
 from assertkd.java.calls import declared_types
-from assertkd.java.source import COMMENTS, leaves, parse, simple_type, text_of
+from assertkd.java.source import COMMENTS, TYPES, leaves, parse, simple_type, text_of
 from assertkd.java.structure import CONSTRUCTOR, JavaClass, JavaFile, JavaTest, Method, Span
 from assertkd.java.tests import annotations_of, framework_of_imports, test_of_method
 
-TYPES = frozenset(
-    {
-        "class_declaration",
-        "interface_declaration",
-        "enum_declaration",
-        "record_declaration",
-        "annotation_type_declaration",
-    }
-)
 COMPUTING = frozenset({"if", "for", "while", "throw", "(", "new", "?", "+", "-", "*", "/", "%", "[", "<", ">", "->"})
 """Tokens that a mere getter does without."""
 MOST_TOKENS_OF_TRIVIAL = 16

@@ -7,18 +7,8 @@ from tree_sitter import Node
 from assertkd.evaluation.execution.syntax import child_text, parsed, tokens
 from assertkd.evaluation.metrics.assertion_form import is_assertion
 from assertkd.evaluation.metrics.syntax_tree import says_something, statements_of
-from assertkd.java.source import text_of
+from assertkd.java.source import TYPES, text_of
 from assertkd.records import MARKER, Record
-
-TYPES = frozenset(
-    {
-        "class_declaration",
-        "interface_declaration",
-        "enum_declaration",
-        "record_declaration",
-        "annotation_type_declaration",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)

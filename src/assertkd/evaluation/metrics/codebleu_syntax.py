@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from tree_sitter import Node
 
-from assertkd.evaluation.metrics.syntax_tree import parser
+from assertkd.java.source import parse
 
 Shape = tuple[object, ...]
 """Type of a node, and field name and number of the shape of each of its named children."""
@@ -56,4 +56,4 @@ def subtrees(text: str, numbers: dict[Shape, int]) -> list[int]:
 @lru_cache(maxsize=1 << 12)
 def parsed(text: str) -> Node:
     """Return the root of the syntax tree of `text` as a program of statements."""
-    return parser.parse(text.encode("utf-8", errors="replace")).root_node
+    return parse(text.encode("utf-8", errors="replace")).root_node

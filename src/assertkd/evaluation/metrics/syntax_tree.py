@@ -2,28 +2,14 @@
 
 from functools import lru_cache
 
-import tree_sitter_java
-from tree_sitter import Language, Node, Parser
+from tree_sitter import Node
 
 from assertkd.evaluation.metrics.ast_validity import MAXIMUM_CHARACTERS
+from assertkd.java.source import COMMENTS, TYPES, parse
 
 BEFORE, AFTER = b"class Holder { void holder() {\n", b"\n} }\n"
-COMMENTS = frozenset({"line_comment", "block_comment"})
-DECLARATIONS = frozenset(
-    {
-        "class_declaration",
-        "interface_declaration",
-        "enum_declaration",
-        "record_declaration",
-        "annotation_type_declaration",
-        "package_declaration",
-        "import_declaration",
-        "module_declaration",
-    }
-)
+DECLARATIONS = TYPES | {"package_declaration", "import_declaration", "module_declaration"}
 SILENT = COMMENTS | DECLARATIONS | {";"}
-
-parser = Parser(Language(tree_sitter_java.language()))
 
 
 @lru_cache(maxsize=1 << 12)
@@ -45,7 +31,7 @@ def statements_of(text: str) -> list[Node]:
     if len(text) > MAXIMUM_CHARACTERS:
         return []
     source = text.encode("utf-8", errors="replace")
-    root = parser.parse(BEFORE + source + AFTER).root_node
+    root = parse(BEFORE + source + AFTER).root_node
     if root.has_error:
         return []
     body = root.descendant_for_byte_range(len(BEFORE) - 2, len(BEFORE) - 2)
