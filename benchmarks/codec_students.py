@@ -31,7 +31,7 @@ from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts import Prompt
 from assertkd.records import read_records
 from assertkd.settings import LogitsSettings, LossSettings, StudentModelSettings, TrainingSettings
-from assertkd.settings.schema import ScratchSettings
+from assertkd.settings.model import ScratchSettings
 from assertkd.students.distill import Student, distill_student
 from assertkd.students.lessons import Curriculum
 

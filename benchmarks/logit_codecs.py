@@ -44,7 +44,7 @@ from assertkd.settings import (
     TokenizerSettings,
     TrainingSettings,
 )
-from assertkd.settings.schema import ScratchSettings
+from assertkd.settings.model import ScratchSettings
 from assertkd.teacher.fine_tune import train_teacher
 from logit_step import examples_of, report_step
 

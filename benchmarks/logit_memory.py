@@ -44,7 +44,8 @@ from assertkd.settings import (
     TokenizerSettings,
     TrainingSettings,
 )
-from assertkd.settings.schema import EmbeddedCorpusSettings, ScratchSettings
+from assertkd.settings.data import EmbeddedCorpusSettings
+from assertkd.settings.model import ScratchSettings
 from assertkd.students.distill import Student, distill_student
 from assertkd.students.lessons import Curriculum
 

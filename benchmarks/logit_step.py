@@ -38,7 +38,7 @@ from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
 from assertkd.prompts import Prompt
 from assertkd.records import MARKER, Record
 from assertkd.settings import LossSettings, ModelSettings
-from assertkd.settings.schema import ScratchSettings
+from assertkd.settings.model import ScratchSettings
 from assertkd.training.batches import Example, SpecialIds, collate
 from assertkd.training.objective import Objective
 from assertkd.training.optimizer import adamw

@@ -32,7 +32,8 @@ from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
 from assertkd.prompts import Prompt
 from assertkd.records import MARKER, Record
 from assertkd.settings import LossSettings, ModelSettings
-from assertkd.settings.schema import ContrastiveSettings, ScratchSettings, SemanticSettings
+from assertkd.settings.loss import ContrastiveSettings, SemanticSettings
+from assertkd.settings.model import ScratchSettings
 from assertkd.training import text_risk
 from assertkd.training.batches import Batch, Example, SpecialIds, collate
 from assertkd.training.objective import Objective

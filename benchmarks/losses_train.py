@@ -49,7 +49,8 @@ from assertkd.settings import (
     TokenizerSettings,
     TrainingSettings,
 )
-from assertkd.settings.schema import ContrastiveSettings, ScratchSettings, SemanticSettings, TextLossSettings
+from assertkd.settings.loss import ContrastiveSettings, SemanticSettings, TextLossSettings
+from assertkd.settings.model import ScratchSettings
 from assertkd.students.distill import Student, distill_student
 from assertkd.students.lessons import Curriculum
 from assertkd.teacher.fine_tune import train_teacher

@@ -64,7 +64,7 @@ from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
 from assertkd.prompts import Prompt
 from assertkd.records import MARKER
 from assertkd.settings import LossSettings, ModelSettings, TrainingSettings
-from assertkd.settings.schema import ScratchSettings
+from assertkd.settings.model import ScratchSettings
 from assertkd.training.batches import IGNORED, Example
 from assertkd.training.data import TrainingData
 from assertkd.training.loop import train

@@ -18,7 +18,7 @@ from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel, T
 from assertkd.models.encoders import PACKAGED, TextEncoder
 from assertkd.models.seq2seq import scratch_config
 from assertkd.models.tokenizer import train_tokenizer
-from assertkd.settings.schema import ScratchSettings
+from assertkd.settings.model import ScratchSettings
 from browser import CHROMIUM, FLAGS
 
 torch.set_num_threads(1)

@@ -16,7 +16,7 @@ from assertkd.cluster.memory import (
 )
 from assertkd.errors import UserError
 from assertkd.settings import ModelSettings, TrainingSettings
-from assertkd.settings.schema import ScratchSettings
+from assertkd.settings.model import ScratchSettings
 
 A100 = {
     "driver": "550.54.14",

@@ -11,7 +11,7 @@ from assertkd.corpus.prepare import prepare_corpus
 from assertkd.errors import UserError
 from assertkd.records import MARKER, Record, read_records
 from assertkd.settings import DataSettings, ModelSettings, TokenizerSettings
-from assertkd.settings.schema import EmbeddedCorpusSettings
+from assertkd.settings.data import EmbeddedCorpusSettings
 
 SCRATCH = ModelSettings(name="scratch")
 SMALL = TokenizerSettings(vocab_size=300)

@@ -23,7 +23,7 @@ from assertkd.models.writers import ExportWriter, TorchWriter, load_writer
 from assertkd.prompts import Prompt
 from assertkd.records import MARKER, Record, write_records
 from assertkd.settings import EvaluationSettings
-from assertkd.settings.schema import ScratchSettings
+from assertkd.settings.model import ScratchSettings
 
 SIZES = ScratchSettings(d_model=64, d_ff=128, heads=4, encoder_layers=2, decoder_layers=2)
 CPU = torch.device("cpu")

@@ -22,7 +22,7 @@ from assertkd.models.seq2seq import (
 )
 from assertkd.models.tokenizer import train_tokenizer
 from assertkd.settings import ModelSettings
-from assertkd.settings.schema import ScratchSettings
+from assertkd.settings.model import ScratchSettings
 
 Build = Callable[..., T5ForConditionalGeneration]
 INPUTS = torch.tensor([[5, 6, 7, 1], [8, 1, 0, 0], [9, 10, 1, 0]])

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from assertkd.losses.registry import COMPONENTS
-from assertkd.settings import load_run, params
+from assertkd.settings import feasible, load_run
 from assertkd.settings.load import SECTIONS
 from assertkd.settings.original import ORIGINAL
 
@@ -81,4 +81,4 @@ def test_no_option_is_refused() -> None:
         "weighted": {"loss": {"components": ["ce"], "token_weighting": {"enabled": True}}},
         "sampled": {"training": sampling, "loss": {"components": ["ce"]}},
     }
-    params.check(load_run({"run": "r", "runs": {"r": {}}, "variants": variants}))
+    feasible.check(load_run({"run": "r", "runs": {"r": {}}, "variants": variants}))

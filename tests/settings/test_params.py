@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from assertkd.errors import UserError
-from assertkd.settings import RunSettings, TrainingSettings, load_run, params
+from assertkd.settings import RunSettings, TrainingSettings, feasible, load_run, params
 
 BASE = yaml.safe_load("""
 run: r
@@ -225,7 +225,7 @@ def test_a_given_teacher_gives_no_answers_that_are_not_in_its_files() -> None:
         }
     )
     with pytest.raises(UserError) as caught:
-        params.check(run)
+        feasible.check(run)
     said = "needs the teacher itself, and data.distillation_jsonl gives its answers alone"
     assert caught.value.problem.splitlines() == [
         f"data.unlabelled: {said}",
@@ -271,7 +271,7 @@ GIVEN = {
 def rules_of_given_teacher(changes: dict[str, Any]) -> dict[str, params.Params]:
     """Return the params of the rules that differ where files stand in for the teacher."""
     run = loaded(GIVEN | changes)
-    params.check(run)
+    feasible.check(run)
     return {
         "mine_corpus": params.mine_corpus(run),
         "prepare_corpus": params.prepare_corpus(run),
@@ -313,9 +313,9 @@ def test_files_of_a_given_teacher_take_the_place_of_all_others() -> None:
 
 
 def test_a_given_teacher_needs_its_tokenizer_and_a_codec_that_takes_logits() -> None:
-    params.check(loaded(GIVEN))
+    feasible.check(loaded(GIVEN))
     with pytest.raises(UserError) as caught:
-        params.check(loaded({"data.distillation_jsonl": {"train": "t.jsonl"}}))
+        feasible.check(loaded({"data.distillation_jsonl": {"train": "t.jsonl"}}))
     tokenizer, codec = caught.value.problem.splitlines()
     assert tokenizer.startswith("tokenizer.name: is needed with data.distillation_jsonl")
     assert codec.startswith("logits.codec: `hidden` stores what enters the teacher's head")
@@ -334,7 +334,7 @@ def test_who_learns_from_the_teacher() -> None:
 
 
 def test_check_lists_all_that_cannot_be_run() -> None:
-    params.check(loaded({"teacher.training": {"token_budget": 640}}))
+    feasible.check(loaded({"teacher.training": {"token_budget": 640}}))
     run = loaded(
         {
             "teacher.training": {"token_budget": 639},
@@ -343,7 +343,7 @@ def test_check_lists_all_that_cannot_be_run() -> None:
         }
     )
     with pytest.raises(UserError) as caught:
-        params.check(run)
+        feasible.check(run)
     assert caught.value.problem.splitlines() == [
         "teacher.training.token_budget: 639 is below the longest example, "
         "data.max_input_len + data.max_output_len = 640",
@@ -355,7 +355,7 @@ def test_check_lists_all_that_cannot_be_run() -> None:
 
 def test_an_unknown_family_is_refused_before_any_job() -> None:
     with pytest.raises(UserError, match=r"data.embedded.families: 'togle' is no family \(did you mean `toggle`"):
-        params.check(loaded({"data.embedded": {"families": ["togle"]}}))
+        feasible.check(loaded({"data.embedded": {"families": ["togle"]}}))
 
 
 def test_mined_records_are_files_to_the_corpus() -> None:

@@ -13,7 +13,7 @@ from assertkd.errors import UserError
 from assertkd.models.seq2seq import parameter_count
 from assertkd.models.teacher_layers import from_teacher_layers
 from assertkd.settings import load_run, params
-from assertkd.settings.schema import ScratchSettings
+from assertkd.settings.model import ScratchSettings
 
 SIZES = ScratchSettings(d_model=16, d_ff=32, heads=2, encoder_layers=4, decoder_layers=3)
 

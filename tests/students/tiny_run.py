@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from assertkd.corpus.targets import Supervision
-from assertkd.settings import RunSettings, load_run, params
+from assertkd.settings import RunSettings, feasible, load_run, params
 from assertkd.students.distill import Student, distill_student
 
 CONFIG = yaml.safe_load("""
@@ -44,7 +44,7 @@ class Taught:
         """Return the settings of the run with this one variant, checked."""
         config = deepcopy(CONFIG) | {"variants": {"x": variant}}
         run = load_run(config)
-        params.check(run)
+        feasible.check(run)
         return run
 
     def distil(self, variant: dict[str, Any], folder: Path, seed: int = 1) -> Path:

@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from assertkd.logits.codec import Payload
 from assertkd.logits.view import DenseView, stack_rows
-from assertkd.settings.schema import ScratchSettings
+from assertkd.settings.model import ScratchSettings
 from assertkd.training.batches import Example
 from assertkd.training.logs import MEASURED
 

@@ -28,7 +28,8 @@ from assertkd.models.generation import padded, sample
 from assertkd.models.seq2seq import TargetLogits, scratch_config
 from assertkd.models.tokenizer import train_tokenizer
 from assertkd.settings import LossSettings, TrainingSettings
-from assertkd.settings.schema import ScratchSettings, TextLossSettings
+from assertkd.settings.loss import TextLossSettings
+from assertkd.settings.model import ScratchSettings
 from assertkd.training.batches import Example, SpecialIds, collate
 from assertkd.training.data import TrainingData
 from assertkd.training.loop import train

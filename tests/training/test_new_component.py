@@ -15,7 +15,7 @@ from assertkd.errors import UserError
 from assertkd.losses.plan import plan_loss
 from assertkd.losses.registry import COMPONENTS, TokenComponent
 from assertkd.models.seq2seq import TargetLogits
-from assertkd.settings import load_run, params
+from assertkd.settings import feasible, load_run
 from assertkd.training.batches import Example, SpecialIds, collate
 from assertkd.training.data import TrainingData
 from assertkd.training.loop import train
@@ -46,7 +46,7 @@ def example_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_its_line_it_is_refused_before_any_job() -> None:
     with pytest.raises(UserError, match=r"variants\.new: loss component 'smoothed' is unknown"):
-        params.check(load_run(CONFIG))
+        feasible.check(load_run(CONFIG))
 
 
 def test_with_its_line_a_config_trains_with_it(
@@ -56,7 +56,7 @@ def test_with_its_line_a_config_trains_with_it(
     tmp_path: Path,
 ) -> None:
     run = load_run(CONFIG)
-    params.check(run)
+    feasible.check(run)
     variant = run.variants["new"]
     examples = [Example(f"e{n}", [10 + n % 8, 1], [10 + n % 8, 30 + n % 2, 1]) for n in range(8)]
     model = tiny_t5(3)

@@ -16,7 +16,8 @@ from assertkd.losses.text_batch import TextBatch
 from assertkd.models.encoders import TextEncoder
 from assertkd.models.seq2seq import TargetLogits
 from assertkd.settings import LossSettings
-from assertkd.settings.schema import ScratchSettings, TextLossSettings
+from assertkd.settings.loss import TextLossSettings
+from assertkd.settings.model import ScratchSettings
 from assertkd.training.batches import Batch, Example, SpecialIds, collate
 from assertkd.training.objective import Objective
 from assertkd.training.text_risk import TextRisk

@@ -10,7 +10,7 @@ from assertkd.cluster.account import check_submission
 from assertkd.cluster.modules import WANTED as WANTED_MODULES
 from assertkd.errors import UserError
 from assertkd.job import has_gpu
-from assertkd.settings import load_run, params
+from assertkd.settings import feasible, load_run, params
 from assertkd.signals import leave_usr1_to_jobs
 
 # A second busy process makes spinning OpenMP threads ten times slower; passive ones wait instead.
@@ -20,7 +20,7 @@ leave_usr1_to_jobs()
 
 try:
     RUN = load_run(config)
-    params.check(RUN)
+    feasible.check(RUN)
 except UserError as fault:
     raise WorkflowError(str(fault))
 

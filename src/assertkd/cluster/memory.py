@@ -7,7 +7,7 @@ from transformers import AutoConfig, T5Config, T5ForConditionalGeneration
 
 from assertkd.models.seq2seq import t5_sizes
 from assertkd.settings import ModelSettings, TrainingSettings
-from assertkd.settings.schema import SCRATCH
+from assertkd.settings.model import SCRATCH
 
 BYTES_PER_WEIGHT = 16
 """float32 weight, gradient, and AdamW's two moments."""

@@ -15,7 +15,7 @@ import yaml
 from assertkd.commands.options import add_setting_options, given_settings
 from assertkd.errors import UserError
 from assertkd.files import write_text
-from assertkd.settings import RunSettings, load_config, load_run, params
+from assertkd.settings import RunSettings, feasible, load_config, load_run
 from assertkd.settings.load import NAME, merged_over
 from assertkd.settings.original import ORIGINAL
 
@@ -104,7 +104,7 @@ def _run(options: argparse.Namespace) -> None:
         raise UserError("no Snakefile and config.yaml here", "Run the command in the folder of the project.")
     changes = changed_config(options, config)
     run = load_run(merged_over(config, changes))
-    params.check(run)
+    feasible.check(run)
     targets = list(targets_of(options, run))
     text = "# What options have set; each command adds to it.\n" + yaml.safe_dump(changes, sort_keys=False)
     call = [sys.executable, "-m", "snakemake", "--profile", options.profile]

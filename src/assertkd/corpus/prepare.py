@@ -19,7 +19,7 @@ from assertkd.models.tokenizer import load_tokenizer, save_tokenizer, train_toke
 from assertkd.prompts import Prompt
 from assertkd.records import MARKER, Record, write_records
 from assertkd.settings import DataSettings, ModelSettings, TokenizerSettings
-from assertkd.settings.schema import SCRATCH
+from assertkd.settings.model import SCRATCH
 
 SPLITS = ("train", "validation", "test")
 

@@ -11,7 +11,7 @@ from transformers import AutoConfig, PreTrainedTokenizerFast, T5Config, T5ForCon
 from assertkd.errors import UserError
 from assertkd.models.hub import remedy_for_missing
 from assertkd.settings import ModelSettings
-from assertkd.settings.schema import SCRATCH, ScratchSettings
+from assertkd.settings.model import SCRATCH, ScratchSettings
 
 
 def build_model(

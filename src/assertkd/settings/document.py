@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import Field, create_model
 
 from assertkd.files import write_text
+from assertkd.settings.distillation import DistillationSettings
 from assertkd.settings.leaves import Leaf, leaves
 from assertkd.settings.load import SECTIONS
-from assertkd.settings.schema import DistillationSettings
 from assertkd.settings.section import Section, Seed
 
 INTRODUCTION = """# Configuration

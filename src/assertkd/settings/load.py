@@ -11,16 +11,14 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from assertkd.errors import UserError, nearest
+from assertkd.settings.data import DataSettings
+from assertkd.settings.distillation import DistillationSettings
 from assertkd.settings.evaluation import EvaluationSettings
-from assertkd.settings.schema import (
-    DataSettings,
-    DistillationSettings,
-    LogitsSettings,
-    ReportSettings,
-    TeacherSettings,
-    TokenizerSettings,
-)
+from assertkd.settings.logits import LogitsSettings
+from assertkd.settings.model import TokenizerSettings
+from assertkd.settings.report import ReportSettings
 from assertkd.settings.section import Section, Seed
+from assertkd.settings.teacher import TeacherSettings
 
 SECTIONS: dict[str, type[Section]] = {
     "data": DataSettings,

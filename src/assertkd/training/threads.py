@@ -15,7 +15,8 @@ from transformers import AutoConfig
 from assertkd.errors import UserError
 from assertkd.settings import ModelSettings
 from assertkd.settings.load import RunSettings
-from assertkd.settings.schema import SCRATCH, TrainingSettings
+from assertkd.settings.model import SCRATCH
+from assertkd.settings.training import TrainingSettings
 
 SOURCE_SHARE, TARGET_SHARE = 0.6, 0.25
 """What a usual batch's padded length is of the longest allowed: real assertions' p90 (31 tokens of 128)."""

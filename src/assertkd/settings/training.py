@@ -1,0 +1,106 @@
+"""Options of the training loop."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from assertkd.settings.section import Device, Section, Seed
+
+ValidationFigure = Literal[
+    "validation_loss",
+    "validation_token_accuracy",
+    "validation_exact_match",
+    "validation_f1",
+    "validation_bleu",
+    "validation_ast_validity",
+]
+
+
+class TrainingSettings(Section):
+    """The training loop, for the teacher and for students alike."""
+
+    batch_size: int = Field(4, ge=1)
+    """Examples in one forward pass."""
+    token_budget: int | None = Field(None, ge=1)
+    """Tokens in one forward pass at most, padding counted: examples times the longest source and target. It takes the
+    place of `batch_size` in training, so that short examples share larger batches; at least `data.max_input_len` +
+    `data.max_output_len`. Null for batches of `batch_size`."""
+    gradient_accumulation_steps: int = Field(1, ge=1)
+    """Forward passes per optimizer step; the effective batch is `batch_size` (or `token_budget`) times this."""
+    epochs: int = Field(5, ge=1)
+    """Passes over the training records."""
+    lr: float = Field(3e-5, gt=0.0, le=1.0)
+    """Peak learning rate of AdamW."""
+    warmup_steps: int = Field(0, ge=0)
+    """Optimizer steps of linear warm-up; 0 means 15 % of all steps. Linear decay to 0 follows."""
+    weight_decay: float = Field(0.01, ge=0.0, lt=1.0)
+    """AdamW's weight decay (norms and biases are exempt)."""
+    dropout_rate: float = Field(0.1, ge=0.0, lt=1.0)
+    """Dropout in every layer while training."""
+    relative_lr: bool = False
+    """Multiply the learning rate of every weight matrix by the root mean square of its initial values, as T5 itself was
+    trained (Adafactor's parameter scaling, Shazeer & Stern 2018). For models from scratch, whose embeddings start a
+    hundred times larger than their attention's queries; `lr` is then about 0.01."""
+    max_grad_norm: float = Field(1.0, gt=0.0)
+    """The gradient is scaled down to this L2 norm where it is longer."""
+    max_train_samples: int | None = Field(None, ge=1)
+    """Use only so many training records (the first of the shuffled split, those of `data.unlabelled` behind them); null
+    for all."""
+    max_val_samples: int | None = Field(None, ge=1)
+    """Use only so many validation records while training; null for all."""
+    validation_frequency: int = Field(1, ge=1)
+    """Validate every so many epochs (and always after the last)."""
+    enhanced_metrics: bool = False
+    """Also decode `validation_samples` validation records at each validation and log their text metrics."""
+    validation_samples: int = Field(64, ge=1)
+    """Validation records decoded for `enhanced_metrics`."""
+    epoch_sampling: bool = False
+    """Draw `max_train_samples` afresh from all training records in every epoch, without loading the others. Needs
+    `max_train_samples`."""
+    sampling_seed: Seed = 42
+    """Seed of `epoch_sampling`; the epoch's number is added to it."""
+    num_workers: int = Field(0, ge=0)
+    """Processes that load batches; 0 loads them in the training process."""
+    pin_memory: bool = False
+    """Load batches into page-locked memory, for faster copies to a GPU."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Arithmetic of the forward pass; fp16 needs a GPU."""
+    device: Device = "auto"
+    """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`."""
+    gpus: int = Field(1, ge=1, le=64)
+    """GPUs that share a training, each with a process of its own; with `device: cpu`, that many CPU processes. Each
+    takes batches of `batch_size`, so the effective batch is `batch_size` x `gradient_accumulation_steps` x `gpus`."""
+    log_every: int = Field(1, ge=1)
+    """Optimizer steps between lines of `step_metrics.csv`."""
+    best_metric: ValidationFigure | None = None
+    """Keep the weights of the epoch that is best in this figure of `training_metrics.csv` (of equal ones the first);
+    null for those of the last epoch. Text metrics need `enhanced_metrics`."""
+    early_stopping: int | None = Field(None, ge=1)
+    """Stop after so many validations without a better `best_metric`; null for never. Needs `best_metric`."""
+    checkpoint_every: int = Field(500, ge=0)
+    """Optimizer steps between checkpoints, from which an interrupted training continues; 0 for none but those that a
+    signal asks for."""
+    other_checkpoints: Literal["refuse", "discard"] = "refuse"
+    """Where an interrupted training with other settings or data has left a checkpoint: `refuse` to train and say what
+    differs, or `discard` it and start over."""
+
+    @model_validator(mode="after")
+    def _each_process_has_a_gpu(self) -> "TrainingSettings":
+        if self.gpus > 1 and self.device.startswith("cuda:"):
+            raise ValueError(f"gpus: {self.gpus} cannot share device {self.device}: use device: cuda or gpus: 1")
+        return self
+
+    @model_validator(mode="after")
+    def _sampling_has_a_size(self) -> "TrainingSettings":
+        if self.epoch_sampling and self.max_train_samples is None:
+            raise ValueError("epoch_sampling draws max_train_samples records an epoch: set max_train_samples")
+        return self
+
+    @model_validator(mode="after")
+    def _the_best_is_measured(self) -> "TrainingSettings":
+        if self.early_stopping is not None and self.best_metric is None:
+            raise ValueError("early_stopping waits for a better best_metric: set best_metric")
+        always = (None, "validation_loss", "validation_token_accuracy")
+        if self.best_metric not in always and not self.enhanced_metrics:
+            raise ValueError(f"best_metric {self.best_metric} is a text metric: set enhanced_metrics: true")
+        return self
