@@ -139,6 +139,16 @@ def test_the_same_run_gives_the_same_page(page: str, run: RunOnDisk, tmp_path: P
     assert (tmp_path / "report/report.html").read_text(encoding="utf-8") == page
 
 
+def test_what_became_of_unlabelled_records_is_shown(run: RunOnDisk, tmp_path: Path) -> None:
+    cleaned = tmp_path / "unlabelled_quality.json"
+    rejected = {"same project as in test": {"count": 3, "where": ["u.jsonl:1"]}}
+    cleaned.write_text(json.dumps({"kept": 77123, "rejected": rejected}), encoding="utf-8")
+    build_report(ReportSettings(), COMPARED, models_of(run), tmp_path / "report", unlabelled=cleaned)
+    page = (tmp_path / "report/report.html").read_text(encoding="utf-8")
+    for shown in ("unlabelled: rejected", "same project as in test", "77,123"):
+        assert shown in page
+
+
 def test_figures_are_shown_as_percentages(text: str) -> None:
     for shown in ("A title", "Run a_run: 4 students on 8 test examples", "87.5", "56.2", "± 8.8", "mean of 2 seeds"):
         assert shown in text

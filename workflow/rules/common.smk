@@ -150,6 +150,11 @@ def trained_files(name):
     return files
 
 
+def unlabelled_quality(wildcards):
+    """What became of the records without an assertion; nothing where the config names none."""
+    return [] if RUN.data.unlabelled is None else [f"results/{wildcards.run}/corpus/unlabelled_quality.json"]
+
+
 def fidelity_files(wildcards):
     """How faithful the logit cache is; nothing where the logits were given without a head."""
     return [] if RUN.data.teacher_is_given else [f"results/{wildcards.run}/logits/fidelity.json"]

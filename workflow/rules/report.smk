@@ -3,6 +3,7 @@ rule build_report:
         quality="results/{run}/corpus/quality.json",
         test="results/{run}/corpus/test.jsonl",
         fidelity=fidelity_files,
+        unlabelled=unlabelled_quality,
         summaries=scored("metrics_summary_final.json"),
         comparisons=scored("evaluation_metrics.json"),
         examples=scored("predictions_final.jsonl"),
@@ -64,6 +65,7 @@ rule report_so_far:
         trained=trained_models(),
         run_folder=f"results/{RUN.name}",
         has_fidelity=not RUN.data.teacher_is_given,
+        has_unlabelled=RUN.data.unlabelled is not None,
     script:
         "../scripts/report_so_far.py"
 

@@ -15,4 +15,5 @@ with sole_writer(Path(snakemake.output.page).parent), job(snakemake.log[0], snak
         models_of(snakemake.params.models, snakemake.params.trained, Path(snakemake.input.quality).parents[1]),
         folder=Path(snakemake.output.page).parent,
         fidelity=next(map(Path, snakemake.input.fidelity), None),
+        unlabelled=next(map(Path, snakemake.input.unlabelled), None),
     )

@@ -18,5 +18,6 @@ with sole_writer(folder), job(snakemake.log[0], snakemake.threads):
         models_of(snakemake.params.models, snakemake.params.trained, run_folder),
         folder=folder,
         fidelity=run_folder / "logits" / "fidelity.json" if snakemake.params.has_fidelity else None,
+        unlabelled=run_folder / "corpus" / "unlabelled_quality.json" if snakemake.params.has_unlabelled else None,
     )
     print(f"Report so far: {(folder / 'report.html').resolve()}")

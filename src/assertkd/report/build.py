@@ -40,6 +40,7 @@ def build_report(
     folder: Path,
     fidelity: Path | None = None,
     missing: Sequence[Model] = (),
+    unlabelled: Path | None = None,
 ) -> None:
     """Write `leaderboard.csv`, `significance.json`, `figures/` and `report.html` to `folder`.
 
@@ -50,6 +51,7 @@ def build_report(
         folder: where the files go.
         fidelity: `fidelity.json` of the logit cache; None leaves its section out.
         missing: models of the run that are not trained and judged yet; the page names them.
+        unlabelled: `unlabelled_quality.json` of the corpus; None where the run has no such records.
 
     Raises:
         UserError: a stage's result is missing or broken.
@@ -66,6 +68,7 @@ def build_report(
         rows=rows,
         comparison=comparison,
         quality=read_json(run_folder / "corpus" / "quality.json"),
+        unlabelled={} if unlabelled is None else read_json(unlabelled),
         test_file=run_folder / "corpus" / "test.jsonl",
         fidelity=None if fidelity is None else read_json(fidelity),
     )
@@ -83,6 +86,7 @@ def report_so_far(
     models: Sequence[Model],
     folder: Path,
     fidelity: Path | None = None,
+    unlabelled: Path | None = None,
 ) -> None:
     """Write the report of those models that are trained and judged by now; the page names the others.
 
@@ -92,6 +96,7 @@ def report_so_far(
         models: every model of the run.
         folder: where the files go.
         fidelity: where `fidelity.json` of the logit cache will be; None leaves its section out.
+        unlabelled: where `unlabelled_quality.json` will be; None where the run has no such records.
 
     Raises:
         UserError: there is no corpus yet, or a stage's result is broken.
@@ -102,8 +107,8 @@ def report_so_far(
     done = [model for model in models if model.is_done]
     missing = [model for model in models if not model.is_done]
     log.info("%d of %d models are trained and judged", len(done), len(models))
-    measured = fidelity if fidelity is not None and fidelity.is_file() else None
-    build_report(settings, compared, done, folder, measured, missing)
+    measured, cleaned = (file if file is not None and file.is_file() else None for file in (fidelity, unlabelled))
+    build_report(settings, compared, done, folder, measured, missing, cleaned)
 
 
 def _compared(models: Sequence[Model], run_folder: Path, compared: ComparisonSettings) -> Comparison | None:

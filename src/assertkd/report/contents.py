@@ -1,7 +1,7 @@
 """What the page shows of a run: its sections, the values that its templates name, and its figures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ class Run:
         rows: the leaderboard of `models`.
         comparison: every variant against the baseline; None where no model is judged.
         quality: what `prepare_corpus` wrote about the corpus.
+        unlabelled: what `prepare_unlabelled` wrote about the records without an assertion; empty without any.
         test_file: the test split.
         fidelity: `fidelity.json` of the logit cache, or None.
     """
@@ -44,6 +45,7 @@ class Run:
     rows: Sequence[Row]
     comparison: Comparison | None
     quality: Mapping[str, Any]
+    unlabelled: Mapping[str, Any]
     test_file: Path
     fidelity: Mapping[str, Any] | None = None
 
@@ -100,7 +102,10 @@ def contents_of(settings: ReportSettings, run: Run) -> Contents:
         "slice_columns": columns,
         "few": FEW,
         "models_made": trainings(run.models, labels),
-        "corpus": corpus_tables(run.quality),
+        "corpus": [
+            *corpus_tables(run.quality),
+            *(replace(table, title=f"unlabelled: {table.title}") for table in corpus_tables(run.unlabelled)),
+        ],
         "settings": settings_of(run.models, labels),
     }
     has = {"cost": cost, "training": training, "cache": fidelity, "examples": examples.get("examples"), "slices": parts}
