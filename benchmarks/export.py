@@ -1,6 +1,6 @@
 """Exports against transformers: throughput, latency, size, agreement and quality, of one model in one process.
 
-python benchmarks/export.py results/demo/students/trident/seed42 --max-input-len 256 --max-output-len 48
+python benchmarks/export.py results/demo/students/trident/seed42
 
 The baseline is transformers' own `generate` with float32 weights, at the same batch sizes and on as many threads; the
 project's own decoding loop stands beside it. The model's test split is written by each.
@@ -21,6 +21,7 @@ from assertkd.export.export import test_split_of
 from assertkd.export.verify import size_of, written_and_timed
 from assertkd.models.generation import padded
 from assertkd.models.like_lengths import write_by_length
+from assertkd.models.limits import limits_of
 from assertkd.models.writers import TorchWriter, Writer, load_writer
 from assertkd.prompts import Prompt
 from assertkd.records import read_records
@@ -62,8 +63,6 @@ def main() -> None:
     parser.add_argument("--test", type=Path)
     parser.add_argument("--examples", type=int)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--max-input-len", type=int, default=512)
-    parser.add_argument("--max-output-len", type=int, default=128)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
@@ -81,14 +80,15 @@ def main() -> None:
             "own loop": (own, folder),
             **{f"export {precision}": (load_writer(export, cpu), export) for precision, export in exports.items()},
         }
-        prompt = Prompt(own.tokenizer, options.max_input_len, options.max_output_len)
+        limits = limits_of(folder)
+        prompt = Prompt(own.tokenizer, limits.input, limits.output)
         inputs = [prompt.encode_record(record).ids for record in records]
         print(f"{folder}: {own.parameters:,} parameters, {len(records)} records, {options.threads} threads")
         heads = ("MB", "ratio", "ms at 1", "ratio", "/s at 32", "ratio", "same", "exact")
         print(" " * 22 + "".join(f"{head:>10}" for head in heads))
         base: tuple[list[str], dict[str, float], int] | None = None
         for label, (writer, home) in writers.items():
-            texts, speed = written_and_timed(writer, inputs, options.max_output_len)
+            texts, speed = written_and_timed(writer, inputs, limits.output)
             size = size_of(home)["model_bytes"]
             base = base or (texts, speed, size)
             latency, rate = speed["latency_ms"], speed["examples_per_second"]

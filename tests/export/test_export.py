@@ -15,8 +15,10 @@ from assertkd.evaluation.predictions import read_predictions
 from assertkd.export.convert import convert
 from assertkd.export.export import described, export_student
 from assertkd.export.verify import compare
-from assertkd.models.exported import ExportedModel, is_export
+from assertkd.models.export_form import is_export
+from assertkd.models.exported import ExportedModel
 from assertkd.models.generation import generate_texts, padded
+from assertkd.models.limits import Limits
 from assertkd.models.seq2seq import parameter_count, save_model
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.models.writers import ExportWriter, TorchWriter, load_writer
@@ -136,7 +138,7 @@ def test_figures_of_a_comparison() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Prompt, "__init__", lambda *_: None)
         patch.setattr(Prompt, "encode_record", lambda *_: type("Encoded", (), {"ids": [1]}))
-        found = compare(original, exported, some, 8, 8, clock=lambda: clock[0])  # type: ignore[arg-type]
+        found = compare(original, exported, some, Limits(8, 8), clock=lambda: clock[0])  # type: ignore[arg-type]
     assert (found["identical"], found["token_f1"]) == (0.0, pytest.approx(4 / 5))
     assert found["exact_match"] == {"original": 1.0, "exported": 0.0}
     assert found["speed"]["original"] == pytest.approx(

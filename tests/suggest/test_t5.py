@@ -114,7 +114,9 @@ def test_prompts_are_those_of_transformers_tokenizer(
     _, folder = saved
     focal = 'int f() { return "</s> <pad> é" + 1; }'
     test = f"@Test void a() {{\n    f(); // {GAP}\n    {MARKER}\n}}"
-    theirs, light = (Prompt(one, 60, 20) for one in (tiny_tokenizer, SavedTokenizer(folder)))
+    theirs, light = (
+        Prompt(one, 60, 20) for one in (tiny_tokenizer, SavedTokenizer(folder, tiny_tokenizer.eos_token_id))
+    )
     assert light.encode_input(focal, test) == theirs.encode_input(focal, test)
     ids = theirs.encode_target('assertEquals("</s>", f());')
     assert light.encode_target('assertEquals("</s>", f());') == ids
@@ -125,7 +127,7 @@ def test_a_folder_without_a_model_is_named(saved: tuple[T5ForConditionalGenerati
     with pytest.raises(UserError, match="no model could be loaded"):
         NumpyT5(tmp_path / "absent")
     with pytest.raises(UserError, match=r"tokenizer\.json: no such file"):
-        SavedTokenizer(tmp_path / "absent")
+        SavedTokenizer(tmp_path / "absent", 1)
     _, folder = saved
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "bert"}), encoding="utf-8")

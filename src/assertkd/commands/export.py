@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from assertkd.commands.limits import add_limits
+
 DESCRIPTION = """Writes a student (or the teacher) in the form of CTranslate2, which runs several times as fast on CPUs,
 and in 8 bits takes a quarter of the space. Then both forms write the assertions of the run's test split:
 export_report.json says how often they agree, and how large and how fast each is."""
@@ -22,12 +24,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--test", type=Path, metavar="FILE", help="records to compare on (default: the run's test split)"
     )
     command.add_argument("--examples", type=int, metavar="N", help="only the first N of them (default: all)")
-    command.add_argument(
-        "--max-input-len", type=int, default=512, metavar="N", help="tokens, as in the run's data (default: 512)"
-    )
-    command.add_argument(
-        "--max-output-len", type=int, default=128, metavar="N", help="tokens, as in the run's data (default: 128)"
-    )
+    add_limits(command)
     command.add_argument(
         "--threads", type=int, default=1, metavar="N", help="that both forms compute with (default: 1)"
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from assertkd.commands import predict_alone
 from assertkd.commands.options import add_setting_options, given_settings
 from assertkd.errors import UserError
 from assertkd.files import write_text
@@ -95,10 +96,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be run, and run nothing")
     add_setting_options(parser, stage.shown, stage.scripts)
+    if parser.get_default("command") == "predict":
+        predict_alone.add_arguments(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> None:
+    if getattr(options, "model", None) is not None:
+        predict_alone.predict_alone(options)
+        return
     config = load_config(CONFIG) if CONFIG.is_file() else {}
     if not config or not Path("Snakefile").is_file():
         raise UserError("no Snakefile and config.yaml here", "Run the command in the folder of the project.")

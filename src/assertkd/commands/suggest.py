@@ -7,6 +7,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from assertkd.commands.limits import add_limits
+
 DESCRIPTION = """Suggests assertions for a test: where // <ASSERTION_PLACEHOLDER> stands in it, else at its end. The
 method that it tests is found by names and calls among the classes of its project."""
 
@@ -16,7 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the Java file with the test; - reads it from standard input")
     parser.add_argument("more", nargs="*", type=Path, metavar="MORE", help="further files that may hold what is tested")
     parser.add_argument(
-        "--model", required=True, type=Path, metavar="FOLDER", help="a final_model/ of a student or teacher"
+        "--model",
+        required=True,
+        type=Path,
+        metavar="FOLDER",
+        help="a final_model/ or an export of one",
     )
     parser.add_argument("--test", metavar="NAME", help="the test, where the file has several and no marker")
     parser.add_argument(
@@ -44,12 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for --check: a folder or jar that the test needs; may be repeated (default: the sources that it names)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object, for editors")
-    parser.add_argument(
-        "--max-input-len", type=int, default=512, metavar="TOKENS", help="longest input, as in training (default: 512)"
-    )
-    parser.add_argument(
-        "--max-output-len", type=int, default=128, metavar="TOKENS", help="longest assertion (default: 128)"
-    )
+    add_limits(parser)
     parser.set_defaults(run=_suggest)
 
 
@@ -59,6 +60,7 @@ def _suggest(options: argparse.Namespace) -> None:
     from assertkd.errors import UserError
     from assertkd.java.nearby import folders_of
     from assertkd.java.source import normalised
+    from assertkd.models.limits import limits_of
     from assertkd.suggest.place import find_place
     from assertkd.suggest.suggest import Suggester
 
@@ -76,7 +78,7 @@ def _suggest(options: argparse.Namespace) -> None:
         raw = near.read_bytes()
     folders = options.sources or folders_of(near)
     place = find_place(normalised(raw), name, folders, options.more, options.test, options.focal)
-    suggester = Suggester(options.model, options.max_input_len, options.max_output_len)
+    suggester = Suggester(options.model, limits_of(options.model, options.max_input_len, options.max_output_len))
     suggestions = suggester.suggest(place, options.count)
     shown = [
         (asdict(one) | {"score": round(one.score, 4)}, "" if one.parses else "does not parse") for one in suggestions

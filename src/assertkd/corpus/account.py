@@ -68,7 +68,26 @@ class Account:
         labelled: bool = True,
         stop_at_bad: bool,
     ) -> list[Record]:
-        """Return the good records of a file, each once, every id new to this account.
+        """Return the good records of a file as `read_all` does, duplicates put down as rejected.
+
+        Raises:
+            UserError: as `read_all`.
+        """
+        records = self.read_all(path, multiple, max_characters, labelled=labelled, stop_at_bad=stop_at_bad)
+        first, again = drop_duplicates(records)
+        self.drop(again, "duplicate of an earlier record")
+        return first
+
+    def read_all(
+        self,
+        path: Path,
+        multiple: Literal["split", "join"],
+        max_characters: int,
+        *,
+        labelled: bool | None = True,
+        stop_at_bad: bool,
+    ) -> list[Record]:
+        """Return the good records of a file, every id new to this account.
 
         Args:
             path: the file.
@@ -102,6 +121,4 @@ class Account:
         self.read[str(path)] = items
         if not records:
             raise UserError(f"{path}: all {items} records are bad: {self.summary()}", "Mend the file.")
-        first, again = drop_duplicates(records)
-        self.drop(again, "duplicate of an earlier record")
-        return first
+        return records

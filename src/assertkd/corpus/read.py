@@ -35,7 +35,7 @@ class Rejection:
 
 
 def read_raw(
-    path: Path, multiple: Literal["split", "join"], max_characters: int, *, labelled: bool = True
+    path: Path, multiple: Literal["split", "join"], max_characters: int, *, labelled: bool | None = True
 ) -> Iterator[tuple[int, Record | Rejection]]:
     """Yield what each line of a raw JSONL file holds, with its line number.
 
@@ -48,8 +48,8 @@ def read_raw(
         multiple: what a list of assertions becomes: one record each, or one record with all of them as its target.
             Split, each record's test holds the assertions before its own.
         max_characters: longest field that is taken.
-        labelled: whether a line has to have an assertion; otherwise it becomes one record with a blank one, whatever
-            it holds.
+        labelled: whether a line has to have an assertion; None if it may. Without one it becomes one record with a
+            blank one; False makes that of every line, whatever it holds.
 
     Raises:
         UserError: the file is missing or holds no line.
@@ -80,12 +80,13 @@ class _BadLineError(Exception):
 
 
 def _records(
-    raw: bytes, path: Path, number: int, multiple: str, max_characters: int, labelled: bool
+    raw: bytes, path: Path, number: int, multiple: str, max_characters: int, labelled: bool | None
 ) -> Iterator[Record]:
     line = _parse(raw)
     focal = _text(line, "focal_method", max_characters)
     test = _with_marker(_text(line, "test_method" if "test_method" in line else "test_method_masked", max_characters))
-    assertions = _assertions(line, max_characters) if labelled else [""]
+    has_assertion = bool(line.get("assertion") or line.get("assertions"))
+    assertions = _assertions(line, max_characters) if labelled or (labelled is None and has_assertion) else [""]
     project = line.get("project")
     if project is not None and not isinstance(project, str):
         raise _BadLineError("project is not a string")

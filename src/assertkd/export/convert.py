@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from assertkd.errors import UserError
-from assertkd.models.exported import DESCRIPTION, TOKENIZER, ExportDescription
+from assertkd.models.export_form import DESCRIPTION, TOKENIZER, ExportDescription
+from assertkd.models.limits import limits_of
 from assertkd.models.seq2seq import load_model, parameter_count
 from assertkd.models.tokenizer import load_tokenizer, save_tokenizer
 
@@ -45,9 +46,17 @@ def convert(model_folder: Path, folder: Path, quantization: Quantization) -> Non
         TransformersConverter(str(model_folder)).convert(str(making), quantization=quantization)
         save_tokenizer(tokenizer, making / TOKENIZER)
         compute_type = "float32" if model.config.d_model < NARROW else quantization
-        ExportDescription("ctranslate2", quantization, compute_type, parameter_count(model), str(model_folder)).write(
-            making
-        )
+        limits = limits_of(model_folder)
+        ExportDescription(
+            format="ctranslate2",
+            quantization=quantization,
+            compute_type=compute_type,
+            parameters=parameter_count(model),
+            max_input_len=limits.input,
+            max_output_len=limits.output,
+            eos_token_id=int(tokenizer.eos_token_id),
+            source=str(model_folder),
+        ).write(making)
         if folder.exists():
             shutil.rmtree(folder)
         making.rename(folder)

@@ -10,6 +10,7 @@ from assertkd.errors import UserError
 from assertkd.export.convert import Quantization, convert
 from assertkd.export.verify import compare, size_of
 from assertkd.files import write_json
+from assertkd.models.limits import limits_of
 from assertkd.models.writers import load_writer
 from assertkd.records import read_records
 
@@ -23,8 +24,8 @@ def export_student(
     *,
     test_file: Path | None = None,
     examples: int | None = None,
-    max_input_len: int = 512,
-    max_output_len: int = 128,
+    max_input_len: int | None = None,
+    max_output_len: int | None = None,
 ) -> dict[str, Any]:
     """Export a model to `folder`, write `export_report.json` there, and return what it says.
 
@@ -34,8 +35,8 @@ def export_student(
         quantization: `int8` or `float32`.
         test_file: records that both forms are compared on; None for the run's test split.
         examples: only so many of them, the first; None for all.
-        max_input_len: longest input, in tokens; should be the run's `data.max_input_len`.
-        max_output_len: longest assertion, in tokens.
+        max_input_len: longest input, in tokens; None for what the model was trained for.
+        max_output_len: longest assertion, in tokens; None likewise.
 
     Raises:
         UserError: there is no such model or test split.
@@ -45,6 +46,7 @@ def export_student(
     if not records:
         raise UserError(f"{test_file}: holds no records", "Name another file with --test.")
     convert(model_folder, folder, quantization)
+    limits = limits_of(model_folder, max_input_len, max_output_len)
     cpu = torch.device("cpu")
     original, exported = load_writer(model_folder, cpu), load_writer(folder, cpu)
     sizes = {"original": size_of(model_folder), "exported": size_of(folder)}
@@ -55,7 +57,7 @@ def export_student(
         "threads": torch.get_num_threads(),
         "size": sizes,
         "size_ratio": sizes["exported"]["model_bytes"] / sizes["original"]["model_bytes"],
-        **compare(original, exported, records, max_input_len, max_output_len),
+        **compare(original, exported, records, limits),
     }
     write_json(folder / REPORT, report)
     return report

@@ -10,7 +10,8 @@ import numpy as np
 
 from assertkd.evaluation.metrics.exact_match import exact_match
 from assertkd.evaluation.metrics.overlap import f1
-from assertkd.models.exported import TOKENIZER
+from assertkd.models.export_form import TOKENIZER
+from assertkd.models.limits import Limits
 from assertkd.models.writers import Writer
 from assertkd.prompts import Prompt
 from assertkd.records import Record
@@ -27,8 +28,7 @@ def compare(
     original: Writer,
     exported: Writer,
     records: Sequence[Record],
-    max_input_len: int,
-    max_output_len: int,
+    limits: Limits,
     clock: Clock = time.perf_counter,
 ) -> dict[str, Any]:
     """Return how much two forms of one model agree, and how fast each is here.
@@ -37,8 +37,7 @@ def compare(
         original: the model as it was trained.
         exported: the same in another form.
         records: at least one.
-        max_input_len: longest input, in tokens.
-        max_output_len: longest text, in tokens.
+        limits: lengths of the longest input and text.
         clock: returns seconds.
 
     Returns:
@@ -49,9 +48,9 @@ def compare(
     """
     texts, speeds = {}, {}
     for name, writer in (("original", original), ("exported", exported)):
-        prompt = Prompt(writer.tokenizer, max_input_len, max_output_len)
+        prompt = Prompt(writer.tokenizer, limits.input, limits.output)
         inputs = [prompt.encode_record(record).ids for record in records]
-        texts[name], speeds[name] = written_and_timed(writer, inputs, max_output_len, clock)
+        texts[name], speeds[name] = written_and_timed(writer, inputs, limits.output, clock)
     pairs = list(zip(texts["original"], texts["exported"], strict=True))
     return {
         "examples": len(records),

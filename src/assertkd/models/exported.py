@@ -1,49 +1,13 @@
 """Models in the form of CTranslate2: small, quick on CPUs, and without torch when they run."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
 
-from assertkd.errors import UserError
-from assertkd.files import read_json, write_json
+from assertkd.models.export_form import TOKENIZER, describe_export, open_export
 from assertkd.models.like_lengths import write_by_length
 from assertkd.models.tokenizer import load_tokenizer
-
-DESCRIPTION = "export.json"
-"""Stands in every export; `is_export` looks for it."""
-
-TOKENIZER = "tokenizer"
-"""The tokenizer's folder in an export. Not the export's own, since both have a `config.json`."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExportDescription:
-    """What an export is.
-
-    Attributes:
-        format: `ctranslate2`.
-        quantization: `float32` or `int8`.
-        compute_type: `float32` or `int8`: what it computes in, whatever its weights are stored in.
-        parameters: weights of the model, shared ones counted once.
-        source: the model's folder.
-    """
-
-    format: str
-    quantization: str
-    compute_type: str
-    parameters: int
-    source: str
-
-    def write(self, folder: Path) -> None:
-        """Write `export.json`; done last, so that a folder that has it is whole."""
-        write_json(folder / DESCRIPTION, asdict(self))
-
-
-def is_export(folder: Path) -> bool:
-    """Return whether a folder holds an exported model."""
-    return (folder / DESCRIPTION).is_file()
 
 
 class ExportedModel:
@@ -58,18 +22,8 @@ class ExportedModel:
     """
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
-        import ctranslate2
-
-        remedy = "Export the model again: assertkd export STUDENT FOLDER."
-        if not is_export(folder):
-            raise UserError(f"{folder}: holds no exported model ({DESCRIPTION} is missing)", remedy)
-        try:
-            self.description = ExportDescription(**read_json(folder / DESCRIPTION))
-            self._translator = ctranslate2.Translator(
-                str(folder), device="cpu", compute_type=self.description.compute_type, intra_threads=threads
-            )
-        except (TypeError, ValueError, RuntimeError) as fault:
-            raise UserError(f"{folder}: the export could not be loaded ({fault})", remedy) from None
+        self.description = describe_export(folder)
+        self._translator = open_export(folder, threads)
         self.tokenizer: PreTrainedTokenizerFast = load_tokenizer(folder / TOKENIZER)
 
     def generate_texts(

@@ -7,7 +7,8 @@ from typing import Protocol
 import torch
 from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
-from assertkd.models.exported import ExportedModel, is_export
+from assertkd.models.export_form import is_export
+from assertkd.models.exported import ExportedModel
 from assertkd.models.generation import generate_texts
 from assertkd.models.seq2seq import load_model, parameter_count
 from assertkd.models.tokenizer import load_tokenizer

@@ -14,6 +14,7 @@ from assertkd.errors import UserError
 from assertkd.losses.plan import LossPlan
 from assertkd.models.embedding_store import load_or_embed
 from assertkd.models.encoders import TextEncoder
+from assertkd.models.limits import Limits, remember_limits
 from assertkd.models.seq2seq import TargetLogits, build_model, load_model, weights_file
 from assertkd.models.teacher_layers import from_teacher_layers
 from assertkd.models.tokenizer import load_tokenizer
@@ -115,6 +116,7 @@ def distill_student(
         # Of a file that is not loaded, the first epoch's targets stand for all; others are embedded as they come.
         first = examples.examples(1) if isinstance(examples, EpochSampler) else examples
         model = _student_model(student, tokenizer, teacher)
+        remember_limits(model, Limits(supervision.max_input_len, supervision.max_output_len))
         validation, sample = validation_examples(corpus / "validation.jsonl", prompt, student.training)
         data = TrainingData(
             train=examples,

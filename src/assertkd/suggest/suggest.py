@@ -1,12 +1,17 @@
 """From a place in a test to ranked assertions."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from assertkd.java.source import parse
+from assertkd.models.export_form import TOKENIZER, describe_export, is_export
+from assertkd.models.limits import Limits
 from assertkd.prompts import Prompt
-from assertkd.suggest.beams import best_hypotheses
+from assertkd.suggest.beams import Hypothesis, best_hypotheses
+from assertkd.suggest.exported import ExportedBeams
 from assertkd.suggest.place import Place
 from assertkd.suggest.t5 import NumpyT5
 from assertkd.suggest.tokenizer import SavedTokenizer
@@ -33,27 +38,32 @@ class Suggestion:
 class Suggester:
     """A saved model that writes assertions."""
 
-    def __init__(self, folder: Path, max_input_len: int, max_output_len: int) -> None:
-        """Load a `final_model/`.
+    def __init__(self, folder: Path, limits: Limits) -> None:
+        """Load a model.
 
         Args:
-            folder: with weights, configuration and tokenizer.
-            max_input_len: longest input, in tokens; should be that of the training.
-            max_output_len: longest assertion, in tokens.
+            folder: a `final_model/`, or an export.
+            limits: lengths of the longest input and assertion; should be those of the training.
 
         Raises:
             UserError: the folder holds no such model.
         """
-        self._model = NumpyT5(folder)
-        # It has what a prompt uses of transformers' tokenizers.
-        tokenizer = cast("PreTrainedTokenizerFast", SavedTokenizer(folder))
-        self._prompt = Prompt(tokenizer, max_input_len, max_output_len)
+        self._best_hypotheses: Callable[[list[int], int, int], list[Hypothesis]]
+        if is_export(folder):
+            tokenizer = SavedTokenizer(folder / TOKENIZER, describe_export(folder).eos_token_id)
+            self._best_hypotheses = ExportedBeams(folder, tokenizer)
+        else:
+            model = NumpyT5(folder)
+            tokenizer = SavedTokenizer(folder, model.end)
+            self._best_hypotheses = partial(best_hypotheses, model)
+        # The tokenizer has what a prompt uses of transformers' own.
+        self._prompt = Prompt(cast("PreTrainedTokenizerFast", tokenizer), limits.input, limits.output)
 
     def suggest(self, place: Place, count: int) -> list[Suggestion]:
         """Return up to `count` different assertions by beam search, those that parse before others, best first."""
         encoded = self._prompt.encode_input(place.focal_method, place.gap.test)
         best: dict[str, float] = {}
-        for hypothesis in best_hypotheses(self._model, encoded.ids, count, self._prompt.max_output_len):
+        for hypothesis in self._best_hypotheses(encoded.ids, count, self._prompt.max_output_len):
             best.setdefault(self._prompt.decode(hypothesis.ids), hypothesis.score)
         found = [Suggestion(text, score, parses(text)) for text, score in best.items() if text]
         return sorted(found, key=lambda one: (not one.parses, -one.score))

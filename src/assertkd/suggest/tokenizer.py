@@ -1,9 +1,8 @@
 """The tokenizer of a saved model, read without transformers."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tokenizers import Tokenizer
 
@@ -13,8 +12,8 @@ from assertkd.errors import UserError
 class SavedTokenizer:
     """`tokenizer.json` of a folder, in the form that `prompts.Prompt` uses."""
 
-    def __init__(self, folder: Path) -> None:
-        """Load the tokenizer of a `final_model/`.
+    def __init__(self, folder: Path, eos_token_id: int) -> None:
+        """Load the tokenizer of a folder; its end token is given, since `tokenizer.json` does not name it.
 
         Raises:
             UserError: there is none.
@@ -25,7 +24,7 @@ class SavedTokenizer:
         self._tokenizer: Tokenizer = Tokenizer.from_file(str(file))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self.eos_token_id = int(json.loads((folder / "config.json").read_text(encoding="utf-8"))["eos_token_id"])
+        self.eos_token_id = eos_token_id
 
     def get_vocab(self) -> dict[str, int]:
         """Return token to id, special tokens included."""
@@ -36,6 +35,14 @@ class SavedTokenizer:
         self._tokenizer.encode_special_tokens = split_special_tokens
         encoded = self._tokenizer.encode(text, add_special_tokens=False)
         return {"input_ids": encoded.ids, "offset_mapping": encoded.offsets}
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """Return ids of the vocabulary as the tokens that they stand for."""
+        return [cast(str, self._tokenizer.id_to_token(one)) for one in ids]
+
+    def ids(self, tokens: Sequence[str]) -> list[int]:
+        """Return tokens of the vocabulary as ids."""
+        return [cast(int, self._tokenizer.token_to_id(one)) for one in tokens]
 
     def decode(self, ids: Sequence[int], **_: Any) -> str:
         """Return the text of ids, special tokens left out."""

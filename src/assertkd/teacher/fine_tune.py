@@ -7,6 +7,7 @@ from typing import Any
 from assertkd.corpus.line_index import LineIndex
 from assertkd.corpus.training_records import TrainingRecords, gold_part
 from assertkd.losses.plan import hard_labels
+from assertkd.models.limits import Limits, remember_limits
 from assertkd.models.seq2seq import build_model
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts import Prompt
@@ -60,6 +61,7 @@ def train_teacher(
             files=(corpus / "train.jsonl", corpus / "validation.jsonl"),
         )
         model = build_model(settings.model, tokenizer, settings.training.dropout_rate)
+        remember_limits(model, Limits(max_input_len, max_output_len))
         limits = {"max_input_len": max_input_len, "max_output_len": max_output_len}
         recipe = Recipe(
             stage="teacher",

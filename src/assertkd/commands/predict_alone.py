@@ -1,0 +1,51 @@
+"""`assertkd predict --model`: any saved model, or an export, writes assertions for any records, without a run."""
+
+import argparse
+from pathlib import Path
+
+from assertkd.commands.options import given_settings
+from assertkd.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give the parser of `predict` what predicting without a run takes."""
+    group = parser.add_argument_group(
+        "without a run", "Of the keys of config.yaml those of `evaluation` and the two lengths apply here."
+    )
+    group.add_argument("--model", type=Path, metavar="FOLDER", help="a final_model/, or an export")
+    group.add_argument(
+        "--records", type=Path, metavar="FILE", help="JSONL as for training; records need not have an assertion"
+    )
+    group.add_argument(
+        "--to",
+        type=Path,
+        metavar="FOLDER",
+        default=Path("predictions"),
+        help="where predictions.jsonl and measured.json go (default: predictions)",
+    )
+
+
+def predict_alone(options: argparse.Namespace) -> None:
+    """Write the predictions of `options.model` for `options.records`.
+
+    Raises:
+        UserError: no records are named, a line is bad, or there is no such model.
+    """
+    if options.records is None:
+        raise UserError("--model is given without --records", "Name a JSONL file of records with --records FILE.")
+    from assertkd.corpus.account import Account
+    from assertkd.evaluation.judge import judge_model
+    from assertkd.models.limits import limits_of
+    from assertkd.records import write_records
+    from assertkd.settings import DataSettings, EvaluationSettings
+
+    given = given_settings(options)
+    lengths = given.get("data", {})
+    data = DataSettings(**lengths)
+    limits = limits_of(options.model, lengths.get("max_input_len"), lengths.get("max_output_len"))
+    records = Account().read_all(options.records, data.multiple, data.max_characters, labelled=None, stop_at_bad=True)
+    file = options.to / "records.jsonl"
+    write_records(file, records)
+    settings = EvaluationSettings(**given.get("evaluation", {}))
+    judge_model(settings, limits.input, limits.output, options.model, file, None, options.to)
+    print(f"{len(records)} predictions: {options.to / 'predictions.jsonl'}")

@@ -1,0 +1,78 @@
+"""`assertkd predict --model`: predictions without a run."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
+
+from assertkd.cli import main
+from assertkd.export.convert import convert
+from assertkd.models.limits import Limits, remember_limits
+from assertkd.models.seq2seq import save_model
+
+LINE = {"focal_method": "int one() { return 1; }", "test_method": "@Test void a() { one(); }"}
+
+
+@pytest.fixture
+def model(
+    tiny_t5: Callable[..., T5ForConditionalGeneration], tiny_tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> Path:
+    built = tiny_t5()
+    remember_limits(built, Limits(64, 6))
+    save_model(built, tiny_tokenizer, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def written(tmp_path: Path, *lines: dict[str, str]) -> str:
+    path = tmp_path / "mine.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return str(path)
+
+
+def predicted(folder: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+
+
+def test_every_record_gets_a_prediction(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    records = written(tmp_path, LINE, LINE, {**LINE, "id": "mine", "assertion": "assertEquals(1, one());"})
+    to = tmp_path / "out"
+    assert main(["predict", "--model", str(model), "--records", records, "--to", str(to)]) == 0
+    assert f"3 predictions: {to / 'predictions.jsonl'}" in capsys.readouterr().out
+    lines = predicted(to)
+    assert [line["id"] for line in lines] == ["mine:1", "mine:2", "mine"]
+    assert [line["reference"] for line in lines] == ["", "", "assertEquals(1, one());"]
+    assert json.loads((to / "measured.json").read_text())["examples"] == 3
+
+
+def test_an_export_predicts_what_its_original_does(model: Path, tmp_path: Path) -> None:
+    convert(model, tmp_path / "export", "float32")
+    bodies = [f"@Test void t{number}() {{ one(); {'two(); ' * number}}}" for number in range(20)]
+    records = written(tmp_path, *({**LINE, "test_method": body} for body in bodies))
+    for form in ("model", "export"):
+        folder = tmp_path / f"{form} out"
+        assert main(["predict", "--model", str(tmp_path / form), "--records", records, "--to", str(folder)]) == 0
+    assert predicted(tmp_path / "model out") == predicted(tmp_path / "export out")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "--model is given without --records"),
+        (["--records", "absent.jsonl"], "absent.jsonl: no such file"),
+        (["--records", "bad.jsonl"], "bad.jsonl:1: focal_method is missing"),
+    ],
+)
+def test_what_is_missing_is_said(
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    given: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bad.jsonl").write_text('{"test_method": "@Test void a() { }"}\n')
+    assert main(["predict", "--model", str(model), *given]) == 1
+    assert said in capsys.readouterr().err
