@@ -75,6 +75,11 @@ def models():
     return ["teacher", *(f"students/{variant}/seed{seed}" for variant in RUN.variants for seed in RUN.seeds)]
 
 
+def share_of_cores(wildcards):
+    """Threads of a job that every model has: models go side by side first, what cores are left are shared out."""
+    return max(1, (workflow.cores or 1) // len(models()))
+
+
 def trained_models():
     """Those of them that this workflow trains."""
     return [model for model in models() if model != "teacher" or not RUN.data.teacher_is_given]

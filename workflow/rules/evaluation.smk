@@ -59,7 +59,7 @@ rule execute:
     localrule: True
     conda:
         "../envs/evaluate.yaml"
-    threads: 2
+    threads: share_of_cores
     params:
         settings=params.execute(RUN),
     script:
@@ -89,7 +89,7 @@ rule score:
     localrule: True
     conda:
         "../envs/evaluate.yaml"
-    threads: 2
+    threads: share_of_cores
     params:
         settings=params.score(RUN),
     script:
