@@ -127,12 +127,16 @@ def quality_against_cost(rows: Sequence[Row], order: Sequence[str]) -> Figure | 
             color=alt.Color("model:N", scale=colours(order), legend=legend()),
             tooltip=["model:N", alt.Tooltip("value:Q", format=",.4~g", title=cost), _percent("exact_match")],
         )
-        names = (
+        # Above and below in turn, since neighbours on the front are often near each other.
+        names = [
             base.transform_filter("datum.on_front")
-            .mark_text(align="left", dx=9, dy=-7, fontSize=11)
+            .transform_window(place="row_number()", sort=[alt.SortField("value")])
+            .transform_filter(f"datum.place % 2 == {remainder}")
+            .mark_text(align="left", dx=9, dy=dy, fontSize=11)
             .encode(text="model:N", color=alt.Color("model:N", scale=colours(order), legend=legend()))
-        )
-        return alt.layer(front, dots, names)
+            for remainder, dy in ((1, -8), (0, 14))
+        ]
+        return alt.layer(front, dots, *names)
 
     return Figure(
         "cost",
