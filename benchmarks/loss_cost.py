@@ -42,8 +42,11 @@ from assertkd.training.text_risk import TextRisk
 
 SIZES = {
     "60M": ScratchSettings(d_model=512, d_ff=2048, heads=8, encoder_layers=6, decoder_layers=6),
-    "demo": ScratchSettings(d_model=96, d_ff=384, heads=4, encoder_layers=3, decoder_layers=3),
+    "demo": ScratchSettings(d_model=64, d_ff=256, heads=4, encoder_layers=2, decoder_layers=2),
 }
+WARM_STEPS = {"60M": 60, "demo": 1000}
+"""Until what a model samples has an end."""
+
 LOSSES: dict[str, tuple[tuple[str, ...], float | None]] = {
     "ce": (("ce",), None),
     "focal": (("focal",), 1.10),
@@ -135,7 +138,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--max-input", type=int, default=256)
-    parser.add_argument("--warm-steps", type=int, default=60, help="steps of cross-entropy before timing")
+    parser.add_argument("--warm-steps", type=int, help="steps of cross-entropy before timing (60M: 60, demo: 1000)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--log-every", type=int, default=10, help="one step in so many also logs gradient norms")
     arguments = parser.parse_args()
@@ -172,7 +175,7 @@ def main() -> None:
     }
     print(f"{parameter_count(model) / 1e6:.1f}M parameters, V = {model.config.vocab_size}, batch {arguments.batch}")
     model.train()
-    for step in range(arguments.warm_steps):
+    for step in range(arguments.warm_steps or WARM_STEPS[arguments.size]):
         take(objectives["ce"], wrapped, optimizer, next(batches), step, arguments.log_every)
     seconds: dict[str, list[float]] = defaultdict(list)
     parts: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
