@@ -67,13 +67,14 @@ def described(account: Mapping[str, Any]) -> str:
     Args:
         account: what `mine_corpus` returns.
     """
-    lines = [f"{'project':<32} {'files':>7} {'lines':>9} {'tests':>7} {'linked':>7} {'records':>8}"]
+    width = max(len("project"), *map(len, account["projects"]))
+    lines = [f"{'project':<{width}} {'files':>7} {'lines':>9} {'tests':>7} {'linked':>7} {'records':>8}"]
     for name, one in (*account["projects"].items(), ("all", account["total"])):
         share = one["share_of_tests_linked"]
         linked = "" if share is None else f"{share:.0%}"
         figures = f"{one['files']:>7,} {one['lines']:>9,} {one['tests']:>7,} {linked:>7} {one['records']:>8,}"
-        lines.append(f"{name[-32:]:<32} {figures}")
+        lines.append(f"{name:<{width}} {figures}")
     for title, key in (("files", "bad_files"), ("tests", "tests_left_out"), ("assertions", "assertions_unlinked")):
         for reason, count in account["total"][key].items():
-            lines.append(f"left out: {count:,} {title}: {reason}")
+            lines.append(f"left out: {count:,} {title if count != 1 else title[:-1]}: {reason}")
     return "\n".join(lines)
