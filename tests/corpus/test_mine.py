@@ -148,7 +148,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
         "assertEquals(2, new Foo().add(1));",
         "assertEquals(3, new Foo().add(2));",
     ]
-    assert "left out: 1 files: does not parse" in described(account)
+    assert "left out: 1 file: does not parse" in described(account)
 
 
 def test_tests_with_many_assertions_can_be_left_out(tmp_path: Path) -> None:
