@@ -9,9 +9,9 @@ READY := .venv/ready
 run: venv
 	. $(BIN)/activate && snakemake --profile profiles/local
 
-## make test: linters and the whole test suite but the long tests
+## make test: linters and the whole test suite but the long tests, two files at a time
 test: lint
-	. $(BIN)/activate && OMP_NUM_THREADS=1 pytest -m "not long and not cluster"
+	. $(BIN)/activate && OMP_NUM_THREADS=1 pytest -m "not long and not cluster" -n 2 --dist loadfile
 
 ## make test-long: the tests that take minutes
 test-long: venv

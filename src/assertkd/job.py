@@ -67,10 +67,15 @@ def job(log: str | Path, threads: int = 1) -> Iterator[None]:
 def set_threads(threads: int) -> None:
     """Let torch compute on so many threads, and keep transformers' progress bars out of the log."""
     import torch
-    from transformers.utils import logging as transformers_logging
 
     torch.set_num_threads(threads)
-    # Its progress bars assume a terminal and fill a log file with carriage returns.
+    hide_progress_bars()
+
+
+def hide_progress_bars() -> None:
+    """Switch off transformers' progress bars: they fill a log with carriage returns, and say nothing to a person."""
+    from transformers.utils import logging as transformers_logging
+
     transformers_logging.disable_progress_bar()
 
 

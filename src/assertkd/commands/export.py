@@ -32,11 +32,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    import torch
-
     from assertkd.export.export import REPORT, described, export_student
+    from assertkd.job import set_threads
 
-    torch.set_num_threads(options.threads)
+    set_threads(options.threads)
     report = export_student(
         options.student,
         options.folder,

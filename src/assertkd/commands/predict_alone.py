@@ -35,10 +35,12 @@ def predict_alone(options: argparse.Namespace) -> None:
         raise UserError("--model is given without --records", "Name a JSONL file of records with --records FILE.")
     from assertkd.corpus.account import Account
     from assertkd.evaluation.judge import judge_model
+    from assertkd.job import hide_progress_bars
     from assertkd.models.limits import limits_of
     from assertkd.records import write_records
     from assertkd.settings import DataSettings, EvaluationSettings
 
+    hide_progress_bars()
     given = given_settings(options)
     lengths = given.get("data", {})
     data = DataSettings(**lengths)

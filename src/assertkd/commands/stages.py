@@ -98,6 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_setting_options(parser, stage.shown, stage.scripts)
     if parser.get_default("command") == "predict":
         predict_alone.add_arguments(parser)
+        parser.usage += f"\n       {parser.prog} --model FOLDER --records FILE [--to FOLDER]"
     parser.set_defaults(run=_run)
 
 
