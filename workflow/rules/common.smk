@@ -77,7 +77,8 @@ def models():
 
 def share_of_cores(wildcards):
     """Threads of a job that every model has: models go side by side first, what cores are left are shared out."""
-    return max(1, (workflow.cores or 1) // len(models()))
+    # On a cluster's login node there is no such number.
+    return max(1, (workflow.resource_settings.cores or 1) // len(models()))
 
 
 def trained_models():
