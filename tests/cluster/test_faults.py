@@ -259,7 +259,7 @@ def test_a_job_whose_node_is_lost_goes_on_elsewhere_and_the_lost_one_ends(
         hit.until_done()
     finally:
         cluster.start_node(node)
-        wait_for(lambda: cluster.ask("sinfo", "-h", "-n", node, "-o", "%T").split()[0] == "idle", node, seconds=120)
+        wait_for(lambda: cluster.ask("sinfo", "-h", "-n", node, "-o", "%T").split()[0] == "idle", node, seconds=PATIENT)
     starts = hit.starts()
     assert [one.state for one in starts] == ["NODE_FAIL", "COMPLETED"]
     assert len({one.job for one in starts}) == 1
