@@ -127,16 +127,12 @@ def quality_against_cost(rows: Sequence[Row], order: Sequence[str]) -> Figure | 
             color=alt.Color("model:N", scale=colours(order), legend=legend()),
             tooltip=["model:N", alt.Tooltip("value:Q", format=",.4~g", title=cost), _percent("exact_match")],
         )
-        # Above and below in turn, since neighbours on the front are often near each other.
-        names = [
+        names = (
             base.transform_filter("datum.on_front")
-            .transform_window(place="row_number()", sort=[alt.SortField("value")])
-            .transform_filter(f"datum.place % 2 == {remainder}")
-            .mark_text(align="left", dx=9, dy=dy, fontSize=11)
+            .mark_text(align="left", dx=9, dy=-7, fontSize=11)
             .encode(text="model:N", color=alt.Color("model:N", scale=colours(order), legend=legend()))
-            for remainder, dy in ((1, -8), (0, 14))
-        ]
-        return alt.layer(front, dots, *names)
+        )
+        return alt.layer(front, dots, names)
 
     return Figure(
         "cost",
