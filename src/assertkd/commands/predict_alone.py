@@ -38,16 +38,18 @@ def predict_alone(options: argparse.Namespace) -> None:
     from assertkd.job import hide_progress_bars
     from assertkd.models.limits import limits_of
     from assertkd.records import write_records
-    from assertkd.settings import DataSettings, EvaluationSettings
+    from assertkd.settings import load_run
 
     hide_progress_bars()
     given = given_settings(options)
+    # A run of these options alone: so faults in them are said as those of any run are.
+    run = load_run({"run": "alone", "runs": {"alone": given}, "variants": {"none": {}}})
     lengths = given.get("data", {})
-    data = DataSettings(**lengths)
     limits = limits_of(options.model, lengths.get("max_input_len"), lengths.get("max_output_len"))
-    records = Account().read_all(options.records, data.multiple, data.max_characters, labelled=None, stop_at_bad=True)
+    records = Account().read_all(
+        options.records, run.data.multiple, run.data.max_characters, labelled=None, stop_at_bad=True
+    )
     file = options.to / "records.jsonl"
     write_records(file, records)
-    settings = EvaluationSettings(**given.get("evaluation", {}))
-    judge_model(settings, limits.input, limits.output, options.model, file, None, options.to)
+    judge_model(run.evaluation, limits.input, limits.output, options.model, file, None, options.to)
     print(f"{len(records)} predictions: {options.to / 'predictions.jsonl'}")
