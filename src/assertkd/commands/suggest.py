@@ -18,11 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the Java file with the test; - reads it from standard input")
     parser.add_argument("more", nargs="*", type=Path, metavar="MORE", help="further files that may hold what is tested")
     parser.add_argument(
-        "--model",
-        required=True,
-        type=Path,
-        metavar="FOLDER",
-        help="a final_model/ or an export of one",
+        "--model", required=True, type=Path, metavar="FOLDER", help="a final_model/ or an export of one"
     )
     parser.add_argument("--test", metavar="NAME", help="the test, where the file has several and no marker")
     parser.add_argument(
