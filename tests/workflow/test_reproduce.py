@@ -1,6 +1,7 @@
 """A model is trained again from its report alone, and the comparison is not blind."""
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +33,9 @@ def test_a_report_is_enough_to_train_the_model_again(
 ) -> None:
     monkeypatch.chdir(finished.folder)
     report = Path("results/tiny", model, "training_report.json")
+    handlers = list(logging.getLogger().handlers)
     assert main(["reproduce", str(report), "--into", str(tmp_path / "again")]) == 0
+    assert logging.getLogger().handlers == handlers
     assert "The same weights and metrics, bit for bit" in capsys.readouterr().out
     weights = [folder / "final_model/model.safetensors" for folder in (report.parent, tmp_path / "again")]
     assert weights[0].read_bytes() == weights[1].read_bytes()

@@ -17,13 +17,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _reproduce(options: argparse.Namespace) -> None:
     from assertkd.reproduce import reproduce, write_config
-    from assertkd.training.logs import log_to_stderr
+    from assertkd.training.logs import logged_to_stderr
 
     if options.config is not None:
         write_config(options.report, options.config)
         print(f"Configuration: {options.config}")
         return
-    log_to_stderr()
     folder = options.into or options.report.parent / "reproduced"
-    reproduce(options.report, folder)
+    with logged_to_stderr():
+        reproduce(options.report, folder)
     print(f"The same weights and metrics, bit for bit: {folder}")

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from torch.utils.tensorboard import SummaryWriter
 
+from assertkd.job import LOG_FORMAT
 from assertkd.training.process_group import ProcessGroup
 
 PROGRESS_SECONDS = 15.0
@@ -38,7 +39,7 @@ def logged_to(path: Path, *, continued: bool = False) -> Iterator[None]:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, mode="a" if continued else "w", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
     package = logging.getLogger("assertkd")
     package.addHandler(handler)
     try:
@@ -185,9 +186,15 @@ def write_epoch(board: SummaryWriter, figures: dict[str, Any]) -> None:
             board.add_scalar(f"Validation/{name.removeprefix('validation_')}", value, figures["step"])
 
 
-def log_to_stderr() -> None:
-    """Send the package's log to standard error."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", force=True
-    )
-    logging.getLogger("assertkd").setLevel(logging.INFO)
+@contextmanager
+def logged_to_stderr() -> Iterator[None]:
+    """Send the package's log, and other packages' warnings, to standard error while the block runs."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    root, package = logging.getLogger(), logging.getLogger("assertkd")
+    root.addHandler(handler)
+    package.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
