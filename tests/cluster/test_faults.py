@@ -139,8 +139,11 @@ class HitProject(ClusterProject):
 
     def continued(self) -> list[int]:
         """Return after which step each further start went on."""
-        log = (self.folder / TEACHER / "distillation_log.txt").read_text(encoding="utf-8")
-        return [int(step) for step in re.findall(r"continuing after step (\d+)", log)]
+        return [int(step) for step in re.findall(r"continuing after step (\d+)", self.log())]
+
+    def log(self) -> str:
+        """Return what its starts have logged together."""
+        return (self.folder / TEACHER / "distillation_log.txt").read_text(encoding="utf-8")
 
 
 def lives(pid: int) -> bool:
@@ -248,18 +251,23 @@ def test_a_job_whose_node_is_lost_goes_on_elsewhere_and_the_lost_one_ends(
 ) -> None:
     hit.begin()
     lost = hit.until_training()
+    hit.wait(lambda: "checkpoint of step" in hit.log(), "a checkpoint")
     node = controller_says(cluster, hit.job())["NodeList"]
     cluster.kill_node(node)
+    # The node's processes live on. Behind a broken network they hang at their next write, so that they cannot end
+    # before SLURM starts the job again; when they come back, the folder is another's.
+    os.kill(lost, signal.SIGSTOP)
     try:
-        assert lives(lost), "the node's processes live on"
         hit.wait(lambda: hit.holder().get("slurm_restarts") == 1, "the job's next start")
-        # The lost one logs steps until it sees, at its next touch, that the folder is another's.
+        assert lives(lost), "the lost one has yet to come back"
+        os.kill(lost, signal.SIGCONT)
         hit.wait(lambda: bool(hit.continued()), "the training to go on")
         assert not lives(lost), "nothing runs twice at once"
         hit.until_done()
     finally:
         cluster.start_node(node)
-        wait_for(lambda: cluster.ask("sinfo", "-h", "-n", node, "-o", "%T").split()[0] == "idle", node, seconds=PATIENT)
+        # Not by sinfo, which goes on for minutes to count the lost job's processors as allocated.
+        wait_for(lambda: "State=IDLE " in cluster.ask("scontrol", "show", "node", node), node, seconds=PATIENT)
     starts = hit.starts()
     assert [one.state for one in starts] == ["NODE_FAIL", "COMPLETED"]
     assert len({one.job for one in starts}) == 1
