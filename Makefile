@@ -11,7 +11,7 @@ run: venv
 
 ## make test: linters and the whole test suite but the long tests, two files at a time
 test: lint
-	. $(BIN)/activate && OMP_NUM_THREADS=1 pytest -m "not long and not cluster" -n 2 --dist loadfile
+	. $(BIN)/activate && OMP_NUM_THREADS=1 pytest -m "not long and not cluster" -n 2 --dist loadfile --no-loadscope-reorder
 
 ## make test-long: the tests that take minutes
 test-long: venv

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from driver import PROJECT, Project
+from filelock import FileLock
 
 
 @pytest.fixture
@@ -14,9 +15,22 @@ def project(tmp_path: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
     """Return a project whose tiny run is done. Tests must not change it; they take `edited`."""
-    project = Project.copied_to(tmp_path_factory.mktemp("finished") / "project")
+    folder = tmp_path_factory.mktemp("finished") / "project"
+    if worker_id == "master":
+        return _run(folder)
+    # Of several processes that run tests, the first that needs it makes it and the others copy it.
+    made = tmp_path_factory.getbasetemp().parent / "finished"
+    with FileLock(f"{made}.lock"):
+        if not made.exists():
+            _run(folder).folder.rename(made)
+    shutil.copytree(made, folder, symlinks=True)
+    return Project(folder)
+
+
+def _run(folder: Path) -> Project:
+    project = Project.copied_to(folder)
     done = project.snakemake("--profile", "profiles/local")
     assert done.returncode == 0, done.stdout + done.stderr
     return project
