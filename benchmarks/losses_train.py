@@ -35,7 +35,7 @@ from assertkd.losses.registry import COMPONENTS, TokenComponent
 from assertkd.losses.text_batch import TextBatch
 from assertkd.models.embedding_store import load_or_embed
 from assertkd.models.encoders import PACKAGED, TextEncoder
-from assertkd.models.generation import generate_texts, padded, sample
+from assertkd.models.generation import generate_texts, padded, sample, sampled_texts
 from assertkd.models.seq2seq import TargetLogits, load_model
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts import Prompt
@@ -173,9 +173,8 @@ def contrastive_risk(
         part = slice(start, start + 16)
         input_ids, attention_mask = padded(inputs[part], model.config.pad_token_id)
         tokens = sample(model, input_ids, attention_mask, SAMPLES, MAX_OUTPUT, generator=generator)
-        texts = prompt.tokenizer.batch_decode(tokens.flatten(0, 1).tolist(), skip_special_tokens=True)
-        of_record = [texts[first : first + SAMPLES] for first in range(0, len(texts), SAMPLES)]
-        batch = TextBatch(of_record, golds[part], golds[part], {"contrastive": encoder})
+        texts = sampled_texts(prompt.tokenizer, tokens)
+        batch = TextBatch(texts, golds[part], golds[part], {"contrastive": encoder})
         risks += contrastive(batch, temperature=0.1).flatten().tolist()
     return fmean(risks)
 

@@ -16,7 +16,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel, T5ForConditionalGeneration
 
 from assertkd.models.encoders import PACKAGED, TextEncoder
-from assertkd.models.seq2seq import scratch_config
+from assertkd.models.limits import Limits, remember_limits
+from assertkd.models.seq2seq import save_model, scratch_config
 from assertkd.models.tokenizer import train_tokenizer
 from assertkd.settings.model import ScratchSettings
 from browser import CHROMIUM, FLAGS
@@ -30,6 +31,11 @@ public int add(int a, int b) { return a + b; }
 """
 
 TINY = ScratchSettings(d_model=16, d_ff=32, heads=2, encoder_layers=1, decoder_layers=1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that take longest first, so that of several processes none is left with them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("workflow") is None)
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +62,29 @@ def tiny_t5(tiny_tokenizer: PreTrainedTokenizerFast) -> Callable[..., T5ForCondi
         return T5ForConditionalGeneration(scratch_config(sizes, tiny_tokenizer, dropout))
 
     return build
+
+
+@pytest.fixture(scope="session")
+def saved_t5(
+    tiny_t5: Callable[..., T5ForConditionalGeneration], tiny_tokenizer: PreTrainedTokenizerFast
+) -> Callable[..., Path]:
+    """Return a function that saves a model (that of `tiny_t5`) in a folder as a training does; it returns the folder.
+
+    `limits` are the lengths that the model is said to be trained for, `spread` the deviation of weights drawn anew.
+    """
+
+    def save(folder: Path, limits: Limits | None = None, spread: float | None = None) -> Path:
+        model = tiny_t5()
+        if limits is not None:
+            remember_limits(model, limits)
+        if spread is not None:
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.normal_(std=spread)
+        save_model(model, tiny_tokenizer, folder)
+        return folder
+
+    return save
 
 
 @pytest.fixture(scope="session")

@@ -5,24 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
 from assertkd.cli import main
 from assertkd.export.convert import convert
-from assertkd.models.limits import Limits, remember_limits
-from assertkd.models.seq2seq import save_model
+from assertkd.models.limits import Limits
 
 LINE = {"focal_method": "int one() { return 1; }", "test_method": "@Test void a() { one(); }"}
 
 
 @pytest.fixture
-def model(
-    tiny_t5: Callable[..., T5ForConditionalGeneration], tiny_tokenizer: PreTrainedTokenizerFast, tmp_path: Path
-) -> Path:
-    built = tiny_t5()
-    remember_limits(built, Limits(64, 6))
-    save_model(built, tiny_tokenizer, tmp_path / "model")
-    return tmp_path / "model"
+def model(saved_t5: Callable[..., Path], tmp_path: Path) -> Path:
+    return saved_t5(tmp_path / "model", Limits(64, 6))
 
 
 def written(tmp_path: Path, *lines: dict[str, str]) -> str:

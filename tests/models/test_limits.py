@@ -5,21 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
+from transformers import PreTrainedTokenizerFast
 
 from assertkd.export.convert import convert
-from assertkd.models.limits import UNKNOWN, Limits, limits_of, remember_limits
+from assertkd.models.limits import UNKNOWN, Limits, limits_of
 from assertkd.models.seq2seq import load_model, save_model
 
 
 @pytest.fixture
-def folder(
-    tiny_t5: Callable[..., T5ForConditionalGeneration], tiny_tokenizer: PreTrainedTokenizerFast, tmp_path: Path
-) -> Path:
-    model = tiny_t5()
-    remember_limits(model, Limits(96, 24))
-    save_model(model, tiny_tokenizer, tmp_path / "final_model")
-    return tmp_path / "final_model"
+def folder(saved_t5: Callable[..., Path], tmp_path: Path) -> Path:
+    return saved_t5(tmp_path / "final_model", Limits(96, 24))
 
 
 def test_they_are_found_again_and_can_be_overridden(folder: Path) -> None:

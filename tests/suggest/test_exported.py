@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
 from assertkd.cli import main
 from assertkd.export.convert import convert
 from assertkd.models.export_form import TOKENIZER
-from assertkd.models.seq2seq import save_model
 from assertkd.suggest.beams import best_hypotheses
 from assertkd.suggest.exported import ExportedBeams
 from assertkd.suggest.t5 import NumpyT5
@@ -18,18 +16,8 @@ from assertkd.suggest.tokenizer import SavedTokenizer
 
 
 @pytest.fixture(scope="module")
-def model(
-    tiny_t5: Callable[..., T5ForConditionalGeneration],
-    tiny_tokenizer: PreTrainedTokenizerFast,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    built = tiny_t5()
-    with torch.no_grad():
-        for parameter in built.parameters():
-            parameter.normal_(std=0.3)
-    save_model(built, tiny_tokenizer, folder)
-    return folder
+def model(saved_t5: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return saved_t5(tmp_path_factory.mktemp("model"), spread=0.3)
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
 from assertkd.cli import main
 from assertkd.errors import UserError
 from assertkd.java.nearby import folders_of
-from assertkd.models.seq2seq import save_model
 from assertkd.records import MARKER
 from assertkd.suggest.place import Place, find_place
 from assertkd.suggest.suggest import parses
@@ -45,14 +43,8 @@ def project(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(
-    tiny_t5: Callable[..., T5ForConditionalGeneration],
-    tiny_tokenizer: PreTrainedTokenizerFast,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    save_model(tiny_t5(), tiny_tokenizer, folder)
-    return folder
+def model(saved_t5: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return saved_t5(tmp_path_factory.mktemp("model"))
 
 
 def place(project: Path, source: str, test: str | None = None, focal: str | None = None) -> Place:

@@ -24,7 +24,7 @@ from assertkd.losses.contrastive import contrastive
 from assertkd.losses.plan import plan_loss
 from assertkd.losses.text_batch import TextBatch
 from assertkd.models.encoders import TextEncoder
-from assertkd.models.generation import padded, sample
+from assertkd.models.generation import padded, sample, sampled_texts
 from assertkd.models.seq2seq import TargetLogits, scratch_config
 from assertkd.models.tokenizer import train_tokenizer
 from assertkd.settings import LossSettings, TrainingSettings
@@ -164,9 +164,8 @@ def text_figures(model: T5ForConditionalGeneration, task: Task, encoder: TextEnc
     """The four text components' values on predictions sampled for held-out examples."""
     input_ids, attention_mask = padded([one.input_ids for one in task.held_out], task.tokenizer.pad_token_id)
     written = sample(model, input_ids, attention_mask, 4, 24, generator=torch.Generator().manual_seed(9))
-    texts = task.tokenizer.batch_decode(written.flatten(0, 1).tolist(), skip_special_tokens=True)
     golds = [one.target for one in task.held_out]
-    batch = TextBatch([texts[n : n + 4] for n in range(0, len(texts), 4)], golds, golds, {"contrastive": encoder})
+    batch = TextBatch(sampled_texts(task.tokenizer, written), golds, golds, {"contrastive": encoder})
     pairs = list(zip(*batch.pairs(), strict=True))
     return {
         "semantic": 1 - float(cosines(encoder, *batch.pairs()).mean()),

@@ -140,6 +140,18 @@ def beam(
     return written[:, 1:]
 
 
+def sampled_texts(tokenizer: PreTrainedTokenizerFast, tokens: Tensor) -> list[list[str]]:
+    """Return the texts of what `sample` drew, K for each of B inputs, special tokens left out, stripped.
+
+    Args:
+        tokenizer: of the model that wrote them.
+        tokens: (B, K, T).
+    """
+    texts = tokenizer.batch_decode(tokens.flatten(0, 1).tolist(), skip_special_tokens=True)
+    samples = tokens.shape[1]
+    return [[text.strip() for text in texts[first : first + samples]] for first in range(0, len(texts), samples)]
+
+
 def end_tokens(model: T5ForConditionalGeneration) -> Tensor:
     """Return the ids that end a sequence, shape (number of them,), on the model's device."""
     ends = model.generation_config.eos_token_id

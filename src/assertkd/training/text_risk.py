@@ -14,7 +14,7 @@ from assertkd.losses.plan import ComponentPlan, LossPlan, SamplingPlan
 from assertkd.losses.registry import TextComponent
 from assertkd.losses.text_batch import TextBatch
 from assertkd.models.encoders import TextEncoder
-from assertkd.models.generation import end_tokens, evaluating, padded, sample, written_lengths
+from assertkd.models.generation import end_tokens, evaluating, padded, sample, sampled_texts, written_lengths
 from assertkd.models.seq2seq import TargetLogits, shift_right
 from assertkd.training.batches import IGNORED, Batch
 from assertkd.training.process_group import ProcessGroup
@@ -199,11 +199,8 @@ class TextRisk:
         limit = min(self.max_new_tokens, LONGER * longest)
         generator = torch.Generator().manual_seed(int(entropy[1] >> np.uint64(1)))
         tokens = sample(model.model, input_ids, attention_mask, self.sampling.samples, limit, generator=generator)
-        texts = self.tokenizer.batch_decode(tokens.flatten(0, 1).tolist(), skip_special_tokens=True)
-        texts = [text.strip() for text in texts]
-        per_example = [texts[i : i + self.sampling.samples] for i in range(0, len(texts), self.sampling.samples)]
         batch = TextBatch(
-            predictions=per_example,
+            predictions=sampled_texts(self.tokenizer, tokens),
             golds=[one.targets[row] for one, row in chosen],
             batch_golds=golds,
             encoders=self.encoders,
