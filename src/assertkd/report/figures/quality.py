@@ -127,9 +127,18 @@ def quality_against_cost(rows: Sequence[Row], order: Sequence[str]) -> Figure | 
             color=alt.Color("model:N", scale=colours(order), legend=legend()),
             tooltip=["model:N", alt.Tooltip("value:Q", format=",.4~g", title=cost), _percent("exact_match")],
         )
+        # Above and below in turn, since neighbours on the front are often near each other; inwards at the right edge.
+        costs = [float(point["value"]) for point in points if point["cost"] == cost]
+        on_right = f"datum.value > {0.2 * min(costs) + 0.8 * max(costs)}"
         names = (
             base.transform_filter("datum.on_front")
-            .mark_text(align="left", dx=9, dy=-7, fontSize=11)
+            .transform_window(place="row_number()", sort=[alt.SortField("value")])
+            .mark_text(
+                align=alt.expr(f"{on_right} ? 'right' : 'left'"),
+                dx=alt.expr(f"{on_right} ? -9 : 9"),
+                dy=alt.expr("datum.place % 2 ? -8 : 14"),
+                fontSize=11,
+            )
             .encode(text="model:N", color=alt.Color("model:N", scale=colours(order), legend=legend()))
         )
         return alt.layer(front, dots, names)
