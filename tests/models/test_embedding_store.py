@@ -1,6 +1,10 @@
 """The file of a corpus's embeddings: when it serves and when it is written anew."""
 
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 import torch
@@ -29,6 +33,28 @@ def test_round_trip(tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pyte
         assert torch.equal(encoder.embed(["assertTrue(x);", "fail();", "assertNull(y);"]), expected)
         assert (encoder.hits, encoder.misses) == (3, 0)
         torch.testing.assert_close(encoder.mean, expected.mean(dim=0))
+
+
+def test_of_two_that_need_it_at_once_one_computes_it(
+    tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = TextEncoder(tiny_encoder_folder), TextEncoder(tiny_encoder_folder)
+    computing = Event()
+    encode = first.encode
+
+    def slowly(texts: Sequence[str]) -> torch.Tensor:
+        computing.set()
+        time.sleep(0.5)
+        return encode(texts)
+
+    monkeypatch.setattr(first, "encode", slowly)
+    monkeypatch.setattr(second, "encode", refuse)
+    with ThreadPoolExecutor() as threads:
+        served = threads.submit(load_or_embed, tmp_path / "golds.safetensors", first, TEXTS)
+        assert computing.wait(60)
+        assert load_or_embed(tmp_path / "golds.safetensors", second, TEXTS)
+        assert not served.result()
+    assert [file.name for file in tmp_path.iterdir()] == ["golds.safetensors"]
 
 
 def test_other_texts_another_encoder_and_a_broken_file_are_embedded_anew(

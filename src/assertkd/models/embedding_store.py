@@ -1,6 +1,7 @@
 """The embeddings of a corpus in a file, so that an encoder sees each text once."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,14 +12,19 @@ from torch import Tensor
 
 from assertkd.files import written_whole
 from assertkd.models.encoders import TextEncoder
+from assertkd.output_lock import Timing, held
+
+UNTIL_WRITTEN = Timing(touch=2.0, patience=math.inf)
+"""A process that needs what another is computing waits for it, however long that takes."""
 
 
 def load_or_embed(path: Path, encoder: TextEncoder, texts: Sequence[str]) -> bool:
     """Pin the embeddings of `texts` in the encoder, which also gets their mean (over different texts).
 
     They are read from `path` if that file holds these texts' embeddings by this encoder; otherwise they are computed
-    and the file is written anew, whole. The file is safetensors: `vectors` (n, d) float32 and `texts` (n, 32) uint8,
-    the SHA-256 of each text, ascending; its metadata has the encoder's identity.
+    and the file is written anew, whole, by one process while others that need it wait. The file is safetensors:
+    `vectors` (n, d) float32 and `texts` (n, 32) uint8, the SHA-256 of each text, ascending; its metadata has the
+    encoder's identity.
 
     Args:
         path: the file; its folder is made if it is missing.
@@ -40,10 +46,15 @@ def load_or_embed(path: Path, encoder: TextEncoder, texts: Sequence[str]) -> boo
     vectors = _read(path, encoder.identity, keys)
     served = vectors is not None
     if vectors is None:
-        vectors = encoder.encode(ordered)
-        content = save({"texts": keys, "vectors": vectors}, metadata={"encoder": encoder.identity})
-        with written_whole(path, "wb") as handle:
-            handle.write(content)
+        with held(path.parent, path.stem, UNTIL_WRITTEN):
+            # Another process may have written it meanwhile.
+            vectors = _read(path, encoder.identity, keys)
+            served = vectors is not None
+            if vectors is None:
+                vectors = encoder.encode(ordered)
+                content = save({"texts": keys, "vectors": vectors}, metadata={"encoder": encoder.identity})
+                with written_whole(path, "wb") as handle:
+                    handle.write(content)
     encoder.pin(ordered, vectors)
     return served
 
