@@ -52,11 +52,14 @@ def unmeasured(path: Path) -> list[dict[str, str]]:
 
 
 def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """Return TensorBoard's curves, tag to steps and values, without those that no two runs have in common."""
+    """Return TensorBoard's curves, tag to steps and values, without those that no two runs have in common.
+
+    In the steps' order: files of starts within one second are read by their names, which end in a running number.
+    """
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
     measured = {f"Training/{name}" for name in MEASURED}
     return {
-        tag: [(event.step, event.value) for event in events.Scalars(tag)]
+        tag: sorted((event.step, event.value) for event in events.Scalars(tag))
         for tag in events.Tags()["scalars"]
         if tag not in measured
     }
