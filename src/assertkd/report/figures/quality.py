@@ -15,6 +15,9 @@ from assertkd.report.results import TEACHER
 COST_AXES = (("model_memory_mb", "peak_memory_mb", "disk_bytes"), ("latency_ms", "parameters"))
 """Costs that quality is drawn against, a panel each: the first of them that was measured of two models or more."""
 
+ROOM_LEFT, ROOM_ABOVE = 0.45, 0.1
+"""For names left of the cheapest and above the best model, as shares of the distance between the outermost models."""
+
 SIGNIFICANT, CHANCE = "significant", "could be chance"
 
 
@@ -103,20 +106,24 @@ def quality_against_cost(rows: Sequence[Row], order: Sequence[str]) -> Figure | 
             )
     if not points:
         return None
-    lowest = min(point["exact_match"] for point in points)
+    lowest, highest = (choose(point["exact_match"] for point in points) for choose in (min, max))
+    from_zero = lowest < 15
+    top = highest + ROOM_ABOVE * (highest - (0 if from_zero else lowest))
 
     def panel(name: str) -> alt.LayerChart | alt.FacetChart:
         column = COST_COLUMNS[name]
         cost = f"{column.heading}, {column.unit}"
+        costs = [float(point["value"]) for point in points if point["cost"] == cost]
+        start = min(costs) - ROOM_LEFT * (max(costs) - min(costs))
         base = (
             alt.Chart(DATA, width=330, height=260)
             .transform_filter(alt.FieldEqualPredicate(field="cost", equal=cost))
             .encode(
-                x=alt.X("value:Q", title=cost, scale=alt.Scale(zero=False, nice=True, padding=14)),
+                x=alt.X("value:Q", title=cost, scale=alt.Scale(domainMin=start, zero=False, nice=True, padding=14)),
                 y=alt.Y(
                     "exact_match:Q",
                     title="exact match, %",
-                    scale=alt.Scale(zero=lowest < 15, nice=True, padding=10),
+                    scale=alt.Scale(domainMax=top, zero=from_zero, nice=False, padding=10),
                 ),
             )
         )
@@ -127,18 +134,12 @@ def quality_against_cost(rows: Sequence[Row], order: Sequence[str]) -> Figure | 
             color=alt.Color("model:N", scale=colours(order), legend=legend()),
             tooltip=["model:N", alt.Tooltip("value:Q", format=",.4~g", title=cost), _percent("exact_match")],
         )
-        # Above and below in turn, since neighbours on the front are often near each other; inwards at the right edge.
-        costs = [float(point["value"]) for point in points if point["cost"] == cost]
-        on_right = f"datum.value > {0.2 * min(costs) + 0.8 * max(costs)}"
+        # Above a model of the front and left of it there is no other: names stand there, at two heights in turn, since
+        # neighbours on the front are often near each other.
         names = (
             base.transform_filter("datum.on_front")
             .transform_window(place="row_number()", sort=[alt.SortField("value")])
-            .mark_text(
-                align=alt.expr(f"{on_right} ? 'right' : 'left'"),
-                dx=alt.expr(f"{on_right} ? -9 : 9"),
-                dy=alt.expr("datum.place % 2 ? -8 : 14"),
-                fontSize=11,
-            )
+            .mark_text(align="right", dx=-8, dy=alt.expr("datum.place % 2 ? -8 : -20"), fontSize=11)
             .encode(text="model:N", color=alt.Color("model:N", scale=colours(order), legend=legend()))
         )
         return alt.layer(front, dots, names)
