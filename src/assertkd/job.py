@@ -24,6 +24,18 @@ def has_gpu() -> bool:
 
 
 @contextmanager
+def attached(handler: logging.Handler, logger: logging.Logger) -> Iterator[None]:
+    """Let a handler write what `logger` is told while the block runs, and close it."""
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
 def job(log: str | Path, threads: int = 1) -> Iterator[None]:
     """Run a stage with the package's log in the file `log` and torch on `threads` threads.
 
@@ -38,30 +50,24 @@ def job(log: str | Path, threads: int = 1) -> Iterator[None]:
     """
     path = Path(log)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
-    handler.setFormatter(logging.Formatter(LOG_FORMAT))
-    root = logging.getLogger()
-    root.addHandler(handler)
     package = logging.getLogger("assertkd")
     package.setLevel(logging.INFO)
-    try:
-        with StopSignals():
-            check_modules(os.environ)
-            set_threads(threads)
-            yield
-    except UserError as fault:
-        package.error("%s", fault)
-        print(f"Error: {fault}", file=sys.stderr)
-        raise SystemExit(1) from None
-    except StopRequested as stop:
-        package.warning("%s", stop)
-        raise
-    except Exception:
-        package.exception("stopped by a fault of the program")
-        raise
-    finally:
-        root.removeHandler(handler)
-        handler.close()
+    with attached(logging.FileHandler(path, mode="w", encoding="utf-8"), logging.getLogger()):
+        try:
+            with StopSignals():
+                check_modules(os.environ)
+                set_threads(threads)
+                yield
+        except UserError as fault:
+            package.error("%s", fault)
+            print(f"Error: {fault}", file=sys.stderr)
+            raise SystemExit(1) from None
+        except StopRequested as stop:
+            package.warning("%s", stop)
+            raise
+        except Exception:
+            package.exception("stopped by a fault of the program")
+            raise
 
 
 def set_threads(threads: int) -> None:

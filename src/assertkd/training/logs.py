@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from torch.utils.tensorboard import SummaryWriter
 
-from assertkd.job import LOG_FORMAT
+from assertkd.job import attached
 from assertkd.training.process_group import ProcessGroup
 
 PROGRESS_SECONDS = 15.0
@@ -39,14 +39,8 @@ def logged_to(path: Path, *, continued: bool = False) -> Iterator[None]:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, mode="a" if continued else "w", encoding="utf-8")
-    handler.setFormatter(logging.Formatter(LOG_FORMAT))
-    package = logging.getLogger("assertkd")
-    package.addHandler(handler)
-    try:
+    with attached(handler, logging.getLogger("assertkd")):
         yield
-    finally:
-        package.removeHandler(handler)
-        handler.close()
 
 
 class Table:
@@ -189,12 +183,6 @@ def write_epoch(board: SummaryWriter, figures: dict[str, Any]) -> None:
 @contextmanager
 def logged_to_stderr() -> Iterator[None]:
     """Send the package's log, and other packages' warnings, to standard error while the block runs."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(LOG_FORMAT))
-    root, package = logging.getLogger(), logging.getLogger("assertkd")
-    root.addHandler(handler)
-    package.setLevel(logging.INFO)
-    try:
+    logging.getLogger("assertkd").setLevel(logging.INFO)
+    with attached(logging.StreamHandler(sys.stderr), logging.getLogger()):
         yield
-    finally:
-        root.removeHandler(handler)
