@@ -10,9 +10,9 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/corpus.smk"
 
 
-if RUN.data.teacher_is_given:
+if RUN.data.has_external_teacher:
 
-    include: "workflow/rules/given_teacher.smk"
+    include: "workflow/rules/external_teacher.smk"
 
 else:
 

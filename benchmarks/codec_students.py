@@ -20,20 +20,20 @@ import numpy as np
 import torch
 
 from assertkd.corpus.targets import Supervision
-from assertkd.evaluation.metrics.exact_match import exact_match
-from assertkd.evaluation.metrics.overlap import f1
 from assertkd.evaluation.significance import bootstrap_intervals
-from assertkd.logits.compress import compress_logits
-from assertkd.losses.plan import plan_loss
-from assertkd.models.generation import generate_texts
-from assertkd.models.seq2seq import load_model
+from assertkd.logits.compress_logits import compress_logits
+from assertkd.losses.loss_plan import plan_loss
+from assertkd.metrics.exact_match import exact_match
+from assertkd.metrics.overlap import f1
+from assertkd.models.t5.generation import generate_texts
+from assertkd.models.t5.model import load_model
 from assertkd.models.tokenizer import load_tokenizer
-from assertkd.prompts import Prompt
+from assertkd.prompts.prompt import Prompt
 from assertkd.records import read_records
 from assertkd.settings import LogitsSettings, LossSettings, StudentModelSettings, TrainingSettings
 from assertkd.settings.model import ScratchSettings
-from assertkd.students.distill import Student, distill_student
-from assertkd.students.lessons import Curriculum
+from assertkd.students.distill_student import Student, distill_student
+from assertkd.students.training_targets import TargetPolicy
 
 BASELINE, OTHER = "dense", "hidden"
 SUPERVISION = Supervision(max_input_len=256, max_output_len=48, labelled_share=1.0, seed=0)
@@ -63,7 +63,9 @@ def judged(setting: Setting) -> list[list[float]]:
                 batch_size=16, epochs=setting.epochs, lr=1e-2, relative_lr=True, dropout_rate=0.0, log_every=50
             ),
             loss=plan_loss(LossSettings(function="traditional", temperature=2.0)),
-            curriculum=Curriculum("gold", learns_withheld=False, learns_unlabelled=False, needs_distributions=True),
+            target_policy=TargetPolicy(
+                "gold", learns_withheld=False, learns_unlabelled=False, needs_distributions=True
+            ),
             seed=setting.seed,
         )
         corpus = setting.run / "corpus"

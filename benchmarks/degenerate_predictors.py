@@ -15,12 +15,12 @@ from pathlib import Path
 from statistics import fmean
 
 from assertkd.evaluation.example_scores import Answered, ExampleScores, score_examples
-from assertkd.evaluation.metrics import METRIC_NAMES
-from assertkd.evaluation.metrics.lexer import java_tokens
-from assertkd.evaluation.predictions import Prediction, read_predictions
 from assertkd.evaluation.summary import mean_parts
 from assertkd.files import write_text
+from assertkd.metrics import METRIC_NAMES
+from assertkd.metrics.lexer import java_tokens
 from assertkd.models.encoders import PACKAGED, TextEncoder
+from assertkd.predictions import Prediction, read_predictions
 from assertkd.records import Record, read_records
 
 BEGIN, END = "<!-- degenerate predictors -->", "<!-- end -->"
@@ -28,11 +28,11 @@ SORTS = (r"[A-Za-z_]\w*", r"\d\w*(?:\.\w+)?", r'".*"')
 """Names, numbers and strings: a token is changed for another of its sort."""
 
 
-def one_token_changed(golds: Sequence[str]) -> Callable[[str], str]:
+def one_token_changed(references: Sequence[str]) -> Callable[[str], str]:
     """Return a function that changes one name, number or string of a gold assertion for another one of the corpus."""
     rng = random.Random(1)
     by_sort: dict[str, list[str]] = defaultdict(list)
-    for gold in golds:
+    for gold in references:
         for token in java_tokens(gold):
             if sort := sort_of(token):
                 by_sort[sort].append(token)

@@ -17,12 +17,12 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from assertkd.corpus.synthetic import generate
 from assertkd.evaluation.execution.gold import Execution, run_gold
 from assertkd.evaluation.execution.jdk import Toolchain, find_toolchain
+from assertkd.evaluation.execution.pool import ExecutionPool
 from assertkd.evaluation.execution.predicted import Case, run_predicted
 from assertkd.evaluation.execution.units import Subject, subject_of
-from assertkd.evaluation.execution.workshop import Workshop
+from assertkd.synthetic import generate
 
 
 def run_alone(toolchain: Toolchain, subject: Subject, text: str) -> bool:
@@ -61,19 +61,19 @@ def main() -> None:
     for mutants in (0, options.mutants):
         execution = Execution(mutants=mutants)
         started = time.perf_counter()
-        with Workshop(toolchain, workers=options.workers) as workshop:
+        with ExecutionPool(toolchain, workers=options.workers) as execution_pool:
             pairs = [(subject, record.assertion) for subject, record in zip(subjects, records, strict=True)]
-            golds = list(run_gold(workshop, pairs, execution))
+            references = list(run_gold(execution_pool, pairs, execution))
             between = time.perf_counter()
             cases = [
                 Case(subject, gold, record.assertion, text)
-                for subject, gold, record, text in zip(subjects, golds, records, texts, strict=True)
+                for subject, gold, record, text in zip(subjects, references, records, texts, strict=True)
             ]
-            runs = list(run_predicted(workshop, cases, execution))
+            runs = list(run_predicted(execution_pool, cases, execution))
             ended = time.perf_counter()
-        counted = sum(len(gold.counted) for gold in golds)
-        print(f"{mutants} mutants a method at most ({workshop.isolation.degree}, {options.workers} workers):")
-        print(f"  {len(golds)} gold assertions, once a run: {between - started:.1f} s, {counted} mutants count")
+        counted = sum(len(gold.counted) for gold in references)
+        print(f"{mutants} mutants a method at most ({execution_pool.isolation.degree}, {options.workers} workers):")
+        print(f"  {len(references)} gold assertions, once a run: {between - started:.1f} s, {counted} mutants count")
         print(
             f"  {len(runs)} predictions, once a model: {ended - between:.1f} s, {dict(Counter(r.ended for r in runs))}"
         )

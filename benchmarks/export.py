@@ -15,22 +15,22 @@ from statistics import fmean
 
 import torch
 
-from assertkd.evaluation.metrics.exact_match import exact_match
 from assertkd.export.convert import convert
 from assertkd.export.export import test_split_of
 from assertkd.export.verify import size_of, written_and_timed
-from assertkd.models.generation import padded
-from assertkd.models.like_lengths import write_by_length
-from assertkd.models.limits import limits_of
-from assertkd.models.writers import TorchWriter, Writer, load_writer
-from assertkd.prompts import Prompt
+from assertkd.metrics.exact_match import exact_match
+from assertkd.models.batched_by_length import write_by_length
+from assertkd.models.length_limits import limits_of
+from assertkd.models.t5.generation import padded
+from assertkd.models.text_generator import TextGenerator, TorchTextGenerator, load_text_generator
+from assertkd.prompts.prompt import Prompt
 from assertkd.records import read_records
 
 
 class Generate:
     """transformers' `generate`."""
 
-    def __init__(self, writer: TorchWriter) -> None:
+    def __init__(self, writer: TorchTextGenerator) -> None:
         self.model, self.tokenizer, self.parameters = writer.model, writer.tokenizer, writer.parameters
 
     @torch.inference_mode()
@@ -70,15 +70,18 @@ def main() -> None:
     folder = student / "final_model" if (student / "final_model").is_dir() else student
     records = list(islice(read_records(options.test or test_split_of(folder)), options.examples))
     cpu = torch.device("cpu")
-    own = TorchWriter.load(folder, cpu)
+    own = TorchTextGenerator.load(folder, cpu)
     with tempfile.TemporaryDirectory() as name:
         exports = {quantization: Path(name) / quantization for quantization in ("float32", "int8")}
         for quantization, export in exports.items():
             convert(folder, export, quantization)  # type: ignore[arg-type]
-        writers: dict[str, tuple[Writer, Path]] = {
+        writers: dict[str, tuple[TextGenerator, Path]] = {
             "transformers generate": (Generate(own), folder),
             "own loop": (own, folder),
-            **{f"export {precision}": (load_writer(export, cpu), export) for precision, export in exports.items()},
+            **{
+                f"export {precision}": (load_text_generator(export, cpu), export)
+                for precision, export in exports.items()
+            },
         }
         limits = limits_of(folder)
         prompt = Prompt(own.tokenizer, limits.input, limits.output)

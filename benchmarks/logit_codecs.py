@@ -23,29 +23,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from assertkd.corpus.prepare import prepare_corpus
+from assertkd.corpus.prepare_corpus import prepare_corpus
 from assertkd.files import write_json
-from assertkd.logits.codec import Codec
-from assertkd.logits.fidelity import TEMPERATURES, Sample, measure
-from assertkd.logits.fidelity_figure import draw_fidelity
-from assertkd.logits.fidelity_report import candidates
-from assertkd.logits.hidden import HiddenCodec
-from assertkd.logits.synthetic import synthetic_teacher
-from assertkd.logits.teacher_pass import sample_positions
-from assertkd.logits.topk import TopKCodec
-from assertkd.models.seq2seq import load_model, parameter_count
+from assertkd.logits.codecs.codec import Codec
+from assertkd.logits.codecs.hidden import HiddenCodec
+from assertkd.logits.codecs.topk import TopKCodec
+from assertkd.logits.fidelity.figure import draw_fidelity
+from assertkd.logits.fidelity.measure import TEMPERATURES, Sample, measure
+from assertkd.logits.fidelity.report import candidates
+from assertkd.logits.fidelity.synthetic import synthetic_teacher
+from assertkd.logits.head_inputs import sample_positions
+from assertkd.models.t5.model import load_model, parameter_count
 from assertkd.models.tokenizer import load_tokenizer
-from assertkd.prompts import Prompt
+from assertkd.prompts.prompt import Prompt
 from assertkd.records import read_records
-from assertkd.settings import (
-    DataSettings,
-    TeacherModelSettings,
-    TeacherSettings,
-    TokenizerSettings,
-    TrainingSettings,
-)
+from assertkd.settings import DataSettings, TeacherModelSettings, TeacherSettings, TokenizerSettings, TrainingSettings
 from assertkd.settings.model import ScratchSettings
-from assertkd.teacher.fine_tune import train_teacher
+from assertkd.teacher.train_teacher import train_teacher
 from logit_step import examples_of, report_step
 
 BASELINE = "original: float16, LZ4, base64"

@@ -25,16 +25,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from assertkd.corpus.prepare import prepare_corpus
+from assertkd.corpus.prepare_corpus import prepare_corpus
 from assertkd.corpus.targets import Supervision
-from assertkd.logits.compress import compress_logits
-from assertkd.logits.hidden import HiddenCodec
-from assertkd.logits.manifest import Provenance
-from assertkd.logits.store_reader import StoreReader
-from assertkd.logits.store_writer import StoreWriter
-from assertkd.logits.synthetic import synthetic_teacher
-from assertkd.losses.plan import plan_loss
-from assertkd.models.seq2seq import build_model, save_model
+from assertkd.logits.codecs.hidden import HiddenCodec
+from assertkd.logits.compress_logits import compress_logits
+from assertkd.logits.fidelity.synthetic import synthetic_teacher
+from assertkd.logits.store.manifest import Provenance
+from assertkd.logits.store.reader import StoreReader
+from assertkd.logits.store.writer import StoreWriter
+from assertkd.losses.loss_plan import plan_loss
+from assertkd.models.t5.model import build_model, save_model
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.settings import (
     DataSettings,
@@ -46,8 +46,8 @@ from assertkd.settings import (
 )
 from assertkd.settings.data import EmbeddedCorpusSettings
 from assertkd.settings.model import ScratchSettings
-from assertkd.students.distill import Student, distill_student
-from assertkd.students.lessons import Curriculum
+from assertkd.students.distill_student import Student, distill_student
+from assertkd.students.training_targets import TargetPolicy
 
 PROVENANCE = Provenance(tokenizer="0" * 64, teacher="0" * 64, corpus="0" * 64)
 MAX_INPUT, MAX_OUTPUT = 192, 24
@@ -108,7 +108,7 @@ def distill(folder: Path, records: int) -> None:
         model=TINY,
         training=TrainingSettings(batch_size=32, epochs=1, lr=1e-3, log_every=10, device="cpu", max_val_samples=64),
         loss=plan_loss(LossSettings(function="multi_component", components=("kl",), temperature=2.0)),
-        curriculum=Curriculum("gold", learns_withheld=True, learns_unlabelled=False, needs_distributions=True),
+        target_policy=TargetPolicy("gold", learns_withheld=True, learns_unlabelled=False, needs_distributions=True),
         seed=0,
     )
     distill_student(student, SUPERVISION, folder / "corpus", folder / "logits", folder / "embeddings", folder / "kl")

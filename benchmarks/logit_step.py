@@ -20,29 +20,30 @@ from statistics import median
 import numpy as np
 import torch
 
+from assertkd.batching.collation import collate
+from assertkd.batching.distributions import FullDistribution, TeacherView
+from assertkd.batching.examples import Example, SpecialIds
+from assertkd.batching.sampling import bucketed_batches
 from assertkd.corpus.read import Rejection, read_raw
-from assertkd.corpus.synthetic import generate
-from assertkd.logits.codec import Codec
-from assertkd.logits.dense import DenseCodec
-from assertkd.logits.hidden import HiddenCodec
-from assertkd.logits.manifest import Provenance
-from assertkd.logits.store_reader import StoreReader
-from assertkd.logits.store_writer import StoreWriter
-from assertkd.logits.synthetic import synthetic_teacher
-from assertkd.logits.topk import TopKCodec
-from assertkd.logits.view import FullDistribution, TeacherView
-from assertkd.losses.divergence import CHUNK_NUMBERS
-from assertkd.losses.plan import plan_loss
-from assertkd.models.seq2seq import TargetLogits, build_model, parameter_count
+from assertkd.logits.codecs.codec import Codec
+from assertkd.logits.codecs.dense import DenseCodec
+from assertkd.logits.codecs.hidden import HiddenCodec
+from assertkd.logits.codecs.topk import TopKCodec
+from assertkd.logits.fidelity.synthetic import synthetic_teacher
+from assertkd.logits.store.manifest import Provenance
+from assertkd.logits.store.reader import StoreReader
+from assertkd.logits.store.writer import StoreWriter
+from assertkd.losses.divergence import CHUNK_ELEMENTS
+from assertkd.losses.loss_plan import plan_loss
+from assertkd.models.t5.model import TargetLogits, build_model, parameter_count
 from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
-from assertkd.prompts import Prompt
+from assertkd.prompts.prompt import Prompt
 from assertkd.records import MARKER, Record
 from assertkd.settings import LossSettings, ModelSettings
 from assertkd.settings.model import ScratchSettings
-from assertkd.training.batches import Example, SpecialIds, collate
+from assertkd.synthetic import generate
 from assertkd.training.objective import Objective
 from assertkd.training.optimizer import adamw
-from assertkd.training.sampling import bucketed_batches
 
 STUDENT = ScratchSettings(d_model=512, d_ff=2048, heads=8, encoder_layers=6, decoder_layers=6)
 HIDDEN_SIZE = 768
@@ -83,7 +84,7 @@ def stored(folder: Path, codec: Codec, examples: Sequence[Example]) -> StoreRead
 
 def rebuild(view: TeacherView) -> None:
     """Ask of a view what `kl` asks of it, chunk by chunk as it does."""
-    chunk = max(1, CHUNK_NUMBERS // view.vocab_size)
+    chunk = max(1, CHUNK_ELEMENTS // view.vocab_size)
     for start in range(0, view.num_tokens, chunk):
         rows = slice(start, min(start + chunk, view.num_tokens))
         if isinstance(view, FullDistribution):

@@ -22,23 +22,24 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from assertkd.corpus.synthetic import generate
-from assertkd.logits.view import HiddenView
-from assertkd.losses.plan import LossPlan, plan_loss
-from assertkd.models.embedding_store import load_or_embed
+from assertkd.batching.collation import collate
+from assertkd.batching.examples import Batch, Example, SpecialIds
+from assertkd.logits.codecs.views import HiddenView
+from assertkd.losses.loss_plan import LossPlan, plan_loss
+from assertkd.models.embedding_file import load_or_embed
 from assertkd.models.encoders import PACKAGED, TextEncoder
-from assertkd.models.seq2seq import TargetLogits, build_model, parameter_count
+from assertkd.models.t5.model import TargetLogits, build_model, parameter_count
 from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
-from assertkd.prompts import Prompt
+from assertkd.prompts.prompt import Prompt
 from assertkd.records import MARKER, Record
 from assertkd.settings import LossSettings, ModelSettings
 from assertkd.settings.loss import ContrastiveSettings, SemanticSettings
 from assertkd.settings.model import ScratchSettings
-from assertkd.training import text_risk
-from assertkd.training.batches import Batch, Example, SpecialIds, collate
+from assertkd.synthetic import generate
 from assertkd.training.objective import Objective
 from assertkd.training.optimizer import adamw
-from assertkd.training.text_risk import TextRisk
+from assertkd.training.terms import text_term as text_risk
+from assertkd.training.terms.text_term import TextRisk
 
 SIZES = {
     "60M": ScratchSettings(d_model=512, d_ff=2048, heads=8, encoder_layers=6, decoder_layers=6),

@@ -22,23 +22,25 @@ from statistics import fmean, stdev
 import torch
 from transformers import T5ForConditionalGeneration
 
-from assertkd.corpus.prepare import prepare_corpus
+from assertkd.batching.collation import collate
+from assertkd.batching.examples import IGNORED, Example, SpecialIds
+from assertkd.corpus.prepare_corpus import prepare_corpus
 from assertkd.corpus.targets import Supervision
-from assertkd.evaluation.metrics import EXAMPLE_METRICS
-from assertkd.evaluation.metrics.semantic_similarity import semantic_similarity
-from assertkd.logits.compress import compress_logits
-from assertkd.logits.store_reader import StoreReader
-from assertkd.losses.batch import TargetBatch
+from assertkd.logits.compress_logits import compress_logits
+from assertkd.logits.store.reader import StoreReader
 from assertkd.losses.contrastive import contrastive
-from assertkd.losses.plan import plan_loss
+from assertkd.losses.loss_plan import plan_loss
 from assertkd.losses.registry import COMPONENTS, TokenComponent
+from assertkd.losses.target_batch import TargetBatch
 from assertkd.losses.text_batch import TextBatch
-from assertkd.models.embedding_store import load_or_embed
+from assertkd.metrics import EXAMPLE_METRICS
+from assertkd.metrics.semantic_similarity import semantic_similarity
+from assertkd.models.embedding_file import load_or_embed
 from assertkd.models.encoders import PACKAGED, TextEncoder
-from assertkd.models.generation import generate_texts, padded, sample, sampled_texts
-from assertkd.models.seq2seq import TargetLogits, load_model
+from assertkd.models.t5.generation import generate_texts, padded, sample, sampled_texts
+from assertkd.models.t5.model import TargetLogits, load_model
 from assertkd.models.tokenizer import load_tokenizer
-from assertkd.prompts import Prompt
+from assertkd.prompts.prompt import Prompt
 from assertkd.records import Record, read_records
 from assertkd.settings import (
     DataSettings,
@@ -53,10 +55,9 @@ from assertkd.settings import (
 )
 from assertkd.settings.loss import ContrastiveSettings, SemanticSettings, TextLossSettings
 from assertkd.settings.model import ScratchSettings
-from assertkd.students.distill import Student, distill_student
-from assertkd.students.lessons import Curriculum
-from assertkd.teacher.fine_tune import train_teacher
-from assertkd.training.batches import IGNORED, Example, SpecialIds, collate
+from assertkd.students.distill_student import Student, distill_student
+from assertkd.students.training_targets import TargetPolicy
+from assertkd.teacher.train_teacher import train_teacher
 
 NAMED_METRIC = {
     "ce": ("cross-entropy", -1),
@@ -119,7 +120,7 @@ def train_one(setting: Setting) -> dict[str, float]:
                 log_every=20,
             ),
             loss=plan,
-            curriculum=Curriculum(
+            target_policy=TargetPolicy(
                 "gold", learns_withheld=False, learns_unlabelled=False, needs_distributions=plan.needs_teacher
             ),
             seed=setting.seed,
@@ -141,15 +142,15 @@ def judge(folder: Path, setting: Setting) -> dict[str, float]:
     records = list(read_records(setting.work / "corpus" / "test.jsonl"))[: setting.held_out]
     inputs = [prompt.encode_record(record).ids for record in records]
     texts = generate_texts(model, prompt.tokenizer, inputs, batch_size=32, max_new_tokens=MAX_OUTPUT)
-    golds = [record.assertion for record in records]
+    references = [record.assertion for record in records]
     figures = {
-        name: fmean(EXAMPLE_METRICS[name](text, gold) for text, gold in zip(texts, golds, strict=True))
+        name: fmean(EXAMPLE_METRICS[name](text, gold) for text, gold in zip(texts, references, strict=True))
         for name in ("exact_match", "pans", "syntax_validity")
     }
     encoder = TextEncoder(PACKAGED)
-    load_or_embed(setting.work / "embeddings" / "judge.safetensors", encoder, golds)
-    figures["semantic_similarity"] = float(semantic_similarity(encoder, texts, golds).mean())
-    figures["contrastive risk"] = contrastive_risk(model, prompt, inputs, golds, encoder)
+    load_or_embed(setting.work / "embeddings" / "judge.safetensors", encoder, references)
+    figures["semantic_similarity"] = float(semantic_similarity(encoder, texts, references).mean())
+    figures["contrastive risk"] = contrastive_risk(model, prompt, inputs, references, encoder)
     figures |= token_losses(model, records, inputs, prompt, StoreReader(setting.work / "logits" / "test"))
     path.write_text(json.dumps(figures))
     return figures
@@ -160,10 +161,10 @@ def contrastive_risk(
     model: T5ForConditionalGeneration,
     prompt: Prompt,
     inputs: Sequence[list[int]],
-    golds: Sequence[str],
+    references: Sequence[str],
     encoder: TextEncoder,
 ) -> float:
-    """Return the mean InfoNCE risk of four samples a record, against the golds of 16 records at a time.
+    """Return the mean InfoNCE risk of four samples a record, against the references of 16 records at a time.
 
     The evaluation has no such metric: this is what the component says it is, an expectation over what is sampled.
     """
@@ -174,7 +175,7 @@ def contrastive_risk(
         input_ids, attention_mask = padded(inputs[part], model.config.pad_token_id)
         tokens = sample(model, input_ids, attention_mask, SAMPLES, MAX_OUTPUT, generator=generator)
         texts = sampled_texts(prompt.tokenizer, tokens)
-        batch = TextBatch(texts, golds[part], golds[part], {"contrastive": encoder})
+        batch = TextBatch(texts, references[part], references[part], {"contrastive": encoder})
         risks += contrastive(batch, temperature=0.1).flatten().tolist()
     return fmean(risks)
 
@@ -239,7 +240,7 @@ def prepare(arguments: argparse.Namespace) -> None:
                 model=StudentModelSettings(name="scratch", scratch=small),
                 training=TrainingSettings(epochs=arguments.start_epochs, **sizes),
                 loss=plan_loss(loss_of("ce")),
-                curriculum=Curriculum(
+                target_policy=TargetPolicy(
                     "gold", learns_withheld=False, learns_unlabelled=False, needs_distributions=False
                 ),
                 seed=seed,

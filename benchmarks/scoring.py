@@ -1,6 +1,6 @@
 """Scoring 10,000 predictions, as a ratio to calling each library naively in one process.
 
-    python benchmarks/scoring.py                                     golds of the generated corpus, most of them damaged
+    python benchmarks/scoring.py                                     generated references, most of them damaged
     python benchmarks/scoring.py --predictions evaluation/teacher/predictions.jsonl      a model's own
 
 Baseline: for every example each library is called as its documentation does, one after the other, on one thread:
@@ -26,19 +26,19 @@ import sacrebleu
 import tree_sitter_java
 from tree_sitter import Language, Parser
 
-from assertkd.corpus.synthetic import generate
-from assertkd.evaluation.metrics import EXAMPLE_METRICS
-from assertkd.evaluation.metrics.ast_validity import parses_as_one_statement
-from assertkd.evaluation.metrics.bleu import bleu_counts
-from assertkd.evaluation.metrics.codebleu import codebleu_parts
-from assertkd.evaluation.metrics.codebleu_dataflow import relations
-from assertkd.evaluation.metrics.codebleu_syntax import parsed
-from assertkd.evaluation.metrics.lexer import java_tokens
-from assertkd.evaluation.metrics.pans import ngram_positions
-from assertkd.evaluation.metrics.syntax_tree import only_statement
-from assertkd.evaluation.predictions import Prediction, read_predictions, write_predictions
 from assertkd.evaluation.score import score
+from assertkd.metrics import EXAMPLE_METRICS
+from assertkd.metrics.ast_validity import parses_as_one_statement
+from assertkd.metrics.bleu import bleu_counts
+from assertkd.metrics.codebleu import codebleu_parts
+from assertkd.metrics.codebleu_dataflow import relations
+from assertkd.metrics.codebleu_syntax import parsed
+from assertkd.metrics.lexer import java_tokens
+from assertkd.metrics.pans import ngram_positions
+from assertkd.metrics.syntax_tree import only_statement
 from assertkd.models.encoders import PACKAGED, TextEncoder
+from assertkd.predictions import Prediction, read_predictions, write_predictions
+from assertkd.synthetic import generate
 
 CACHES = (
     java_tokens,
@@ -54,10 +54,10 @@ BY_LIBRARY = {"bleu", "ast_validity", "syntax_validity"}
 """Metrics that the baseline takes from a library itself."""
 
 
-def damaged(golds: Sequence[str], count: int, rng: random.Random) -> Iterator[Prediction]:
+def damaged(references: Sequence[str], count: int, rng: random.Random) -> Iterator[Prediction]:
     """Yield predictions as a student half-way writes them: right, one token off, cut short, another gold, broken."""
     for index in range(count):
-        gold = golds[index % len(golds)]
+        gold = references[index % len(references)]
         tokens = list(java_tokens(gold))
         place = rng.randrange(len(tokens))
         match rng.choices(("right", "changed", "cut", "other", "broken"), (30, 40, 10, 15, 5))[0]:
@@ -65,11 +65,11 @@ def damaged(golds: Sequence[str], count: int, rng: random.Random) -> Iterator[Pr
                 yield Prediction(f"e{index}", gold, gold)
                 continue
             case "changed":
-                tokens[place] = rng.choice(java_tokens(rng.choice(golds)))
+                tokens[place] = rng.choice(java_tokens(rng.choice(references)))
             case "cut":
                 del tokens[place:]
             case "other":
-                tokens = list(java_tokens(rng.choice(golds)))
+                tokens = list(java_tokens(rng.choice(references)))
             case "broken":
                 tokens.insert(place, rng.choice(["(", ")", "{", "}", '"', ";"]))
         yield Prediction(f"e{index}", " ".join(tokens), gold)
@@ -108,14 +108,14 @@ def naive(predictions: Sequence[Prediction], encode: Callable[[list[str]], objec
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--predictions", type=Path, help="a predictions.jsonl in place of damaged golds")
+    parser.add_argument("--predictions", type=Path, help="a predictions.jsonl in place of damaged references")
     parser.add_argument("--count", type=int, default=10_000, help="predictions scored")
     parser.add_argument("--naive", type=int, default=300, help="predictions that the baseline is timed on")
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
     if options.predictions is None:
-        golds = [record.assertion for record in generate(options.count, 1)]
-        predictions = list(damaged(golds, options.count, random.Random(1)))
+        references = [record.assertion for record in generate(options.count, 1)]
+        predictions = list(damaged(references, options.count, random.Random(1)))
     else:
         given = read_predictions(options.predictions)
         predictions = [

@@ -4,7 +4,7 @@
     python benchmarks/training_throughput.py --size paper --threads 2 --records data.jsonl --tokenizer tokenizer/
                                             a student of 60M and a teacher of 220M parameters, V = 32,100
 
-Ours is `assertkd.training.loop.train` as the workflow calls it: the loss is `kl`, the teacher comes from the `hidden`
+Ours is `training.trainer.train`, called as the workflow does: the loss is `kl`, the teacher comes from the `hidden`
 or the `topk` cache, every step is logged. Its baselines, written out below:
 
     dense, batch     the predecessor's form: float16 logits, LZ4, base64, in JSONL, a plain loop with `kl_div`; logits
@@ -51,26 +51,26 @@ from transformers import (
     TrainerCallback,
 )
 
-from assertkd.logits.codec import Codec
-from assertkd.logits.hidden import HiddenCodec
-from assertkd.logits.manifest import Provenance
-from assertkd.logits.store_reader import StoreReader
-from assertkd.logits.store_writer import StoreWriter
-from assertkd.logits.synthetic import synthetic_teacher
-from assertkd.logits.topk import TopKCodec
-from assertkd.losses.plan import plan_loss
-from assertkd.models.seq2seq import build_model, parameter_count
+from assertkd.batching.examples import IGNORED, Example
+from assertkd.batching.sampling import bucketed_batches
+from assertkd.logits.codecs.codec import Codec
+from assertkd.logits.codecs.hidden import HiddenCodec
+from assertkd.logits.codecs.topk import TopKCodec
+from assertkd.logits.fidelity.synthetic import synthetic_teacher
+from assertkd.logits.store.manifest import Provenance
+from assertkd.logits.store.reader import StoreReader
+from assertkd.logits.store.writer import StoreWriter
+from assertkd.losses.loss_plan import plan_loss
+from assertkd.models.t5.model import build_model, parameter_count
 from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
-from assertkd.prompts import Prompt
+from assertkd.prompts.prompt import Prompt
 from assertkd.records import MARKER
+from assertkd.runtime.seeding import seed_everything
 from assertkd.settings import LossSettings, ModelSettings, TrainingSettings
 from assertkd.settings.model import ScratchSettings
-from assertkd.training.batches import IGNORED, Example
 from assertkd.training.data import TrainingData
-from assertkd.training.loop import train
-from assertkd.training.sampling import bucketed_batches
-from assertkd.training.seeding import seed_everything
 from assertkd.training.step import Stepper
+from assertkd.training.trainer import train
 from logit_step import examples_of, records_of
 
 SIZES = {

@@ -16,8 +16,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel, T5ForConditionalGeneration
 
 from assertkd.models.encoders import PACKAGED, TextEncoder
-from assertkd.models.limits import Limits, remember_limits
-from assertkd.models.seq2seq import save_model, scratch_config
+from assertkd.models.length_limits import Limits, remember_limits
+from assertkd.models.t5.model import save_model, scratch_config
 from assertkd.models.tokenizer import train_tokenizer
 from assertkd.settings.model import ScratchSettings
 from browser import CHROMIUM, FLAGS

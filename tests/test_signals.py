@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from assertkd.job import job
+from assertkd.runtime.job import job
 from assertkd.signals import STOPPING, StopRequested, StopSignals
 
 

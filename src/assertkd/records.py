@@ -12,7 +12,7 @@ from assertkd.files import written_whole
 MARKER = "// <ASSERTION_PLACEHOLDER>"
 """Stands in `test_method` (and `test_source`) where the assertion goes."""
 
-GAP = "<extra_id_0>"
+PLACEHOLDER_TOKEN = "<extra_id_0>"
 """T5's first sentinel: the token that stands in a model input in place of the marker."""
 
 NAMED_FIELDS = ("id", "focal_method", "test_method", "assertion", "project")

@@ -14,8 +14,8 @@ from assertkd.corpus.targets import Supervision
 from assertkd.errors import UserError
 from assertkd.files import read_json, sha256_of_file, write_text
 from assertkd.settings import TeacherSettings
-from assertkd.students.distill import Student, distill_student
-from assertkd.teacher.fine_tune import train_teacher
+from assertkd.students.distill_student import Student, distill_student
+from assertkd.teacher.train_teacher import train_teacher
 from assertkd.training.logs import MEASURED
 from assertkd.training.provenance import git_commit, versions
 

@@ -8,12 +8,7 @@ import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
 from assertkd.cluster.cuda import TOLERANCE, account_of, measure_cuda, product_error
-from assertkd.cluster.memory import (
-    PUBLISHED,
-    TrainingMemory,
-    count_parameters,
-    training_memory,
-)
+from assertkd.cluster.memory import PUBLISHED, TrainingMemory, count_parameters, training_memory
 from assertkd.errors import UserError
 from assertkd.settings import ModelSettings, TrainingSettings
 from assertkd.settings.model import ScratchSettings

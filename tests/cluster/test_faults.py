@@ -39,17 +39,17 @@ def lasting(epochs: int) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> ClusterProject:
+def uninterrupted(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> ClusterProject:
     """A project whose teacher was trained without a fault."""
-    project = ClusterProject(Project.copied_to(tmp_path_factory.mktemp("undisturbed") / "project"), cluster)
+    project = ClusterProject(Project.copied_to(tmp_path_factory.mktemp("uninterrupted") / "project"), cluster)
     project.run(TARGET, config=lasting(EPOCHS))
     return project
 
 
 @pytest.fixture
-def hit(undisturbed: ClusterProject, cluster: Cluster, tmp_path: Path) -> Iterator["HitProject"]:
+def hit(uninterrupted: ClusterProject, cluster: Cluster, tmp_path: Path) -> Iterator["HitProject"]:
     """A copy of it that is to train its teacher anew."""
-    shutil.copytree(undisturbed.folder, tmp_path / "project", symlinks=True)
+    shutil.copytree(uninterrupted.folder, tmp_path / "project", symlinks=True)
     shutil.rmtree(tmp_path / "project" / TEACHER)
     project = HitProject(Project(tmp_path / "project"), cluster, before={record.job for record in accounted(cluster)})
     yield project
@@ -158,11 +158,11 @@ def weights(project: ClusterProject) -> bytes:
     return (project.folder / TEACHER / "final_model" / "model.safetensors").read_bytes()
 
 
-def assert_complete(hit: HitProject, undisturbed: ClusterProject) -> None:
-    """Fail unless the training ended as the undisturbed one did, each step is logged once, and no starts overlapped."""
-    assert weights(hit) == weights(undisturbed)
+def assert_complete(hit: HitProject, uninterrupted: ClusterProject) -> None:
+    """Fail unless the training ended as the uninterrupted one did, each step logged once, and no starts overlapped."""
+    assert weights(hit) == weights(uninterrupted)
     logged = []
-    for project in (hit, undisturbed):
+    for project in (hit, uninterrupted):
         with (project.folder / TEACHER / "step_metrics.csv").open(encoding="utf-8", newline="") as handle:
             logged.append([(row["step"], row["total_loss_weighted"]) for row in csv.DictReader(handle)])
     assert logged[0] == logged[1]
@@ -172,7 +172,7 @@ def assert_complete(hit: HitProject, undisturbed: ClusterProject) -> None:
         assert datetime.fromisoformat(earlier.end) <= datetime.fromisoformat(later.start), (earlier, later)
 
 
-def test_a_cancelled_job_is_sent_again(hit: HitProject, undisturbed: ClusterProject, cluster: Cluster) -> None:
+def test_a_cancelled_job_is_sent_again(hit: HitProject, uninterrupted: ClusterProject, cluster: Cluster) -> None:
     hit.begin()
     hit.until_training()
     cluster.ask("scancel", str(hit.job()))
@@ -181,18 +181,18 @@ def test_a_cancelled_job_is_sent_again(hit: HitProject, undisturbed: ClusterProj
     assert [one.state for one in hit.starts()] == ["CANCELLED", "COMPLETED"]
     assert [one.minutes for one in hit.starts()] == [720, 1440], "it asks for more"
     assert len(hit.continued()) == 1
-    assert_complete(hit, undisturbed)
+    assert_complete(hit, uninterrupted)
 
 
 def test_a_job_that_runs_out_of_time_goes_on_from_its_checkpoint(
-    hit: HitProject, undisturbed: ClusterProject, cluster: Cluster
+    hit: HitProject, uninterrupted: ClusterProject, cluster: Cluster
 ) -> None:
-    report = json.loads((undisturbed.folder / TARGET).read_text(encoding="utf-8"))
+    report = json.loads((uninterrupted.folder / TARGET).read_text(encoding="utf-8"))
     # SLURM counts time in minutes, which a quick machine must not train through.
     epochs = max(EPOCHS, math.ceil(EPOCHS * 120 / report["seconds"]))
     if epochs > EPOCHS:
-        undisturbed = ClusterProject(Project.copied_to(hit.folder.parent / "longer"), cluster)
-        undisturbed.run(TARGET, config=lasting(epochs))
+        uninterrupted = ClusterProject(Project.copied_to(hit.folder.parent / "longer"), cluster)
+        uninterrupted.run(TARGET, config=lasting(epochs))
         hit.before = {record.job for record in accounted(cluster)}
     hit.begin(epochs)
     hit.until_training()
@@ -205,11 +205,11 @@ def test_a_job_that_runs_out_of_time_goes_on_from_its_checkpoint(
     log = (hit.folder / TEACHER / "distillation_log.txt").read_text(encoding="utf-8")
     assert "SIGTERM asked this process to stop" in log
     assert len(hit.continued()) == 1
-    assert_complete(hit, undisturbed)
+    assert_complete(hit, uninterrupted)
 
 
 def test_a_job_without_enough_memory_is_sent_again_and_gets_more(
-    hit: HitProject, undisturbed: ClusterProject, cluster: Cluster
+    hit: HitProject, uninterrupted: ClusterProject, cluster: Cluster
 ) -> None:
     # 360 MB are too few for torch; the second attempt has twice the cores.
     hit.set_profile(default_resources={"mem_mb_per_cpu": "45 * attempt"})
@@ -222,11 +222,11 @@ def test_a_job_without_enough_memory_is_sent_again_and_gets_more(
     assert (first.resources["mem"], second.resources["mem"]) == ("360M", "1440M")
     log = cluster.folder / "log" / f"slurmd.{first.node}.log"
     assert re.search(rf"{first.job}.* exceeded memory limit", log.read_text(encoding="utf-8", errors="replace"))
-    assert_complete(hit, undisturbed)
+    assert_complete(hit, uninterrupted)
 
 
 def test_a_preempted_job_goes_on_under_its_own_number(
-    hit: HitProject, undisturbed: ClusterProject, cluster: Cluster
+    hit: HitProject, uninterrupted: ClusterProject, cluster: Cluster
 ) -> None:
     hit.begin()
     before = hit.until_training()
@@ -243,11 +243,11 @@ def test_a_preempted_job_goes_on_under_its_own_number(
     assert len({one.job for one in starts}) == 1
     assert [one.state for one in starts] == ["PREEMPTED", "COMPLETED"]
     assert len(hit.continued()) == 1
-    assert_complete(hit, undisturbed)
+    assert_complete(hit, uninterrupted)
 
 
 def test_a_job_whose_node_is_lost_goes_on_elsewhere_and_the_lost_one_ends(
-    hit: HitProject, undisturbed: ClusterProject, cluster: Cluster
+    hit: HitProject, uninterrupted: ClusterProject, cluster: Cluster
 ) -> None:
     hit.begin()
     lost = hit.until_training()
@@ -274,11 +274,11 @@ def test_a_job_whose_node_is_lost_goes_on_elsewhere_and_the_lost_one_ends(
     assert {one.node for one in starts} <= set(NODES)
     assert starts[0].node != starts[1].node
     assert len(hit.continued()) == 1
-    assert weights(hit) == weights(undisturbed)
+    assert weights(hit) == weights(uninterrupted)
 
 
 def test_a_killed_snakemake_is_taken_up_as_documented(
-    hit: HitProject, undisturbed: ClusterProject, cluster: Cluster
+    hit: HitProject, uninterrupted: ClusterProject, cluster: Cluster
 ) -> None:
     hit.begin()
     orphan = hit.until_training()
@@ -298,4 +298,4 @@ def test_a_killed_snakemake_is_taken_up_as_documented(
     hit.begin()
     hit.until_done()
     assert [one.state for one in hit.starts()] == ["CANCELLED", "COMPLETED"]
-    assert_complete(hit, undisturbed)
+    assert_complete(hit, uninterrupted)

@@ -8,7 +8,7 @@ import pytest
 
 from assertkd.cli import main
 from assertkd.export.convert import convert
-from assertkd.models.limits import Limits
+from assertkd.models.length_limits import Limits
 
 LINE = {"focal_method": "int one() { return 1; }", "test_method": "@Test void a() { one(); }"}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from assertkd.corpus.prepare import prepare_corpus
+from assertkd.corpus.prepare_corpus import prepare_corpus
 from assertkd.corpus.prepare_unlabelled import prepare_unlabelled
 from assertkd.errors import UserError
 from assertkd.records import MARKER, read_records

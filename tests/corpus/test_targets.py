@@ -5,12 +5,7 @@ from pathlib import Path
 import pytest
 
 from assertkd.corpus.split import labelled_ids
-from assertkd.corpus.targets import (
-    Supervision,
-    read_teacher_predictions,
-    training_targets,
-    write_teacher_predictions,
-)
+from assertkd.corpus.targets import Supervision, read_teacher_predictions, training_targets, write_teacher_predictions
 from assertkd.errors import UserError
 from assertkd.records import Record
 

@@ -12,13 +12,13 @@ import torch
 from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
 from assertkd.evaluation.cost import BATCH, BATCHED, MOST_SECONDS, ONE_BY_ONE, WARM_UP, measure_speed
-from assertkd.evaluation.judge import judge_model
-from assertkd.evaluation.predictions import read_predictions
+from assertkd.evaluation.predict import predict
+from assertkd.predictions import read_predictions
 from assertkd.records import MARKER, Record, write_records
 from assertkd.settings import EvaluationSettings
 
 
-class Writer:
+class TextGenerator:
     """Takes a millisecond for each token of a batch's longest input; ten the first time of each batch size."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Writer:
 
 
 def test_latency_and_throughput_after_a_warm_up() -> None:
-    write = Writer()
+    write = TextGenerator()
     lengths = [1 + 7 * n % 400 for n in range(800)]
     speed = measure_speed(write, [[0] * length for length in lengths], write.clock)
     timed = [call for call in write.calls if call[1] == 1 and len(call[0]) == 1]
@@ -55,11 +55,11 @@ def test_latency_and_throughput_after_a_warm_up() -> None:
 
 
 def test_few_inputs_and_slow_models() -> None:
-    write = Writer()
+    write = TextGenerator()
     speed = measure_speed(write, [[0] * 8], write.clock)
     assert (speed.latency_ms, speed.latency_p95_ms) == (pytest.approx(8.0), pytest.approx(8.0))
     assert speed.examples_per_second == pytest.approx(1000 / 8)
-    slow = Writer()
+    slow = TextGenerator()
     seconds = round(1000 * MOST_SECONDS * 0.6)
     measure_speed(slow, [[0] * seconds for _ in range(200)], slow.clock)
     assert sum(size == 1 for _, size in slow.calls) == 1 + 2, "the warm-up, and two before the time is over"
@@ -81,9 +81,7 @@ def finished_model(
 
 
 def test_what_is_measured_of_a_model(finished_model: Path, tmp_path: Path) -> None:
-    judge_model(
-        EvaluationSettings(batch_size=8, limit=20), 64, 12, finished_model, tmp_path / "test.jsonl", None, tmp_path
-    )
+    predict(EvaluationSettings(batch_size=8, limit=20), 64, 12, finished_model, tmp_path / "test.jsonl", None, tmp_path)
     measured = json.loads((tmp_path / "measured.json").read_text())
     model = T5ForConditionalGeneration.from_pretrained(str(finished_model))
     assert measured["parameters"] == sum(each.numel() for each in model.parameters())
@@ -101,15 +99,15 @@ from pathlib import Path
 from assertkd.evaluation import judge
 from assertkd.settings import EvaluationSettings
 
-folder, load = Path(sys.argv[1]), judge.load_writer
+folder, load = Path(sys.argv[1]), judge.load_text_generator
 
 def heavy(*arguments):
     model = load(*arguments)
     model.ballast = bytearray(b"x") * (int(sys.argv[2]) * 10**6)
     return model
 
-judge.load_writer = heavy
-judge.judge_model(EvaluationSettings(limit=4), 64, 4, folder / "final_model", folder / "test.jsonl", None, folder)
+judge.load_text_generator = heavy
+judge.predict(EvaluationSettings(limit=4), 64, 4, folder / "final_model", folder / "test.jsonl", None, folder)
 """
 
 

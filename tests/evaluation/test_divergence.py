@@ -7,16 +7,16 @@ import pytest
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
+from assertkd.batching.examples import Example
 from assertkd.errors import UserError
 from assertkd.evaluation.divergence import kl_divergence
-from assertkd.logits.codec import Codec
-from assertkd.logits.dense import DenseCodec
-from assertkd.logits.hidden import HiddenCodec
-from assertkd.logits.manifest import Provenance
-from assertkd.logits.store_reader import StoreReader
-from assertkd.logits.store_writer import StoreWriter
-from assertkd.logits.topk import TopKCodec
-from assertkd.training.batches import Example
+from assertkd.logits.codecs.codec import Codec
+from assertkd.logits.codecs.dense import DenseCodec
+from assertkd.logits.codecs.hidden import HiddenCodec
+from assertkd.logits.codecs.topk import TopKCodec
+from assertkd.logits.store.manifest import Provenance
+from assertkd.logits.store.reader import StoreReader
+from assertkd.logits.store.writer import StoreWriter
 
 EXAMPLES = [
     Example("a", [5, 6, 7, 1], [8, 9, 1]),

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from assertkd.evaluation.example_scores import CHUNK, Answered, score_example, score_examples
-from assertkd.evaluation.metrics import EXAMPLE_METRICS, METRIC_NAMES
-from assertkd.evaluation.predictions import Prediction
 from assertkd.evaluation.score import score
 from assertkd.evaluation.slices import assertion_kind
 from assertkd.evaluation.time_limit import TimeLimitError, time_limit
+from assertkd.metrics import EXAMPLE_METRICS, METRIC_NAMES
 from assertkd.models.encoders import TextEncoder
+from assertkd.predictions import Prediction
 
 GOLD = "assertEquals(3, list.size());"
 PATHOLOGICAL = {

@@ -9,8 +9,8 @@ import pytest
 
 from assertkd.errors import UserError
 from assertkd.evaluation.execution.summary import EXECUTION_METRICS
-from assertkd.evaluation.metrics import EXAMPLE_METRICS, METRIC_NAMES
 from assertkd.evaluation.score import score
+from assertkd.metrics import EXAMPLE_METRICS, METRIC_NAMES
 from assertkd.models.encoders import TextEncoder
 
 LINES = [

@@ -10,19 +10,19 @@ import torch
 from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
 from assertkd.errors import UserError
-from assertkd.evaluation.judge import judge_model
-from assertkd.evaluation.predictions import read_predictions
+from assertkd.evaluation.predict import predict
 from assertkd.export.convert import convert
 from assertkd.export.export import described, export_student
 from assertkd.export.verify import compare
 from assertkd.models.export_form import is_export
 from assertkd.models.exported import ExportedModel
-from assertkd.models.generation import generate_texts, padded
-from assertkd.models.limits import Limits
-from assertkd.models.seq2seq import parameter_count, save_model
+from assertkd.models.length_limits import Limits
+from assertkd.models.t5.generation import generate_texts, padded
+from assertkd.models.t5.model import parameter_count, save_model
+from assertkd.models.text_generator import ExportedTextGenerator, TorchTextGenerator, load_text_generator
 from assertkd.models.tokenizer import load_tokenizer
-from assertkd.models.writers import ExportWriter, TorchWriter, load_writer
-from assertkd.prompts import Prompt
+from assertkd.predictions import read_predictions
+from assertkd.prompts.prompt import Prompt
 from assertkd.records import MARKER, Record, write_records
 from assertkd.settings import EvaluationSettings
 from assertkd.settings.model import ScratchSettings
@@ -78,9 +78,11 @@ def float32(run: Path) -> Path:
 
 
 def test_an_export_writes_what_its_original_writes(run: Path, float32: Path) -> None:
-    original, exported = (load_writer(folder, CPU) for folder in (run / "students/v/seed1/final_model", float32))
-    assert isinstance(original, TorchWriter)
-    assert isinstance(exported, ExportWriter)
+    original, exported = (
+        load_text_generator(folder, CPU) for folder in (run / "students/v/seed1/final_model", float32)
+    )
+    assert isinstance(original, TorchTextGenerator)
+    assert isinstance(exported, ExportedTextGenerator)
     # Of all lengths, up to ones beyond the largest distance that has a bucket of its own.
     inputs = random_inputs(original.tokenizer, 120, 12, 0) + random_inputs(original.tokenizer, 60, 250, 1)
     assert max(map(len, inputs)) > 200
@@ -113,8 +115,10 @@ def test_the_report_says_how_the_two_forms_differ(run: Path, tmp_path: Path) -> 
     assert report["size_ratio"] < 0.4
     assert report["speed"]["original"]["latency_ms"] > 0
     assert is_export(tmp_path / "int8")
-    original = TorchWriter.load(student / "final_model", CPU)
-    assert load_writer(tmp_path / "int8", CPU).parameters == parameter_count(original.model) == original.parameters
+    original = TorchTextGenerator.load(student / "final_model", CPU)
+    assert (
+        load_text_generator(tmp_path / "int8", CPU).parameters == parameter_count(original.model) == original.parameters
+    )
     assert "same text for" in described(report)
 
 
@@ -151,7 +155,7 @@ def test_figures_of_a_comparison() -> None:
 def test_prediction_runs_from_an_export(run: Path, float32: Path, tmp_path: Path) -> None:
     settings = EvaluationSettings(limit=20)
     for name, folder in (("original", run / "students/v/seed1/final_model"), ("export", float32)):
-        judge_model(settings, 256, 16, folder, run / "corpus/test.jsonl", None, tmp_path / name)
+        predict(settings, 256, 16, folder, run / "corpus/test.jsonl", None, tmp_path / name)
     original, export = (read_predictions(tmp_path / name / "predictions.jsonl") for name in ("original", "export"))
     assert [one.id for one in export] == [f"r{number}" for number in range(20)]
     assert sum(one == other for one, other in zip(original, export, strict=True)) >= 19
@@ -159,7 +163,7 @@ def test_prediction_runs_from_an_export(run: Path, float32: Path, tmp_path: Path
     assert before["parameters"] == after["parameters"]
     assert after["disk_bytes"] > before["parameters"]
     with pytest.raises(UserError, match="cannot be measured on an export"):
-        judge_model(settings, 256, 16, float32, run / "corpus/test.jsonl", tmp_path / "logits", tmp_path / "kl")
+        predict(settings, 256, 16, float32, run / "corpus/test.jsonl", tmp_path / "logits", tmp_path / "kl")
 
 
 def test_a_half_written_or_foreign_folder_is_no_export(run: Path, tmp_path: Path, float32: Path) -> None:

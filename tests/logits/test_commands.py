@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from assertkd.batching.distributions import BucketedDistribution, Buckets, DenseView
 from assertkd.cli import main
-from assertkd.logits.inspect import positions
-from assertkd.logits.interchange import FILES
-from assertkd.logits.view import BucketedDistribution, Buckets, DenseView
+from assertkd.logits.interchange.lines import FILES
+from assertkd.logits.store.inspect import positions
 from assertkd.records import read_records
 
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from assertkd.logits.dense import DenseCodec
-from assertkd.logits.topk import TopKCodec
-from assertkd.logits.view import BucketedDistribution, Buckets
+from assertkd.batching.distributions import BucketedDistribution, Buckets
+from assertkd.logits.codecs.dense import DenseCodec
+from assertkd.logits.codecs.topk import TopKCodec
 from assertkd.losses import divergence
-from assertkd.losses.batch import TargetBatch
 from assertkd.losses.divergence import jsd, kl
+from assertkd.losses.target_batch import TargetBatch
 
 N, V = 6, 11
 
@@ -157,7 +157,7 @@ def test_agreement_on_the_buckets_is_zero_however_the_tail_is_spread(component) 
 def test_padding_and_chunks_change_nothing(component, monkeypatch: pytest.MonkeyPatch) -> None:
     results = []
     for padding, numbers in ((0, 1 << 22), (7, 1 << 22), (0, 1), (2, 3 * V + 1)):
-        monkeypatch.setattr(divergence, "CHUNK_NUMBERS", numbers)
+        monkeypatch.setattr(divergence, "CHUNK_ELEMENTS", numbers)
         student = random_logits(7).requires_grad_()
         value = component(batch(student, Known(random_logits(8), SIZES, padding), 2.0))
         value.backward()

@@ -6,11 +6,11 @@ import pytest
 import torch
 from transformers import T5ForConditionalGeneration
 
-from assertkd.logits.view import DenseView
-from assertkd.losses.batch import TargetBatch
+from assertkd.batching.distributions import DenseView
 from assertkd.losses.combine import Denominators, combine
-from assertkd.losses.plan import LossPlan, plan_loss
-from assertkd.models.seq2seq import TargetLogits, shift_right
+from assertkd.losses.loss_plan import LossPlan, plan_loss
+from assertkd.losses.target_batch import TargetBatch
+from assertkd.models.t5.model import TargetLogits, shift_right
 from assertkd.settings import LossSettings
 
 ALL = plan_loss(LossSettings(components=("ce", "focal", "kl", "jsd"), temperature=2.0))

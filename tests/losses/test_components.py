@@ -12,14 +12,14 @@ from scipy.special import softmax
 from torch import Tensor
 from torch.nn import functional
 
+from assertkd.batching.distributions import DenseView, FullDistribution
 from assertkd.errors import UserError
-from assertkd.logits.view import DenseView, FullDistribution
 from assertkd.losses import divergence
-from assertkd.losses.batch import TargetBatch
 from assertkd.losses.cross_entropy import cross_entropy
 from assertkd.losses.divergence import jsd, kl
 from assertkd.losses.focal import focal
 from assertkd.losses.registry import COMPONENTS, TokenComponent
+from assertkd.losses.target_batch import TargetBatch
 
 N, V = 7, 11
 
@@ -164,7 +164,7 @@ def test_the_gradient_written_out_is_the_gradient(component, temperature: float)
 def test_chunks_change_nothing(component, numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     results = []
     for size in (1 << 22, numbers):
-        monkeypatch.setattr(divergence, "CHUNK_NUMBERS", size)
+        monkeypatch.setattr(divergence, "CHUNK_ELEMENTS", size)
         student = random_logits(12).requires_grad_()
         value = component(batch(student, random_logits(13), 2.0))
         value.backward()

@@ -10,8 +10,8 @@ from transformers import T5Config, T5ForConditionalGeneration
 
 from assertkd.losses import divergence, expected_risk
 from assertkd.losses.expected_risk import leave_one_out, logit_gradient_norms, policy_loss, sequence_log_probs
-from assertkd.models.generation import end_tokens, padded, sample, written_lengths
-from assertkd.models.seq2seq import TargetLogits, shift_right
+from assertkd.models.t5.generation import end_tokens, padded, sample, written_lengths
+from assertkd.models.t5.model import TargetLogits, shift_right
 
 VOCABULARY, LONGEST = 6, 3
 PAD, EOS = 0, 1
@@ -256,8 +256,8 @@ def test_advantages_and_mean_length_are_constants() -> None:
 
 @pytest.mark.parametrize("chunk", [1, 17, 1 << 22])
 def test_gradient_norms_are_those_of_autograd(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert expected_risk.CHUNK_NUMBERS == divergence.CHUNK_NUMBERS
-    monkeypatch.setattr(expected_risk, "CHUNK_NUMBERS", chunk)
+    assert expected_risk.CHUNK_ELEMENTS == divergence.CHUNK_ELEMENTS
+    monkeypatch.setattr(expected_risk, "CHUNK_ELEMENTS", chunk)
     torch.manual_seed(0)
     logits = (3 * torch.randn(9, 8)).requires_grad_()
     labels, lengths = torch.randint(0, 8, (9,)), torch.tensor([4, 2, 1, 2])

@@ -5,16 +5,16 @@ import pytest
 import torch
 
 from assertkd.errors import UserError
-from assertkd.evaluation.metrics import EXAMPLE_METRICS
-from assertkd.evaluation.metrics.pans import pans as pans_metric
-from assertkd.evaluation.metrics.semantic_similarity import cosines, semantic_similarity
-from assertkd.evaluation.metrics.syntax_validity import syntax_validity
 from assertkd.losses.ast import ast
 from assertkd.losses.contrastive import contrastive
 from assertkd.losses.metric_risk import metric_of, metric_risk
 from assertkd.losses.pans import pans
 from assertkd.losses.semantic import semantic
 from assertkd.losses.text_batch import TextBatch
+from assertkd.metrics import EXAMPLE_METRICS
+from assertkd.metrics.pans import pans as pans_metric
+from assertkd.metrics.semantic_similarity import cosines, semantic_similarity
+from assertkd.metrics.syntax_validity import syntax_validity
 from assertkd.models.encoders import TextEncoder
 
 GOLDS = ["assertEquals(3, list.size());", "assertTrue(queue.isEmpty());"]
@@ -93,12 +93,12 @@ def test_contrastive_asks_for_the_corpus(tiny_encoder: TextEncoder) -> None:
 
 def test_each_risk_is_one_minus_the_metric_that_evaluation_uses(batch: TextBatch, minilm: TextEncoder) -> None:
     predictions = [text for samples in PREDICTIONS for text in samples]
-    golds = [gold for gold in GOLDS for _ in range(4)]
-    pairs = list(zip(predictions, golds, strict=True))
+    references = [gold for gold in GOLDS for _ in range(4)]
+    pairs = list(zip(predictions, references, strict=True))
     assert pans(batch).flatten().tolist() == pytest.approx([1 - pans_metric(*pair) for pair in pairs], abs=1e-6)
     assert ast(batch).flatten().tolist() == [1 - syntax_validity(*pair) for pair in pairs]
-    similarity = semantic_similarity(minilm, predictions, golds)
-    is_positive = cosines(minilm, predictions, golds) >= 0
+    similarity = semantic_similarity(minilm, predictions, references)
+    is_positive = cosines(minilm, predictions, references) >= 0
     assert is_positive.sum() >= 6
     risks = semantic(batch).flatten().numpy()
     assert risks[is_positive] == pytest.approx(1 - similarity[is_positive], abs=1e-6)

@@ -10,16 +10,16 @@ from tokenizers import ByteLevelBPETokenizer, Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
-from assertkd.models.tokenizer import GAP, load_tokenizer, save_tokenizer, train_tokenizer
+from assertkd.models.tokenizer import PLACEHOLDER_TOKEN, load_tokenizer, save_tokenizer, train_tokenizer
 
 TEXTS = ["assertEquals(expected, actual);", "public int size() { return size; }"] * 5
 TOKENIZER = train_tokenizer(TEXTS, 350)
 
 
 def test_special_tokens() -> None:
-    assert TOKENIZER.convert_ids_to_tokens([0, 1, 2, 3]) == ["<pad>", "</s>", "<unk>", GAP]
+    assert TOKENIZER.convert_ids_to_tokens([0, 1, 2, 3]) == ["<pad>", "</s>", "<unk>", PLACEHOLDER_TOKEN]
     assert (TOKENIZER.pad_token_id, TOKENIZER.eos_token_id, TOKENIZER.unk_token_id) == (0, 1, 2)
-    assert TOKENIZER(f"a{GAP}b", add_special_tokens=False)["input_ids"][1] == 3
+    assert TOKENIZER(f"a{PLACEHOLDER_TOKEN}b", add_special_tokens=False)["input_ids"][1] == 3
 
 
 def test_size() -> None:
@@ -48,7 +48,7 @@ def test_training_is_deterministic() -> None:
 def test_save_and_load(tmp_path: Path) -> None:
     save_tokenizer(TOKENIZER, tmp_path / "tokenizer")
     again = load_tokenizer(tmp_path / "tokenizer")
-    text = f'void t() {{ {GAP} assertEquals("ü", x); n \'t . }}'
+    text = f'void t() {{ {PLACEHOLDER_TOKEN} assertEquals("ü", x); n \'t . }}'
     assert again(text)["input_ids"] == TOKENIZER(text)["input_ids"]
     assert again.decode(again(text)["input_ids"]) == text
     assert (again.pad_token_id, again.eos_token_id, len(again)) == (0, 1, len(TOKENIZER))
@@ -95,7 +95,7 @@ def check_codet5(folder: Path) -> None:
     assert [entries[token] for token in tokenizer.convert_ids_to_tokens(ids)] == ids
     assert ids[-1] == tokenizer.eos_token_id == entries["</s>"]
     assert tokenizer.decode(ids, skip_special_tokens=True) == text
-    assert tokenizer.convert_tokens_to_ids(GAP) == len(entries) + 99
+    assert tokenizer.convert_tokens_to_ids(PLACEHOLDER_TOKEN) == len(entries) + 99
     assert len(tokenizer) == len(entries) + 100
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from run_on_disk import COMPARED, EVIL, RunOnDisk, fidelity
 
-from assertkd.report.build import build_report
+from assertkd.report.build_report import build_report
 from assertkd.settings import ReportSettings
 
 

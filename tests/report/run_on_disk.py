@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from assertkd.evaluation.metrics import METRIC_NAMES
-from assertkd.evaluation.metrics.lexer import java_tokens
 from assertkd.evaluation.slices import assertion_kind
+from assertkd.metrics import METRIC_NAMES
+from assertkd.metrics.lexer import java_tokens
 from assertkd.records import MARKER, Record, write_records
-from assertkd.report.build import ComparisonSettings
+from assertkd.report.build_report import ComparisonSettings
 from assertkd.report.results import Model
 
 EVIL = '</script><img src=x onerror="window.hacked=1"><!--'

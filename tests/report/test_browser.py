@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from run_on_disk import COMPARED, EVIL, RunOnDisk
 
-from assertkd.report.build import build_report
+from assertkd.report.build_report import build_report
 from assertkd.report.page import template_text
 from assertkd.settings import ReportSettings
 from browser import needs_chromium, opened

@@ -8,7 +8,7 @@ import pytest
 from run_on_disk import RunOnDisk
 
 from assertkd.errors import UserError
-from assertkd.evaluation.metrics import METRIC_NAMES
+from assertkd.metrics import METRIC_NAMES
 from assertkd.report.leaderboard import MEAN, SPREAD, leaderboard, teacher_verdict, variant_rows, write_leaderboard
 from assertkd.report.results import Model
 

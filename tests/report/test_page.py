@@ -16,8 +16,8 @@ from run_on_disk import COMPARED, EVIL, RunOnDisk, fidelity
 
 from assertkd.errors import UserError
 from assertkd.evaluation.execution.summary import EXECUTION_METRICS
-from assertkd.evaluation.metrics import METRIC_NAMES
-from assertkd.report.build import build_report, report_so_far
+from assertkd.metrics import METRIC_NAMES
+from assertkd.report.build_report import build_report, report_so_far
 from assertkd.report.columns import EXECUTION_COLUMNS, METRIC_COLUMNS, column_of
 from assertkd.report.corpus_tables import corpus_tables
 from assertkd.report.fidelity_section import fidelity_section

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from assertkd import validate as feasible
 from assertkd.losses.registry import COMPONENTS
-from assertkd.settings import feasible, load_run
+from assertkd.settings import load_run
 from assertkd.settings.load import SECTIONS
 from assertkd.settings.original import ORIGINAL
 

@@ -6,12 +6,11 @@ import pytest
 import torch
 from tiny_run import CONFIG, Taught
 
-from assertkd.corpus.prepare import prepare_corpus
+from assertkd.corpus.prepare_corpus import prepare_corpus
 from assertkd.corpus.prepare_unlabelled import prepare_unlabelled
-from assertkd.corpus.synthetic import generate
 from assertkd.corpus.targets import Supervision
-from assertkd.logits.compress import compress_logits
-from assertkd.logits.predicted import compress_predictions, compress_unlabelled
+from assertkd.logits.compress_logits import compress_logits
+from assertkd.logits.compress_predictions import compress_predictions, compress_unlabelled
 from assertkd.records import write_records
 from assertkd.settings import (
     DataSettings,
@@ -24,7 +23,8 @@ from assertkd.settings import (
     load_run,
     params,
 )
-from assertkd.teacher.fine_tune import train_teacher
+from assertkd.synthetic import generate
+from assertkd.teacher.train_teacher import train_teacher
 
 
 @pytest.fixture(scope="session")

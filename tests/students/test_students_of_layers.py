@@ -10,8 +10,8 @@ from tiny_run import Taught
 from transformers import T5ForConditionalGeneration
 
 from assertkd.errors import UserError
-from assertkd.models.seq2seq import parameter_count
-from assertkd.models.teacher_layers import from_teacher_layers
+from assertkd.models.t5.model import parameter_count
+from assertkd.models.t5.teacher_layers import from_teacher_layers
 from assertkd.settings import load_run, params
 from assertkd.settings.model import ScratchSettings
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import yaml
 
+from assertkd import validate as feasible
 from assertkd.corpus.targets import Supervision
-from assertkd.settings import RunSettings, feasible, load_run, params
-from assertkd.students.distill import Student, distill_student
+from assertkd.settings import RunSettings, load_run, params
+from assertkd.students.distill_student import Student, distill_student
 
 CONFIG = yaml.safe_load("""
 run: r

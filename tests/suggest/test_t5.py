@@ -9,9 +9,9 @@ import torch
 from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
 from assertkd.errors import UserError
-from assertkd.models.seq2seq import save_model
-from assertkd.prompts import Prompt
-from assertkd.records import GAP, MARKER
+from assertkd.models.t5.model import save_model
+from assertkd.prompts.prompt import Prompt
+from assertkd.records import MARKER, PLACEHOLDER_TOKEN
 from assertkd.suggest.beams import best_hypotheses
 from assertkd.suggest.t5 import NumpyDecoder, NumpyT5
 from assertkd.suggest.tokenizer import SavedTokenizer
@@ -113,7 +113,7 @@ def test_prompts_are_those_of_transformers_tokenizer(
 ) -> None:
     _, folder = saved
     focal = 'int f() { return "</s> <pad> é" + 1; }'
-    test = f"@Test void a() {{\n    f(); // {GAP}\n    {MARKER}\n}}"
+    test = f"@Test void a() {{\n    f(); // {PLACEHOLDER_TOKEN}\n    {MARKER}\n}}"
     theirs, light = (
         Prompt(one, 60, 20) for one in (tiny_tokenizer, SavedTokenizer(folder, tiny_tokenizer.eos_token_id))
     )

@@ -10,11 +10,11 @@ from accelerate.state import AcceleratorState
 from copy_task import SIZES, copy_task
 from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
-from assertkd.losses.plan import LossPlan, hard_labels
+from assertkd.losses.loss_plan import LossPlan, hard_labels
+from assertkd.runtime.seeding import seed_everything
 from assertkd.settings import TrainingSettings
 from assertkd.training.data import TrainingData
-from assertkd.training.loop import train
-from assertkd.training.seeding import seed_everything
+from assertkd.training.trainer import train
 
 
 @pytest.fixture

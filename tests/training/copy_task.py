@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from assertkd.logits.codec import Payload
-from assertkd.logits.view import DenseView, stack_rows
+from assertkd.batching.distributions import DenseView
+from assertkd.batching.examples import Example
+from assertkd.logits.codecs.codec import Payload
+from assertkd.logits.codecs.views import stack_rows
 from assertkd.settings.model import ScratchSettings
-from assertkd.training.batches import Example
 from assertkd.training.logs import MEASURED
 
 VOCABULARY = 320

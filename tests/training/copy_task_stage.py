@@ -9,15 +9,15 @@ from unittest.mock import patch
 from copy_task import SIZES, VOCABULARY, OneHot, copy_task
 from transformers import T5ForConditionalGeneration
 
-from assertkd.losses.plan import LossPlan
-from assertkd.models.seq2seq import scratch_config
+from assertkd.losses.loss_plan import LossPlan
+from assertkd.models.t5.model import scratch_config
 from assertkd.models.tokenizer import train_tokenizer
+from assertkd.runtime.seeding import seed_everything
 from assertkd.settings import TrainingSettings
 from assertkd.training.data import TrainingData
-from assertkd.training.loop import train
-from assertkd.training.process_group import ProcessGroup
-from assertkd.training.seeding import seed_everything
+from assertkd.training.parallel.process_group import ProcessGroup
 from assertkd.training.step import Stepper
+from assertkd.training.trainer import train
 
 JAVA = "public boolean isEmpty() { return size == 0; }\nassertTrue(list.isEmpty());"
 

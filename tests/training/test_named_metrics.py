@@ -15,25 +15,27 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
-from assertkd.evaluation.metrics.pans import pans
-from assertkd.evaluation.metrics.semantic_similarity import cosines
-from assertkd.evaluation.metrics.syntax_validity import syntax_validity
-from assertkd.logits.codec import Payload
-from assertkd.logits.view import DenseView, stack_rows
+from assertkd.batching.collation import collate
+from assertkd.batching.distributions import DenseView
+from assertkd.batching.examples import Example, SpecialIds
+from assertkd.logits.codecs.codec import Payload
+from assertkd.logits.codecs.views import stack_rows
 from assertkd.losses.contrastive import contrastive
-from assertkd.losses.plan import plan_loss
+from assertkd.losses.loss_plan import plan_loss
 from assertkd.losses.text_batch import TextBatch
+from assertkd.metrics.pans import pans
+from assertkd.metrics.semantic_similarity import cosines
+from assertkd.metrics.syntax_validity import syntax_validity
 from assertkd.models.encoders import TextEncoder
-from assertkd.models.generation import padded, sample, sampled_texts
-from assertkd.models.seq2seq import TargetLogits, scratch_config
+from assertkd.models.t5.generation import padded, sample, sampled_texts
+from assertkd.models.t5.model import TargetLogits, scratch_config
 from assertkd.models.tokenizer import train_tokenizer
+from assertkd.runtime.seeding import seed_everything
 from assertkd.settings import LossSettings, TrainingSettings
 from assertkd.settings.loss import TextLossSettings
 from assertkd.settings.model import ScratchSettings
-from assertkd.training.batches import Example, SpecialIds, collate
 from assertkd.training.data import TrainingData
-from assertkd.training.loop import train
-from assertkd.training.seeding import seed_everything
+from assertkd.training.trainer import train
 
 pytestmark = pytest.mark.long
 
@@ -164,8 +166,8 @@ def text_figures(model: T5ForConditionalGeneration, task: Task, encoder: TextEnc
     """The four text components' values on predictions sampled for held-out examples."""
     input_ids, attention_mask = padded([one.input_ids for one in task.held_out], task.tokenizer.pad_token_id)
     written = sample(model, input_ids, attention_mask, 4, 24, generator=torch.Generator().manual_seed(9))
-    golds = [one.target for one in task.held_out]
-    batch = TextBatch(sampled_texts(task.tokenizer, written), golds, golds, {"contrastive": encoder})
+    references = [one.target for one in task.held_out]
+    batch = TextBatch(sampled_texts(task.tokenizer, written), references, references, {"contrastive": encoder})
     pairs = list(zip(*batch.pairs(), strict=True))
     return {
         "semantic": 1 - float(cosines(encoder, *batch.pairs()).mean()),
@@ -177,8 +179,8 @@ def text_figures(model: T5ForConditionalGeneration, task: Task, encoder: TextEnc
 
 @pytest.fixture(scope="module")
 def before(task: Task, minilm: TextEncoder) -> dict[str, float]:
-    golds = sorted({one.target for one in (*task.train, *task.held_out)})
-    minilm.pin(golds, minilm.encode(golds))
+    references = sorted({one.target for one in (*task.train, *task.held_out)})
+    minilm.pin(references, minilm.encode(references))
     return token_figures(task.start, task) | text_figures(task.start, task, minilm)
 
 

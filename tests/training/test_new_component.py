@@ -11,15 +11,17 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
+from assertkd import validate as feasible
+from assertkd.batching.collation import collate
+from assertkd.batching.examples import Example, SpecialIds
 from assertkd.errors import UserError
-from assertkd.losses.plan import plan_loss
+from assertkd.losses.loss_plan import plan_loss
 from assertkd.losses.registry import COMPONENTS, TokenComponent
-from assertkd.models.seq2seq import TargetLogits
-from assertkd.settings import feasible, load_run
-from assertkd.training.batches import Example, SpecialIds, collate
+from assertkd.models.t5.model import TargetLogits
+from assertkd.runtime.seeding import seed_everything
+from assertkd.settings import load_run
 from assertkd.training.data import TrainingData
-from assertkd.training.loop import train
-from assertkd.training.seeding import seed_everything
+from assertkd.training.trainer import train
 
 PAGE = Path(__file__).parents[2] / "CONTRIBUTING.md"
 CONFIG: dict[str, Any] = {

@@ -20,19 +20,19 @@ from copy_task import VOCABULARY, OneHot, copy_task, curves, rows, what_is_left
 from safetensors.torch import load_file
 from transformers import T5ForConditionalGeneration
 
+from assertkd.batching.epoch_sampling import EpochSampler
+from assertkd.batching.examples import Example
+from assertkd.batching.sampling import bucketed_batches
 from assertkd.errors import UserError
-from assertkd.losses.plan import plan_loss
+from assertkd.losses.loss_plan import plan_loss
 from assertkd.models.encoders import TextEncoder
 from assertkd.settings import LossSettings
 from assertkd.signals import StopRequested
 from assertkd.training import run as run_module
-from assertkd.training.batches import Example
-from assertkd.training.checkpoints import Checkpoints
+from assertkd.training.checkpoint_store import Checkpoints
 from assertkd.training.data import TrainingData
-from assertkd.training.epoch_sampling import EpochSampler
-from assertkd.training.sampling import bucketed_batches
+from assertkd.training.hooks.validation import DecodedSample
 from assertkd.training.step import Stepper
-from assertkd.training.validation import DecodedSample
 
 Train = Callable[..., Path]
 
@@ -276,7 +276,7 @@ def test_a_signal_while_validating_saving_logging_or_loading(
     assert what_is_left(folder) == whole_student
 
 
-@pytest.mark.parametrize(("owner", "name"), [(run_module.Run, "keep_best"), (run_module.Journal, "publish")])
+@pytest.mark.parametrize(("owner", "name"), [(run_module.Run, "restore_best_weights"), (run_module.Journal, "publish")])
 def test_a_signal_when_all_is_trained_does_not_undo_it(
     trained: Train,
     data: TrainingData,
@@ -428,8 +428,8 @@ def test_another_training_is_not_continued_unless_told_to_start_over(
         trained("cut", data, **changed)
     assert "training.lr was 0.01, is 0.02; training.weight_decay was 0.01, is 0.0" in refused.value.problem
     assert f"rm -r '{killed / 'checkpoints'}'" in refused.value.remedy
-    assert "other_checkpoints: discard" in refused.value.remedy
-    folder = trained("cut", data, **changed, other_checkpoints="discard")
+    assert "on_checkpoint_mismatch: discard" in refused.value.remedy
+    folder = trained("cut", data, **changed, on_checkpoint_mismatch="discard")
     assert "the checkpoint of another training is discarded" in caplog.text
     assert what_is_left(folder) == what_is_left(trained("whole", data, **changed))
 

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from driver import PROJECT
 
-from assertkd.cluster.modules import WANTED, check_modules
 from assertkd.errors import UserError
+from assertkd.runtime.environment_modules import WANTED, check_modules
 
 
 def normalised(name: str) -> str:

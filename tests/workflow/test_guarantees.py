@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from driver import Project
 
-from assertkd.corpus.synthetic import generate
 from assertkd.records import write_records
+from assertkd.synthetic import generate
 
 pytestmark = pytest.mark.workflow
 

@@ -135,7 +135,7 @@ def test_a_changed_variant_says_what_its_checkpoint_is_of(edited: Project) -> No
     assert "holds the checkpoint of another training: loss.temperature was 4.0, is 3.0" in said
     assert f"rm -r 'results/tiny/{STUDENT}/checkpoints'" in said
     assert "Traceback" not in said
-    changed["variants"]["traditional"]["training"] = {"other_checkpoints": "discard"}
+    changed["variants"]["traditional"]["training"] = {"on_checkpoint_mismatch": "discard"}
     done = edited.snakemake("--profile", "profiles/local", report, **changed)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(json.loads((edited.folder / report).read_text())["attempts"]) == 1

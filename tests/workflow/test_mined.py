@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from driver import Project
 
-from assertkd.corpus.synthetic import generate
 from assertkd.records import MARKER
+from assertkd.synthetic import generate
 
 pytestmark = pytest.mark.workflow
 

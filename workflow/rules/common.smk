@@ -7,9 +7,9 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from assertkd.cluster.account import check_submission
-from assertkd.cluster.modules import WANTED as WANTED_MODULES
+from assertkd.runtime.environment_modules import WANTED as WANTED_MODULES
 from assertkd.errors import UserError
-from assertkd.job import has_gpu
+from assertkd.runtime.job import has_gpu
 from assertkd.settings import feasible, load_run, params
 from assertkd.signals import leave_usr1_to_jobs
 
@@ -83,7 +83,7 @@ def share_of_cores(wildcards):
 
 def trained_models():
     """Those of them that this workflow trains."""
-    return [model for model in models() if model != "teacher" or not RUN.data.teacher_is_given]
+    return [model for model in models() if model != "teacher" or not RUN.data.has_external_teacher]
 
 
 def report_files():
@@ -163,7 +163,7 @@ def unlabelled_quality(wildcards):
 
 def fidelity_files(wildcards):
     """How faithful the logit cache is; nothing where the logits were given without a head."""
-    return [] if RUN.data.teacher_is_given else [f"results/{wildcards.run}/logits/fidelity.json"]
+    return [] if RUN.data.has_external_teacher else [f"results/{wildcards.run}/logits/fidelity.json"]
 
 
 def scored(name):

@@ -64,7 +64,7 @@ rule report_so_far:
         models=models(),
         trained=trained_models(),
         run_folder=f"results/{RUN.name}",
-        has_fidelity=not RUN.data.teacher_is_given,
+        has_fidelity=not RUN.data.has_external_teacher,
         has_unlabelled=RUN.data.unlabelled is not None,
     script:
         "../scripts/report_so_far.py"

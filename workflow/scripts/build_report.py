@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from assertkd.job import job, sole_writer
-from assertkd.report.build import ComparisonSettings, build_report
+from assertkd.report.build_report import ComparisonSettings, build_report
 from assertkd.report.results import models_of
+from assertkd.runtime.job import job, sole_writer
 from assertkd.settings import ReportSettings
 
 with sole_writer(Path(snakemake.output.page).parent), job(snakemake.log[0], snakemake.threads):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from assertkd.cluster.cuda import account_of
 from assertkd.cluster.memory import training_memory
-from assertkd.job import job
+from assertkd.runtime.job import job
 from assertkd.settings import ModelSettings, TrainingSettings
 
 with job(snakemake.log[0], snakemake.threads):

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from assertkd.corpus.targets import Supervision
-from assertkd.job import job, sole_writer
-from assertkd.logits.predicted import compress_predictions
+from assertkd.logits.compress_predictions import compress_predictions
+from assertkd.runtime.job import job, sole_writer
 from assertkd.settings import LogitsSettings
 
 with sole_writer(Path(snakemake.output.store).parent, "train_predictions"), job(snakemake.log[0], snakemake.threads):

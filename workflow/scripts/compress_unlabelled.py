@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from assertkd.job import job, sole_writer
-from assertkd.logits.predicted import compress_unlabelled
+from assertkd.logits.compress_predictions import compress_unlabelled
+from assertkd.runtime.job import job, sole_writer
 from assertkd.settings import LogitsSettings
 
 with sole_writer(Path(snakemake.output.predictions).parent, "unlabelled"), job(snakemake.log[0], snakemake.threads):

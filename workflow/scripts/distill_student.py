@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from assertkd.corpus.targets import Supervision
-from assertkd.job import job, sole_writer
-from assertkd.students.distill import Student, distill_student
+from assertkd.runtime.job import job, sole_writer
+from assertkd.students.distill_student import Student, distill_student
 
 with sole_writer(Path(snakemake.output.report).parent), job(snakemake.log[0], snakemake.threads):
     settings = snakemake.params.settings

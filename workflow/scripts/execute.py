@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from assertkd.evaluation.execution.execute import execute
-from assertkd.job import job, sole_writer
+from assertkd.evaluation.execute import execute
+from assertkd.runtime.job import job, sole_writer
 from assertkd.settings import ExecuteSettings
 
 with sole_writer(Path(snakemake.output.summary).parent, "execution"), job(snakemake.log[0], snakemake.threads):

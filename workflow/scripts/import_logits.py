@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from assertkd.corpus.targets import Supervision
-from assertkd.job import job, sole_writer
-from assertkd.logits.given import import_logits
+from assertkd.logits.import_logits import import_logits
+from assertkd.runtime.job import job, sole_writer
 from assertkd.settings import LogitsSettings
 
 with sole_writer(Path(snakemake.output.predictions).parent), job(snakemake.log[0], snakemake.threads):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from assertkd.corpus.mine import mine_corpus
-from assertkd.job import job, sole_writer
+from assertkd.runtime.job import job, sole_writer
 from assertkd.settings import MiningSettings
 
 with sole_writer(Path(snakemake.output.records).parent), job(snakemake.log[0], snakemake.threads):

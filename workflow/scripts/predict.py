@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from assertkd.evaluation.judge import judge_model
-from assertkd.job import job, sole_writer
+from assertkd.evaluation.predict import predict
+from assertkd.runtime.job import job, sole_writer
 from assertkd.settings import EvaluationSettings
 
 with sole_writer(Path(snakemake.output.predictions).parent), job(snakemake.log[0], snakemake.threads):
     settings = snakemake.params.settings
-    judge_model(
+    predict(
         EvaluationSettings(**settings["evaluation"]),
         **settings["limits"],
         model_folder=Path(snakemake.input.model),

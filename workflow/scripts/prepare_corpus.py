@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from assertkd.corpus.prepare import prepare_corpus
-from assertkd.job import job, sole_writer
+from assertkd.corpus.prepare_corpus import prepare_corpus
+from assertkd.runtime.job import job, sole_writer
 from assertkd.settings import DataSettings, ModelSettings, TokenizerSettings
 
 with sole_writer(Path(snakemake.output.train).parent), job(snakemake.log[0], snakemake.threads):

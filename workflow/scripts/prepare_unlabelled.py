@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from assertkd.corpus.prepare_unlabelled import prepare_unlabelled
-from assertkd.job import job, sole_writer
+from assertkd.runtime.job import job, sole_writer
 
 with sole_writer(Path(snakemake.output.records).parent, "unlabelled"), job(snakemake.log[0], snakemake.threads):
     prepare_unlabelled(

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from assertkd.job import job, sole_writer
-from assertkd.report.build import ComparisonSettings, report_so_far
+from assertkd.report.build_report import ComparisonSettings, report_so_far
 from assertkd.report.results import models_of
+from assertkd.runtime.job import job, sole_writer
 from assertkd.settings import ReportSettings
 
 run_folder = Path(snakemake.params.run_folder)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from assertkd.evaluation.score import score
-from assertkd.job import job, sole_writer
 from assertkd.models.encoders import TextEncoder
+from assertkd.runtime.job import job, sole_writer
 
 with sole_writer(Path(snakemake.output.summary).parent), job(snakemake.log[0], 1):
     settings = snakemake.params.settings

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from assertkd.job import job, sole_writer
+from assertkd.runtime.job import job, sole_writer
 from assertkd.settings import TeacherModelSettings, TeacherSettings, TrainingSettings
-from assertkd.teacher.fine_tune import train_teacher
+from assertkd.teacher.train_teacher import train_teacher
 
 with sole_writer(Path(snakemake.output.report).parent), job(snakemake.log[0], snakemake.threads):
     settings = snakemake.params.settings

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from transformers import AutoConfig, T5Config, T5ForConditionalGeneration
 
-from assertkd.models.seq2seq import t5_sizes
+from assertkd.models.t5.model import t5_sizes
 from assertkd.settings import ModelSettings, TrainingSettings
 from assertkd.settings.model import SCRATCH
 

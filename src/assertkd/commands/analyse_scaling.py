@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _analyse(options: argparse.Namespace) -> None:
     from assertkd.errors import UserError
-    from assertkd.losses.scaling import analyse_scaling, described, write_scaling
+    from assertkd.report.loss_scaling import analyse_scaling, described, write_scaling
 
     named = [options.run_dir, options.training_dir, options.log_file and options.log_file.parent]
     folders = [folder for folder in named if folder is not None]

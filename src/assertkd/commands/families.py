@@ -2,7 +2,7 @@
 
 import argparse
 
-from assertkd.corpus.synthetic.families import FAMILIES
+from assertkd.synthetic.families import FAMILIES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

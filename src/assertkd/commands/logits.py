@@ -85,8 +85,8 @@ def _add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 def _inspect(options: argparse.Namespace) -> None:
-    from assertkd.logits.inspect import described, described_example
-    from assertkd.logits.store_reader import StoreReader
+    from assertkd.logits.store.inspect import described, described_example
+    from assertkd.logits.store.reader import StoreReader
     from assertkd.models.tokenizer import load_tokenizer
 
     reader = StoreReader(options.dir)
@@ -102,7 +102,7 @@ def _inspect(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from assertkd.logits.export import export_logits
+    from assertkd.logits.interchange.export import export_logits
 
     output = options.output or options.run_dir / "interchange"
     for path, examples in export_logits(options.run_dir, output, options.split).items():
@@ -110,7 +110,7 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _import(options: argparse.Namespace) -> None:
-    from assertkd.logits.interchange_store import import_file
+    from assertkd.logits.interchange.import_file import import_file
 
     manifest = import_file(
         options.file,

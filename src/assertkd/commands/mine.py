@@ -6,7 +6,7 @@ from pathlib import Path
 
 from assertkd.commands.options import add_setting, given_settings
 from assertkd.settings import DataSettings, load_run
-from assertkd.settings.leaves import leaves
+from assertkd.settings.option_paths import option_paths
 
 USED = ("data.mining.", "data.max_characters")
 """Keys of the config that mining uses."""
@@ -25,9 +25,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--counts", type=Path, metavar="FILE", help="what was found and why it was left out (default: OUTPUT as .json)"
     )
-    for leaf in leaves("data", DataSettings):
-        if leaf.key.startswith(USED):
-            add_setting(command, leaf)
+    for option in option_paths("data", DataSettings):
+        if option.key.startswith(USED):
+            add_setting(command, option)
     command.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)"
     )

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from assertkd.settings.leaves import Leaf, leaves
 from assertkd.settings.load import SECTIONS
+from assertkd.settings.option_paths import Option, option_paths
 from assertkd.settings.original import FLAG_VALUES, original_names
 
 GIVEN = "key:"
@@ -27,8 +27,8 @@ def add_setting_options(parser: argparse.ArgumentParser, shown: Iterable[str], s
         group = (
             parser.add_argument_group(f"{section} (keys of config.yaml)", model.__doc__) if section in shown else None
         )
-        for leaf in leaves(section, model):
-            add_setting(parser if group is None else group, leaf, names.get(leaf.key, []), hidden=group is None)
+        for option in option_paths(section, model):
+            add_setting(parser if group is None else group, option, names.get(option.key, []), hidden=group is None)
 
 
 def given_settings(options: argparse.Namespace) -> dict[str, Any]:
@@ -46,23 +46,23 @@ def given_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def add_setting(
     parser: "argparse.ArgumentParser | argparse._ArgumentGroup",
-    leaf: Leaf,
+    option: Option,
     names: Sequence[str] = (),
     hidden: bool = False,
 ) -> None:
     """Give a parser the option of one key, under further names too; a hidden one is not listed by its help."""
     common: dict[str, Any] = {
-        "dest": f"{GIVEN}{leaf.key}",
+        "dest": f"{GIVEN}{option.key}",
         "default": argparse.SUPPRESS,
-        "help": argparse.SUPPRESS if hidden else _help(leaf, names),
+        "help": argparse.SUPPRESS if hidden else _help(option, names),
         "metavar": "VALUE",
         "type": yaml_value,
     }
     plain = [name for name in names if name not in FLAG_VALUES]
-    options = [f"--{leaf.key}", *(f"--{name}" for name in plain)]
-    if leaf.is_flag:
+    options = [f"--{option.key}", *(f"--{name}" for name in plain)]
+    if option.is_flag:
         parser.add_argument(*options, nargs="?", const=True, **common)
-    elif leaf.is_list:
+    elif option.is_list:
         parser.add_argument(*options, nargs="+", **common)
     else:
         parser.add_argument(*options, **common)
@@ -71,17 +71,17 @@ def add_setting(
             # Its help stands with the option of the key.
             unlisted: Mapping[str, Any] = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
             parser.add_argument(
-                f"--{name}", dest=f"{GIVEN}{leaf.key}", action="store_const", const=FLAG_VALUES[name], **unlisted
+                f"--{name}", dest=f"{GIVEN}{option.key}", action="store_const", const=FLAG_VALUES[name], **unlisted
             )
 
 
-def _help(leaf: Leaf, names: Sequence[str]) -> str:
-    default = yaml.safe_dump(leaf.default, default_flow_style=True).removesuffix("\n...\n").strip()
-    if isinstance(leaf.default, tuple):
-        default = " ".join(map(str, leaf.default))
+def _help(option: Option, names: Sequence[str]) -> str:
+    default = yaml.safe_dump(option.default, default_flow_style=True).removesuffix("\n...\n").strip()
+    if isinstance(option.default, tuple):
+        default = " ".join(map(str, option.default))
     flags = "".join(f" --{name}: {FLAG_VALUES[name]}." for name in names if name in FLAG_VALUES)
     # argparse takes % for a placeholder.
-    return f"{leaf.meaning}{flags} ({leaf.values}; default: {default})".replace("%", "%%")
+    return f"{option.meaning}{flags} ({option.values}; default: {default})".replace("%", "%%")
 
 
 def yaml_value(text: str) -> Any:

@@ -33,11 +33,11 @@ def predict_alone(options: argparse.Namespace) -> None:
     """
     if options.records is None:
         raise UserError("--model is given without --records", "Name a JSONL file of records with --records FILE.")
-    from assertkd.corpus.account import Account
-    from assertkd.evaluation.judge import judge_model
-    from assertkd.job import hide_progress_bars
-    from assertkd.models.limits import limits_of
+    from assertkd.corpus.record_audit import RecordAudit
+    from assertkd.evaluation.predict import predict
+    from assertkd.models.length_limits import limits_of
     from assertkd.records import write_records
+    from assertkd.runtime.logs import hide_progress_bars
     from assertkd.settings import load_run
 
     hide_progress_bars()
@@ -46,10 +46,10 @@ def predict_alone(options: argparse.Namespace) -> None:
     run = load_run({"run": "alone", "runs": {"alone": given}, "variants": {"none": {}}})
     lengths = given.get("data", {})
     limits = limits_of(options.model, lengths.get("max_input_len"), lengths.get("max_output_len"))
-    records = Account().read_all(
+    records = RecordAudit().read_all(
         options.records, run.data.multiple, run.data.max_characters, labelled=None, stop_at_bad=True
     )
     file = options.to / "records.jsonl"
     write_records(file, records)
-    judge_model(run.evaluation, limits.input, limits.output, options.model, file, None, options.to)
+    predict(run.evaluation, limits.input, limits.output, options.model, file, None, options.to)
     print(f"{len(records)} predictions: {options.to / 'predictions.jsonl'}")

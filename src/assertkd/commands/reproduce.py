@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _reproduce(options: argparse.Namespace) -> None:
     from assertkd.reproduce import reproduce, write_config
-    from assertkd.training.logs import logged_to_stderr
+    from assertkd.runtime.logs import logged_to_stderr
 
     if options.config is not None:
         write_config(options.report, options.config)

@@ -12,11 +12,12 @@ from typing import Any
 
 import yaml
 
+from assertkd import validate as feasible
 from assertkd.commands import predict_alone
 from assertkd.commands.options import add_setting_options, given_settings
 from assertkd.errors import UserError
 from assertkd.files import write_text
-from assertkd.settings import RunSettings, feasible, load_config, load_run
+from assertkd.settings import RunSettings, load_config, load_run
 from assertkd.settings.load import NAME, merged_over
 from assertkd.settings.original import ORIGINAL
 

@@ -56,7 +56,7 @@ def _suggest(options: argparse.Namespace) -> None:
     from assertkd.errors import UserError
     from assertkd.java.nearby import folders_of
     from assertkd.java.source import normalised
-    from assertkd.models.limits import limits_of
+    from assertkd.models.length_limits import limits_of
     from assertkd.suggest.place import find_place
     from assertkd.suggest.suggest import Suggester
 

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from assertkd.settings.load import load_config, load_run
-    from assertkd.training.threads import best, described, measure, workload
+    from assertkd.training.parallel.threads import best, described, measure, workload
 
     config = load_config(options.configfile)
     run = load_run(config if options.run_name is None else config | {"run": options.run_name})

@@ -5,13 +5,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
-from assertkd.corpus.account import Account
 from assertkd.corpus.leakage import focal_key, input_key, partition_seen
-from assertkd.corpus.prepare import describe_inputs
+from assertkd.corpus.prepare_corpus import describe_inputs
+from assertkd.corpus.record_audit import RecordAudit
 from assertkd.errors import UserError
 from assertkd.files import write_json
 from assertkd.models.tokenizer import load_tokenizer
-from assertkd.prompts import Prompt
+from assertkd.prompts.prompt import Prompt
 from assertkd.records import read_records, write_records
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def prepare_unlabelled(
     Raises:
         UserError: the file is missing or empty, no record is left, or (with `on_bad_record: error`) a record is bad.
     """
-    account = Account()
+    account = RecordAudit()
     splits = {name: list(read_records(corpus / f"{name}.jsonl")) for name in ("test", "validation", "train")}
     for name, records in splits.items():
         account.origin.update((record.id, (name, 0)) for record in records)

@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 import torch
 
-from assertkd.training.devices import peak_memory_mb
+from assertkd.runtime.devices import peak_memory_mb
 
 WARM_UP = 3
 """Inputs decoded before the clock starts: first calls allocate memory and choose kernels."""

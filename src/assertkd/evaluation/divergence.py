@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import torch
 from transformers import T5ForConditionalGeneration
 
-from assertkd.logits.store_reader import StoreReader
-from assertkd.losses.batch import TargetBatch
+from assertkd.batching.collation import collate
+from assertkd.batching.examples import IGNORED, Example, SpecialIds
+from assertkd.logits.store.reader import StoreReader
 from assertkd.losses.divergence import kl
-from assertkd.models.seq2seq import TargetLogits
-from assertkd.training.batches import IGNORED, Example, SpecialIds, collate
+from assertkd.losses.target_batch import TargetBatch
+from assertkd.models.t5.model import TargetLogits
 
 
 @torch.no_grad()

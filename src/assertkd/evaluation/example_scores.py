@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from assertkd.evaluation.metrics import EXAMPLE_METRICS
-from assertkd.evaluation.metrics.bleu import BleuCounts, bleu_counts
-from assertkd.evaluation.metrics.code_quality import code_quality_score
-from assertkd.evaluation.metrics.codebleu import CodeBleu, codebleu_parts
-from assertkd.evaluation.metrics.exact_match import exact_match
-from assertkd.evaluation.metrics.lexer import java_tokens
-from assertkd.evaluation.metrics.overlap import f1
-from assertkd.evaluation.metrics.semantic_similarity import semantic_similarity
-from assertkd.evaluation.predictions import Prediction
 from assertkd.evaluation.slices import assertion_kind
 from assertkd.evaluation.time_limit import TimeLimitError, time_limit
+from assertkd.metrics import EXAMPLE_METRICS
+from assertkd.metrics.bleu import BleuCounts, bleu_counts
+from assertkd.metrics.code_quality import code_quality_score
+from assertkd.metrics.codebleu import CodeBleu, codebleu_parts
+from assertkd.metrics.exact_match import exact_match
+from assertkd.metrics.lexer import java_tokens
+from assertkd.metrics.overlap import f1
+from assertkd.metrics.semantic_similarity import semantic_similarity
+from assertkd.predictions import Prediction
 
 if TYPE_CHECKING:
     from assertkd.models.encoders import TextEncoder

@@ -14,11 +14,11 @@ import numpy as np
 from assertkd.errors import UserError
 from assertkd.evaluation.example_scores import Answered, ExampleScores, score_examples
 from assertkd.evaluation.execution.summary import read_runs, summarise_runs
-from assertkd.evaluation.metrics import METRIC_NAMES
-from assertkd.evaluation.predictions import Prediction, each_prediction
 from assertkd.evaluation.retention import Pairs, compare_with_teacher
 from assertkd.evaluation.summary import columns_of, summarise
 from assertkd.files import read_json, write_json, written_whole
+from assertkd.metrics import METRIC_NAMES
+from assertkd.predictions import Prediction, each_prediction
 
 if TYPE_CHECKING:
     from assertkd.models.encoders import TextEncoder

@@ -2,8 +2,8 @@
 
 from itertools import pairwise
 
-from assertkd.evaluation.metrics.assertion_form import ASSERTION_NAME
-from assertkd.evaluation.metrics.lexer import java_tokens
+from assertkd.metrics.assertion_form import ASSERTION_NAME
+from assertkd.metrics.lexer import java_tokens
 
 NO_ASSERTION = "other"
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from assertkd.evaluation.example_scores import ExampleScores
-from assertkd.evaluation.metrics.bleu import corpus_bleu
-from assertkd.evaluation.metrics.codebleu import CodeBleu
 from assertkd.evaluation.significance import LEVEL, Floats, bootstrap_intervals
+from assertkd.metrics.bleu import corpus_bleu
+from assertkd.metrics.codebleu import CodeBleu
 
 
 def columns_of(scores: Sequence[ExampleScores]) -> dict[str, Floats]:

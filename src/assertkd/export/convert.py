@@ -6,8 +6,8 @@ from typing import Literal
 
 from assertkd.errors import UserError
 from assertkd.models.export_form import DESCRIPTION, TOKENIZER, ExportDescription
-from assertkd.models.limits import limits_of
-from assertkd.models.seq2seq import load_model, parameter_count
+from assertkd.models.length_limits import limits_of
+from assertkd.models.t5.model import load_model, parameter_count
 from assertkd.models.tokenizer import load_tokenizer, save_tokenizer
 
 Quantization = Literal["int8", "float32"]

@@ -10,8 +10,8 @@ from assertkd.errors import UserError
 from assertkd.export.convert import Quantization, convert
 from assertkd.export.verify import compare, size_of
 from assertkd.files import write_json
-from assertkd.models.limits import limits_of
-from assertkd.models.writers import load_writer
+from assertkd.models.length_limits import limits_of
+from assertkd.models.text_generator import load_text_generator
 from assertkd.records import read_records
 
 REPORT = "export_report.json"
@@ -48,7 +48,7 @@ def export_student(
     convert(model_folder, folder, quantization)
     limits = limits_of(model_folder, max_input_len, max_output_len)
     cpu = torch.device("cpu")
-    original, exported = load_writer(model_folder, cpu), load_writer(folder, cpu)
+    original, exported = load_text_generator(model_folder, cpu), load_text_generator(folder, cpu)
     sizes = {"original": size_of(model_folder), "exported": size_of(folder)}
     report = {
         "model": str(model_folder),

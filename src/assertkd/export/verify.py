@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from assertkd.evaluation.metrics.exact_match import exact_match
-from assertkd.evaluation.metrics.overlap import f1
+from assertkd.metrics.exact_match import exact_match
+from assertkd.metrics.overlap import f1
 from assertkd.models.export_form import TOKENIZER
-from assertkd.models.limits import Limits
-from assertkd.models.writers import Writer
-from assertkd.prompts import Prompt
+from assertkd.models.length_limits import Limits
+from assertkd.models.text_generator import TextGenerator
+from assertkd.prompts.prompt import Prompt
 from assertkd.records import Record
 
 BATCH_SIZE = 32
@@ -25,8 +25,8 @@ Clock = Callable[[], float]
 
 
 def compare(
-    original: Writer,
-    exported: Writer,
+    original: TextGenerator,
+    exported: TextGenerator,
     records: Sequence[Record],
     limits: Limits,
     clock: Clock = time.perf_counter,
@@ -74,7 +74,7 @@ def compare(
 
 
 def written_and_timed(
-    writer: Writer, inputs: Sequence[Sequence[int]], max_output_len: int, clock: Clock = time.perf_counter
+    writer: TextGenerator, inputs: Sequence[Sequence[int]], max_output_len: int, clock: Clock = time.perf_counter
 ) -> tuple[list[str], dict[str, float]]:
     """Return the text for every input, written at batch size 32, and the speed at that size and at 1."""
 

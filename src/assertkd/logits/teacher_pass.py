@@ -1,62 +1,138 @@
-"""The teacher, teacher-forced: the vectors that enter its head at the target tokens of examples."""
+"""The teacher at work for the logit store: what it predicts, and what it knows at the tokens of given targets."""
 
-import time
+import logging
+from array import array
 from collections.abc import Sequence
+from pathlib import Path
 
-import torch
-from transformers import T5ForConditionalGeneration
+from assertkd.batching.examples import Example
+from assertkd.files import sha256_of_file
+from assertkd.logits.codecs.codec import Codec
+from assertkd.logits.codecs.registry import build_codec, codec_parameters
+from assertkd.logits.head_inputs import by_length, head_inputs, lm_head
+from assertkd.logits.store.manifest import Provenance
+from assertkd.logits.store.writer import StoreWriter
+from assertkd.models.t5.generation import generate_texts
+from assertkd.models.t5.model import TargetLogits, load_model, weights_file
+from assertkd.models.tokenizer import load_tokenizer
+from assertkd.prompts.prompt import Prompt
+from assertkd.records import Record, read_records
+from assertkd.runtime.devices import resolve_device
+from assertkd.runtime.progress import Progress
+from assertkd.settings import LogitsSettings
 
-from assertkd.logits.fidelity import Sample, draw_sample
-from assertkd.logits.head import Float32
-from assertkd.models.seq2seq import TargetLogits
-from assertkd.training.batches import IGNORED, Example, SpecialIds, collate
-
-
-def lm_head(model: T5ForConditionalGeneration) -> Float32:
-    """Return the head of a model, (V, d) float32: its logits are `head_inputs @ head.T`."""
-    head: Float32 = model.lm_head.weight.detach().float().cpu().numpy()
-    return head
-
-
-def by_length(examples: Sequence[Example]) -> list[Example]:
-    """Return the examples in the order of a pass: like lengths side by side, the same order for the same examples."""
-    return sorted(examples, key=lambda example: (len(example.input_ids), example.id))
-
-
-@torch.inference_mode()
-def head_inputs(run: TargetLogits, examples: Sequence[Example], device: torch.device) -> list[Float32]:
-    """Return for every example of a batch the vectors (T, d) that enter the head at its T target tokens."""
-    config = run.model.config
-    batch = collate(examples, SpecialIds(config.pad_token_id, config.decoder_start_token_id), None).to(device)
-    hidden = run.head_input(batch.input_ids, batch.attention_mask, batch.decoder_input_ids, batch.labels != IGNORED)
-    rows = torch.split(hidden.float().cpu(), [len(example.target_ids) for example in examples])
-    return [part.numpy() for part in rows]
+log = logging.getLogger(__name__)
 
 
-def sample_positions(
-    model: T5ForConditionalGeneration,
-    examples: Sequence[Example],
-    positions: int,
-    seed: int,
-    batch_size: int,
-    device: torch.device,
-) -> Sample:
-    """Return what enters the teacher's head at the targets of examples drawn at random.
+class Recorder:
+    """One teacher with what its answers are stored by.
 
     Args:
+        settings: codec and batch size.
+        max_input_len: longest input, in tokens.
+        max_output_len: longest target, in tokens.
+        teacher: the fine-tuned teacher's `final_model/`.
+        temperatures: those that the codec `topk` keeps the tail's mass at, besides 1.
+
+    Attributes:
         model: the teacher, in evaluation mode, on `device`.
-        examples: to draw from.
-        positions: target tokens to draw (`fidelity.draw_sample`).
-        seed: of the drawing.
-        batch_size: examples in one forward pass.
-        device: the teacher's.
+        prompt: encodes records with the teacher's tokenizer.
+        device: where it runs.
+
+    Raises:
+        UserError: the teacher is missing, or the device is.
     """
-    chosen = draw_sample([len(example.target_ids) for example in examples], positions, seed)
-    drawn = by_length([examples[number] for number in chosen])
-    run = TargetLogits(model)
-    started = time.perf_counter()
-    hidden: list[Float32] = []
-    for start in range(0, len(drawn), batch_size):
-        # Each batch is copied to the CPU, which waits for the GPU: the clock needs no other.
-        hidden += head_inputs(run, drawn[start : start + batch_size], device)
-    return Sample(lm_head(model), hidden, time.perf_counter() - started)
+
+    def __init__(
+        self,
+        settings: LogitsSettings,
+        max_input_len: int,
+        max_output_len: int,
+        teacher: Path,
+        temperatures: Sequence[float] = (),
+    ) -> None:
+        self.device = resolve_device(settings.device)
+        self.model = load_model(teacher).to(self.device).eval()
+        self.prompt = Prompt(load_tokenizer(teacher), max_input_len, max_output_len)
+        self._settings, self._teacher, self._temperatures = settings, teacher, temperatures
+
+    def read(self, path: Path) -> tuple[list[Record], list[Sequence[int]]]:
+        """Return a file's records without the sources, which nothing asks for once they are encoded, and the inputs."""
+        records, inputs = [], list[Sequence[int]]()
+        for record in read_records(path):
+            inputs.append(array("i", self.prompt.encode_record(record).ids))
+            records.append(Record(record.id, "", "", record.assertion))
+        return records, inputs
+
+    def predict(self, records: Sequence[Record], inputs: Sequence[Sequence[int]], what: str) -> dict[str, str]:
+        """Return record id to what the teacher writes itself; `what` names the records in the log."""
+        texts = generate_texts(
+            self.model,
+            self.prompt.tokenizer,
+            inputs,
+            batch_size=self._settings.batch_size,
+            max_new_tokens=self.prompt.max_output_len,
+            num_beams=self._settings.num_beams,
+            device=self.device,
+            progress=Progress(f"teacher predicts {what}", len(records)).at,
+        )
+        empty = sum(not text for text in texts)
+        if empty:
+            log.warning("%s: the teacher predicts nothing for %d of %d records", what, empty, len(texts))
+        return {record.id: text for record, text in zip(records, texts, strict=True)}
+
+    def compress(self, examples: Sequence[Example], what: str, records: Path, folder: Path) -> None:
+        """Write the store of what the teacher knows at the targets of some examples.
+
+        Args:
+            examples: inputs with targets.
+            what: names them in the log.
+            records: the file that they come from, for the store's provenance.
+            folder: where the store goes.
+
+        Raises:
+            UserError: the teacher's vectors do not fit the codec.
+        """
+        run = TargetLogits(self.model)
+        # The order is a function of the examples, so a resumed pass repeats it.
+        order = by_length(examples)
+        said = Progress(f"teacher-forced {what}", len(order))
+        with StoreWriter(
+            folder,
+            self.codec(),
+            lm_head(self.model),
+            self._provenance(records),
+            temperatures=self._temperatures,
+            rows_per_shard=self._settings.examples_per_shard,
+        ) as writer:
+            for start in range(0, len(order), self._settings.batch_size):
+                chunk = order[start : start + self._settings.batch_size]
+                if all(writer.is_done(example.id) for example in chunk):
+                    continue
+                for example, hidden in zip(chunk, head_inputs(run, chunk, self.device), strict=True):
+                    if not writer.is_done(example.id):
+                        writer.add(example.id, example.target_ids, hidden)
+                said.at(start + len(chunk))
+            manifest = writer.finish()
+        size = sum(file.stat().st_size for file in folder.iterdir())
+        log.info(
+            "%s: %d examples, %d target tokens, %.1f MB (%.0f bytes a token)",
+            what,
+            manifest.rows,
+            manifest.tokens,
+            size / 1e6,
+            size / max(1, manifest.tokens),
+        )
+
+    def codec(self) -> Codec:
+        """Return the codec of the settings, for this teacher's sizes."""
+        config = self.model.config
+        parameters = codec_parameters(self._settings, self._temperatures)
+        return build_codec(self._settings.codec, config.vocab_size, config.d_model, parameters)
+
+    def _provenance(self, records: Path) -> Provenance:
+        return Provenance(
+            tokenizer=sha256_of_file(self._teacher / "tokenizer.json"),
+            teacher=sha256_of_file(weights_file(self._teacher)),
+            corpus=sha256_of_file(records),
+        )

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assertkd.losses.batch import TargetBatch
-from assertkd.losses.plan import LossPlan
+from assertkd.losses.loss_plan import LossPlan
+from assertkd.losses.target_batch import TargetBatch
 
 
 @dataclass(frozen=True, slots=True)

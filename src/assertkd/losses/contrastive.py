@@ -1,4 +1,4 @@
-"""`contrastive`: whether a prediction is nearer to its own gold text than the other golds of the batch are."""
+"""`contrastive`: whether a prediction is nearer to its own gold text than the other references of the batch are."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from assertkd.models.encoders import TextEncoder
 def contrastive(batch: TextBatch, temperature: float) -> Tensor:
     """Return the InfoNCE risk of every sampled prediction: (B, K) float32 on the CPU, above 0.
 
-    With anchor g (the gold text), positive x (the prediction) and negatives h (the golds of the effective batch whose
+    With anchor g (the gold text), positive x (the prediction) and negatives h (the references of the batch whose
     text is not the anchor's, as often as they occur), s the cosine of centred embeddings over the temperature, it is
     -log( exp s(g, x) / (exp s(g, x) + Σ_h exp s(g, h)) ). It is smallest, though not 0, at x = g, and 0 for all where
     there is no negative. Embeddings are centred by the corpus mean, since some encoders put all code into one narrow
@@ -29,11 +29,13 @@ def contrastive(batch: TextBatch, temperature: float) -> Tensor:
         ValueError: no corpus is pinned in the encoder.
     """
     encoder = batch.encoders["contrastive"]
-    predictions, golds = batch.pairs()
-    anchors = centred(encoder, golds)
+    predictions, references = batch.pairs()
+    anchors = centred(encoder, references)
     positive = (anchors * centred(encoder, predictions)).sum(dim=1)
-    to_others = anchors @ centred(encoder, batch.batch_golds).T
-    is_anchor = torch.tensor([[gold.strip() == other.strip() for other in batch.batch_golds] for gold in golds])
+    to_others = anchors @ centred(encoder, batch.batch_references).T
+    is_anchor = torch.tensor(
+        [[gold.strip() == other.strip() for other in batch.batch_references] for gold in references]
+    )
     negative = (to_others / temperature).masked_fill(is_anchor, -torch.inf).logsumexp(dim=1)
     return batch.by_example(functional.softplus(negative - positive / temperature))
 

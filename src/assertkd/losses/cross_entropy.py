@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn import functional
 
-from assertkd.losses.batch import TargetBatch
+from assertkd.losses.target_batch import TargetBatch
 
 
 def cross_entropy(batch: TargetBatch) -> Tensor:

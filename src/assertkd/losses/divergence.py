@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from assertkd.batching.distributions import BucketedDistribution, Buckets, FullDistribution
 from assertkd.errors import UserError
-from assertkd.logits.view import BucketedDistribution, Buckets, FullDistribution
-from assertkd.losses.batch import TargetBatch
+from assertkd.losses.target_batch import TargetBatch
 
-CHUNK_NUMBERS = 1 << 22
+CHUNK_ELEMENTS = 1 << 22
 """Logits handled at once: 16 MiB in float32, so that a chunk's temporaries stay small."""
 
 Kernel = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -158,7 +158,7 @@ class _Divergence(torch.autograd.Function):
         positions, vocabulary = student_logits.shape
         gradient = torch.empty_like(student_logits)
         total = student_logits.new_zeros((), dtype=torch.promote_types(student_logits.dtype, torch.float32))
-        chunk = max(1, CHUNK_NUMBERS // vocabulary)
+        chunk = max(1, CHUNK_ELEMENTS // vocabulary)
         for start in range(0, positions, chunk):
             rows = slice(start, min(start + chunk, positions))
             scaled = student_logits[rows].to(total.dtype) / temperature

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from assertkd.losses.divergence import CHUNK_NUMBERS
+from assertkd.losses.divergence import CHUNK_ELEMENTS
 
 
 def leave_one_out(risks: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ def _squared_distances(logits: Tensor, labels: Tensor) -> Tensor:
     """Return ‖q - onehot(label)‖² at each position, shape (N,)."""
     positions, vocabulary = logits.shape
     squared = logits.new_empty(positions, dtype=torch.promote_types(logits.dtype, torch.float32))
-    chunk = max(1, CHUNK_NUMBERS // vocabulary)
+    chunk = max(1, CHUNK_ELEMENTS // vocabulary)
     for start in range(0, positions, chunk):
         rows = slice(start, min(start + chunk, positions))
         q = torch.softmax(logits[rows].to(squared.dtype), dim=-1)

@@ -3,7 +3,7 @@
 from torch import Tensor, finfo
 from torch.nn import functional
 
-from assertkd.losses.batch import TargetBatch
+from assertkd.losses.target_batch import TargetBatch
 
 
 def focal(batch: TargetBatch, alpha: float, gamma: float) -> Tensor:

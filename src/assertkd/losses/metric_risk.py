@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from assertkd.errors import UserError
-from assertkd.evaluation.metrics import EXAMPLE_METRICS, Metric
 from assertkd.losses.text_batch import TextBatch
+from assertkd.metrics import EXAMPLE_METRICS, Metric
 
 PREFIX = "risk:"
 

@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from assertkd.evaluation.metrics.pans import pans as similarity
 from assertkd.losses.metric_risk import metric_risk
 from assertkd.losses.text_batch import TextBatch
+from assertkd.metrics.pans import pans as similarity
 
 
 def pans(batch: TextBatch) -> Tensor:

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from assertkd.errors import UserError
 from assertkd.losses.ast import ast
-from assertkd.losses.batch import TargetBatch
 from assertkd.losses.contrastive import contrastive
 from assertkd.losses.cross_entropy import cross_entropy
 from assertkd.losses.divergence import jsd, kl
@@ -16,6 +15,7 @@ from assertkd.losses.focal import focal
 from assertkd.losses.metric_risk import PREFIX, metric_of, metric_risk
 from assertkd.losses.pans import pans
 from assertkd.losses.semantic import semantic
+from assertkd.losses.target_batch import TargetBatch
 from assertkd.losses.text_batch import TextBatch
 from assertkd.settings import LossSettings
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from assertkd.evaluation.metrics.semantic_similarity import cosines
 from assertkd.losses.text_batch import TextBatch
+from assertkd.metrics.semantic_similarity import cosines
 
 
 def semantic(batch: TextBatch) -> Tensor:

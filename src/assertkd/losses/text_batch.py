@@ -1,4 +1,4 @@
-"""What a text component sees of one optimizer step: sampled predictions beside their golds."""
+"""What a text component sees of one optimizer step: sampled predictions beside their references."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,22 +14,22 @@ class TextBatch:
 
     Attributes:
         predictions: B lists of K decoded predictions.
-        golds: B target texts.
-        batch_golds: target texts of the whole effective batch, those of the B examples among them.
+        references: B target texts.
+        batch_references: target texts of the whole effective batch, those of the B examples among them.
         encoders: component name to the encoder that it embeds with; components that embed nothing have none.
     """
 
     predictions: Sequence[Sequence[str]]
-    golds: Sequence[str]
-    batch_golds: Sequence[str]
+    references: Sequence[str]
+    batch_references: Sequence[str]
     encoders: Mapping[str, TextEncoder] = field(default_factory=dict)
 
     def pairs(self) -> tuple[list[str], list[str]]:
         """Return all B · K predictions, example by example, and the gold of each."""
         predictions = [text for samples in self.predictions for text in samples]
-        golds = [gold for gold, samples in zip(self.golds, self.predictions, strict=True) for _ in samples]
-        return predictions, golds
+        references = [gold for gold, samples in zip(self.references, self.predictions, strict=True) for _ in samples]
+        return predictions, references
 
     def by_example(self, values: Tensor) -> Tensor:
         """Return one value for each of `pairs()`, (B · K,), as (B, K) float32."""
-        return values.float().view(len(self.golds), -1)
+        return values.float().view(len(self.references), -1)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
 
+from assertkd.models.batched_by_length import write_by_length
 from assertkd.models.export_form import TOKENIZER, describe_export, open_export
-from assertkd.models.like_lengths import write_by_length
 from assertkd.models.tokenizer import load_tokenizer
 
 
@@ -35,7 +35,7 @@ class ExportedModel:
         num_beams: int = 1,
         progress: Callable[[int], None] | None = None,
     ) -> list[str]:
-        """Return what the model writes for every input; see `assertkd.models.generation.generate_texts`."""
+        """Return what the model writes for every input; see `assertkd.models.t5.generation.generate_texts`."""
 
         def write(batch: Sequence[Sequence[int]]) -> list[str]:
             written = self._translator.translate_batch(

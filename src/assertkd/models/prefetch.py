@@ -9,7 +9,7 @@ import huggingface_hub
 
 from assertkd.models.encoders import PACKAGED, TextEncoder
 from assertkd.models.hub import fetch
-from assertkd.models.seq2seq import load_model, parameter_count
+from assertkd.models.t5.model import load_model, parameter_count
 from assertkd.models.tokenizer import load_tokenizer
 
 log = logging.getLogger(__name__)

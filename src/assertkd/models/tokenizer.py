@@ -8,7 +8,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
 from assertkd.models.hub import remedy_for_missing
-from assertkd.records import GAP
+from assertkd.records import PLACEHOLDER_TOKEN
 
 SENTINELS = [f"<extra_id_{number}>" for number in reversed(range(100))]
 """T5's sentinels in the order of their ids."""
@@ -32,7 +32,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         texts: training texts.
         vocab_size: entries at most; fewer where `texts` hold too few different words.
     """
-    special = ["<pad>", "</s>", "<unk>", GAP]
+    special = ["<pad>", "</s>", "<unk>", PLACEHOLDER_TOKEN]
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -53,7 +53,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         pad_token="<pad>",
         eos_token="</s>",
         unk_token="<unk>",
-        additional_special_tokens=[GAP],
+        additional_special_tokens=[PLACEHOLDER_TOKEN],
         clean_up_tokenization_spaces=False,
     )
 

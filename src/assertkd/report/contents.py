@@ -7,7 +7,6 @@ from typing import Any
 
 from assertkd.errors import UserError
 from assertkd.evaluation.comparison import Comparison
-from assertkd.losses.scaling import analyse_scaling
 from assertkd.records import read_records
 from assertkd.report.board import board_of, meanings
 from assertkd.report.corpus_tables import corpus_tables
@@ -17,6 +16,7 @@ from assertkd.report.figures.figure import Figure
 from assertkd.report.figures.quality import differences, quality_against_cost, retention
 from assertkd.report.figures.training import component_figures, learning_figure
 from assertkd.report.leaderboard import Row, variant_rows
+from assertkd.report.loss_scaling import analyse_scaling
 from assertkd.report.making import settings_of, trainings
 from assertkd.report.results import Model, labels_of, state_of
 from assertkd.report.slices import FEW, slicings

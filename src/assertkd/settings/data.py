@@ -82,20 +82,20 @@ class DataSettings(Section):
     distillation_jsonl: DistillationFilesSettings = DistillationFilesSettings()
 
     @property
-    def teacher_is_given(self) -> bool:
+    def has_external_teacher(self) -> bool:
         """Whether files stand in for a teacher."""
         return self.distillation_jsonl.train is not None
 
     @property
     def is_mined(self) -> bool:
         """Whether the training records come out of Java projects."""
-        return self.source == "java" and not self.teacher_is_given
+        return self.source == "java" and not self.has_external_teacher
 
     @property
     def files(self) -> dict[str, str]:
         """Split name to the JSONL file that the config names for it, training first; empty for a generated corpus."""
         named: dict[str, str | None] = {}
-        if self.teacher_is_given:
+        if self.has_external_teacher:
             named = self.distillation_jsonl.model_dump()
         elif self.source != "embedded":
             train = self.train_file if self.source == "files" else None

@@ -11,8 +11,8 @@ from pydantic import Field, create_model
 
 from assertkd.files import write_text
 from assertkd.settings.distillation import DistillationSettings
-from assertkd.settings.leaves import Leaf, leaves
 from assertkd.settings.load import SECTIONS
+from assertkd.settings.option_paths import Option, option_paths
 from assertkd.settings.section import Section, Seed
 
 INTRODUCTION = """# Configuration
@@ -65,13 +65,13 @@ def configuration_page() -> str:
         parts.append(
             f"\n## {name}\n\n{model.__doc__}\n\n| key | meaning | values | default |\n| --- | --- | --- | --- |\n"
         )
-        parts += [f"{_row(leaf)}\n" for leaf in leaves(name, model)]
+        parts += [f"{_row(option)}\n" for option in option_paths(name, model)]
     return "".join(parts)
 
 
-def _row(leaf: Leaf) -> str:
-    default = json.dumps(leaf.default, default=list)
-    cells = [f"`{leaf.key}`", leaf.meaning, leaf.values, f"`{default}`"]
+def _row(option: Option) -> str:
+    default = json.dumps(option.default, default=list)
+    cells = [f"`{option.key}`", option.meaning, option.values, f"`{default}`"]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

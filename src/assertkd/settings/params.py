@@ -5,7 +5,7 @@ The workflow reruns a rule when these change, and only then; so nothing may stan
 
 from typing import Any
 
-from assertkd.losses.plan import LossPlan, plan_loss
+from assertkd.losses.loss_plan import LossPlan, plan_loss
 from assertkd.settings.load import RunSettings
 from assertkd.settings.model import SCRATCH, ModelSettings, StudentModelSettings
 from assertkd.settings.training import TrainingSettings
@@ -30,7 +30,7 @@ def prepare_corpus(run: RunSettings) -> Params:
     """
     names_of_files = {"source", "train_file", "validation_file", "test_file", "multiple"}
     mining = {"java_sources", "mining"}
-    if run.data.teacher_is_given:
+    if run.data.has_external_teacher:
         unused = {"embedded", *names_of_files, *mining}
     elif run.data.source == "embedded":
         unused = {"distillation_jsonl", "on_bad_record", "max_characters", *mining, *names_of_files} - {"source"}
@@ -122,7 +122,7 @@ def predict(run: RunSettings, is_student: bool) -> Params:
     return {"evaluation": run.evaluation.model_dump(mode="json", include=names), "limits": _limits(run)}
 
 
-def predict_given_teacher(run: RunSettings) -> Params:
+def predict_external_teacher(run: RunSettings) -> Params:
     """Return how many test records are judged."""
     return {"limit": run.evaluation.limit}
 
@@ -158,7 +158,7 @@ def build_report(run: RunSettings) -> Params:
 def prefetch_models(run: RunSettings) -> Params:
     """Return the models, tokenizers and encoders that a run's jobs load by name."""
     students = [variant.model.name for variant in run.variants.values()]
-    teachers = [] if run.data.teacher_is_given else [run.teacher.model.name]
+    teachers = [] if run.data.has_external_teacher else [run.teacher.model.name]
     models = [name for name in dict.fromkeys([*teachers, *students]) if name != SCRATCH]
     if run.tokenizer.name is not None:
         tokenizers = [run.tokenizer.name]
@@ -172,7 +172,7 @@ def prefetch_models(run: RunSettings) -> Params:
 def check_cuda(run: RunSettings) -> Params:
     """Return each training of the run, alike ones once, and the sizes that decide its memory."""
     trainings: dict[str, Params] = {}
-    if not run.data.teacher_is_given:
+    if not run.data.has_external_teacher:
         trainings["teacher"] = {"model": _model(run.teacher.model), "training": _training(run.teacher.training)}
     for name, variant in run.variants.items():
         training = {"model": _model(variant.model), "training": _training(variant.training)}

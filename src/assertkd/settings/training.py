@@ -80,7 +80,7 @@ class TrainingSettings(Section):
     checkpoint_every: int = Field(500, ge=0)
     """Optimizer steps between checkpoints, from which an interrupted training continues; 0 for none but those that a
     signal asks for."""
-    other_checkpoints: Literal["refuse", "discard"] = "refuse"
+    on_checkpoint_mismatch: Literal["refuse", "discard"] = "refuse"
     """Where an interrupted training with other settings or data has left a checkpoint: `refuse` to train and say what
     differs, or `discard` it and start over."""
 

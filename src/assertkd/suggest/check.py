@@ -8,9 +8,9 @@ from pathlib import Path
 from assertkd.errors import UserError
 from assertkd.evaluation.execution.compiler import Unit
 from assertkd.evaluation.execution.jdk import ToolMissingError, find_toolchain
+from assertkd.evaluation.execution.pool import ExecutionPool
 from assertkd.evaluation.execution.runner import Runner
-from assertkd.evaluation.execution.units import asserts, says_something_in_gap, subject_of
-from assertkd.evaluation.execution.workshop import Workshop
+from assertkd.evaluation.execution.units import asserts, is_whole_statement, subject_of
 from assertkd.java.declarations import read_declarations
 from assertkd.java.nearby import nearby_files
 from assertkd.java.source import read_source
@@ -63,10 +63,10 @@ def check_assertions(
     if subject is None:
         raise UserError(f"{place.file}: the test is in no class that could be run", "Check that the file parses.")
     others = {} if class_path else sources_near(place, folders)
-    with Workshop(toolchain, class_path, workers=1) as workshop:
-        texts = ["", *(text for text in assertions if says_something_in_gap(text))]
-        units = [Unit(workshop.new_folder(), {**others, **subject.filled(text)}) for text in texts]
-        errors = workshop.compile(units)
+    with ExecutionPool(toolchain, class_path, workers=1) as execution_pool:
+        texts = ["", *(text for text in assertions if is_whole_statement(text))]
+        units = [Unit(execution_pool.new_folder(), {**others, **subject.filled(text)}) for text in texts]
+        errors = execution_pool.compile(units)
         if all(errors):
             raise UserError(
                 f"{place.file}: does not compile, whatever stands in the gap ({errors[0]})",
@@ -83,7 +83,7 @@ def check_assertions(
             run = runner.run(subject.test_class, subject.test_method, [unit.folder], SECONDS)
             return Check(True, run.passed, run.message if run.message or run.passed else run.ended)
 
-        return list(workshop.each(assertions, lambda batch: [partial(judge, text) for text in batch]))
+        return list(execution_pool.each(assertions, lambda batch: [partial(judge, text) for text in batch]))
 
 
 def sources_near(place: Place, folders: Sequence[Path]) -> Mapping[str, str]:

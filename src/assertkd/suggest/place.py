@@ -7,9 +7,9 @@ from pathlib import Path
 from assertkd.errors import UserError
 from assertkd.java.declarations import read_declarations
 from assertkd.java.focal import Linker, Unlinked
-from assertkd.java.gap import Gap, code_at, find_gap
 from assertkd.java.index import Member, ProjectIndex
 from assertkd.java.nearby import nearby_files
+from assertkd.java.placeholder import Placeholder, code_at, find_placeholder
 from assertkd.java.source import read_source
 from assertkd.java.structure import CONSTRUCTOR, Assertion, JavaClass, JavaFile, JavaTest
 from assertkd.records import MARKER
@@ -36,7 +36,7 @@ class Place:
     file: str
     source: bytes
     name: str
-    gap: Gap
+    gap: Placeholder
     focal_name: str
     focal_file: str
     focal_method: str
@@ -65,7 +65,7 @@ def find_place(
     """
     file = read_declarations(source, name, lenient=True)
     test_class, chosen = _chosen_test(source, file, test)
-    gap = find_gap(source, chosen)
+    gap = find_placeholder(source, chosen)
     others = {path: read_declarations(read_source(path), path.name) for path in more}
     others |= {path: one for path, one in nearby_files(source, file, folders).items() if path not in others}
     index = ProjectIndex([file, *others.values()])

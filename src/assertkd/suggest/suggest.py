@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 from assertkd.java.source import parse
 from assertkd.models.export_form import TOKENIZER, describe_export, is_export
-from assertkd.models.limits import Limits
-from assertkd.prompts import Prompt
+from assertkd.models.length_limits import Limits
+from assertkd.prompts.prompt import Prompt
 from assertkd.suggest.beams import Hypothesis, best_hypotheses
 from assertkd.suggest.exported import ExportedBeams
 from assertkd.suggest.place import Place

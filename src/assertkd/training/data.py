@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from assertkd.batching.epoch_sampling import EpochSampler
+from assertkd.batching.examples import Example, TeacherSource
 from assertkd.models.encoders import TextEncoder
-from assertkd.training.batches import Example, TeacherSource
-from assertkd.training.epoch_sampling import EpochSampler
-from assertkd.training.on_policy import OnPolicy
-from assertkd.training.validation import DecodedSample
+from assertkd.training.hooks.validation import DecodedSample
+from assertkd.training.terms.on_policy_term import OnPolicy
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from array import array
 from collections.abc import Iterable
 from pathlib import Path
 
+from assertkd.batching.epoch_sampling import EpochSampler
+from assertkd.batching.examples import Example
 from assertkd.corpus.training_records import TrainingRecords
-from assertkd.prompts import Prompt
+from assertkd.prompts.prompt import Prompt
 from assertkd.records import Record, read_records
 from assertkd.settings import TrainingSettings
-from assertkd.training.batches import Example
-from assertkd.training.epoch_sampling import EpochSampler
-from assertkd.training.validation import DecodedSample
+from assertkd.training.hooks.validation import DecodedSample
 
 
 class ExamplePool:

@@ -13,7 +13,7 @@ from assertkd.files import sha256_of_file
 from assertkd.models.weights_digest import update_with_weights
 
 INDIFFERENT = frozenset(
-    f"training.{name}" for name in ("num_workers", "pin_memory", "checkpoint_every", "other_checkpoints")
+    f"training.{name}" for name in ("num_workers", "pin_memory", "checkpoint_every", "on_checkpoint_mismatch")
 )
 """Settings that change no weight: a training goes on with others."""
 
@@ -59,7 +59,7 @@ def refuse_other(folder: Path, former: Fingerprint, present: Fingerprint) -> Non
     if said:
         raise UserError(
             f"{folder}: holds the checkpoint of another training: {'; '.join(said)}",
-            f"To start over, remove it (rm -r '{folder}') or set training.other_checkpoints: discard. "
+            f"To start over, remove it (rm -r '{folder}') or set training.on_checkpoint_mismatch: discard. "
             "To continue that training, undo what differs.",
         )
 

@@ -2,8 +2,6 @@
 
 import csv
 import logging
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,16 +10,8 @@ from typing import Any, Self
 
 from torch.utils.tensorboard import SummaryWriter
 
-from assertkd.job import attached
-from assertkd.training.process_group import ProcessGroup
-
-PROGRESS_SECONDS = 15.0
-"""Least time between two progress lines."""
-
-BAR = 20
-"""Characters of the bar in a progress line."""
-
-log = logging.getLogger(__name__)
+from assertkd.runtime.logs import attached
+from assertkd.training.parallel.process_group import ProcessGroup
 
 
 @contextmanager
@@ -68,45 +58,6 @@ class Table:
         self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._handle.close()
-
-
-class Progress:
-    """Says how far a loop is: at most one line every `PROGRESS_SECONDS`, so that a log stays readable.
-
-    Args:
-        what: is counted.
-        total: how many there are.
-        done: how many of them an earlier process did.
-    """
-
-    def __init__(self, what: str, total: int, done: int = 0) -> None:
-        self._what = what
-        self._total = total
-        self._before = done
-        self._started = self._said = time.monotonic()
-
-    def at(self, done: int, **values: float) -> None:
-        """Say that `done` of the total are done, with some figures, if the last line is old enough."""
-        now = time.monotonic()
-        if now - self._said < PROGRESS_SECONDS and done < self._total:
-            return
-        self._said = now
-        seconds = now - self._started
-        here = done - self._before
-        left = seconds / here * (self._total - done) if here else float("nan")
-        share = done / max(1, self._total)
-        figures = "".join(f", {name} {value:.4g}" for name, value in values.items())
-        log.info(
-            "%s %d/%d [%s] %.0f %%, %.0f s, %.0f s left%s",
-            self._what,
-            done,
-            self._total,
-            ("=" * round(BAR * share)).ljust(BAR, "."),
-            100 * share,
-            seconds,
-            left,
-            figures,
-        )
 
 
 MEASURED = ("timestamp", "memory_usage_mb", "elapsed_time_seconds", "seconds")
@@ -178,11 +129,3 @@ def write_epoch(board: SummaryWriter, figures: dict[str, Any]) -> None:
     for name, value in figures.items():
         if name.startswith("validation_"):
             board.add_scalar(f"Validation/{name.removeprefix('validation_')}", value, figures["step"])
-
-
-@contextmanager
-def logged_to_stderr() -> Iterator[None]:
-    """Send the package's log, and other packages' warnings, to standard error while the block runs."""
-    logging.getLogger("assertkd").setLevel(logging.INFO)
-    with attached(logging.StreamHandler(sys.stderr), logging.getLogger()):
-        yield

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from assertkd.batching.examples import IGNORED, Batch
 from assertkd.errors import UserError
-from assertkd.losses.batch import TargetBatch
 from assertkd.losses.combine import Denominators, combine
-from assertkd.losses.plan import LossPlan
-from assertkd.models.generation import evaluating
-from assertkd.models.seq2seq import TargetLogits
-from assertkd.training.batches import IGNORED, Batch
-from assertkd.training.on_policy import OnPolicy
-from assertkd.training.process_group import ProcessGroup
-from assertkd.training.text_risk import TextRisk
+from assertkd.losses.loss_plan import LossPlan
+from assertkd.losses.target_batch import TargetBatch
+from assertkd.models.t5.generation import evaluating
+from assertkd.models.t5.model import TargetLogits
+from assertkd.training.parallel.process_group import ProcessGroup
+from assertkd.training.terms.on_policy_term import OnPolicy
+from assertkd.training.terms.text_term import TextRisk
 
 log = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from assertkd.losses.plan import LossPlan
-from assertkd.models.seq2seq import parameter_count
-from assertkd.training.devices import peak_memory_mb
+from assertkd.losses.loss_plan import LossPlan
+from assertkd.models.t5.model import parameter_count
+from assertkd.runtime.devices import peak_memory_mb
 from assertkd.training.fingerprint import weights_checksum
 from assertkd.training.provenance import Recipe, git_commit, hashes, machine, versions
 from assertkd.training.run import Run

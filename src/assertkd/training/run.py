@@ -11,28 +11,24 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerFast
 
+from assertkd.batching.collation import BatchDataset, loaded
+from assertkd.batching.examples import Batch, SpecialIds
 from assertkd.models.encoders import TextEncoder
+from assertkd.runtime.devices import peak_memory_mb
+from assertkd.runtime.progress import Progress
+from assertkd.runtime.seeding import preserve_random_state
 from assertkd.settings import TrainingSettings
 from assertkd.signals import StopRequested, StopSignals
-from assertkd.training.batches import Batch, BatchDataset, SpecialIds, loaded
-from assertkd.training.checkpoints import Checkpoint, Checkpoints, link_or_copy
+from assertkd.training.checkpoint_store import Checkpoint, Checkpoints, link_or_copy
 from assertkd.training.data import TrainingData
-from assertkd.training.devices import peak_memory_mb
-from assertkd.training.epochs import FIRST, Epochs
+from assertkd.training.epoch_batches import FIRST, Epochs
 from assertkd.training.fingerprint import Fingerprint
-from assertkd.training.journal import Journal
-from assertkd.training.logs import Progress
+from assertkd.training.hooks.journal import Journal
+from assertkd.training.hooks.selection import Selection
+from assertkd.training.hooks.validation import decoded, teacher_forced
 from assertkd.training.provenance import machine
-from assertkd.training.seeding import undisturbed
-from assertkd.training.selection import Selection
+from assertkd.training.random_state import everyones_generators, restore_generators, restore_surroundings, surroundings
 from assertkd.training.step import Stepper
-from assertkd.training.surroundings import (
-    everyones_generators,
-    restore_generators,
-    restore_surroundings,
-    surroundings,
-)
-from assertkd.training.validation import decoded, teacher_forced
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +168,7 @@ class Run:
         # Until all have read it, the checkpoint must stay.
         self.processes.wait()
 
-    def keep_best(self) -> dict[str, float]:
+    def restore_best_weights(self) -> dict[str, float]:
         """Give the model the weights to keep (those of the best validation, or as they are); return their figures.
 
         With several processes, the first's model is the one that is kept.
@@ -271,7 +267,7 @@ class Run:
         mine = chunks[self.processes.rank :: self.processes.size]
         dataset = BatchDataset(self.data.validation, mine, self.special, None)
         model, device = self.stepper.model, self.stepper.device
-        with undisturbed():
+        with preserve_random_state():
             figures = teacher_forced(model, loaded(dataset, 0, False), device, self.processes)
             if self.data.sample is not None and self.processes.is_first:
                 figures |= decoded(model, tokenizer, self.data.sample, device)

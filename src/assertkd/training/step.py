@@ -11,13 +11,13 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from assertkd.batching.examples import Batch
 from assertkd.errors import UserError
 from assertkd.losses.running_mean import RunningMeans
 from assertkd.losses.schedule import progress
-from assertkd.models.seq2seq import TargetLogits
+from assertkd.models.t5.model import TargetLogits
+from assertkd.runtime.devices import peak_memory_mb
 from assertkd.settings import TrainingSettings
-from assertkd.training.batches import Batch
-from assertkd.training.devices import peak_memory_mb
 from assertkd.training.gradient_norms import GradientNorms
 from assertkd.training.objective import Objective, StepValues
 from assertkd.training.optimizer import adamw, lr_factor, warmup_length

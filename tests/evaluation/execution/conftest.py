@@ -1,4 +1,4 @@
-"""A workshop that all tests share, skipped where the machine has no JDK or no JUnit; and small records to run."""
+"""A execution_pool that all tests share, skipped where the machine has no JDK or no JUnit; and small records to run."""
 
 import os
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from assertkd.evaluation.execution.jdk import Toolchain, ToolMissingError, find_toolchain
-from assertkd.evaluation.execution.workshop import Workshop
+from assertkd.evaluation.execution.pool import ExecutionPool
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +20,7 @@ def toolchain() -> Toolchain:
 
 
 @pytest.fixture(scope="session")
-def workshop(toolchain: Toolchain) -> Iterator[Workshop]:
-    """Return a running workshop."""
-    with Workshop(toolchain, workers=1, heap_mb=128) as running:
+def execution_pool(toolchain: Toolchain) -> Iterator[ExecutionPool]:
+    """Return a running execution_pool."""
+    with ExecutionPool(toolchain, workers=1, heap_mb=128) as running:
         yield running

@@ -5,30 +5,30 @@ from pathlib import Path
 import pytest
 
 from assertkd.evaluation.execution.compiler import Unit
-from assertkd.evaluation.execution.workshop import Workshop
+from assertkd.evaluation.execution.pool import ExecutionPool
 
 pytestmark = pytest.mark.java
 
 
-def unit(workshop: Workshop, name: str, body: str) -> Unit:
-    return Unit(workshop.new_folder(), {f"{name}.java": f"public class {name} {{ {body} }}"})
+def unit(execution_pool: ExecutionPool, name: str, body: str) -> Unit:
+    return Unit(execution_pool.new_folder(), {f"{name}.java": f"public class {name} {{ {body} }}"})
 
 
 def classes(folder: Path) -> set[str]:
     return {path.name for path in folder.rglob("*.class")}
 
 
-def test_units_fail_by_themselves(workshop: Workshop) -> None:
+def test_units_fail_by_themselves(execution_pool: ExecutionPool) -> None:
     units = [
-        unit(workshop, "Sound", "static class Inner { } Runnable lambda = () -> { };"),
-        unit(workshop, "Unparsable", "int f( {"),
-        unit(workshop, "Untyped", 'int f() { return "text"; }'),
-        unit(workshop, "Unfinished", "int f() { }"),
-        unit(workshop, "Unknown", "Missing f;"),
-        unit(workshop, "Checked", "void f() { throw new Exception(); }"),
-        unit(workshop, "Last", "int f() { return 1; }"),
+        unit(execution_pool, "Sound", "static class Inner { } Runnable lambda = () -> { };"),
+        unit(execution_pool, "Unparsable", "int f( {"),
+        unit(execution_pool, "Untyped", 'int f() { return "text"; }'),
+        unit(execution_pool, "Unfinished", "int f() { }"),
+        unit(execution_pool, "Unknown", "Missing f;"),
+        unit(execution_pool, "Checked", "void f() { throw new Exception(); }"),
+        unit(execution_pool, "Last", "int f() { return 1; }"),
     ]
-    errors = workshop.compile(units)
+    errors = execution_pool.compile(units)
     assert [error is None for error in errors] == [True, False, False, False, False, False, True]
     assert "incompatible types" in str(errors[2])
     assert "missing return statement" in str(errors[3])
@@ -39,32 +39,36 @@ def test_units_fail_by_themselves(workshop: Workshop) -> None:
         assert classes(failed.folder) == set()
 
 
-def test_units_may_declare_the_same_types(workshop: Workshop) -> None:
-    first, second = unit(workshop, "Same", "int a = 1;"), unit(workshop, "Same", "int a = 2; Undeclared b;")
-    third = unit(workshop, "Same", "long a = 3;")
-    errors = workshop.compile([first, second, third])
+def test_units_may_declare_the_same_types(execution_pool: ExecutionPool) -> None:
+    first, second = unit(execution_pool, "Same", "int a = 1;"), unit(execution_pool, "Same", "int a = 2; Undeclared b;")
+    third = unit(execution_pool, "Same", "long a = 3;")
+    errors = execution_pool.compile([first, second, third])
     assert [error is None for error in errors] == [True, False, True]
     assert classes(first.folder) == classes(third.folder) == {"Same.class"}
-    hidden = [unit(workshop, name, "} class Hidden {") for name in ("One", "Two")]
-    assert workshop.compile(hidden) == [None, None], "a second type of a file does not collide either"
+    hidden = [unit(execution_pool, name, "} class Hidden {") for name in ("One", "Two")]
+    assert execution_pool.compile(hidden) == [None, None], "a second type of a file does not collide either"
 
 
-def test_a_unit_may_hold_several_files(workshop: Workshop) -> None:
-    folder = workshop.new_folder()
+def test_a_unit_may_hold_several_files(execution_pool: ExecutionPool) -> None:
+    folder = execution_pool.new_folder()
     sources = {
         "a/One.java": "package a; public class One { b.Two two; }",
         "b/Two.java": "package b; public class Two { }",
     }
-    assert workshop.compile([Unit(folder, sources)]) == [None]
+    assert execution_pool.compile([Unit(folder, sources)]) == [None]
     assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*.class")) == ["a/One.class", "b/Two.class"]
 
 
-def test_text_that_breaks_the_compiler_hurts_no_other_unit(workshop: Workshop) -> None:
+def test_text_that_breaks_the_compiler_hurts_no_other_unit(execution_pool: ExecutionPool) -> None:
     deep = "int f() { return " + "(" * 20_000 + "1" + ")" * 20_000 + "; }"
-    units = [unit(workshop, "Before", "int a;"), unit(workshop, "Deep", deep), unit(workshop, "After", "int a;")]
-    errors = workshop.compile(units)
+    units = [
+        unit(execution_pool, "Before", "int a;"),
+        unit(execution_pool, "Deep", deep),
+        unit(execution_pool, "After", "int a;"),
+    ]
+    errors = execution_pool.compile(units)
     assert [error is None for error in errors] == [True, False, True]
 
 
-def test_nothing_to_compile(workshop: Workshop) -> None:
-    assert workshop.compile([]) == []
+def test_nothing_to_compile(execution_pool: ExecutionPool) -> None:
+    assert execution_pool.compile([]) == []

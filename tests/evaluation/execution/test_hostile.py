@@ -12,10 +12,10 @@ from assertkd.evaluation.execution.compiler import Unit
 from assertkd.evaluation.execution.gold import Execution, run_gold
 from assertkd.evaluation.execution.isolation import NAMESPACES, Isolation
 from assertkd.evaluation.execution.jdk import Toolchain
+from assertkd.evaluation.execution.pool import ExecutionPool
 from assertkd.evaluation.execution.predicted import NO_ASSERTION, Case, run_predicted
 from assertkd.evaluation.execution.runner import DIED, FAILED, LEFT_THREADS, PASSED, TIMED_OUT, Runner, TestRun
 from assertkd.evaluation.execution.units import subject_of
-from assertkd.evaluation.execution.workshop import Workshop
 
 pytestmark = pytest.mark.java
 
@@ -83,38 +83,38 @@ HOSTILE = {
 }
 
 
-def verdict(workshop: Workshop, text: str, seconds: float = SECONDS) -> str:
+def verdict(execution_pool: ExecutionPool, text: str, seconds: float = SECONDS) -> str:
     """Run a test with a text in its gap, past every check of what the text says; return how it ends."""
     subject = subject_of(box())
     assert subject is not None
-    unit = Unit(workshop.new_folder(), Execution().sources(subject, text))
-    assert workshop.compile([unit]) == [None]
+    unit = Unit(execution_pool.new_folder(), Execution().sources(subject, text))
+    assert execution_pool.compile([unit]) == [None]
 
     def run(runner: Runner) -> TestRun:
         return runner.run(subject.test_class, subject.test_method, [unit.folder], seconds)
 
-    [ended] = workshop.each([subject], lambda batch: [run for _ in batch])
+    [ended] = execution_pool.each([subject], lambda batch: [run for _ in batch])
     return ended.ended
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_code_does_not_pass_and_the_next_test_does(workshop: Workshop, name: str) -> None:
+def test_hostile_code_does_not_pass_and_the_next_test_does(execution_pool: ExecutionPool, name: str) -> None:
     text, expected = HOSTILE[name]
-    assert verdict(workshop, text, SECONDS if TIMED_OUT in expected else PATIENCE) in expected
-    assert verdict(workshop, "assertEquals(3, box.size(0));", PATIENCE) == PASSED
+    assert verdict(execution_pool, text, SECONDS if TIMED_OUT in expected else PATIENCE) in expected
+    assert verdict(execution_pool, "assertEquals(3, box.size(0));", PATIENCE) == PASSED
 
 
-def test_a_late_exit_is_not_blamed_on_the_next_test(workshop: Workshop) -> None:
+def test_a_late_exit_is_not_blamed_on_the_next_test(execution_pool: ExecutionPool) -> None:
     # The common pool's threads belong to no test, so that this one seems clean.
     late = (
         "java.util.concurrent.ForkJoinPool.commonPool().execute("
         "() -> { try { Thread.sleep(1200); } catch (Exception e) { } System.exit(0); });"
     )
-    assert verdict(workshop, late, PATIENCE) == PASSED
-    assert verdict(workshop, "Thread.sleep(2500);", PATIENCE) == PASSED
+    assert verdict(execution_pool, late, PATIENCE) == PASSED
+    assert verdict(execution_pool, "Thread.sleep(2500);", PATIENCE) == PASSED
 
 
-def test_changed_defaults_do_not_reach_the_next_test(workshop: Workshop) -> None:
+def test_changed_defaults_do_not_reach_the_next_test(execution_pool: ExecutionPool) -> None:
     changes = (
         'System.setProperty("user.dir", "/nowhere"); System.setProperty("mine", "1"); '
         "java.util.Locale.setDefault(java.util.Locale.JAPAN); "
@@ -125,20 +125,20 @@ def test_changed_defaults_do_not_reach_the_next_test(workshop: Workshop) -> None
         'assertEquals("", java.util.Locale.getDefault().getCountry()); '
         'assertEquals("UTC", java.util.TimeZone.getDefault().getID());'
     )
-    assert verdict(workshop, asks, PATIENCE) == PASSED
-    assert verdict(workshop, changes, PATIENCE) == PASSED
-    assert verdict(workshop, asks, PATIENCE) == PASSED
+    assert verdict(execution_pool, asks, PATIENCE) == PASSED
+    assert verdict(execution_pool, changes, PATIENCE) == PASSED
+    assert verdict(execution_pool, asks, PATIENCE) == PASSED
 
 
 class TestInNamespaces:
     """What only namespaces protect; a machine that does not grant them says so."""
 
     @pytest.fixture(autouse=True)
-    def _confined(self, workshop: Workshop) -> None:
-        if workshop.isolation.degree != NAMESPACES:
+    def _confined(self, execution_pool: ExecutionPool) -> None:
+        if execution_pool.isolation.degree != NAMESPACES:
             pytest.skip("this machine grants no user namespaces")
 
-    def test_files_outside_are_neither_written_nor_deleted(self, workshop: Workshop, tmp_path: Path) -> None:
+    def test_files_outside_are_neither_written_nor_deleted(self, execution_pool: ExecutionPool, tmp_path: Path) -> None:
         treasure = tmp_path / "treasure"
         treasure.write_text("gold", encoding="utf-8")
         path = f'java.nio.file.Path.of("{tmp_path}")'
@@ -149,56 +149,57 @@ class TestInNamespaces:
             f'java.nio.file.Files.move({path}.resolve("treasure"), {path}.resolve("other"));',
         ]
         for attack in attacks:
-            assert verdict(workshop, attack, PATIENCE) == FAILED
+            assert verdict(execution_pool, attack, PATIENCE) == FAILED
         assert (
-            verdict(workshop, f'new ProcessBuilder("rm", "-rf", "{tmp_path}").start().waitFor();', PATIENCE) == PASSED
+            verdict(execution_pool, f'new ProcessBuilder("rm", "-rf", "{tmp_path}").start().waitFor();', PATIENCE)
+            == PASSED
         )
         assert [file.name for file in tmp_path.iterdir()] == ["treasure"]
         assert treasure.read_text(encoding="utf-8") == "gold"
 
-    def test_classes_of_other_tests_cannot_be_changed(self, workshop: Workshop) -> None:
+    def test_classes_of_other_tests_cannot_be_changed(self, execution_pool: ExecutionPool) -> None:
         attack = (
             "java.nio.file.Path own = java.nio.file.Path.of("
             "Box.class.getProtectionDomain().getCodeSource().getLocation().toURI()); "
             'java.nio.file.Files.writeString(own.resolve("x"), "x");'
         )
-        assert verdict(workshop, attack, PATIENCE) == FAILED
+        assert verdict(execution_pool, attack, PATIENCE) == FAILED
 
-    def test_files_written_where_a_test_runs_vanish(self, workshop: Workshop) -> None:
+    def test_files_written_where_a_test_runs_vanish(self, execution_pool: ExecutionPool) -> None:
         writes = (
             'java.nio.file.Files.writeString(java.nio.file.Path.of("mine"), "x"); '
             'java.io.File.createTempFile("temporary", null);'
         )
-        assert verdict(workshop, writes, PATIENCE) == PASSED
-        for home in workshop.folder.glob("runner*"):
+        assert verdict(execution_pool, writes, PATIENCE) == PASSED
+        for home in execution_pool.folder.glob("runner*"):
             assert list(home.iterdir()) == []
 
-    def test_a_full_disk_is_the_tests_own(self, workshop: Workshop) -> None:
+    def test_a_full_disk_is_the_tests_own(self, execution_pool: ExecutionPool) -> None:
         fills = (
             "byte[] much = new byte[1 << 20]; for (int i = 0; i < 200; i++) "
             'java.nio.file.Files.write(java.nio.file.Path.of("f" + i), much);'
         )
-        assert verdict(workshop, fills, PATIENCE) == FAILED
+        assert verdict(execution_pool, fills, PATIENCE) == FAILED
 
-    def test_there_is_no_network(self, workshop: Workshop) -> None:
+    def test_there_is_no_network(self, execution_pool: ExecutionPool) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
-            assert verdict(workshop, f'new java.net.Socket("127.0.0.1", {port}).close();', PATIENCE) == FAILED
+            assert verdict(execution_pool, f'new java.net.Socket("127.0.0.1", {port}).close();', PATIENCE) == FAILED
 
-    def test_other_processes_are_out_of_reach(self, workshop: Workshop) -> None:
+    def test_other_processes_are_out_of_reach(self, execution_pool: ExecutionPool) -> None:
         with subprocess.Popen(["sleep", "100"]) as bystander:
             attack = (
                 f'new ProcessBuilder("kill", "-9", "{bystander.pid}").start().waitFor(); '
                 f"ProcessHandle.of({bystander.pid}L).ifPresent(ProcessHandle::destroyForcibly);"
             )
-            verdict(workshop, attack)
+            verdict(execution_pool, attack)
             assert bystander.poll() is None
             bystander.kill()
 
-    def test_what_a_test_starts_ends_with_it(self, workshop: Workshop) -> None:
+    def test_what_a_test_starts_ends_with_it(self, execution_pool: ExecutionPool) -> None:
         mark = f"{time.time_ns() % 10**8}.25"
         start = f'new ProcessBuilder("setsid", "sleep", "{mark}").start(); while (box != null) {{ }}'
-        assert verdict(workshop, start, 1.0) == TIMED_OUT
+        assert verdict(execution_pool, start, 1.0) == TIMED_OUT
         # The kernel ends what is left in a namespace in its own time.
         patience = time.monotonic() + PATIENCE
         while mark in commands() and time.monotonic() < patience:
@@ -206,12 +207,12 @@ class TestInNamespaces:
         assert mark not in commands()
 
 
-def test_no_secret_is_in_the_environment(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_secret_is_in_the_environment(execution_pool: ExecutionPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "x")
     monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Dmine=1")
-    verdict(workshop, "System.exit(0);")  # The next process starts with this environment.
+    verdict(execution_pool, "System.exit(0);")  # The next process starts with this environment.
     asks = 'assertNull(System.getenv("SECRET_TOKEN")); assertNull(System.getProperty("mine"));'
-    assert verdict(workshop, asks, PATIENCE) == PASSED
+    assert verdict(execution_pool, asks, PATIENCE) == PASSED
 
 
 def test_wrapped_in_assertions_it_fails_too_and_others_are_judged(toolchain: Toolchain) -> None:
@@ -234,14 +235,16 @@ def test_wrapped_in_assertions_it_fails_too_and_others_are_judged(toolchain: Too
     records = {name: box(name) for name in texts}
     subjects = {name: subject for name, one in records.items() if (subject := subject_of(one))}
     execution = Execution(seconds=5.0)
-    with Workshop(toolchain, workers=2, heap_mb=64) as workshop:
-        golds = list(run_gold(workshop, [(subjects[name], records[name].assertion) for name in texts], execution))
-        assert [gold.ended for gold in golds] == [PASSED] * len(texts)
+    with ExecutionPool(toolchain, workers=2, heap_mb=64) as execution_pool:
+        references = list(
+            run_gold(execution_pool, [(subjects[name], records[name].assertion) for name in texts], execution)
+        )
+        assert [gold.ended for gold in references] == [PASSED] * len(texts)
         cases = [
             Case(subjects[name], gold, records[name].assertion, text)
-            for (name, text), gold in zip(texts.items(), golds, strict=True)
+            for (name, text), gold in zip(texts.items(), references, strict=True)
         ]
-        runs = {run.id: run for run in run_predicted(workshop, cases, execution)}
+        runs = {run.id: run for run in run_predicted(execution_pool, cases, execution)}
     assert {name: run.passes for name, run in runs.items()} == {name: name.startswith("honest") for name in texts}
     assert all(run.compiles for run in runs.values())
     assert all(run.killed == 0 for run in runs.values() if not run.passes)
@@ -249,7 +252,7 @@ def test_wrapped_in_assertions_it_fails_too_and_others_are_judged(toolchain: Too
 
 
 def test_weaker_isolation_still_limits_time_and_memory(toolchain: Toolchain) -> None:
-    with Workshop(toolchain, workers=1, heap_mb=64, isolation=Isolation("limits")) as limited:
+    with ExecutionPool(toolchain, workers=1, heap_mb=64, isolation=Isolation("limits")) as limited:
         for name in ("exit", "loop", "memory", "threads"):
             text, expected = HOSTILE[name]
             assert verdict(limited, text, SECONDS if TIMED_OUT in expected else PATIENCE) in expected, name
@@ -257,7 +260,7 @@ def test_weaker_isolation_still_limits_time_and_memory(toolchain: Toolchain) -> 
 
 
 def test_processes_end_with_their_workshop(toolchain: Toolchain) -> None:
-    with Workshop(toolchain, workers=1, heap_mb=64) as short:
+    with ExecutionPool(toolchain, workers=1, heap_mb=64) as short:
         assert verdict(short, "assertTrue(true);", PATIENCE) == PASSED
         assert str(short.folder) in commands()
     assert str(short.folder) not in commands()

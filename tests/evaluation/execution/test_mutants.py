@@ -3,9 +3,9 @@
 import javalang
 import pytest
 
-from assertkd.corpus.synthetic import generate
 from assertkd.evaluation.execution.mutants import mutants_of
-from assertkd.evaluation.metrics.lexer import java_tokens
+from assertkd.metrics.lexer import java_tokens
+from assertkd.synthetic import generate
 
 
 def class_of(body: str) -> str:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from assertkd.corpus.synthetic import generate
-from assertkd.evaluation.execution.units import asserts, says_something_in_gap, subject_of
+from assertkd.evaluation.execution.units import asserts, is_whole_statement, subject_of
 from assertkd.records import MARKER, Record
+from assertkd.synthetic import generate
 
 TEST = f"""package org.example;
 
@@ -70,7 +70,7 @@ def test_generated_records_carry_their_names() -> None:
     ],
 )
 def test_whole_statements_are_let_in(text: str) -> None:
-    assert says_something_in_gap(text)
+    assert is_whole_statement(text)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_whole_statements_are_let_in(text: str) -> None:
     ],
 )
 def test_texts_that_are_no_whole_statements_are_kept_out(text: str) -> None:
-    assert not says_something_in_gap(text)
+    assert not is_whole_statement(text)
 
 
 @pytest.mark.parametrize(

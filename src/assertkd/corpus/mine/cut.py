@@ -5,8 +5,8 @@ from functools import lru_cache
 
 from assertkd.corpus.mine.counts import Counts
 from assertkd.java.focal import Link, Linker, Unlinked
-from assertkd.java.gap import code_at, cut_assertion
 from assertkd.java.index import ProjectIndex
+from assertkd.java.placeholder import code_at, cut_assertion
 from assertkd.java.projects import Project
 from assertkd.java.source import read_source
 from assertkd.java.structure import CONSTRUCTOR, Assertion, JavaClass, JavaFile, JavaTest

@@ -9,9 +9,9 @@ from pathlib import Path
 from assertkd.errors import UserError
 from assertkd.evaluation.execution.compiler import Unit
 from assertkd.evaluation.execution.mutants import Mutant, mutants_of
+from assertkd.evaluation.execution.pool import ExecutionPool, remove
 from assertkd.evaluation.execution.runner import Runner, TestRun
 from assertkd.evaluation.execution.units import Subject
-from assertkd.evaluation.execution.workshop import Workshop, remove
 
 NOT_COMPILED = "does not compile"
 
@@ -78,14 +78,14 @@ class Execution:
         return runner.run(subject.test_class, subject.test_method, folders, seconds).passed
 
 
-def mutant_units(workshop: Workshop, subject: Subject, mutants: Iterable[Mutant]) -> list[Unit]:
+def mutant_units(execution_pool: ExecutionPool, subject: Subject, mutants: Iterable[Mutant]) -> list[Unit]:
     """Return what is compiled for mutants of a record's class."""
     assert subject.class_file is not None or not mutants
-    return [Unit(workshop.new_folder(), {str(subject.class_file): mutant.source}) for mutant in mutants]
+    return [Unit(execution_pool.new_folder(), {str(subject.class_file): mutant.source}) for mutant in mutants]
 
 
 def run_gold(
-    workshop: Workshop,
+    execution_pool: ExecutionPool,
     subjects: Iterable[tuple[Subject, str]],
     execution: Execution,
     progress: Callable[[int], None] | None = None,
@@ -93,25 +93,25 @@ def run_gold(
     """Yield how each record's test goes with its gold assertion, in order.
 
     Args:
-        workshop: compiles and runs.
+        execution_pool: compiles and runs.
         subjects: each record's and its gold assertion.
         execution: limits.
         progress: called with the number of records that are done.
     """
-    return workshop.each(subjects, partial(_prepared, workshop, execution), progress)
+    return execution_pool.each(subjects, partial(_prepared, execution_pool, execution), progress)
 
 
 def _prepared(
-    workshop: Workshop, execution: Execution, batch: Sequence[tuple[Subject, str]]
+    execution_pool: ExecutionPool, execution: Execution, batch: Sequence[tuple[Subject, str]]
 ) -> list[Callable[[Runner], GoldRun]]:
     units: list[Unit] = []
     owned = []
     for subject, gold in batch:
-        tests = [Unit(workshop.new_folder(), execution.sources(subject, text)) for text in (gold, "")]
-        mutants = mutant_units(workshop, subject, execution.mutants_of(subject))
+        tests = [Unit(execution_pool.new_folder(), execution.sources(subject, text)) for text in (gold, "")]
+        mutants = mutant_units(execution_pool, subject, execution.mutants_of(subject))
         owned.append((subject, len(mutants)))
         units += [*tests, *mutants]
-    errors = workshop.compile(units)
+    errors = execution_pool.compile(units)
     work: list[Callable[[Runner], GoldRun]] = []
     start = 0
     for subject, count in owned:

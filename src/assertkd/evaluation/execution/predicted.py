@@ -7,9 +7,9 @@ from functools import partial
 from assertkd.evaluation.execution.compiler import Unit
 from assertkd.evaluation.execution.gold import NOT_COMPILED, Execution, GoldRun, mutant_units
 from assertkd.evaluation.execution.mutants import Mutant
+from assertkd.evaluation.execution.pool import ExecutionPool, remove
 from assertkd.evaluation.execution.runner import PASSED, Runner
-from assertkd.evaluation.execution.units import Subject, asserts, says_something_in_gap
-from assertkd.evaluation.execution.workshop import Workshop, remove
+from assertkd.evaluation.execution.units import Subject, asserts, is_whole_statement
 
 NO_STATEMENT = "no whole statement"
 NO_ASSERTION = "no assertion"
@@ -60,7 +60,7 @@ class PredictedRun:
 
 
 def run_predicted(
-    workshop: Workshop,
+    execution_pool: ExecutionPool,
     cases: Iterable[Case],
     execution: Execution,
     progress: Callable[[int], None] | None = None,
@@ -68,29 +68,29 @@ def run_predicted(
     """Yield how each record's test goes with its prediction, in order.
 
     Args:
-        workshop: compiles and runs.
+        execution_pool: compiles and runs.
         cases: the predictions.
         execution: limits, the same that the gold assertions were executed with.
         progress: called with the number of predictions that are done.
     """
-    return workshop.each(cases, partial(_prepared, workshop, execution), progress)
+    return execution_pool.each(cases, partial(_prepared, execution_pool, execution), progress)
 
 
 def _prepared(
-    workshop: Workshop, execution: Execution, batch: Sequence[Case]
+    execution_pool: ExecutionPool, execution: Execution, batch: Sequence[Case]
 ) -> list[Callable[[Runner], PredictedRun]]:
     tests = {
-        case.subject.id: Unit(workshop.new_folder(), execution.sources(case.subject, case.text))
+        case.subject.id: Unit(execution_pool.new_folder(), execution.sources(case.subject, case.text))
         for case in batch
-        if not case.is_gold and says_something_in_gap(case.text)
+        if not case.is_gold and is_whole_statement(case.text)
     }
-    errors = dict(zip(tests, workshop.compile(list(tests.values())), strict=True))
+    errors = dict(zip(tests, execution_pool.compile(list(tests.values())), strict=True))
     mutants = {
-        case.subject.id: mutant_units(workshop, case.subject, counted_mutants(execution, case))
+        case.subject.id: mutant_units(execution_pool, case.subject, counted_mutants(execution, case))
         for case in batch
         if errors.get(case.subject.id, "") is None and asserts(case.text)
     }
-    workshop.compile([unit for units in mutants.values() for unit in units])
+    execution_pool.compile([unit for units in mutants.values() for unit in units])
     return [
         partial(_run, execution, case, tests.get(name), errors.get(name), mutants.get(name, ()))
         for case in batch

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from tree_sitter import Node
 
 from assertkd.evaluation.execution.syntax import child_text, parsed, tokens
-from assertkd.evaluation.metrics.assertion_form import is_assertion
-from assertkd.evaluation.metrics.syntax_tree import says_something, statements_of
 from assertkd.java.source import TYPES, text_of
+from assertkd.metrics.assertion_form import is_assertion
+from assertkd.metrics.syntax_tree import says_something, statements_of
 from assertkd.records import MARKER, Record
 
 
@@ -108,7 +108,7 @@ def _path(package: str, name: str) -> str:
     return "/".join([*filter(None, package.split(".")), f"{name}.java"])
 
 
-def says_something_in_gap(text: str) -> bool:
+def is_whole_statement(text: str) -> bool:
     """Return whether a text is one or more whole statements, not all of them empty; only such a text is compiled.
 
     A text that closes the test's braces, or leaves some open, would be judged as something else than an assertion.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from assertkd.logits.fidelity_figure import fidelity_chart, fidelity_points
+from assertkd.logits.fidelity.figure import fidelity_chart, fidelity_points
 from assertkd.report.figures.figure import DATA, Figure
 
 

@@ -1,0 +1,74 @@
+"""Epoch sampling: every epoch trains on records drawn afresh from a file that is never loaded whole."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from assertkd.batching.examples import Example
+
+
+class Pool(Protocol):
+    """Numbered records that become examples when they are asked for."""
+
+    @property
+    def examples_of(self) -> npt.NDArray[np.int64]:
+        """How many examples each record gives, (records,)."""
+
+    def __len__(self) -> int:
+        """Return the number of records."""
+
+    def examples(self, numbers: Iterable[int]) -> list[Example]:
+        """Return the examples of the records of these ascending numbers."""
+
+
+class EpochSampler:
+    """Draws the records of an epoch without replacement.
+
+    A draw follows from the seed and the epoch's number alone, so a resumed run repeats it. One epoch's examples are in
+    memory at a time.
+
+    Args:
+        pool: what is drawn from.
+        size: records an epoch; all of them where there are fewer.
+        seed: the epoch's number is added to it.
+    """
+
+    def __init__(self, pool: Pool, size: int, seed: int) -> None:
+        self._pool = pool
+        self.size = min(size, len(pool))
+        self._seed = seed
+        self._held: tuple[int, list[Example]] | None = None
+
+    @property
+    def records(self) -> int:
+        """The records that are drawn from."""
+        return len(self._pool)
+
+    def __len__(self) -> int:
+        """Return the records of an epoch."""
+        return self.size
+
+    def drawn(self, epoch: int) -> npt.NDArray[np.int64]:
+        """Return the numbers of an epoch's records, ascending."""
+        generator = np.random.default_rng(self._seed + epoch)
+        return np.sort(generator.choice(len(self._pool), self.size, replace=False))
+
+    def count(self, epoch: int) -> int:
+        """Return the number of an epoch's examples, without reading them."""
+        return int(self._pool.examples_of[self.drawn(epoch)].sum())
+
+    def examples(self, epoch: int) -> list[Example]:
+        """Return an epoch's examples; those of the epoch asked for before are let go."""
+        if self._held is None or self._held[0] != epoch:
+            self._held = None
+            self._held = epoch, self._pool.examples(self.drawn(epoch).tolist())
+        return self._held[1]
+
+    def coverage(self, epoch: int) -> float:
+        """Return the share of all records that were drawn in the epochs 1 to this one, in [0, 1]."""
+        seen = np.zeros(len(self._pool), np.bool_)
+        for one in range(1, epoch + 1):
+            seen[self.drawn(one)] = True
+        return float(seen.mean())

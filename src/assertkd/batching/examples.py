@@ -1,0 +1,110 @@
+"""Examples as token ids, and batches of them as padded tensors with the teacher's distributions beside them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from assertkd.batching.distributions import TeacherView
+
+IGNORED = -100
+"""Label at padding."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One input with one target.
+
+    Attributes:
+        id: the record's id.
+        input_ids: source tokens, the end token last; an `array` of them takes a ninth of a list's memory.
+        target_ids: target tokens, the end token last.
+        target: the target's text.
+        critical: which target tokens are critical; empty where nothing asks for it.
+    """
+
+    id: str
+    input_ids: Sequence[int]
+    target_ids: list[int]
+    target: str = ""
+    critical: Sequence[bool] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Padded examples.
+
+    Attributes:
+        ids: the records' ids.
+        input_ids: (B, S).
+        attention_mask: (B, S), 1 at tokens.
+        decoder_input_ids: (B, T).
+        labels: (B, T), `IGNORED` at padding.
+        tokens: target tokens, padding not counted.
+        targets: the targets' texts.
+        critical: (B, T), true at critical target tokens.
+        teacher: the teacher's distributions at the `tokens` target positions, or None.
+    """
+
+    ids: tuple[str, ...]
+    input_ids: Tensor
+    attention_mask: Tensor
+    decoder_input_ids: Tensor
+    labels: Tensor
+    tokens: int
+    targets: tuple[str, ...]
+    critical: Tensor
+    teacher: TeacherView | None
+
+    def to(self, device: torch.device) -> "Batch":
+        """Return the batch on `device`."""
+        return Batch(
+            self.ids,
+            self.input_ids.to(device, non_blocking=True),
+            self.attention_mask.to(device, non_blocking=True),
+            self.decoder_input_ids.to(device, non_blocking=True),
+            self.labels.to(device, non_blocking=True),
+            self.tokens,
+            self.targets,
+            self.critical.to(device, non_blocking=True),
+            None if self.teacher is None else self.teacher.to(device, non_blocking=True),
+        )
+
+    def pin_memory(self) -> "Batch":
+        """Return the batch in page-locked memory (DataLoader calls this)."""
+        return Batch(
+            self.ids,
+            self.input_ids.pin_memory(),
+            self.attention_mask.pin_memory(),
+            self.decoder_input_ids.pin_memory(),
+            self.labels.pin_memory(),
+            self.tokens,
+            self.targets,
+            self.critical.pin_memory(),
+            None if self.teacher is None else self.teacher.pin_memory(),
+        )
+
+
+Payload = npt.NDArray[Any]
+"""One example's distributions as a store holds them, decoded: the first axis runs over its T target tokens."""
+
+
+class TeacherSource(Protocol):
+    """Where a batch's teacher distributions come from; a logit store is one."""
+
+    def read(self, example_id: str, target_ids: Sequence[int]) -> Payload:
+        """Return what is stored for an example, checked against its target."""
+
+    def collate_views(self, payloads: Sequence[Payload]) -> TeacherView:
+        """Return one view over the payloads, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialIds:
+    """Token ids that padding and shifting need."""
+
+    pad: int
+    decoder_start: int

@@ -1,5 +1,0 @@
-"""The embedded default corpus: a seeded generator of small Java classes with JUnit 4 tests."""
-
-from assertkd.corpus.synthetic.generate import generate
-
-__all__ = ["generate"]

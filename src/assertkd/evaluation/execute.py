@@ -1,0 +1,215 @@
+"""The work of the rules `execute_gold` and `execute`: files in, files out, and a sentence where nothing can be run."""
+
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from assertkd.errors import UserError
+from assertkd.evaluation.execution.checkout import with_sources
+from assertkd.evaluation.execution.gold import Execution, read_gold_runs, run_gold
+from assertkd.evaluation.execution.jdk import ToolMissingError, find_toolchain
+from assertkd.evaluation.execution.pool import ExecutionPool
+from assertkd.evaluation.execution.predicted import Case, run_predicted
+from assertkd.evaluation.execution.runner import PASSED
+from assertkd.evaluation.execution.units import Subject, subject_of
+from assertkd.files import read_json, write_json, written_whole
+from assertkd.predictions import read_predictions
+from assertkd.records import Record, read_records
+from assertkd.runtime.progress import Progress
+from assertkd.settings.execution import ExecuteSettings
+
+NAMED = 20
+"""Records that a summary names by id for each thing that is wrong."""
+
+NO_CODE = (
+    "no record carries the code to build (test_source, and class_source unless evaluation.execute.class_path has the "
+    "compiled classes)"
+)
+
+log = logging.getLogger(__name__)
+
+
+def execute_gold(
+    settings: ExecuteSettings, test_file: Path, limit: int | None, output: Path, summary_file: Path, workers: int = 2
+) -> None:
+    """Execute the gold assertions of the test split; write one line a record to `output`, and a summary.
+
+    The summary's `absent` is a sentence where nothing could be executed; then `output` is empty.
+
+    Args:
+        settings: `evaluation.execute`.
+        test_file: the test split.
+        limit: only so many test records, the first; None for all.
+        output: `gold_execution.jsonl`.
+        summary_file: `gold_execution.json`.
+        workers: JVMs that run tests.
+
+    Raises:
+        UserError: `settings.enabled` is true and nothing can be executed, or a setting names what is not there.
+    """
+    started = time.monotonic()
+    records = list(islice(read_records(test_file), limit))
+    references = {record.id: record.assertion for record in records}
+    subjects = runnable(settings, records)
+    execution_pool = _workshop(settings, subjects, workers)
+    if isinstance(execution_pool, str):
+        _write_absent(settings, execution_pool, output, summary_file)
+        return
+    with execution_pool, written_whole(output) as handle:
+        runs = []
+        pairs = [(subject, references[subject.id]) for subject in subjects]
+        for run in run_gold(execution_pool, pairs, execution_of(settings), Progress("executed", len(pairs)).at):
+            runs.append(run)
+            handle.write(json.dumps(run.as_dict(), ensure_ascii=False) + "\n")
+    failing = [run for run in runs if run.ended != PASSED]
+    if failing:
+        log.warning(
+            "%d of %d gold assertions do not pass (first %s: %s, %s); their records are not judged",
+            *(len(failing), len(runs), failing[0].id, failing[0].ended, failing[0].message),
+        )
+    counted = sum(len(run.counted) for run in runs)
+    write_json(
+        summary_file,
+        {
+            "absent": None,
+            "records": len(records),
+            "without_code": len(records) - len(subjects),
+            "executed": len(runs),
+            "ended": dict(Counter(run.ended for run in runs).most_common()),
+            "failing": [{"id": run.id, "ended": run.ended, "message": run.message} for run in failing[:NAMED]],
+            "mutants": {
+                "made": sum(run.made for run in runs),
+                "compiled": sum(run.compiled for run in runs),
+                "counted": counted,
+                "killed_by_gold": sum(len(run.killed) for run in runs),
+            },
+            "java": execution_pool.toolchain.version,
+            "junit": [str(jar) for jar in execution_pool.toolchain.junit],
+            "isolation": execution_pool.isolation.degree,
+            "seconds": round(time.monotonic() - started, 2),
+        },
+    )
+
+
+def execute(
+    settings: ExecuteSettings,
+    predictions_file: Path,
+    test_file: Path,
+    gold_file: Path,
+    gold_summary_file: Path,
+    output: Path,
+    summary_file: Path,
+    workers: int = 2,
+) -> None:
+    """Execute a model's predictions; write one line a record whose gold assertion passes to `output`, and a summary.
+
+    Args:
+        settings: `evaluation.execute`.
+        predictions_file: the model's predictions.
+        test_file: the test split.
+        gold_file: what `execute_gold` wrote.
+        gold_summary_file: its summary.
+        output: `execution.jsonl`.
+        summary_file: `execution.json`; where nothing could be executed, its `absent` says why.
+        workers: JVMs that run tests.
+
+    Raises:
+        UserError: an input is missing or broken.
+    """
+    started = time.monotonic()
+    absent = read_json(gold_summary_file)["absent"]
+    if absent is not None:
+        _write_absent(settings, absent, output, summary_file)
+        return
+    references = read_gold_runs(gold_file)
+    texts = {one.id: one.prediction for one in read_predictions(predictions_file)}
+    records = {record.id: record for record in read_records(test_file) if record.id in texts}
+    subjects = {subject.id: subject for subject in runnable(settings, records.values())}
+    cases = [
+        Case(subjects[id_], gold, records[id_].assertion, texts[id_])
+        for id_, gold in references.items()
+        if gold.ended == PASSED and id_ in subjects
+    ]
+    execution_pool = _workshop(settings, list(subjects.values()), workers)
+    if isinstance(execution_pool, str):
+        raise UserError(
+            execution_pool, "The gold assertions were executed on another machine: rerun `execute_gold` here."
+        )
+    with execution_pool, written_whole(output) as handle:
+        runs = []
+        for run in run_predicted(execution_pool, cases, execution_of(settings), Progress("executed", len(cases)).at):
+            runs.append(run)
+            handle.write(json.dumps(run.as_dict(), ensure_ascii=False) + "\n")
+    write_json(
+        summary_file,
+        {
+            "absent": None,
+            "predictions": len(texts),
+            "judged": len(runs),
+            "ended": dict(Counter(run.ended for run in runs).most_common()),
+            "mutants": {
+                "counted": sum(run.mutants for run in runs),
+                "killed": sum(run.killed for run in runs),
+                "killed_by_gold": sum(run.gold_killed for run in runs),
+            },
+            "isolation": execution_pool.isolation.degree,
+            "seconds": round(time.monotonic() - started, 2),
+        },
+    )
+
+
+def execution_of(settings: ExecuteSettings) -> Execution:
+    """Return the limits that the settings give."""
+    return Execution(settings.seconds, settings.mutants, class_compiled=bool(settings.class_path))
+
+
+def runnable(settings: ExecuteSettings, records: Iterable[Record]) -> list[Subject]:
+    """Return what is run for those records whose code is there: the test's, and the tested class's or compiled ones."""
+    if settings.checkout is not None:
+        checkout = Path(settings.checkout)
+        if not checkout.is_dir():
+            raise UserError(
+                f"evaluation.execute.checkout: {checkout}: no such folder", "Name the mined project's folder."
+            )
+        records = (with_sources(record, checkout) for record in records)
+    subjects = map(subject_of, records)
+    return [
+        subject
+        for subject in subjects
+        if subject is not None and (settings.class_path or subject.class_source is not None)
+    ]
+
+
+def _workshop(settings: ExecuteSettings, subjects: Sequence[Subject], workers: int) -> ExecutionPool | str:
+    """Return what to execute with, or the sentence that says why nothing can be executed."""
+    if not subjects:
+        return NO_CODE
+    for entry in settings.class_path:
+        if not Path(entry).exists():
+            raise UserError(
+                f"evaluation.execute.class_path: {entry}: no such file or folder", "Build the project first."
+            )
+    try:
+        toolchain = find_toolchain(settings.jdk_home, settings.junit)
+    except ToolMissingError as missing:
+        return str(missing)
+    class_path = [Path(entry) for entry in settings.class_path]
+    return ExecutionPool(toolchain, class_path, workers=workers, heap_mb=settings.memory_mb)
+
+
+def _write_absent(settings: ExecuteSettings, why: str, output: Path, summary_file: Path) -> None:
+    if settings.enabled is True:
+        raise UserError(
+            f"evaluation.execute.enabled is true, but assertions cannot be executed: {why}",
+            "Provide it, or set evaluation.execute.enabled to auto.",
+        )
+    log.info("assertions are not executed: %s", why)
+    with written_whole(output):
+        pass
+    summary: dict[str, Any] = {"absent": why}
+    write_json(summary_file, summary)

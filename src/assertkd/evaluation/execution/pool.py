@@ -1,0 +1,172 @@
+"""One compiler and several runners in a temporary folder: what a batch of assertions is executed with."""
+
+import shutil
+import tempfile
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from queue import SimpleQueue
+from types import TracebackType
+from typing import TypeVar
+
+from assertkd.errors import UserError
+from assertkd.evaluation.execution.compiler import Compiler, Unit
+from assertkd.evaluation.execution.isolation import Isolation, best_isolation
+from assertkd.evaluation.execution.jdk import Toolchain
+from assertkd.evaluation.execution.runner import Runner, compile_runner
+
+Case = TypeVar("Case")
+Result = TypeVar("Result")
+
+AT_A_TIME = 200
+"""Cases that are compiled together."""
+
+
+class ExecutionPool:
+    """A compiler and runners; use it in a `with` block.
+
+    Args:
+        toolchain: JDK and JUnit.
+        class_path: what tests are compiled and run against beside JUnit.
+        workers: runners, each in a JVM of its own.
+        heap_mb: Java heap of each, in MiB.
+        isolation: how the processes are confined; None for the best that works here.
+    """
+
+    def __init__(
+        self,
+        toolchain: Toolchain,
+        class_path: Sequence[Path] = (),
+        *,
+        workers: int = 2,
+        heap_mb: int = 256,
+        isolation: Isolation | None = None,
+    ) -> None:
+        self.toolchain = toolchain
+        self.class_path = [path.resolve() for path in class_path]
+        self.isolation = isolation or best_isolation()
+        self._workers, self._heap_mb = workers, heap_mb
+        self._runners: SimpleQueue[Runner] = SimpleQueue()
+        self._folders = 0
+        self._open = ExitStack()
+
+    def __enter__(self) -> "ExecutionPool":
+        with ExitStack() as opening:
+            self.folder = Path(opening.enter_context(tempfile.TemporaryDirectory(prefix="assertkd-"))).resolve()
+            self._classes = self.folder / "classes"
+            self._classes.mkdir()
+            self._compiler = opening.enter_context(
+                Compiler(self.toolchain, self.isolation, [*self.toolchain.junit, *self.class_path], self._classes)
+            )
+            program = self._classes / "runner"
+            error = compile_runner(self._compiler, program)
+            if error is not None:
+                raise UserError(
+                    f"{self.toolchain.java}: the program that runs JUnit does not compile ({error})",
+                    "Check evaluation.execute.junit: it needs the jars of JUnit 4.11 or newer.",
+                )
+            for number in range(self._workers):
+                home = self.folder / f"runner{number}"
+                home.mkdir()
+                self._runners.put(
+                    opening.enter_context(
+                        Runner(self.toolchain, self.isolation, program, self.class_path, home, self._heap_mb)
+                    )
+                )
+            self._open = opening.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def new_folder(self) -> Path:
+        """Return a folder for a unit's classes, which does not exist yet."""
+        self._folders += 1
+        return self._classes / f"{self._folders}"
+
+    def compile(self, units: Sequence[Unit]) -> list[str | None]:
+        """Return for each unit None where it compiled, or its first error. Units may declare the same types."""
+        errors: list[str | None] = [None] * len(units)
+        for numbers in _rounds(units):
+            for number, error in zip(numbers, self._compiler.compile([units[n] for n in numbers]), strict=True):
+                if error is not None and error.startswith("duplicate class"):
+                    # Types beside a file's first have names that the files do not tell.
+                    [error] = self._compiler.compile([units[number]])
+                errors[number] = error
+        return errors
+
+    def each(
+        self,
+        cases: Iterable[Case],
+        prepare: Callable[[Sequence[Case]], Sequence[Callable[[Runner], Result]]],
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[Result]:
+        """Yield the result of every case, in order; one batch is compiled while the one before runs.
+
+        Args:
+            cases: whatever `prepare` takes.
+            prepare: compiles a batch of cases and returns for each what is to be run.
+            progress: called with the number of cases that are done.
+        """
+        done = 0
+        waiting: deque[list[Future[Result]]] = deque()
+        with ThreadPoolExecutor(self._workers) as pool:
+            try:
+                for batch in _batches(cases):
+                    waiting.append([pool.submit(self._with_runner, work) for work in prepare(batch)])
+                    if len(waiting) > 1:
+                        for future in waiting.popleft():
+                            yield future.result()
+                            done += 1
+                    if progress is not None:
+                        progress(done)
+                for futures in waiting:
+                    for future in futures:
+                        yield future.result()
+                        done += 1
+                if progress is not None:
+                    progress(done)
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _with_runner(self, work: Callable[[Runner], Result]) -> Result:
+        runner = self._runners.get()
+        try:
+            return work(runner)
+        finally:
+            self._runners.put(runner)
+
+
+def _rounds(units: Sequence[Unit]) -> list[list[int]]:
+    """Return the numbers of the units in as few groups as there are units of one file, no file twice in a group."""
+    seen: Counter[str] = Counter()
+    rounds: list[list[int]] = []
+    for number, unit in enumerate(units):
+        place = max((seen[file] for file in unit.sources), default=0)
+        for file in unit.sources:
+            seen[file] = place + 1
+        if place == len(rounds):
+            rounds.append([])
+        rounds[place].append(number)
+    return rounds
+
+
+def remove(folders: Iterable[Path]) -> None:
+    """Remove folders of classes that are of no more use."""
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _batches(cases: Iterable[Case]) -> Iterator[list[Case]]:
+    batch: list[Case] = []
+    for case in cases:
+        batch.append(case)
+        if len(batch) == AT_A_TIME:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

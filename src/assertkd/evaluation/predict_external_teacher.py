@@ -1,0 +1,38 @@
+"""Test predictions of a teacher that ran elsewhere, from the file that holds what it wrote."""
+
+from itertools import islice
+from pathlib import Path
+
+from assertkd.corpus.targets import read_teacher_predictions
+from assertkd.errors import UserError
+from assertkd.evaluation.predict_split import sort_of_example
+from assertkd.files import write_json
+from assertkd.predictions import Prediction, write_predictions
+from assertkd.records import read_records
+
+
+def predict_external_teacher(test_file: Path, predictions_file: Path, limit: int | None, folder: Path) -> None:
+    """Write `predictions.jsonl` and `measured.json` to `folder`; without a model, size and speed are not measured.
+
+    Args:
+        test_file: the test split.
+        predictions_file: `teacher_predictions.jsonl` of the logits stage.
+        limit: only so many test records, the first; None for all.
+        folder: where the files go.
+
+    Raises:
+        UserError: a file is missing or broken, or a test record has no prediction (its id is named).
+    """
+    texts = read_teacher_predictions(predictions_file, "test")
+    records = list(islice(read_records(test_file), limit))
+    missing = [record.id for record in records if record.id not in texts]
+    if missing:
+        raise UserError(
+            f"{len(missing)} test records have no teacher_prediction (first {missing[0]!r})",
+            "Give it in every line of the test's file: data.distillation_jsonl.test, or else train.",
+        )
+    write_predictions(
+        folder / "predictions.jsonl",
+        (Prediction(record.id, texts[record.id], record.assertion, sort_of_example(record)) for record in records),
+    )
+    write_json(folder / "measured.json", {"examples": len(records)})

@@ -1,0 +1,1 @@
+"""How the teacher's distributions become arrays and are rebuilt: one codec a file."""

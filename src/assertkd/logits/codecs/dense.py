@@ -1,0 +1,72 @@
+"""Codec `dense`: every logit, in float16. Large, good for every loss; the baseline that others are held against."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from assertkd.batching.distributions import DenseView
+from assertkd.errors import UserError
+from assertkd.logits.codecs.codec import Codec, Encoder, Payload, checked_hidden
+from assertkd.logits.codecs.head import Float32, StoredHead
+from assertkd.logits.codecs.views import stack_rows
+
+LARGEST = float(np.finfo(np.float16).max)
+STORED = np.dtype("<f2")
+
+
+class DenseCodec(Codec):
+    """float16 logits, row by row: 2 · V bytes a token."""
+
+    name: ClassVar[str] = "dense"
+    keeps_head: ClassVar[bool] = False
+    keeps_vocabulary: ClassVar[bool] = True
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """None."""
+        return {}
+
+    def encoder(self, head: Float32) -> Encoder:
+        """Return an encoder that computes one example's logits at a time."""
+        columns = head.T
+
+        def encode(hidden: Float32) -> bytes:
+            return self.encode_logits(checked_hidden(hidden, self.hidden_size) @ columns)
+
+        return encode
+
+    def encode_logits(self, logits: Float32) -> bytes:
+        """Return the bytes of logits (T, V) that come from elsewhere than a head.
+
+        Raises:
+            UserError: a logit is NaN or infinite, or lies beyond float16.
+            ValueError: the shape is another.
+        """
+        if logits.ndim != 2 or logits.shape[1] != self.vocab_size:
+            raise ValueError(f"logits have shape {logits.shape}, expected (tokens, {self.vocab_size})")
+        return in_float16(logits).tobytes()
+
+    def decode(self, data: bytes, tokens: int) -> Payload:
+        """Return the logits, (tokens, V) float16."""
+        return np.frombuffer(data, STORED).reshape(tokens, self.vocab_size)
+
+    def collate(self, payloads: Sequence[Payload], head: StoredHead | None) -> DenseView:
+        """Return a view that holds the float16 logits of the batch."""
+        return DenseView(stack_rows(payloads, self.vocab_size, np.float16))
+
+
+def in_float16(logits: Float32) -> npt.NDArray[np.float16]:
+    """Return the logits, of any shape, in float16 (little-endian).
+
+    Raises:
+        UserError: a logit is NaN or infinite, or lies beyond float16.
+    """
+    largest = float(np.abs(logits).max(initial=0.0))
+    if not largest <= LARGEST:
+        raise UserError(
+            f"a logit of magnitude {largest:g} does not fit float16, whose largest is {LARGEST:g}",
+            "Store with the codec `hidden`, and check the teacher: its logits are out of the usual range.",
+        )
+    return logits.astype(STORED)

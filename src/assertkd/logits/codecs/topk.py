@@ -1,0 +1,200 @@
+"""Codec `topk`: the likeliest tokens, as many as each position is worth, and the mass of all others.
+
+The bytes of one example of T tokens, S support entries and n temperatures, little-endian, nothing between the parts:
+
+    counts   T         uint8 (uint16 where max_k > 256)   k - 1 of each token
+    steps    T         uint8                              code of the step between quantised log-probabilities
+    tails    T · n     float16                            log-odds of the tail against the support, by temperature
+    ids      S         uint16 (uint32 where V > 65,536)   a token's ids, likeliest first
+    levels   S - T     uint8                              steps below the token's likeliest, which itself has none
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from assertkd.errors import UserError
+from assertkd.logits.codecs.codec import Codec, Encoder, Payload, checked_hidden
+from assertkd.logits.codecs.head import Float32, StoredHead
+from assertkd.logits.codecs.support import choose_support
+from assertkd.logits.codecs.views import TopKView, stack_padded, stack_rows
+
+LEVELS = 255
+STEPS_PER_OCTAVE = 8
+SMALLEST_STEP = 2.0**-12
+STEPS = SMALLEST_STEP * 2.0 ** (np.arange(256) / STEPS_PER_OCTAVE)
+"""The steps that a code stands for, in nats: 2^-12 to 2^20, each 9 % above the one before."""
+
+CHUNK_ELEMENTS = 1 << 21
+"""Logits encoded at once: 16 MiB of sort keys."""
+
+
+class TopKCodec(Codec):
+    """An adaptive support of k tokens and one tail bucket: the losses of k + 1 buckets, at the stored temperatures.
+
+    Read as a distribution over the whole vocabulary, the stored form spreads the tail's mass evenly over the tokens
+    outside the support. Of every target token, k minimises KL(full ‖ stored) + tolerance · bytes(k) at T = 1. One
+    price for all tokens is what makes the mean KL least for the mean number of bytes (the Lagrangian of rate and
+    distortion: Shoham and Gersho 1988, Efficient bit allocation for an arbitrary set of quantizers).
+
+    A token's log-probabilities at temperature T are `-d / T - log Z_T`, d its distances below the likeliest. Z_T
+    follows from the support's own sum and the tail's log-odds at T, which are stored: support and tail always sum to 1
+    as they did in the teacher, and nothing is renormalised over the support alone. At a temperature that was not stored
+    the tail's mass is unknown, and the view refuses it.
+
+    Args:
+        vocab_size: V.
+        hidden_size: d.
+        temperatures: at which the tail's mass is kept, each above 0; 1 always is.
+        tolerance: nats of KL that a byte must save, above 0. A larger one keeps fewer tokens.
+        max_k: most tokens in a support, 1 to 65,536.
+
+    A stored distance is off by half a step at most; a step is the support's widest distance / 255, or up to 9 % more
+    (2^-12 at least). So log p of a support token at T is off by step / T at most, besides the rounding of the
+    log-odds to float16 (2^-11 of themselves). On sharp teachers that costs some 1e-5 nats; the rest is the spread tail.
+
+    Raises:
+        UserError: a parameter is out of its range.
+    """
+
+    name: ClassVar[str] = "topk"
+    keeps_head: ClassVar[bool] = False
+    keeps_vocabulary: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        vocab_size: int,
+        hidden_size: int,
+        temperatures: Sequence[float] = (),
+        tolerance: float = 3e-4,
+        max_k: int = 256,
+    ) -> None:
+        super().__init__(vocab_size, hidden_size)
+        if not tolerance > 0 or math.isinf(tolerance):
+            raise UserError(f"codec `topk`: tolerance {tolerance} is not above 0", "Use 3e-4 nats a byte.")
+        if not 1 <= max_k <= 1 << 16:
+            raise UserError(f"codec `topk`: max_k {max_k} is not in 1 to 65,536", "Use 256.")
+        for temperature in temperatures:
+            if not temperature > 0 or math.isinf(temperature):
+                raise UserError(f"codec `topk`: temperature {temperature} is not above 0", "Correct the temperatures.")
+        self.temperatures = tuple(sorted({1.0, *map(float, temperatures)}))
+        self.tolerance = float(tolerance)
+        self.max_k = max_k
+        self._count = np.dtype("u1" if max_k <= 256 else "<u2")
+        self._id = np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """`temperatures`, `tolerance` and `max_k`."""
+        return {"temperatures": list(self.temperatures), "tolerance": self.tolerance, "max_k": self.max_k}
+
+    def encoder(self, head: Float32) -> Encoder:
+        """Return an encoder that computes a chunk's logits at a time."""
+        columns = head.T
+
+        def encode(hidden: Float32) -> bytes:
+            return self._encode(checked_hidden(hidden, self.hidden_size), columns)
+
+        return encode
+
+    def encode_logits(self, logits: Float32) -> bytes:
+        """Return the bytes of logits (T, V) that come from elsewhere than a head.
+
+        Raises:
+            UserError: a logit is NaN or infinite.
+            ValueError: the shape is another.
+        """
+        if logits.ndim != 2 or logits.shape[1] != self.vocab_size:
+            raise ValueError(f"logits have shape {logits.shape}, expected (tokens, {self.vocab_size})")
+        return self._encode(logits.astype(np.float32, copy=False), None)
+
+    def decode(self, data: bytes, tokens: int) -> Payload:
+        """Return one row a token, padded to the longest support: fields `k`, `tail`, `ids` and `distance`.
+
+        `tail` are the log-odds at each temperature; `distance` are nats below the likeliest token at T = 1, infinite
+        at the padding, whose ids repeat the row's first.
+        """
+        width = len(self.temperatures)
+        fixed = tokens * (self._count.itemsize + 1 + 2 * width)
+        if tokens < 1 or len(data) < fixed:
+            raise ValueError(f"{len(data)} bytes are too few for the {tokens} tokens")
+        counts = np.frombuffer(data, self._count, tokens).astype(np.int64) + 1
+        entries, longest = int(counts.sum()), int(counts.max())
+        expected = fixed + entries * self._id.itemsize + entries - tokens
+        if len(data) != expected:
+            raise ValueError(f"{len(data)} bytes for {tokens} tokens that take {expected}")
+        if longest > min(self.max_k, self.vocab_size):
+            raise ValueError(f"a support of {longest} tokens, beyond max_k or the vocabulary")
+        offset = tokens * self._count.itemsize
+        steps = STEPS[np.frombuffer(data, np.uint8, tokens, offset)]
+        tails = np.frombuffer(data, "<f2", tokens * width, offset + tokens).reshape(tokens, width)
+        flat_ids = np.frombuffer(data, self._id, entries, fixed)
+        levels = np.frombuffer(data, np.uint8, entries - tokens, fixed + entries * self._id.itemsize)
+        if int(flat_ids.max()) >= self.vocab_size:
+            raise ValueError(f"token id {flat_ids.max()} is outside the vocabulary of {self.vocab_size}")
+        if np.isnan(tails).any() or np.isposinf(tails).any():
+            raise ValueError("a tail whose log-odds are not a number or infinite")
+        held = np.arange(longest) < counts[:, None]
+        rows = np.empty(tokens, self._row(longest))
+        rows["k"] = counts
+        rows["tail"] = tails
+        rows["ids"] = flat_ids[np.cumsum(counts) - counts][:, None]
+        rows["ids"][held] = flat_ids
+        distance = np.full((tokens, longest), np.inf, np.float32)
+        distance[:, 0] = 0.0
+        below = held.copy()
+        below[:, 0] = False
+        distance[below] = levels * np.repeat(steps, counts - 1)
+        rows["distance"] = distance
+        return rows
+
+    def collate(self, payloads: Sequence[Payload], head: StoredHead | None) -> TopKView:
+        """Return a view that holds the supports of the batch, padded to its longest."""
+        longest = max((payload["ids"].shape[1] for payload in payloads), default=1)
+        return TopKView(
+            ids=stack_padded([rows["ids"] for rows in payloads], longest, None, np.int32),
+            distance=stack_padded([rows["distance"] for rows in payloads], longest, np.inf, np.float32),
+            tail=stack_rows([rows["tail"] for rows in payloads], len(self.temperatures), np.float32),
+            stored=self.temperatures,
+            vocabulary=self.vocab_size,
+        )
+
+    def _row(self, longest: int) -> np.dtype[np.void]:
+        return np.dtype(
+            [
+                ("k", "<i4"),
+                ("tail", "<f4", (len(self.temperatures),)),
+                ("ids", "<i4", (longest,)),
+                ("distance", "<f4", (longest,)),
+            ]
+        )
+
+    def _encode(self, vectors: Float32, columns: Float32 | None) -> bytes:
+        chunk = max(1, CHUNK_ELEMENTS // self.vocab_size)
+        parts: list[tuple[bytes, ...]] = []
+        for start in range(0, len(vectors), chunk):
+            rows = vectors[start : start + chunk]
+            logits = rows if columns is None else rows @ columns
+            if not np.isfinite(logits).all():
+                raise UserError("a logit is NaN or infinite", "Check the teacher: it cannot be distilled.")
+            parts.append(self._encode_chunk(logits))
+        return b"".join(b"".join(column) for column in zip(*parts, strict=True))
+
+    def _encode_chunk(self, logits: Float32) -> tuple[bytes, ...]:
+        price = self.tolerance * (self._id.itemsize + 1)
+        support = choose_support(logits, self.temperatures, price, self.max_k)
+        last = np.take_along_axis(support.distance, support.k[:, None] - 1, axis=1)[:, 0]
+        codes = np.searchsorted(STEPS, last.astype(np.float64) / LEVELS).clip(max=len(STEPS) - 1)
+        levels = np.rint(support.distance / STEPS[codes][:, None]).clip(max=LEVELS)
+        held = np.arange(support.ids.shape[1]) < support.k[:, None]
+        below = held.copy()
+        below[:, 0] = False
+        return (
+            (support.k - 1).astype(self._count).tobytes(),
+            codes.astype(np.uint8).tobytes(),
+            support.tail.astype("<f2").tobytes(),
+            support.ids[held].astype(self._id).tobytes(),
+            levels[below].astype(np.uint8).tobytes(),
+        )

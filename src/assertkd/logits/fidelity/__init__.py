@@ -1,0 +1,1 @@
+"""How much of a teacher each codec keeps, at what size and speed."""

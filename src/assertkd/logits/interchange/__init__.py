@@ -1,0 +1,1 @@
+"""Teacher logits as JSONL, as other pipelines read and write them."""

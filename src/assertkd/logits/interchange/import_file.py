@@ -1,0 +1,205 @@
+"""Stores of logits that are written from interchange lines, in place of a teacher's pass."""
+
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from transformers import PreTrainedTokenizerFast
+
+from assertkd.errors import UserError
+from assertkd.files import sha256_of_file
+from assertkd.logits.codecs.head import Float32
+from assertkd.logits.codecs.registry import CODECS, build_codec
+from assertkd.logits.interchange.lines import InterchangeLine, read_interchange
+from assertkd.logits.store.manifest import Manifest, Provenance
+from assertkd.logits.store.writer import StoreWriter
+from assertkd.models.tokenizer import load_tokenizer, save_tokenizer
+from assertkd.prompts.prompt import Prompt
+
+NO_HEAD = 1
+"""Width of the hidden vectors in the manifest of a store that came without any."""
+
+log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class EncodesLogits(Protocol):
+    """A codec that can store logits without the vectors that enter the head."""
+
+    def encode_logits(self, logits: Float32) -> bytes:
+        """Return the bytes of one example's logits (T, V)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalExample:
+    """A line whose logits go into a store.
+
+    Attributes:
+        line: the line.
+        split: the store.
+        target_ids: the T token ids that the logits must be for.
+    """
+
+    line: InterchangeLine
+    split: str
+    target_ids: list[int]
+
+
+def import_file(
+    file: Path,
+    tokenizer_name: str,
+    output: Path,
+    codec: str = "dense",
+    max_output_len: int = 128,
+    temperatures: Sequence[float] = (),
+) -> Manifest:
+    """Write one store from one file, every line of which must be sound, and return its manifest.
+
+    Args:
+        file: an interchange file.
+        tokenizer_name: hub name or folder of the tokenizer that the teacher had.
+        output: the store's folder; a store that stands there is replaced.
+        codec: name of a codec that takes logits.
+        max_output_len: longest target that the teacher was fed, in tokens.
+        temperatures: those that `topk` keeps the tail's mass at, besides 1.
+
+    Raises:
+        UserError: a line is not what it should be (file:line is named), or the codec takes no logits.
+    """
+    prompt = Prompt(load_tokenizer(tokenizer_name), max_output_len, max_output_len)
+    digest = sha256_of_files([file])
+    provenance = Provenance(tokenizer=_sha256_of_tokenizer(prompt.tokenizer), teacher=digest, corpus=digest)
+    examples = (
+        ExternalExample(line, output.name, _target_ids(line, prompt)) for line in each_once(read_interchange(file))
+    )
+    return write_stores(
+        examples,
+        {output.name: output},
+        {output.name: provenance},
+        codec=(codec, {"temperatures": temperatures} if temperatures else {}),
+        entries=len(prompt.tokenizer),
+        temperatures=temperatures,
+    )[output.name]
+
+
+def write_stores(
+    examples: Iterable[ExternalExample],
+    folders: Mapping[str, Path],
+    provenance: Mapping[str, Provenance],
+    *,
+    codec: tuple[str, Mapping[str, Any]],
+    entries: int,
+    rows_per_shard: int = 1024,
+    temperatures: Sequence[float] = (),
+) -> dict[str, Manifest]:
+    """Write the examples to their stores and return each store's manifest; nothing is finished before all are read.
+
+    Args:
+        examples: each id once, in an order that is the same whenever this is run.
+        folders: split name to the store's folder.
+        provenance: split name to what the store comes from.
+        codec: name and parameters of a codec that takes logits.
+        entries: of the tokenizer.
+        rows_per_shard: examples a shard.
+        temperatures: those that the distillation is configured for, for the manifest.
+
+    Raises:
+        UserError: there are no examples, the codec takes no logits, or a line's logits are not what they should be.
+    """
+    remaining = iter(examples)
+    first = next(remaining, None)
+    if first is None:
+        raise UserError("The files hold no logits", "Give JSONL files with teacher_logits_compressed.")
+    vocab_size = first.line.logits(len(first.target_ids), entries).shape[1]
+    encoder = build_codec(codec[0], vocab_size, NO_HEAD, codec[1])
+    if not isinstance(encoder, EncodesLogits):
+        able = ", ".join(name for name, kind in CODECS.items() if issubclass(kind, EncodesLogits))
+        raise UserError(
+            f"the codec `{encoder.name}` stores what enters the teacher's head, and the files hold logits alone",
+            f"Use one of: {able}.",
+        )
+    with ExitStack() as stack:
+        writers = {
+            split: stack.enter_context(
+                StoreWriter(
+                    path,
+                    encoder,
+                    None,
+                    provenance[split],
+                    rows_per_shard=rows_per_shard,
+                    temperatures=temperatures,
+                )
+            )
+            for split, path in folders.items()
+        }
+        for example in chain([first], remaining):
+            writer, line = writers[example.split], example.line
+            if writer.is_done(line.id):
+                continue
+            logits = line.logits(len(example.target_ids), entries, vocab_size)
+            try:
+                data = encoder.encode_logits(logits.astype(np.float32))
+            except UserError as fault:
+                raise UserError(f"{line.where}: {fault.problem}", fault.remedy) from None
+            writer.add_encoded(line.id, example.target_ids, data)
+        manifests = {split: writer.finish() for split, writer in writers.items()}
+    for split, manifest in manifests.items():
+        log.info("%s: %d examples, %d target tokens", split, manifest.rows, manifest.tokens)
+    return manifests
+
+
+def sha256_of_files(files: Sequence[Path]) -> str:
+    """Return the SHA-256 of the files' own SHA-256, in their order; of one file, its own.
+
+    Raises:
+        UserError: one is missing.
+    """
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise UserError(f"{missing[0]}: no such file", "Name an existing JSONL file of teacher logits.")
+    digests = [sha256_of_file(file) for file in files]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _target_ids(line: InterchangeLine, prompt: Prompt) -> list[int]:
+    if line.target_ids is None and line.assertion is None:
+        raise UserError(f"{line.where}: neither assertion nor target_ids", "Give the text that the logits are for.")
+    encoded = [prompt.encode_target(text) for text in (line.assertion, line.prediction) if text is not None]
+    ids = encoded[0] if line.target_ids is None else line.target_ids
+    if ids not in encoded:
+        raise UserError(
+            f"{line.where}: target_ids are the tokens neither of assertion nor of teacher_prediction",
+            "Name the tokenizer and the longest target (--max-output-len) that the teacher had.",
+        )
+    return ids
+
+
+def each_once(lines: Iterable[InterchangeLine]) -> Iterator[InterchangeLine]:
+    """Yield the lines; the second of one id is refused.
+
+    Raises:
+        UserError: an id comes twice (both places are named).
+    """
+    places: dict[str, str] = {}
+    for line in lines:
+        if line.id in places:
+            raise UserError(
+                f"{line.where}: the id {line.id!r} stands in {places[line.id]} too",
+                "Give every line an `id` of its own; without ids, give the files different names.",
+            )
+        places[line.id] = line.where
+        yield line
+
+
+def _sha256_of_tokenizer(tokenizer: PreTrainedTokenizerFast) -> str:
+    # A tokenizer from the hub has no file at hand; saved, it has the one that a run's corpus would have.
+    with TemporaryDirectory() as folder:
+        save_tokenizer(tokenizer, Path(folder))
+        return sha256_of_file(Path(folder) / "tokenizer.json")

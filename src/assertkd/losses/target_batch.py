@@ -1,0 +1,26 @@
+"""What a token component sees of one forward pass."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from assertkd.batching.distributions import TeacherView
+
+
+@dataclass(frozen=True, slots=True)
+class TargetBatch:
+    """The real target positions of a batch, padding already dropped, in batch order.
+
+    Attributes:
+        student_logits: (N, V), with gradient.
+        labels: (N,) target token ids.
+        teacher: the teacher's distributions at the same N positions, or None where no component needs them.
+        temperature: distillation temperature, above 0.
+        weights: (N,) token weights, or None where all are 1.
+    """
+
+    student_logits: Tensor
+    labels: Tensor
+    teacher: TeacherView | None
+    temperature: float
+    weights: Tensor | None = None

@@ -1,0 +1,104 @@
+"""The one place that says how a record becomes model input and target."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from assertkd.prompts.critical_tokens import critical_pieces
+from assertkd.records import MARKER, PLACEHOLDER_TOKEN, Record
+
+if TYPE_CHECKING:
+    # Importing transformers takes seconds, which `assertkd suggest` does not have.
+    from transformers import PreTrainedTokenizerFast
+
+FOCAL_FLOOR = 4
+"""A focal method keeps at least 1/FOCAL_FLOOR of the input, if it has as much, before the test is cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedInput:
+    """A record as model input.
+
+    Attributes:
+        ids: token ids, the end token last.
+        cut: how many tokens were left out because the input was longer than allowed.
+    """
+
+    ids: list[int]
+    cut: int
+
+
+class Prompt:
+    """Turns records into token ids: focal method, a blank line, the test with a gap token in place of the marker."""
+
+    def __init__(self, tokenizer: "PreTrainedTokenizerFast", max_input_len: int, max_output_len: int) -> None:
+        self.tokenizer = tokenizer
+        self.max_input_len = max_input_len
+        self.max_output_len = max_output_len
+        entries = tokenizer.get_vocab()
+        self._gap = [entries[PLACEHOLDER_TOKEN]] if PLACEHOLDER_TOKEN in entries else self._ids(MARKER)
+
+    def encode_input(self, focal_method: str, test_method: str) -> EncodedInput:
+        """Return the input of at most `max_input_len` tokens.
+
+        What is over is cut from the focal method's tail, which keeps a quarter of the input, then from the test's head,
+        then (only where what follows the gap alone is longer than half of the test's room) from its end. What stands
+        next to the gap always stays.
+        """
+        before, _, after = test_method.partition(MARKER)
+        focal = self._ids(focal_method.rstrip() + "\n\n")
+        left = self._ids(before)
+        right = [*self._gap, *self._ids(after)]
+        whole = len(focal) + len(left) + len(right)
+        room = self.max_input_len - 1
+        focal = focal[: max(room // FOCAL_FLOOR, room - len(left) - len(right))]
+        test_room = room - len(focal)
+        right = right[: max(test_room - test_room // 2, test_room - len(left))]
+        left_room = test_room - len(right)
+        left = left[max(0, len(left) - left_room) :]
+        ids = [*focal, *left, *right]
+        return EncodedInput([*ids, self._end], whole - len(ids))
+
+    def encode_record(self, record: Record) -> EncodedInput:
+        """Return the input of a record (see `encode_input`)."""
+        return self.encode_input(record.focal_method, record.test_method)
+
+    def encode_target(self, assertion: str) -> list[int]:
+        """Return the target's token ids, the end token last, cut to `max_output_len` tokens."""
+        return [*self._ids(assertion)[: self.max_output_len - 1], self._end]
+
+    def encode_target_marked(self, assertion: str) -> tuple[list[int], list[bool]]:
+        """Return the ids of `encode_target` and, for each, whether it lies inside critical tokens; the end does not.
+
+        A critical token that the cut splits stays marked up to the cut (see `critical_pieces`).
+        """
+        encoded = self._encoded(assertion, return_offsets_mapping=True)
+        room = self.max_output_len - 1
+        marks = critical_pieces(assertion, encoded["offset_mapping"][:room])
+        return [*encoded["input_ids"][:room], self._end], [*marks, False]
+
+    def target_length(self, assertion: str) -> int:
+        """Return the uncut target's length in tokens, the end token included."""
+        return len(self._ids(assertion)) + 1
+
+    def decode(self, ids: list[int]) -> str:
+        """Return the text of target ids, special tokens left out."""
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)).strip()
+
+    @property
+    def _end(self) -> int:
+        return int(self.tokenizer.eos_token_id)
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self._encoded(text)["input_ids"])
+
+    def _encoded(self, text: str, return_offsets_mapping: bool = False) -> Mapping[str, Any]:
+        # Code that spells a special token, as "</s>" in HTML, stays text.
+        encoded: Mapping[str, Any] = self.tokenizer(
+            text,
+            add_special_tokens=False,
+            split_special_tokens=True,
+            return_offsets_mapping=return_offsets_mapping,
+            verbose=False,
+        )
+        return encoded

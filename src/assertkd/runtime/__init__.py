@@ -1,0 +1,1 @@
+"""What a process computes with and reports by: devices, seeds, threads, log lines and progress."""

@@ -1,0 +1,73 @@
+"""What surrounds a stage when the workflow runs it: its log, its GPU, its threads, and user errors in two lines."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from assertkd.errors import UserError
+from assertkd.locking import held
+from assertkd.runtime.environment_modules import check_modules
+from assertkd.runtime.logs import attached
+from assertkd.runtime.threads import set_threads
+from assertkd.signals import StopRequested, StopSignals
+
+GPU_NODE = Path("/dev/nvidia0")
+"""The first NVIDIA GPU's device node."""
+
+
+def has_gpu() -> bool:
+    """Return whether this machine has an NVIDIA GPU; takes no time, since torch is not asked."""
+    return GPU_NODE.exists()
+
+
+@contextmanager
+def job(log: str | Path, threads: int = 1) -> Iterator[None]:
+    """Run a stage with the package's log in the file `log` and torch on `threads` threads.
+
+    First it is checked that the modules which the workflow asks for are loaded.
+    A `UserError` is logged and printed as its two lines, and ends the process with exit code 1. A stopping signal
+    (`assertkd.signals`) is logged and ends it with 128 + the signal's number, so that the workflow may try again.
+    Any other exception is logged with its traceback and raised.
+
+    Args:
+        log: the job's log file, replaced.
+        threads: of torch's operations.
+    """
+    path = Path(log)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    package = logging.getLogger("assertkd")
+    package.setLevel(logging.INFO)
+    with attached(logging.FileHandler(path, mode="w", encoding="utf-8"), logging.getLogger()):
+        try:
+            with StopSignals():
+                check_modules(os.environ)
+                set_threads(threads)
+                yield
+        except UserError as fault:
+            package.error("%s", fault)
+            print(f"Error: {fault}", file=sys.stderr)
+            raise SystemExit(1) from None
+        except StopRequested as stop:
+            package.warning("%s", stop)
+            raise
+        except Exception:
+            package.exception("stopped by a fault of the program")
+            raise
+
+
+@contextmanager
+def sole_writer(folder: Path, part: str = "") -> Iterator[None]:
+    """Let no other process write the output folder `folder`, or this part of it, while the block runs.
+
+    Where another one writes it, its name and what to do are printed in two lines, and this process ends with code 1.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(folder, part))
+        except UserError as fault:
+            print(f"Error: {fault}", file=sys.stderr)
+            raise SystemExit(1) from None
+        yield

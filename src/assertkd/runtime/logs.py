@@ -1,0 +1,36 @@
+"""Where the package's log lines go."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def logged_to_stderr() -> Iterator[None]:
+    """Send the package's log, and other packages' warnings, to standard error while the block runs."""
+    logging.getLogger("assertkd").setLevel(logging.INFO)
+    with attached(logging.StreamHandler(sys.stderr), logging.getLogger()):
+        yield
+
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+
+@contextmanager
+def attached(handler: logging.Handler, logger: logging.Logger) -> Iterator[None]:
+    """Let a handler write what `logger` is told while the block runs, and close it."""
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def hide_progress_bars() -> None:
+    """Switch off transformers' progress bars: they fill a log with carriage returns, and say nothing to a person."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()

@@ -1,0 +1,185 @@
+"""Families about what may be missing or refused: searches, setters, parts made on demand."""
+
+from assertkd.synthetic import java
+from assertkd.synthetic.families.registry import family
+from assertkd.synthetic.name_source import NameSource
+from assertkd.synthetic.scenario import Claim, Scenario, equal, equal_text, is_null, not_null, throws, verdict
+
+
+@family(weight=2.6)
+def absence(cast: NameSource) -> Scenario:
+    """A search that finds a value or nothing, as null or as an Optional."""
+    noun, key = cast.noun(), cast.noun()
+    name = cast.class_name(noun, "Finder", "Source", "Holder")
+    variable = cast.variable(name)
+    find = f"{cast.pick('find', 'search', 'try')}{java.capitalised(noun)}"
+    optional = cast.chance(0.5)
+    known, other = cast.words(2)
+    value = cast.word()
+    if optional:
+        returned = f"{key}.equals({java.text(known)}) ? Optional.of({java.text(value)}) : Optional.empty()"
+    else:
+        returned = f"{key}.equals({java.text(known)}) ? {java.text(value)} : null"
+    body = java.fill(
+        """
+        public $type $find(String $key) {
+            return $returned;
+        }
+        """,
+        type="Optional<String>" if optional else "String",
+        find=find,
+        key=key,
+        returned=returned,
+    )
+    asked = known if cast.chance(0.55) else other
+    steps: list[str] = [cast.construct(name, variable)]
+    if not optional:
+        steps.append(f"String {noun} = {variable}.{find}({java.text(asked)});")
+        claim = equal_text(value, noun) if asked == known else Claim("assertNull", noun)
+        return Scenario(name, body, find, tuple(steps), claim, f"look for {noun}")
+    steps.append(f"Optional<String> {noun} = {variable}.{find}({java.text(asked)});")
+    if asked == known and cast.chance(0.6):
+        steps.insert(2, "")
+        steps = [step for step in steps if step]
+        before = verdict(True, f"{noun}.isPresent()")
+        claim = equal_text(value, f"{noun}.get()")
+        return Scenario(name, body, find, (*steps, before), claim, f"look for {noun}")
+    claim = verdict(asked == known, f"{noun}.isPresent()", type="")
+    return Scenario(name, body, find, tuple(steps), claim, f"look for {noun}")
+
+
+PROPERTY = """
+    private $type $field$start;
+
+    public void $setter($type $field) {
+        if ($forbidden) {
+            $reaction
+        }
+        this.$field = $field;
+    }
+
+    public $type $getter() {
+        return $field;
+    }
+    """
+"""Members of a class with one property whose setter looks at what it is given."""
+
+REFUSALS = ("IllegalArgumentException", "IllegalArgumentException", "IllegalStateException")
+
+
+@family(weight=1.2)
+def text_property(cast: NameSource) -> Scenario:
+    """A setter of a string that refuses or ignores what is missing."""
+    field = cast.noun()
+    name = cast.class_name(cast.noun(), "Form", "Bean", "Profile")
+    variable = cast.variable(name)
+    setter, getter = f"set{java.capitalised(field)}", f"get{java.capitalised(field)}"
+    bad, forbidden = cast.pick(("null", f"{field} == null"), ('""', f"{field}.isEmpty()"))
+    lenient, exception = cast.chance(0.25), cast.pick(*REFUSALS)
+    default = cast.word() if lenient and cast.chance(0.4) else None
+    body = java.fill(
+        PROPERTY,
+        type="String",
+        field=field,
+        start=f" = {java.text(default)}" if default else "",
+        setter=setter,
+        getter=getter,
+        forbidden=forbidden,
+        reaction="return;" if lenient else f"throw new {exception}();",
+    )
+    given = bad if cast.chance(0.5) else java.text(cast.word())
+    value = f"{variable}.{getter}()"
+    steps: list[str | Claim] = [cast.construct(name, variable)]
+    if given == bad and not lenient:
+        steps.append(f"String {field} = {given};")
+        claim = throws(exception, f"{variable}.{setter}({field})")
+        return Scenario(name, body, setter, tuple(steps), claim, f"validate {field}")
+    if given == bad:
+        steps += [equal_text(default, value), f"{variable}.{setter}({given});"]
+        claim = not_null(value, "String")
+        if not default:
+            del steps[1]
+            claim = is_null(value, "String")
+        return Scenario(name, body, setter, tuple(steps), claim, f"ignore bad {field}")
+    if cast.chance(0.5):
+        steps.append(f"String {field} = {given};")
+        given = field
+    steps.append(f"{variable}.{setter}({given});")
+    return Scenario(name, body, setter, tuple(steps), equal(given, value, "String"), f"store {field}")
+
+
+@family(weight=1.2)
+def number_property(cast: NameSource) -> Scenario:
+    """A setter of a whole number that refuses or ignores what is over a limit."""
+    noun = cast.noun()
+    field = cast.compound(noun)
+    name = cast.class_name(noun, "Form", "Model", "Plan")
+    variable = cast.variable(name)
+    setter, getter = f"set{java.capitalised(field)}", f"get{java.capitalised(field)}"
+    limit = cast.round_number()
+    lenient, exception = cast.chance(0.25), cast.pick(*REFUSALS)
+    body = java.fill(
+        PROPERTY,
+        type="int",
+        field=field,
+        start="",
+        setter=setter,
+        getter=getter,
+        forbidden=f"{field} > {limit}",
+        reaction="return;" if lenient else f"throw new {exception}();",
+    )
+    bad = cast.chance(0.5)
+    number = cast.integer(limit + 1, limit + 9) if bad else cast.integer(max(0, limit - 9), limit)
+    value = f"{variable}.{getter}()"
+    steps: list[str | Claim] = [cast.construct(name, variable)]
+    if bad and not lenient:
+        steps.append(f"int {field} = {number};")
+        claim = throws(exception, f"{variable}.{setter}({field})")
+        return Scenario(name, body, setter, tuple(steps), claim, f"validate {field}")
+    local = not bad and cast.chance(0.5)
+    given = field if local else str(number)
+    if local:
+        steps.append(f"int {field} = {number};")
+    steps.append(f"{variable}.{setter}({given});")
+    claim = equal(0 if bad else given, value)
+    return Scenario(name, body, setter, tuple(steps), claim, f"ignore bad {field}" if bad else f"store {field}")
+
+
+@family(weight=2.0)
+def creation(cast: NameSource) -> Scenario:
+    """A part that exists only between opening and closing, or is made on demand."""
+    part, item = cast.noun(), cast.noun()
+    name = cast.class_name(item, "Context", "Session", "Container")
+    variable = cast.variable(name)
+    getter, opener = f"get{java.capitalised(part)}", cast.pick("open", "init", "connect", "load")
+    closer = cast.pick("close", "release", "unload")
+    lazy = cast.chance(0.4)
+    body = java.fill(
+        """
+        private StringBuilder $part;
+
+        public void $opener() {
+            $part = new StringBuilder();
+        }
+
+        public void $closer() {
+            $part = null;
+        }
+
+        public StringBuilder $getter() {
+            $lazy
+            return $part;
+        }
+        """,
+        part=part,
+        opener=opener,
+        closer=closer,
+        getter=getter,
+        lazy=f"if ({part} == null) {{\n        {opener}();\n    }}" if lazy else "// may be absent",
+    )
+    moves = [cast.pick(opener, closer) for _ in range(cast.integer(0, 3))]
+    steps = (cast.construct(name, variable), *(f"{variable}.{move}();" for move in moves))
+    present = lazy or (bool(moves) and moves[-1] == opener)
+    kind = "assertNotNull" if present else "assertNull"
+    claim = Claim(kind, f"{variable}.{getter}()", type="StringBuilder")
+    return Scenario(name, body, getter, steps, claim, f"provide {part}")

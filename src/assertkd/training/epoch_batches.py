@@ -1,0 +1,105 @@
+"""What each epoch trains on: its examples, its batches, and how many optimizer steps they make."""
+
+import logging
+from collections.abc import Sequence
+from functools import cached_property
+
+from assertkd.batching.epoch_sampling import EpochSampler
+from assertkd.batching.examples import Example
+from assertkd.batching.sampling import bucketed_batches, budgeted_batches
+from assertkd.settings import TrainingSettings
+from assertkd.training.parallel.process_group import ProcessGroup
+
+log = logging.getLogger(__name__)
+
+FIRST = 1
+"""The first epoch's number. Epoch 0 is the batch that a training is checked on at its start."""
+
+
+class Epochs:
+    """The epochs of one training run. Everything follows from the seeds and an epoch's number.
+
+    Args:
+        train: the examples of every epoch, or what draws them.
+        settings: batch size or token budget, accumulation, number of epochs.
+        seed: of the order of batches.
+        processes: those that train together; each takes so many batches of an optimizer step as one alone would.
+    """
+
+    def __init__(
+        self,
+        train: Sequence[Example] | EpochSampler,
+        settings: TrainingSettings,
+        seed: int,
+        processes: ProcessGroup | None = None,
+    ) -> None:
+        self._train, self._settings, self._seed = train, settings, seed
+        self._processes = processes or ProcessGroup()
+
+    @property
+    def sampler(self) -> EpochSampler | None:
+        """What draws the examples; None where every epoch has the same."""
+        return self._train if isinstance(self._train, EpochSampler) else None
+
+    def examples(self, epoch: int) -> Sequence[Example]:
+        """Return the examples of an epoch; epoch 0 has the first one's."""
+        return self._train.examples(max(epoch, FIRST)) if isinstance(self._train, EpochSampler) else self._train
+
+    def count(self, epoch: int) -> int:
+        """Return the number of an epoch's examples."""
+        return self._train.count(epoch) if isinstance(self._train, EpochSampler) else len(self._train)
+
+    def batches(self, epoch: int) -> list[list[int]]:
+        """Return the batches of an epoch, as indices into its examples."""
+        lengths = [(len(example.input_ids), len(example.target_ids)) for example in self.examples(epoch)]
+        budget = self._settings.token_budget
+        if budget is not None:
+            return budgeted_batches(lengths, budget, self._seed, epoch)
+        return bucketed_batches([sum(length) for length in lengths], self._settings.batch_size, self._seed, epoch)
+
+    @cached_property
+    def steps(self) -> tuple[int, ...]:
+        """Optimizer steps of each epoch, the first epoch first.
+
+        With a token budget the lengths of all examples are needed, so a sampled run encodes each epoch's draw once more
+        for it.
+        """
+        size = self._settings.batch_size
+        numbers = range(FIRST, FIRST + self._settings.epochs)
+        if self._settings.token_budget is None:
+            batches = [-(-self.count(epoch) // size) for epoch in numbers]
+        else:
+            batches = [len(self.batches(epoch)) for epoch in numbers]
+        return tuple(-(-count // self.batches_per_step) for count in batches)
+
+    @property
+    def batches_per_step(self) -> int:
+        """Batches of an optimizer step, those of all processes together; the last step of an epoch may have fewer."""
+        return self._settings.gradient_accumulation_steps * self._processes.size
+
+    def left(self, epoch: int, taken: int) -> tuple[list[list[int]], int]:
+        """Return this process's batches behind the first `taken` optimizer steps of an epoch, and the steps left.
+
+        Each step takes the next `gradient_accumulation_steps` of them; in the last there may be fewer, or none.
+        """
+        left = self.batches(epoch)[taken * self.batches_per_step :]
+        return left[self._processes.rank :: self._processes.size], -(-len(left) // self.batches_per_step)
+
+    def summary(self) -> dict[str, float] | None:
+        """Return what a sampled run drew from, how much an epoch, and the share seen in all; None for any other."""
+        if self.sampler is None:
+            return None
+        coverage = self.sampler.coverage(self._settings.epochs)
+        return {"records": self.sampler.records, "drawn_an_epoch": len(self.sampler), "coverage": coverage}
+
+    def describe(self, epoch: int, memory_mb: float) -> None:
+        """Log what a sampled epoch draws from, how much has been seen with it, and the memory used so far."""
+        if self.sampler is not None:
+            log.info(
+                "epoch %d draws %d of %d records; with it %.1f %% have been drawn, memory %.0f MB",
+                epoch,
+                len(self.sampler),
+                self.sampler.records,
+                100 * self.sampler.coverage(epoch),
+                memory_mb,
+            )

@@ -1,0 +1,223 @@
+"""Mining whole projects: what is found, what is left out and counted, and that records hold what the files say."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assertkd.cli import main
+from assertkd.corpus.mine import described, mine_corpus
+from assertkd.corpus.read import read_raw
+from assertkd.errors import UserError
+from assertkd.java.projects import find_projects
+from assertkd.java.source import leaves, parse
+from assertkd.records import MARKER, Record
+from assertkd.settings import MiningSettings
+from assertkd.synthetic import generate
+
+FOO = "package p; public class Foo { public int add(int n) { return n + 1; } }"
+TEST = "package p; import org.junit.Test; public class FooTest { @Test public void testAdd() { %s } }"
+
+
+def write(root: Path, files: dict[str, str | bytes]) -> Path:
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return root
+
+
+def mined(
+    folder: Path, sources: Sequence[Path], workers: int = 1, max_characters: int = 20_000, **settings: Any
+) -> tuple[list[dict[str, Any]], Any]:
+    """Return the mined lines and the counts."""
+    account = mine_corpus(
+        MiningSettings(**settings),
+        max_characters,
+        sources,
+        folder / "mined.jsonl",
+        folder / "mined.json",
+        workers=workers,
+    )
+    assert json.loads((folder / "mined.json").read_text(encoding="utf-8")) == account
+    return [json.loads(line) for line in (folder / "mined.jsonl").read_text(encoding="utf-8").splitlines()], account
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Record]]:
+    """A Maven project made of generated records, whose focal methods are known by construction."""
+    root = tmp_path_factory.mktemp("generated") / "project"
+    records = list(generate(300, 11, None))
+    write(root, {"pom.xml": "<project/>", "LICENSE.txt": "MIT"})
+    for record in records:
+        of, package = record.extra, record.extra["class_source"].partition(";")[0].removeprefix("package ")
+        folder = package.replace(".", "/")
+        test = of["test_source"].replace(MARKER, record.assertion)
+        write(root / "src/main/java" / folder, {f"{of['class_name']}.java": of["class_source"]})
+        write(root / "src/test/java" / folder, {f"{of['test_class_name']}.java": test})
+    return root, records
+
+
+def tokens(text: str) -> list[str]:
+    root = parse(text.encode()).root_node
+    assert not root.has_error, text
+    return [leaf.text.decode() for leaf in leaves(root) if leaf.text]
+
+
+def originals(root: Path) -> Iterator[tuple[str, str]]:
+    """Yield every test file's name and source."""
+    for path in sorted(root.rglob("*Test.java")):
+        yield path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")
+
+
+def test_generated_tests_are_cut_as_they_were_made_and_linked_to_what_they_test(
+    generated: tuple[Path, list[Record]], tmp_path: Path
+) -> None:
+    root, records = generated
+    lines, account = mined(tmp_path, [root])
+    assert account["total"]["tests"] == len(records)
+    found = {(line["test_method"], line["assertion"]): line for line in lines}
+    cut = [found[record.test_method, record.assertion] for record in records]
+    same = [line["focal_method"] == record.focal_method for line, record in zip(cut, records, strict=True)]
+    # Where a test names neither method nor class, what it calls last need not be what its author meant.
+    assert sum(same) / len(same) > 0.95
+    assert all(line["licence_file"] == "LICENSE.txt" and line["project"] == "project" for line in lines)
+
+
+def test_every_record_with_its_assertion_put_back_has_the_tokens_of_the_file(
+    generated: tuple[Path, list[Record]], tmp_path: Path
+) -> None:
+    root, _ = generated
+    lines, _ = mined(tmp_path, [root])
+    sources = {name: " ".join(tokens(source)) for name, source in originals(root)}
+    for line in lines:
+        whole = line["test_method"].replace(MARKER, line["assertion"])
+        inside = tokens(f"class Holder {{ {whole} }}")[3:-1]
+        assert " ".join(inside) in sources[line["test_file"]]
+
+
+def test_processes_change_nothing(generated: tuple[Path, list[Record]], tmp_path: Path) -> None:
+    root, _ = generated
+    alone, together = tmp_path / "1", tmp_path / "3"
+    assert mined(alone, [root]) == mined(together, [root], workers=3)
+    assert (alone / "mined.jsonl").read_bytes() == (together / "mined.jsonl").read_bytes()
+
+
+def test_mined_lines_are_what_the_corpus_reads(generated: tuple[Path, list[Record]], tmp_path: Path) -> None:
+    root, _ = generated
+    lines, _ = mined(tmp_path, [root])
+    read = [item for _, item in read_raw(tmp_path / "mined.jsonl", "split", 20_000)]
+    assert all(isinstance(item, Record) for item in read)
+    assert [item.id for item in read if isinstance(item, Record)] == [line["id"] for line in lines]
+    assert len({line["id"] for line in lines}) == len(lines)
+
+
+def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
+    tests = {
+        "two": "assertEquals(2, new Foo().add(1)); assertEquals(3, new Foo().add(2));",
+        "none": "new Foo().add(1);",
+        "marked": f"new Foo().add(1);\n{MARKER}\nassertTrue(x);",
+        "elsewhere": "assertEquals(1, Math.abs(-1));",
+    }
+    body = " ".join(f"@Test public void {name}() {{ {statements} }}" for name, statements in tests.items())
+    body += " @Ignore @Test public void off() { assertEquals(2, new Foo().add(1)); }"
+    project = write(
+        tmp_path / "project",
+        {
+            "Foo.java": FOO,
+            "FooTest.java": f"package p; import org.junit.*; public class FooTest {{ {body} }}",
+            "Broken.java": "class Broken { void a( }",
+            "Large.java": f'class Large {{ String s = "{"x" * 2000}"; }}',
+            "Zeros.java": b"class Zeros { }\0",
+            "Latin.java": 'class Latin { String s = "é"; }'.encode("latin-1"),
+            "package-info.java": "package p;",
+        },
+    )
+    lines, account = mined(tmp_path, [project], max_file_bytes=1500)
+    total = account["total"]
+    assert total["files"] == 6
+    assert total["bad_files"] == {"does not parse": 1, "larger than 1500 bytes": 1, "no text": 1}
+    assert total["tests_by_framework"] == {"junit4": 5}
+    assert total["tests_left_out"] == {"no assertion": 1, "holds the marker": 1, "disabled": 1}
+    assert total["assertions"] == 3
+    assert total["assertions_unlinked"] == {"no method of the class under test is called": 1}
+    assert (total["records"], total["tests_linked"], total["share_of_tests_linked"]) == (2, 1, 0.5)
+    assert [line["assertion"] for line in lines] == [
+        "assertEquals(2, new Foo().add(1));",
+        "assertEquals(3, new Foo().add(2));",
+    ]
+    assert "left out: 1 file: does not parse" in described(account)
+
+
+def test_tests_with_many_assertions_can_be_left_out(tmp_path: Path) -> None:
+    one, two = "assertEquals(2, new Foo().add(1));", "assertEquals(3, new Foo().add(2));"
+    more = TEST.replace("FooTest", "FooMoreTest") % (one + two)
+    project = write(tmp_path / "project", {"Foo.java": FOO, "FooTest.java": TEST % one, "FooMoreTest.java": more})
+    lines, account = mined(tmp_path, [project], max_assertions=1)
+    assert [line["assertion"] for line in lines] == [one]
+    assert account["total"]["tests_left_out"] == {"more than 1 assertions": 1}
+    lines, account = mined(tmp_path, [project], max_characters=80)
+    assert [line["assertion"] for line in lines] == [one]
+    assert account["total"]["tests_left_out"] == {"longer than 80 characters": 1}
+
+
+def test_projects_are_found_by_their_build_files(tmp_path: Path) -> None:
+    test = TEST % "assertEquals(2, new Foo().add(1));"
+    pair: dict[str, str | bytes] = {"src/main/java/p/Foo.java": FOO, "src/test/java/p/FooTest.java": test}
+    write(
+        tmp_path / "all/maven",
+        {"pom.xml": "", "COPYING": "x", **pair, "module/pom.xml": "", "module/A.java": "class A {}"},
+    )
+    write(tmp_path / "all/deep/gradle", {"build.gradle.kts": "", "build/Made.java": "class Made {}", **pair})
+    write(tmp_path / "all/loose", {**pair, ".hidden/B.java": "class B {}"})
+    write(tmp_path / "other/maven", {"pom.xml": "", "debian/copyright": "x", "src/build/C.java": "class C {}", **pair})
+    write(tmp_path / "all/empty", {"pom.xml": ""})
+    (tmp_path / "all/loop").symlink_to(tmp_path / "all")
+    projects = {project.name: project for project in find_projects([tmp_path / "all", tmp_path / "other"])}
+    files = {name: sorted(file.name for file in project.files) for name, project in projects.items()}
+    here = tmp_path.name
+    assert files == {
+        "all/maven": ["A.java", "Foo.java", "FooTest.java"],
+        "deep/gradle": ["Foo.java", "FooTest.java"],
+        f"{here}/all": ["Foo.java", "FooTest.java"],
+        "other/maven": ["C.java", "Foo.java", "FooTest.java"],
+    }
+    assert {name: project.licence for name, project in projects.items()} == {
+        "all/maven": "COPYING",
+        "deep/gradle": None,
+        f"{here}/all": None,
+        "other/maven": "debian/copyright",
+    }
+
+
+@pytest.mark.parametrize(
+    ("folders", "problem"),
+    [
+        (["absent"], "absent: no such folder"),
+        (["empty"], "empty: no Java file"),
+        (["some", "some/inner"], "some/inner: lies in"),
+        (["untested"], "No record comes out of 1 Java files"),
+    ],
+)
+def test_a_fault_of_the_user_is_said(tmp_path: Path, folders: list[str], problem: str) -> None:
+    write(tmp_path, {"some/inner/A.java": "class A {}", "empty/readme": "", "untested/A.java": "class A {}"})
+    with pytest.raises(UserError, match=problem):
+        mined(tmp_path, [tmp_path / folder for folder in folders])
+    assert not (tmp_path / "mined.jsonl").exists()
+
+
+def test_the_command_mines_with_the_settings_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    two = TEST % "assertEquals(2, new Foo().add(1)); assertEquals(3, new Foo().add(2));"
+    write(tmp_path / "project", {"Foo.java": FOO, "FooTest.java": two})
+    arguments = ["mine", str(tmp_path / "project"), "--output", str(tmp_path / "out.jsonl"), "--workers", "1"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert len((tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()) == 2
+    assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["total"]["records"] == 2
+    assert str(tmp_path / "out.jsonl") in printed
+    assert main([*arguments, "--data.mining.max_assertions", "1"]) == 1
+    assert "No record comes out of 2 Java files" in capsys.readouterr().err
+    assert main([*arguments, "--data.mining.max_assertions", "0"]) == 1
+    assert "data.mining.max_assertions: must be greater than or equal to 1, not 0" in capsys.readouterr().err

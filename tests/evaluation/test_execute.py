@@ -1,0 +1,117 @@
+"""The stage's files: what is written, and the sentence where nothing can be run."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from java_source import box
+
+from assertkd.errors import UserError
+from assertkd.evaluation import execute as stage
+from assertkd.evaluation.execute import execute, execute_gold
+from assertkd.evaluation.execution.jdk import Toolchain, ToolMissingError
+from assertkd.evaluation.execution.summary import read_runs
+from assertkd.predictions import Prediction, write_predictions
+from assertkd.records import MARKER, Record, write_records
+from assertkd.settings import ExecuteSettings
+
+GOLD = "assertEquals(5, box.size(2));"
+
+
+class Files:
+    """A stage's inputs and outputs in one folder."""
+
+    def __init__(self, folder: Path, records: list[Record], texts: list[str]) -> None:
+        self.test, self.predictions = folder / "test.jsonl", folder / "predictions.jsonl"
+        self.gold, self.gold_summary = folder / "gold_execution.jsonl", folder / "gold_execution.json"
+        self.runs, self.summary = folder / "execution.jsonl", folder / "execution.json"
+        write_records(self.test, records)
+        pairs = zip(records, texts, strict=False)
+        write_predictions(self.predictions, (Prediction(r.id, text, r.assertion) for r, text in pairs))
+
+    def execute(self, settings: ExecuteSettings, limit: int | None = None) -> None:
+        execute_gold(settings, self.test, limit, self.gold, self.gold_summary, workers=1)
+        execute(settings, self.predictions, self.test, self.gold, self.gold_summary, self.runs, self.summary, workers=1)
+
+
+@pytest.fixture
+def settings(toolchain: Toolchain) -> ExecuteSettings:
+    return ExecuteSettings(junit=tuple(map(str, toolchain.junit)), mutants=100)
+
+
+@pytest.mark.java
+def test_records_are_judged_where_gold_passes(tmp_path: Path, settings: ExecuteSettings) -> None:
+    codeless = Record("codeless", "int f() { }", f"void t() {{ {MARKER}\n }}", "assertTrue(x);")
+    records = [box("a", GOLD), codeless, box("b", "assertEquals(1, box.size(2));"), box("c", GOLD), box("d", GOLD)]
+    files = Files(tmp_path, records, [GOLD, GOLD, GOLD, "assertNotNull(box);", "assertNull(box);"])
+    files.execute(settings)
+    gold = json.loads(files.gold_summary.read_text(encoding="utf-8"))
+    assert (gold["absent"], gold["records"], gold["without_code"], gold["executed"]) == (None, 5, 1, 4)
+    assert gold["ended"] == {"passed": 3, "failed": 1}
+    assert [one["id"] for one in gold["failing"]] == ["b"]
+    runs = {run.id: run for run in read_runs(files.runs)}
+    assert {id_: run.passes for id_, run in runs.items()} == {"a": True, "c": True, "d": False}
+    assert runs["a"].killed == runs["a"].gold_killed > 0
+    assert runs["c"].killed == 0
+    summary = json.loads(files.summary.read_text(encoding="utf-8"))
+    assert (summary["predictions"], summary["judged"]) == (5, 3)
+    assert summary["ended"] == {"passed": 2, "failed": 1}
+    assert summary["mutants"]["killed"] == runs["a"].killed
+
+
+@pytest.mark.java
+def test_compiled_classes_stand_in_for_sources(tmp_path: Path, settings: ExecuteSettings, toolchain: Toolchain) -> None:
+    record = box("a", GOLD)
+    (tmp_path / "Box.java").write_text(record.extra["class_source"], encoding="utf-8")
+    javac = toolchain.java.with_name("javac")
+    subprocess.run([javac, "-d", tmp_path / "classes", tmp_path / "Box.java"], check=True)
+    tests = {"test_source": record.extra["test_source"]}
+    bare = Record("bare", record.focal_method, record.test_method, GOLD, extra=tests)
+    unasked = box("unasked", GOLD)
+    files = Files(tmp_path / "run", [bare, record, unasked], [GOLD, GOLD])
+    files.execute(settings.model_copy(update={"class_path": (str(tmp_path / "classes"),)}), limit=2)
+    runs = {run.id: run for run in read_runs(files.runs)}
+    assert set(runs) == {"bare", "a"}, "the limit leaves the third out"
+    assert (runs["bare"].passes, runs["bare"].mutants) == (True, 0), "without a source there are no mutants"
+    assert runs["a"].passes
+    assert runs["a"].killed > 0, "a mutant hides the compiled class"
+
+
+def test_records_without_code_leave_the_metrics_absent(tmp_path: Path) -> None:
+    codeless = Record("codeless", "int f() { }", f"void t() {{ {MARKER}\n }}", "assertTrue(x);")
+    files = Files(tmp_path, [codeless], ["assertTrue(x);"])
+    files.execute(ExecuteSettings())
+    for summary in (files.gold_summary, files.summary):
+        assert json.loads(summary.read_text(encoding="utf-8"))["absent"].startswith("no record carries the code")
+    assert read_runs(files.runs) == []
+
+
+def test_a_machine_without_java_leaves_the_metrics_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> None:
+        raise ToolMissingError("no JDK of version 11 or newer was found")
+
+    monkeypatch.setattr(stage, "find_toolchain", missing)
+    files = Files(tmp_path, [box("a", GOLD)], [GOLD])
+    files.execute(ExecuteSettings())
+    assert json.loads(files.summary.read_text(encoding="utf-8")) == {
+        "absent": "no JDK of version 11 or newer was found"
+    }
+    with pytest.raises(UserError, match="enabled is true, but assertions cannot be executed: no JDK"):
+        files.execute(ExecuteSettings(enabled=True))
+
+
+def test_a_missing_class_path_is_named(tmp_path: Path) -> None:
+    files = Files(tmp_path, [box("a", GOLD)], [GOLD])
+    with pytest.raises(UserError, match="class_path: target/classes: no such file or folder"):
+        files.execute(ExecuteSettings(class_path=("target/classes",)))
+
+
+def test_gold_files_that_are_broken_are_named(tmp_path: Path) -> None:
+    files = Files(tmp_path, [box("a", GOLD)], [GOLD])
+    files.gold_summary.write_text('{"absent": null}', encoding="utf-8")
+    files.gold.write_text('{"id": "a"}\n', encoding="utf-8")
+    with pytest.raises(UserError, match=r"gold_execution\.jsonl:1"):
+        execute(
+            ExecuteSettings(), files.predictions, files.test, files.gold, files.gold_summary, files.runs, files.summary
+        )

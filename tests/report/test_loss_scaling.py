@@ -1,0 +1,104 @@
+"""Shares of the gradient, from logs written by hand."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from assertkd.cli import main
+from assertkd.errors import UserError
+from assertkd.report.loss_scaling import analyse_scaling, described, write_scaling
+
+STEPS = [
+    # step, weights of ce and semantic, gradient norms of ce and semantic
+    (0, 0.6, 0.4, 0.5, 0.10),
+    (10, 0.5, 0.5, 0.3, 0.12),
+    (20, 0.4, 0.6, 0.1, 0.14),
+]
+SCALE = 5.0
+
+
+def write_run(folder: Path, semantic_norm: float = 1.0, scale: float = SCALE) -> Path:
+    """Write the two files of a finished student whose `semantic` norms are multiplied by `semantic_norm`."""
+    names = ["step", "ce_weight", "semantic_weight", "ce_grad_norm", "semantic_grad_norm"]
+    with (folder / "step_metrics.csv").open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(names)
+        writer.writerows([*row[:4], row[4] * semantic_norm] for row in STEPS)
+    components = [{"name": "ce", "scale": 1.0}, {"name": "semantic", "scale": scale}]
+    (folder / "training_report.json").write_text(json.dumps({"loss": {"components": components}}), encoding="utf-8")
+    return folder
+
+
+def test_shares_by_hand(tmp_path: Path) -> None:
+    scaling = analyse_scaling(write_run(tmp_path))
+    ce = [0.6 * 0.5, 0.5 * 0.3, 0.4 * 0.1]
+    semantic = [SCALE * 0.4 * 0.10, SCALE * 0.5 * 0.12, SCALE * 0.6 * 0.14]
+    expected = [one / (one + other) for one, other in zip(semantic, ce, strict=True)]
+    assert scaling.components["semantic"].shares == pytest.approx(expected)
+    assert scaling.components["ce"].shares == pytest.approx([1 - share for share in expected])
+    assert scaling.steps.tolist() == [0, 10, 20]
+
+
+def test_the_balancing_weights_and_beta_balance(tmp_path: Path) -> None:
+    scaling = analyse_scaling(write_run(tmp_path))
+    weights = scaling.balanced_weights()
+    assert sum(weights.values()) == pytest.approx(1)
+    contributions = [weights[name] * c.scale * c.norm for name, c in scaling.components.items()]
+    assert contributions[0] == pytest.approx(contributions[1])
+    beta = scaling.balanced_beta()
+    ce, semantic = scaling.components["ce"], scaling.components["semantic"]
+    assert beta is not None
+    assert beta * semantic.weight * semantic.norm == pytest.approx(ce.weight * ce.norm)
+
+
+@pytest.mark.parametrize(
+    ("semantic_norm", "warned"),
+    [(1.0, []), (100.0, ["semantic dominates", "ce vanishes"]), (1e-4, ["ce dominates", "semantic vanishes"])],
+)
+def test_what_dominates_or_vanishes_is_said(tmp_path: Path, semantic_norm: float, warned: list[str]) -> None:
+    warnings = analyse_scaling(write_run(tmp_path, semantic_norm)).warnings()
+    assert sorted(" ".join(warning.split()[:2]).rstrip(":") for warning in warnings) == sorted(warned)
+
+
+def test_a_component_without_gradient_gets_no_weight(tmp_path: Path) -> None:
+    scaling = analyse_scaling(write_run(tmp_path, 0.0))
+    assert scaling.balanced_weights() == {"ce": 1.0}
+    assert scaling.balanced_beta() is None
+
+
+def test_the_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyse-scaling", str(write_run(tmp_path, 100.0))]) == 0
+    printed = capsys.readouterr().out
+    assert "Warning: semantic dominates" in printed
+    assert "loss.semantic.scale (beta) that would balance" in printed
+    written = json.loads((tmp_path / "loss_scaling.json").read_text(encoding="utf-8"))
+    scaling = analyse_scaling(tmp_path)
+    assert written["balanced_beta"] == scaling.balanced_beta()
+    assert written["components"]["ce"]["share"]["mean"] == scaling.components["ce"].share
+    picture = (tmp_path / "loss_scaling.svg").read_text(encoding="utf-8")
+    assert picture.startswith("<svg")
+    assert "semantic" in picture
+
+
+def test_one_component_alone_is_described(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    (tmp_path / "training_report.json").write_text(
+        json.dumps({"loss": {"components": [{"name": "ce", "scale": 1.0}]}}), encoding="utf-8"
+    )
+    text = described(analyse_scaling(tmp_path))
+    assert "100.0%" in text
+    assert "would balance" not in text
+    assert write_scaling(analyse_scaling(tmp_path), tmp_path).is_file()
+
+
+def test_what_cannot_be_analysed_is_said_in_two_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyse-scaling", str(tmp_path / "nowhere")]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert "step_metrics.csv: no such file" in lines[0]
+    write_run(tmp_path)
+    (tmp_path / "step_metrics.csv").write_text("step,ce_weight\n0,1\n", encoding="utf-8")
+    with pytest.raises(UserError, match="holds no gradient norms"):
+        analyse_scaling(tmp_path)

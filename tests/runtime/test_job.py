@@ -1,0 +1,57 @@
+"""What a stage that stops leaves: an exit code, two lines for a user's fault, a traceback for the program's."""
+
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+from assertkd.errors import UserError
+from assertkd.runtime.job import has_gpu, job
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> object:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_a_user_error_is_two_lines_and_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "logs/stage.log"
+    with pytest.raises(SystemExit) as caught, job(log):
+        raise UserError("a.jsonl:3: not JSON", "Mend the line.")
+    assert caught.value.code == 1
+    assert capsys.readouterr().err.splitlines() == ["Error: a.jsonl:3: not JSON", "Mend the line."]
+    text = log.read_text(encoding="utf-8")
+    assert "ERROR a.jsonl:3: not JSON\nMend the line.\n" in text
+    assert "Traceback" not in text
+
+
+def test_another_fault_is_logged_with_its_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ZeroDivisionError), job(tmp_path / "stage.log"):
+        print(1 / 0)
+    assert capsys.readouterr().err == ""
+    text = (tmp_path / "stage.log").read_text(encoding="utf-8")
+    assert "Traceback (most recent call last)" in text
+    assert text.rstrip().endswith("ZeroDivisionError: division by zero")
+
+
+def test_a_stage_that_ends_well_logs_to_its_file_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    handlers = list(logging.getLogger().handlers)
+    (tmp_path / "stage.log").write_text("of an earlier run\n")
+    with job(tmp_path / "stage.log", threads=2):
+        assert torch.get_num_threads() == 2
+        logging.getLogger("assertkd.some.stage").info("step %d", 3)
+    logging.getLogger("assertkd.some.stage").info("behind it")
+    lines = (tmp_path / "stage.log").read_text(encoding="utf-8").splitlines()
+    assert [line.partition(" INFO ")[2] for line in lines] == ["step 3"]
+    assert logging.getLogger().handlers == handlers
+    assert capsys.readouterr().out == ""
+
+
+def test_a_gpu_is_seen_by_its_device_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assertkd.runtime.job.GPU_NODE", tmp_path / "nvidia0")
+    assert not has_gpu()
+    (tmp_path / "nvidia0").touch()
+    assert has_gpu()

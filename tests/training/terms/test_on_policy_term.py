@@ -1,0 +1,197 @@
+"""The on-policy loss: against an independent reference, however the batch is cut, and a function of seed and step."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import rel_entr, softmax
+from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
+
+from assertkd.batching.collation import collate
+from assertkd.batching.distributions import DenseView
+from assertkd.batching.examples import Batch, Example, SpecialIds
+from assertkd.losses.divergence import generalised_jsd, jsd
+from assertkd.losses.target_batch import TargetBatch
+from assertkd.models.t5.model import TargetLogits
+from assertkd.settings.on_policy import OnPolicySettings
+from assertkd.training.parallel.process_group import ProcessGroup
+from assertkd.training.terms.on_policy_term import OnPolicy
+
+BETAS = (0.0, 0.1, 0.5, 0.9, 1.0)
+
+
+def reference(student: np.ndarray, teacher: np.ndarray, beta: float, temperature: float) -> float:
+    """Return the summed divergence as Agarwal et al. define it, in float64, by scipy."""
+    q, p = softmax(student / temperature, axis=-1), softmax(teacher / temperature, axis=-1)
+    if beta == 0:
+        return float(temperature**2 * rel_entr(p, q).sum())
+    if beta == 1:
+        return float(temperature**2 * rel_entr(q, p).sum())
+    mixture = beta * p + (1 - beta) * q
+    return float(temperature**2 * (beta * rel_entr(p, mixture) + (1 - beta) * rel_entr(q, mixture)).sum())
+
+
+@pytest.fixture
+def positions() -> TargetBatch:
+    """Seven positions of twenty tokens, in float64."""
+    generator = torch.Generator().manual_seed(1)
+    student = torch.randn(7, 20, generator=generator, dtype=torch.float64, requires_grad=True)
+    teacher = 2 * torch.randn(7, 20, generator=generator, dtype=torch.float64)
+    return TargetBatch(student, torch.zeros(7, dtype=torch.long), DenseView(teacher), 1.7)
+
+
+@pytest.mark.parametrize("beta", BETAS)
+def test_generalised_jsd_is_the_published_one(positions: TargetBatch, beta: float) -> None:
+    teacher = positions.teacher.logits(slice(0, 7)).numpy()  # type: ignore[union-attr]
+    value = generalised_jsd(positions, beta).detach()
+    expected = reference(positions.student_logits.detach().numpy(), teacher, beta, 1.7)
+    assert float(value) == pytest.approx(expected, rel=1e-6)
+    if beta == 0.5:
+        assert float(value) == pytest.approx(float(jsd(positions).detach()), rel=1e-12)
+
+
+@pytest.mark.parametrize("beta", BETAS)
+def test_its_gradient_is_that_of_finite_differences(positions: TargetBatch, beta: float) -> None:
+    def value(logits: torch.Tensor) -> torch.Tensor:
+        return generalised_jsd(TargetBatch(logits, positions.labels, positions.teacher, 1.7), beta)
+
+    assert torch.autograd.gradcheck(value, (positions.student_logits,), eps=1e-6, atol=1e-7)
+
+
+def test_it_vanishes_where_both_agree_and_tends_to_the_kls(positions: TargetBatch) -> None:
+    logits = positions.student_logits.detach()
+    for beta in BETAS:
+        same = TargetBatch(logits.float().requires_grad_(), positions.labels, DenseView(logits.float()), 1.0)
+        assert float(generalised_jsd(same, beta).detach()) == pytest.approx(0.0, abs=1e-6)
+    for limit, near in ((0.0, 1e-6), (1.0, 1 - 1e-6)):
+        scale = max(near, 1 - near) * min(near, 1 - near)
+        assert float(generalised_jsd(positions, near).detach()) / scale == pytest.approx(
+            float(generalised_jsd(positions, limit).detach()), rel=1e-3
+        )
+
+
+@pytest.fixture
+def examples(tiny_tokenizer: PreTrainedTokenizerFast) -> list[Example]:
+    end = tiny_tokenizer.eos_token_id
+    return [Example(f"e{n}", [10 + n, *range(40, 40 + n % 4), end], [20 + n, 30, end]) for n in range(8)]
+
+
+@pytest.fixture
+def batches(examples: list[Example], tiny_tokenizer: PreTrainedTokenizerFast) -> Callable[[int], list[Batch]]:
+    special = SpecialIds(tiny_tokenizer.pad_token_id, tiny_tokenizer.pad_token_id)
+    return lambda size: [collate(examples[n : n + size], special, None) for n in range(0, 8, size)]
+
+
+def on_policy(teacher: T5ForConditionalGeneration, seed: int = 5, at_once: int = 8, **settings: float) -> OnPolicy:
+    options = OnPolicySettings(**{"fraction": 0.3} | settings)
+    return OnPolicy(TargetLogits(teacher.eval()), options, max_new_tokens=12, sequences_at_once=at_once, seed=seed)
+
+
+def gradients(
+    model: T5ForConditionalGeneration, part: OnPolicy, group: list[Batch], step: int
+) -> tuple[float, torch.Tensor]:
+    model.zero_grad()
+    found = part.accumulate(TargetLogits(model), group, step, lambda loss: loss.backward(), norms=False)
+    return float(found.loss), torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+
+
+def test_the_steps_follow_from_the_seed_and_are_the_wanted_share(
+    tiny_t5: Callable[..., T5ForConditionalGeneration],
+) -> None:
+    part = on_policy(tiny_t5(1))
+    taken = [part.takes(step) for step in range(4000)]
+    # Four standard deviations of a binomial share.
+    assert abs(np.mean(taken) - 0.3) < 4 * (0.3 * 0.7 / 4000) ** 0.5
+    assert [on_policy(tiny_t5(1)).takes(step) for step in range(100)] == taken[:100]
+    assert [on_policy(tiny_t5(1), seed=6).takes(step) for step in range(100)] != taken[:100]
+    assert all(on_policy(tiny_t5(1), fraction=1.0).takes(step) for step in range(50))
+
+
+def test_the_gradient_is_that_of_the_samples_scored_in_full(
+    tiny_t5: Callable[..., T5ForConditionalGeneration], batches: Callable[[int], list[Batch]]
+) -> None:
+    student, teacher = tiny_t5(0), tiny_t5(1)
+    part = on_policy(teacher, beta=0.3, temperature=1.5)
+    (batch,) = batches(8)
+    loss, gradient = gradients(student, part, [batch], step=4)
+    # The same outputs, scored by transformers' own forward pass and differentiated by autograd.
+    _, _, tokens = part._written(TargetLogits(student), [batch], 4)
+    end = student.config.eos_token_id
+    student.zero_grad()
+    total, count = torch.zeros(()), 0
+    for row, written in enumerate(tokens.tolist()):
+        ids = written[: written.index(end) + 1] if end in written else written
+        source = batch.input_ids[row][batch.attention_mask[row].bool()][None]
+        labels = torch.tensor([ids])
+        with torch.no_grad():
+            p = torch.softmax(teacher(input_ids=source, labels=labels).logits[0] / 1.5, -1)
+        q = torch.softmax(student(input_ids=source, labels=labels).logits[0] / 1.5, -1)
+        mixture = 0.3 * p + 0.7 * q
+        total = total + 0.3 * (p * (p / mixture).log()).sum() + 0.7 * (q * (q / mixture).log()).sum()
+        count += len(ids)
+    expected = 1.5**2 * total / count
+    expected.backward()
+    assert loss == pytest.approx(float(expected.detach()), rel=1e-4)
+    reference_gradient = torch.cat([parameter.grad.flatten() for parameter in student.parameters()])
+    assert float((gradient - reference_gradient).norm() / reference_gradient.norm()) < 1e-4
+
+
+def test_the_gradient_does_not_depend_on_how_the_batch_is_cut(
+    tiny_t5: Callable[..., T5ForConditionalGeneration], batches: Callable[[int], list[Batch]]
+) -> None:
+    student, teacher = tiny_t5(0), tiny_t5(1)
+    whole_loss, whole = gradients(student, on_policy(teacher), batches(8), 2)
+    cut_loss, cut = gradients(student, on_policy(teacher, at_once=3), batches(2), 2)
+    assert cut_loss == pytest.approx(whole_loss, rel=1e-5)
+    assert float((cut - whole).norm() / whole.norm()) < 1e-5
+
+
+def test_outputs_follow_from_seed_and_step(
+    tiny_t5: Callable[..., T5ForConditionalGeneration], batches: Callable[[int], list[Batch]]
+) -> None:
+    student, teacher = tiny_t5(0), tiny_t5(1)
+
+    def written(seed: int, step: int) -> list[list[int]]:
+        torch.rand(3)  # Other random numbers, as a resumed process has drawn them, make no difference.
+        tokens: list[list[int]] = on_policy(teacher, seed)._written(TargetLogits(student), batches(8), step)[2].tolist()
+        return tokens
+
+    assert written(5, 7) == written(5, 7)
+    assert written(5, 7) != written(5, 8)
+    assert written(5, 7) != written(6, 7)
+
+
+def test_the_teacher_learns_nothing(
+    tiny_t5: Callable[..., T5ForConditionalGeneration], batches: Callable[[int], list[Batch]]
+) -> None:
+    student, teacher = tiny_t5(0), tiny_t5(1)
+    gradients(student, on_policy(teacher), batches(8), 0)
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+    assert not teacher.training
+
+
+class Third(ProcessGroup):
+    """A process whose outputs have a third of all tokens."""
+
+    def sums(self, *numbers: float) -> list[float]:
+        return [3 * number for number in numbers]
+
+
+def test_each_process_adds_its_share_of_the_mean(
+    tiny_t5: Callable[..., T5ForConditionalGeneration], batches: Callable[[int], list[Batch]]
+) -> None:
+    student, teacher = tiny_t5(0), tiny_t5(1)
+    whole_loss, whole = gradients(student, on_policy(teacher), batches(8), 2)
+    options = OnPolicySettings(fraction=0.3)
+    part = OnPolicy(TargetLogits(teacher), options, 12, sequences_at_once=8, seed=5, processes=Third())
+    loss, gradient = gradients(student, part, batches(8), 2)
+    assert 3 * loss == pytest.approx(whole_loss, rel=1e-5)
+    assert float((3 * gradient - whole).norm() / whole.norm()) < 1e-5
+
+
+def test_a_process_without_examples_adds_nothing(tiny_t5: Callable[..., T5ForConditionalGeneration]) -> None:
+    student, teacher = tiny_t5(0), tiny_t5(1)
+    found = on_policy(teacher).accumulate(TargetLogits(student), [], 0, lambda loss: loss.backward(), norms=True)
+    assert (float(found.loss), float(found.square)) == (0.0, 0.0)
+    assert all(parameter.grad is None for parameter in student.parameters())

@@ -1,0 +1,382 @@
+"""What each rule is given: what it uses, and nothing else, since a change of it reruns the rule."""
+
+import json
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import yaml
+
+from assertkd import validate as feasible
+from assertkd.errors import UserError
+from assertkd.settings import RunSettings, TrainingSettings, load_run, params
+
+BASE = yaml.safe_load("""
+run: r
+runs: {r: {}}
+seeds: [1]
+teacher: {model: {name: scratch}}
+distillation: {model: {name: scratch}}
+variants:
+  hard: {unlabelled: skip, loss: {components: [ce]}}
+  traditional: {loss: {function: traditional}}
+  mixed: {loss: {components: [focal, jsd]}}
+""")
+
+
+def loaded(changes: dict[str, Any] | None = None) -> RunSettings:
+    """Return the run of the base with some keys, as dotted paths, set otherwise."""
+    config = deepcopy(BASE)
+    for path, value in (changes or {}).items():
+        *folders, key = path.split(".")
+        home = config
+        for folder in folders:
+            home = home.setdefault(folder, {})
+        home[key] = value
+    return load_run(config)
+
+
+def every_rule(run: RunSettings) -> dict[str, params.Params]:
+    """Return the params of every job by its name."""
+    return {
+        "mine_corpus": params.mine_corpus(run),
+        "prepare_corpus": params.prepare_corpus(run),
+        "train_teacher": params.train_teacher(run),
+        "compress_logits": params.compress_logits(run),
+        **{f"distill_student {name}": params.distill_student(run, name) for name in run.variants},
+        "predict teacher": params.predict(run, is_student=False),
+        "predict student": params.predict(run, is_student=True),
+        "execute_gold": params.execute_gold(run),
+        "execute": params.execute(run),
+        "score": params.score(run),
+        "build_report": params.build_report(run),
+    }
+
+
+STUDENTS = {"distill_student hard", "distill_student traditional", "distill_student mixed"}
+PREDICT = {"predict teacher", "predict student"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "changed"),
+    [
+        ({"distillation.loss.pans_weight": 0.9}, set()),
+        ({"distillation.loss.ast_weight": 0.9}, set()),
+        ({"distillation.loss.semantic.scale": 9}, set()),
+        ({"distillation.loss.token_weighting.critical_token_weight": 9}, set()),
+        ({"distillation.loss.alpha": 0.9}, {"distill_student traditional"}),
+        ({"distillation.loss.focal.gamma": 1}, {"distill_student mixed"}),
+        ({"distillation.loss.temperature": 2}, {"distill_student traditional", "distill_student mixed"}),
+        ({"distillation.loss.schedule": {"jsd": {"start": 0.5, "end": 1}}}, {"distill_student mixed"}),
+        ({"distillation.loss.schedule": {"jsd": {"start": 0.6, "end": 1}}}, set()),
+        ({"distillation.training.sampling_seed": 1}, set()),
+        ({"distillation.training.token_budget": 2000}, STUDENTS),
+        ({"distillation.targets": "both"}, STUDENTS),
+        ({"variants.mixed.targets": "teacher"}, {"distill_student mixed"}),
+        ({"distillation.on_policy": {"beta": 0.9}}, set()),
+        ({"variants.mixed.on_policy": {"fraction": 0.3}}, {"distill_student mixed"}),
+        ({"variants.mixed.model": {"teacher_layers": [0]}}, {"distill_student mixed"}),
+        ({"data.unlabelled": "more.jsonl"}, STUDENTS - {"distill_student hard"}),
+        ({"distillation.training.validation_samples": 1}, set()),
+        ({"distillation.training.lr": 1}, STUDENTS),
+        ({"distillation.model.name": "elsewhere"}, STUDENTS),
+        ({"variants.mixed.training": {"lr": 1}}, {"distill_student mixed"}),
+        ({"data.labelled_share": 0.5}, {"compress_logits"} | STUDENTS),
+        ({"data.split_seed": 1}, {"prepare_corpus"}),
+        ({"data.max_characters": 500}, {"mine_corpus"}),
+        ({"data.embedded": {"seed": 1}}, {"prepare_corpus"}),
+        ({"data.train_file": "unused.jsonl"}, set()),
+        ({"data.max_output_len": 32}, {"prepare_corpus", "train_teacher", "compress_logits"} | STUDENTS | PREDICT),
+        ({"tokenizer.vocab_size": 400}, {"prepare_corpus"}),
+        ({"teacher.seed": 1}, {"train_teacher"}),
+        ({"teacher.training": {"epochs": 1}}, {"train_teacher"}),
+        ({"logits.codec": "dense"}, {"compress_logits"}),
+        ({"logits.hidden": {"group_size": 128}}, {"compress_logits"}),
+        ({"logits.topk": {"tolerance": 0.01}}, set()),
+        ({"logits.examples_per_shard": 2}, {"compress_logits"}),
+        ({"logits.fidelity": {"positions": 500}}, {"compress_logits"}),
+        ({"evaluation.num_beams": 2}, PREDICT),
+        ({"evaluation.eval_temperature": 1}, {"predict student"}),
+        ({"evaluation.execute": {"seconds": 9}}, {"execute_gold", "execute"}),
+        ({"evaluation.limit": 9}, {"execute_gold"} | PREDICT),
+        ({"evaluation.bootstrap_resamples": 200}, {"score", "build_report"}),
+        ({"evaluation.bootstrap_seed": 7}, {"score", "build_report"}),
+        ({"evaluation.encoder": "another"}, {"score"}),
+        ({"evaluation.example_seconds": 1}, {"score"}),
+        ({"evaluation.baseline": "mixed"}, {"build_report"}),
+        ({"evaluation.baseline": "hard"}, set()),
+        ({"report.title": "Another"}, {"build_report"}),
+        ({"report.examples": 1}, {"build_report"}),
+        ({"seeds": [5, 6]}, set()),
+    ],
+)  # fmt: skip
+def test_a_change_reaches_the_rules_that_use_it(changes: dict[str, Any], changed: set[str]) -> None:
+    before, after = every_rule(loaded()), every_rule(loaded(changes))
+    assert {name for name in before if before[name] != after[name]} == changed
+
+
+def test_options_of_what_is_not_used_change_nothing() -> None:
+    dense = {"logits.codec": "dense"}
+    grouped = dense | {"logits.hidden": {"group_size": 128}}
+    assert every_rule(loaded(dense)) == every_rule(loaded(grouped))
+    hub = {"teacher.model": {"name": "hub/model"}}
+    resized = {"teacher.model": {"name": "hub/model", "scratch": {"d_ff": 16}}, "tokenizer.vocab_size": 999}
+    assert every_rule(loaded(hub)) == every_rule(loaded(resized))
+
+
+def test_the_temperatures_that_topk_is_read_at_are_stored() -> None:
+    topk = {
+        "logits.codec": "topk",
+        "variants.softer": {"loss": {"components": ["ce", "jsd"], "temperature": 8}},
+        "variants.hard": {"loss": {"components": ["ce"], "temperature": 7}},
+        "evaluation.eval_temperature": 3,
+    }
+    given = params.compress_logits(loaded(topk))
+    # 1 always, 3 of the evaluation, 4 by default, 8; not the 7 of a variant that reads no teacher.
+    assert given["temperatures"] == [1.0, 3.0, 4.0, 8.0]
+    assert given["logits"]["topk"] == {"tolerance": 3e-4, "max_k": 256}
+    assert "hidden" not in given["logits"]
+    assert params.compress_logits(loaded(topk | {"logits.hidden": {"group_size": 128}})) == given
+    assert "temperatures" not in params.compress_logits(loaded(topk | {"logits.codec": "hidden"}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "changed"),
+    [
+        ({"logits.topk": {"tolerance": 0.01}}, {"compress_logits"}),
+        ({"logits.topk": {"max_k": 64}}, {"compress_logits"}),
+        ({"evaluation.eval_temperature": 3}, {"compress_logits", "predict student"}),
+        ({"evaluation.eval_temperature": 4}, {"compress_logits", "predict student"}),
+        ({"variants.traditional.loss.temperature": 3}, {"compress_logits", "distill_student traditional"}),
+        ({"variants.hard.loss": {"components": ["ce"], "temperature": 3}}, set()),
+        ({"variants.mixed.loss": {"components": ["focal", "jsd"], "temperature": 2}}, {"distill_student mixed"}),
+    ],
+)  # fmt: skip
+def test_a_change_reaches_a_topk_cache_where_it_is_read(changes: dict[str, Any], changed: set[str]) -> None:
+    topk = {"logits.codec": "topk"}
+    before, after = every_rule(loaded(topk)), every_rule(loaded(topk | changes))
+    assert {name for name in before if before[name] != after[name]} == changed
+
+
+@pytest.mark.parametrize(
+    ("changes", "changed"),
+    [
+        ({"logits.codec": "dense"}, {"compress_predictions", "compress_unlabelled"}),
+        ({"logits.num_beams": 2}, {"compress_unlabelled"}),
+        ({"logits.fidelity": {"positions": 500}}, set()),
+        ({"data.labelled_share": 0.5}, {"compress_predictions"}),
+        ({"data.max_output_len": 32}, {"prepare_unlabelled", "compress_predictions", "compress_unlabelled"}),
+        ({"data.split_by": "record"}, {"prepare_unlabelled"}),
+        ({"data.on_bad_record": "error"}, {"prepare_unlabelled"}),
+        ({"data.max_characters": 500}, {"prepare_unlabelled"}),
+        ({"data.split_seed": 1}, set()),
+        ({"distillation.targets": "both", "distillation.on_policy": {"fraction": 1}}, set()),
+        ({"teacher.training": {"epochs": 1}}, set()),
+    ],
+)  # fmt: skip
+def test_a_change_reaches_the_rules_of_learning_predictions(changes: dict[str, Any], changed: set[str]) -> None:
+    def rules(run: RunSettings) -> dict[str, params.Params]:
+        return {
+            "prepare_unlabelled": params.prepare_unlabelled(run),
+            "compress_predictions": params.compress_predictions(run),
+            "compress_unlabelled": params.compress_unlabelled(run),
+        }
+
+    before, after = rules(loaded()), rules(loaded(changes))
+    assert {name for name in before if before[name] != after[name]} == changed
+    assert json.loads(json.dumps(after, allow_nan=False)) == after
+
+
+def test_splits_that_were_given_may_share_projects() -> None:
+    apart = {"data.source": "files", "data.train_file": "t.jsonl"}
+    assert params.prepare_unlabelled(loaded(apart))["projects_apart"] == ["test", "validation"]
+    given = apart | {"data.test_file": "test.jsonl"}
+    assert params.prepare_unlabelled(loaded(given))["projects_apart"] == ["validation"]
+
+
+def test_what_a_student_is_given_of_the_teacher() -> None:
+    run = loaded(
+        {
+            "data.unlabelled": "more.jsonl",
+            "variants.sequence": {"loss": {"components": ["ce"]}, "targets": "teacher", "unlabelled": "skip"},
+            "variants.both": {"targets": "both", "unlabelled": "skip", "loss": {"function": "traditional"}},
+            "variants.more": {"loss": {"components": ["ce"]}},
+        }
+    )
+    of_train, of_more = ["train", "teacher_predictions.jsonl"], ["unlabelled", "unlabelled_predictions.jsonl"]
+    assert {name: params.logits_of_student(run, name) for name in run.variants} == {
+        "hard": [],
+        "traditional": [*of_train, *of_more],
+        "mixed": [*of_train, *of_more],
+        "sequence": of_train,
+        "both": [*of_train, "train_predictions"],
+        "more": of_more,
+    }
+
+
+def test_a_given_teacher_gives_no_answers_that_are_not_in_its_files() -> None:
+    run = loaded(
+        GIVEN
+        | {
+            "data.unlabelled": "more.jsonl",
+            "variants.sequence": {"loss": {"components": ["ce"]}, "targets": "teacher"},
+            "variants.both": {"targets": "both", "loss": {"function": "traditional"}},
+            "variants.layers": {"model": {"teacher_layers": [0]}, "loss": {"components": ["ce"]}},
+            "variants.own": {"on_policy": {"fraction": 0.1}, "loss": {"components": ["ce"]}},
+        }
+    )
+    with pytest.raises(UserError) as caught:
+        feasible.check(run)
+    said = "needs the teacher itself, and data.distillation_jsonl gives its answers alone"
+    assert caught.value.problem.splitlines() == [
+        f"data.unlabelled: {said}",
+        f"variants.layers.model.teacher_layers: {said}",
+        f"variants.own.on_policy: {said}",
+        f"variants.both.targets: logits along its predictions: {said}",
+    ]
+
+
+def test_the_split_seed_matters_to_students_where_records_are_unlabelled() -> None:
+    some = {"data.labelled_share": 0.5}
+    before, after = every_rule(loaded(some)), every_rule(loaded(some | {"data.split_seed": 1}))
+    assert {name for name in before if before[name] != after[name]} == {
+        "prepare_corpus", "compress_logits", *STUDENTS,
+    }  # fmt: skip
+
+
+def test_another_variant_leaves_the_others_alone() -> None:
+    before = every_rule(loaded())
+    after = every_rule(loaded({"variants.further": {"loss": {"components": ["ce", "kl"]}}}))
+    assert after.pop("distill_student further")
+    assert after == before
+
+
+def test_params_are_json() -> None:
+    for changes in (
+        {},
+        {"data.labelled_share": 0.5, "logits.codec": "dense"},
+        {"logits.codec": "topk"},
+        {"teacher.model": {"name": "hub/model"}},
+    ):
+        whole = every_rule(loaded(changes))
+        assert json.loads(json.dumps(whole, allow_nan=False)) == whole
+
+
+GIVEN = {
+    "data.distillation_jsonl": {"train": "t.jsonl", "validation": "v.jsonl"},
+    "tokenizer.name": "hub/tokenizer",
+    "logits.codec": "dense",
+}
+
+
+def rules_of_given_teacher(changes: dict[str, Any]) -> dict[str, params.Params]:
+    """Return the params of the rules that differ where files stand in for the teacher."""
+    run = loaded(GIVEN | changes)
+    feasible.check(run)
+    return {
+        "mine_corpus": params.mine_corpus(run),
+        "prepare_corpus": params.prepare_corpus(run),
+        "compress_logits": params.import_logits(run),
+        "predict_external_teacher": params.predict_external_teacher(run),
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "changed"),
+    [
+        ({"data.distillation_jsonl": {"train": "t.jsonl"}}, {"prepare_corpus"}),
+        ({"data.source": "files"}, set()),
+        ({"data.train_file": "unused.jsonl", "data.multiple": "join"}, set()),
+        ({"data.embedded": {"seed": 1}}, set()),
+        ({"data.on_bad_record": "error"}, {"prepare_corpus"}),
+        ({"data.labelled_share": 0.5}, {"compress_logits"}),
+        ({"data.max_output_len": 32}, {"prepare_corpus", "compress_logits"}),
+        ({"tokenizer.name": "another"}, {"prepare_corpus"}),
+        ({"teacher.model": {"name": "hub/model"}}, set()),
+        ({"teacher.seed": 7}, set()),
+        ({"logits.batch_size": 7, "logits.num_beams": 2, "logits.device": "cpu"}, set()),
+        ({"logits.examples_per_shard": 7}, {"compress_logits"}),
+        ({"evaluation.limit": 7}, {"predict_external_teacher"}),
+        ({"evaluation.num_beams": 7}, set()),
+    ],
+)
+def test_a_change_reaches_the_rules_of_a_given_teacher(changes: dict[str, Any], changed: set[str]) -> None:
+    before, after = rules_of_given_teacher({}), rules_of_given_teacher(changes)
+    assert {name for name in before if before[name] != after[name]} == changed
+
+
+def test_files_of_a_given_teacher_take_the_place_of_all_others() -> None:
+    own = {"data.source": "files", "data.train_file": "a", "data.test_file": "b"}
+    assert loaded(own).data.files == {"train": "a", "test": "b"}
+    assert loaded(own | GIVEN).data.files == {"train": "t.jsonl", "validation": "v.jsonl"}
+    assert loaded(GIVEN).data.has_external_teacher
+    assert (loaded().data.files, loaded().data.has_external_teacher) == ({}, False)
+
+
+def test_a_given_teacher_needs_its_tokenizer_and_a_codec_that_takes_logits() -> None:
+    feasible.check(loaded(GIVEN))
+    with pytest.raises(UserError) as caught:
+        feasible.check(loaded({"data.distillation_jsonl": {"train": "t.jsonl"}}))
+    tokenizer, codec = caught.value.problem.splitlines()
+    assert tokenizer.startswith("tokenizer.name: is needed with data.distillation_jsonl")
+    assert codec.startswith("logits.codec: `hidden` stores what enters the teacher's head")
+
+
+def test_a_given_test_needs_given_training_records() -> None:
+    with pytest.raises(UserError, match=r"data\.distillation_jsonl: train is needed beside validation and test"):
+        loaded({"data.distillation_jsonl": {"test": "t.jsonl"}})
+
+
+def test_who_learns_from_the_teacher() -> None:
+    learns = params.learns_from_teacher
+    every, some = loaded(), loaded({"data.labelled_share": 0.5, "variants.taught": {"loss": {"components": ["ce"]}}})
+    assert [learns(every, name) for name in every.variants] == [False, True, True]
+    assert [learns(some, name) for name in some.variants] == [False, True, True, True]
+
+
+def test_check_lists_all_that_cannot_be_run() -> None:
+    feasible.check(loaded({"teacher.training": {"token_budget": 640}}))
+    run = loaded(
+        {
+            "teacher.training": {"token_budget": 639},
+            "variants.narrow": {"training": {"token_budget": 1}, "loss": {"components": ["ce"]}},
+            "variants.weightless": {"loss": {"components": ["ast"]}},
+        }
+    )
+    with pytest.raises(UserError) as caught:
+        feasible.check(run)
+    assert caught.value.problem.splitlines() == [
+        "teacher.training.token_budget: 639 is below the longest example, "
+        "data.max_input_len + data.max_output_len = 640",
+        "variants.narrow.training.token_budget: 1 is below the longest example, "
+        "data.max_input_len + data.max_output_len = 640",
+        "variants.weightless: loss: the weights of all components are 0 at the first or the last step",
+    ]
+
+
+def test_an_unknown_family_is_refused_before_any_job() -> None:
+    with pytest.raises(UserError, match=r"data.embedded.families: 'togle' is no family \(did you mean `toggle`"):
+        feasible.check(loaded({"data.embedded": {"families": ["togle"]}}))
+
+
+def test_mined_records_are_files_to_the_corpus() -> None:
+    java = {"data.source": "java", "data.java_sources": ["projects"]}
+    files = {"data.source": "files", "data.train_file": "results/r/corpus/mined.jsonl"}
+    before = every_rule(loaded(java))
+    assert before["prepare_corpus"] == every_rule(loaded(files))["prepare_corpus"]
+    assert before["mine_corpus"]["java_sources"] == ["projects"]
+    for change in ({"data.mining": {"max_assertions": 3}}, {"data.java_sources": ["others"]}):
+        after = every_rule(loaded(java | change))
+        assert {name for name in before if before[name] != after[name]} == {"mine_corpus"}
+    after = every_rule(loaded(java | {"data.train_file": "unused.jsonl"}))
+    assert before == after
+    after = every_rule(loaded(java | {"data.test_file": "test.jsonl"}))
+    assert {name for name in before if before[name] != after[name]} == {"prepare_corpus"}
+
+
+def test_gpus_of_a_training() -> None:
+    assert params.gpus(TrainingSettings()) == 1
+    assert params.gpus(TrainingSettings(gpus=2)) == 2
+    assert params.gpus(TrainingSettings(gpus=2, device="cpu")) == 0
+    with pytest.raises(ValueError, match="gpus: 2 cannot share device cuda:0"):
+        TrainingSettings(gpus=2, device="cuda:0")
