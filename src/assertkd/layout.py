@@ -1,0 +1,182 @@
+"""The names of all files of a run, each once; rules, scripts, commands, stages and report take paths from here.
+
+Paths are joined, never resolved. `RunLayout("results/{run}")` therefore gives the paths that rules declare, wildcards
+included, and `RunLayout("results/demo")` those of the run `demo`.
+"""
+
+from pathlib import Path
+from typing import Self, overload
+
+
+class Entry:
+    """A file or folder at a fixed place of a layout: the layout's attribute is its path, the class's the entry itself.
+
+    Attributes:
+        name: the place, below the layout's folder.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, layout: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, layout: "Layout", owner: type) -> Path: ...
+    def __get__(self, layout: "Layout | None", owner: type) -> Self | Path:
+        return self if layout is None else layout.folder / self.name
+
+
+class Layout:
+    """A folder whose entries have fixed names.
+
+    Attributes:
+        folder: the folder, as it was passed.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+
+
+class CorpusLayout(Layout):
+    """What `mine_corpus`, `prepare_corpus` and `prepare_unlabelled` write."""
+
+    train, validation, test = Entry("train.jsonl"), Entry("validation.jsonl"), Entry("test.jsonl")
+    quality, rejected = Entry("quality.json"), Entry("rejected.jsonl")
+    tokenizer = Entry("tokenizer")
+    mined, mined_counts = Entry("mined.jsonl"), Entry("mined.json")
+    unlabelled = Entry("unlabelled.jsonl")
+    unlabelled_quality, unlabelled_rejected = Entry("unlabelled_quality.json"), Entry("unlabelled_rejected.jsonl")
+
+    def split(self, name: str) -> Path:
+        """Return the file of a split's records, or of the unlabelled ones."""
+        return self.folder / f"{name}.jsonl"
+
+
+class LogitsLayout(Layout):
+    """What `compress_logits`, `compress_predictions` and `compress_unlabelled` write."""
+
+    teacher_predictions = Entry("teacher_predictions.jsonl")
+    unlabelled_predictions = Entry("unlabelled_predictions.jsonl")
+    fidelity, fidelity_picture = Entry("fidelity.json"), Entry("fidelity.svg")
+    train, validation, test = Entry("train"), Entry("validation"), Entry("test")
+    train_predictions = Entry("train_predictions")
+    """Store of the logits on the teacher's own predictions for the training split."""
+    unlabelled = Entry("unlabelled")
+
+    def store(self, name: str) -> Path:
+        """Return the folder of one store: a split's, `train_predictions` or `unlabelled`."""
+        return self.folder / name
+
+
+class ModelLayout(Layout):
+    """A saved model with its tokenizer, or a tokenizer alone, in the form of the Hugging Face hub."""
+
+    weights, weights_index = Entry("model.safetensors"), Entry("model.safetensors.index.json")
+    config, generation_config = Entry("config.json"), Entry("generation_config.json")
+    tokenizer, tokenizer_config = Entry("tokenizer.json"), Entry("tokenizer_config.json")
+
+
+class TrainingLayout(Layout):
+    """The folder of a trained model: the teacher's or a student's."""
+
+    final_model = Entry("final_model")
+    checkpoints = Entry("checkpoints")
+    """Stands only until training has succeeded."""
+    report, losses = Entry("training_report.json"), Entry("multi_component_loss_summary.json")
+    steps, epochs = Entry("step_metrics.csv"), Entry("training_metrics.csv")
+    epoch_summaries = "epoch_*_summary.json"
+    """Pattern of the names that `epoch_summary` gives."""
+    log, tensorboard = Entry("distillation_log.txt"), Entry("tensorboard")
+    loss_scaling, loss_scaling_picture = Entry("loss_scaling.json"), Entry("loss_scaling.svg")
+    reproduced = Entry("reproduced")
+    """Where `assertkd reproduce` trains the model a second time."""
+
+    def epoch_summary(self, epoch: int) -> Path:
+        """Return the file of an epoch's metrics, epochs counted from 1."""
+        return self.folder / self.epoch_summaries.replace("*", str(epoch))
+
+
+class EvaluationLayout(Layout):
+    """What `predict`, `execute` and `score` write for one model."""
+
+    predictions, measured = Entry("predictions.jsonl"), Entry("measured.json")
+    execution, execution_summary = Entry("execution.jsonl"), Entry("execution.json")
+    examples, table = Entry("predictions_final.jsonl"), Entry("metrics_final.csv")
+    summary, comparison = Entry("metrics_summary_final.json"), Entry("evaluation_metrics.json")
+
+
+class ReportLayout(Layout):
+    """What `build_report` writes."""
+
+    page, leaderboard, significance = Entry("report.html"), Entry("leaderboard.csv"), Entry("significance.json")
+    figures = Entry("figures")
+
+
+class InterchangeLayout(Layout):
+    """A run's logits as JSONL, under the original's names."""
+
+    def split(self, name: str) -> Path:
+        """Return the file of a split."""
+        return self.folder / f"distillation_data_{'training' if name == 'train' else name}.jsonl"
+
+
+class RunLayout(Layout):
+    """All files of one run, in `results/{run}`."""
+
+    cuda = Entry("cuda.json")
+    gold_execution, gold_summary = Entry("evaluation/gold_execution.jsonl"), Entry("evaluation/gold_execution.json")
+
+    @property
+    def corpus(self) -> CorpusLayout:
+        """Return the layout of the corpus."""
+        return CorpusLayout(self.folder / "corpus")
+
+    @property
+    def teacher(self) -> TrainingLayout:
+        """Return the layout of the teacher's training."""
+        return self.model(TEACHER)
+
+    @property
+    def logits(self) -> LogitsLayout:
+        """Return the layout of what the teacher knew of the corpus."""
+        return LogitsLayout(self.folder / "logits")
+
+    def student(self, variant: str, seed: int | str) -> TrainingLayout:
+        """Return the layout of a student's training."""
+        return self.model(student_name(variant, seed))
+
+    def model(self, name: str) -> TrainingLayout:
+        """Return the layout of a model's training: `TEACHER`'s, or that of a student by `student_name`."""
+        return TrainingLayout(self.folder / name)
+
+    def embeddings(self, encoder: str, texts: str) -> Path:
+        """Return the file of the embeddings of `texts` ("train", "unlabelled", …) by the encoder of this identity."""
+        return self.folder / "embeddings" / encoder / f"{texts}.safetensors"
+
+    def evaluation(self, model: str) -> EvaluationLayout:
+        """Return the layout of a model's evaluation; models are named as in `model`."""
+        return EvaluationLayout(self.folder / "evaluation" / model)
+
+    @property
+    def report(self) -> ReportLayout:
+        """Return the layout of the report."""
+        return ReportLayout(self.folder / "report")
+
+    @property
+    def report_so_far(self) -> ReportLayout:
+        """Return the layout of the report on a run that is not finished."""
+        return ReportLayout(self.folder / "report_so_far")
+
+    @property
+    def interchange(self) -> InterchangeLayout:
+        """Return the layout of the exported logits."""
+        return InterchangeLayout(self.folder / "interchange")
+
+
+TEACHER = "teacher"
+"""Name of the teacher among the models of a run."""
+
+
+def student_name(variant: str, seed: int | str) -> str:
+    """Return the name of a student among the models of a run."""
+    return f"students/{variant}/seed{seed}"
