@@ -25,10 +25,10 @@ cluster-test: venv
 cluster-test-long: venv
 	. $(BIN)/activate && OMP_NUM_THREADS=1 pytest -m "cluster and long" tests/cluster
 
-## make lint: ruff, mypy, snakefmt and Snakemake's own linter
+## make lint: ruff, mypy, the order of the packages (import-linter), snakefmt and Snakemake's own linter
 lint: venv
-	. $(BIN)/activate && ruff check . && ruff format --check . && mypy && snakefmt --check Snakefile workflow && \
-		snakemake --lint
+	. $(BIN)/activate && ruff check . && ruff format --check . && mypy && lint-imports && \
+		snakefmt --check Snakefile workflow && snakemake --lint
 
 ## make dry-run: what each profile would run
 dry-run: venv
@@ -48,15 +48,16 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
-## make lock: rewrite requirements.lock with the newest versions of requirements.in
+## make lock: rewrite requirements.lock with the newest versions of what pyproject.toml names
 lock:
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet --disable-pip-version-check torch==2.13.0
-	.venv-lock/bin/pip install --quiet --disable-pip-version-check --requirement requirements.in
-	{ echo "# Every package with its version: what \`make venv\` installs. Rewritten by \`make lock\` from requirements.in."; \
-		.venv-lock/bin/pip freeze | sed 's/+cpu$$//'; } > requirements.lock
+	.venv-lock/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	{ echo "# Every package with its version: what \`make venv\` installs. Rewritten by \`make lock\` from pyproject.toml."; \
+		.venv-lock/bin/pip freeze --exclude-editable | sed 's/+cpu$$//'; } > requirements.lock
 	rm -rf .venv-lock
 
 ## make clean: remove what runs and tests left; the environment stays
 clean:
-	rm -rf results/*/ logs .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis build src/*.egg-info
+	rm -rf results/*/ logs .snakemake .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build \
+		src/*.egg-info

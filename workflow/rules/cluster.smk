@@ -6,7 +6,7 @@ rule prefetch_models:
         f"logs/{RUN.name}/cluster/prefetch_models.log",
     localrule: True
     conda:
-        "../envs/train.yaml"
+        "../envs/assertkd.yaml"
     params:
         settings=params.prefetch_models(RUN),
     script:
@@ -19,7 +19,7 @@ rule measure_cuda:
     log:
         "logs/{run}/cluster/measure_cuda.log",
     conda:
-        "../envs/train.yaml"
+        "../envs/assertkd.yaml"
     envmodules:
         *MODULES,
     resources:
@@ -35,7 +35,7 @@ rule check_cuda:
         f"logs/{RUN.name}/cluster/check_cuda.log",
     localrule: True
     conda:
-        "../envs/train.yaml"
+        "../envs/assertkd.yaml"
     params:
         settings=params.check_cuda(RUN),
     script:

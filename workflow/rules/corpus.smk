@@ -15,7 +15,7 @@ rule mine_corpus:
         "logs/{run}/corpus/mine_corpus.benchmark.tsv"
     localrule: True
     conda:
-        "../envs/evaluate.yaml"
+        "../envs/assertkd.yaml"
     threads: 2
     params:
         settings=params.mine_corpus(RUN),
@@ -44,7 +44,7 @@ rule prepare_corpus:
         "logs/{run}/corpus/prepare_corpus.benchmark.tsv"
     localrule: True
     conda:
-        "../envs/evaluate.yaml"
+        "../envs/assertkd.yaml"
     params:
         settings=params.prepare_corpus(RUN),
     script:

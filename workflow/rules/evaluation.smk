@@ -11,7 +11,7 @@ rule predict:
     benchmark:
         "logs/{run}/evaluation/{model}/predict.benchmark.tsv"
     conda:
-        "../envs/train.yaml"
+        "../envs/assertkd.yaml"
     envmodules:
         *MODULES,
     threads: 1
@@ -35,7 +35,7 @@ rule execute_gold:
         "logs/{run}/evaluation/execute_gold.benchmark.tsv"
     localrule: True
     conda:
-        "../envs/evaluate.yaml"
+        "../envs/assertkd.yaml"
     threads: 2
     params:
         settings=params.execute_gold(RUN),
@@ -58,7 +58,7 @@ rule execute:
         "logs/{run}/evaluation/{model}/execute.benchmark.tsv"
     localrule: True
     conda:
-        "../envs/evaluate.yaml"
+        "../envs/assertkd.yaml"
     threads: share_of_cores
     params:
         settings=params.execute(RUN),
@@ -88,7 +88,7 @@ rule score:
         "logs/{run}/evaluation/{model}/score.benchmark.tsv"
     localrule: True
     conda:
-        "../envs/evaluate.yaml"
+        "../envs/assertkd.yaml"
     threads: share_of_cores
     params:
         settings=params.score(RUN),

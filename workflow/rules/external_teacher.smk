@@ -19,7 +19,7 @@ rule compress_logits:
         "logs/{run}/logits/compress_logits.benchmark.tsv"
     localrule: True
     conda:
-        "../envs/train.yaml"
+        "../envs/assertkd.yaml"
     params:
         settings=params.import_logits(RUN),
     script:
@@ -39,7 +39,7 @@ rule predict_external_teacher:
         "logs/{run}/evaluation/teacher/predict.benchmark.tsv"
     localrule: True
     conda:
-        "../envs/evaluate.yaml"
+        "../envs/assertkd.yaml"
     params:
         settings=params.predict_external_teacher(RUN),
     script:

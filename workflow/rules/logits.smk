@@ -26,7 +26,7 @@ rule compress_logits:
     benchmark:
         "logs/{run}/logits/compress_logits.benchmark.tsv"
     conda:
-        "../envs/train.yaml"
+        "../envs/assertkd.yaml"
     envmodules:
         *MODULES,
     threads: 2
@@ -50,7 +50,7 @@ rule compress_predictions:
     benchmark:
         "logs/{run}/logits/compress_predictions.benchmark.tsv"
     conda:
-        "../envs/train.yaml"
+        "../envs/assertkd.yaml"
     envmodules:
         *MODULES,
     threads: 2

@@ -43,7 +43,7 @@ rule build_report:
         "logs/{run}/report/build_report.benchmark.tsv"
     localrule: True
     conda:
-        "../envs/evaluate.yaml"
+        "../envs/assertkd.yaml"
     params:
         settings=params.build_report(RUN),
         models=models(),
@@ -58,7 +58,7 @@ rule report_so_far:
         f"logs/{RUN.name}/report/report_so_far.log",
     localrule: True
     conda:
-        "../envs/evaluate.yaml"
+        "../envs/assertkd.yaml"
     params:
         settings=params.build_report(RUN),
         models=models(),

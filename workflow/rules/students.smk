@@ -28,7 +28,7 @@ rule distill_student:
     benchmark:
         "logs/{run}/students/{variant}/seed{seed}/distill_student.benchmark.tsv"
     conda:
-        "../envs/train.yaml"
+        "../envs/assertkd.yaml"
     envmodules:
         *MODULES,
     threads: 1

@@ -15,7 +15,7 @@ rule train_teacher:
     benchmark:
         "logs/{run}/teacher/train_teacher.benchmark.tsv"
     conda:
-        "../envs/train.yaml"
+        "../envs/assertkd.yaml"
     envmodules:
         *MODULES,
     threads: 2

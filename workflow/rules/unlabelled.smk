@@ -24,7 +24,7 @@ rule prepare_unlabelled:
         "logs/{run}/corpus/prepare_unlabelled.benchmark.tsv"
     localrule: True
     conda:
-        "../envs/evaluate.yaml"
+        "../envs/assertkd.yaml"
     params:
         settings=params.prepare_unlabelled(RUN),
     script:
@@ -43,7 +43,7 @@ rule compress_unlabelled:
     benchmark:
         "logs/{run}/logits/compress_unlabelled.benchmark.tsv"
     conda:
-        "../envs/train.yaml"
+        "../envs/assertkd.yaml"
     envmodules:
         *MODULES,
     threads: 2
