@@ -1,13 +1,12 @@
 """The predictions file: one line an example, with the prediction and the reference."""
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from assertkd.errors import UserError
-from assertkd.files import written_whole
+from assertkd.jsonl import LineError, read_lines, write_lines
 
 PASSED_THROUGH = ("project", "assertion_type", "family")
 """Fields that say what sort of example it is; kept where the corpus has them."""
@@ -36,9 +35,7 @@ class Prediction:
 
 def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     """Write predictions to `path` as JSONL, whole."""
-    with written_whole(path) as handle:
-        for prediction in predictions:
-            handle.write(json.dumps(prediction.as_dict(), ensure_ascii=False) + "\n")
+    write_lines(path, (prediction.as_dict() for prediction in predictions))
 
 
 def read_predictions(path: Path) -> list[Prediction]:
@@ -56,24 +53,19 @@ def each_prediction(path: Path) -> Iterator[Prediction]:
     Raises:
         UserError: the file is missing or empty, a line is no prediction, or an id comes twice.
     """
-    remedy = "Delete it and rerun `predict`."
-    if not path.is_file():
-        raise UserError(f"{path}: no such file", "Run `predict` first.")
     ids: set[str] = set()
-    with path.open(encoding="utf-8") as handle:
-        for number, line in enumerate(handle, start=1):
-            try:
-                fields = json.loads(line)
-                about = {name: fields[name] for name in PASSED_THROUGH if fields.get(name) is not None}
-                one = Prediction(fields["id"], fields["prediction"], fields["reference"], about)
-            except (ValueError, KeyError, TypeError, AttributeError) as fault:
-                raise UserError(f"{path}:{number}: not a prediction ({fault!r})", remedy) from None
-            if not (isinstance(one.prediction, str) and isinstance(one.reference, str)):
-                raise UserError(f"{path}:{number}: prediction and reference have to be texts", remedy)
-            if one.id in ids:
-                raise UserError(f"{path}:{number}: id {one.id!r} comes a second time", remedy)
-            ids.add(one.id)
-            yield Prediction(one.id, _storable(one.prediction), _storable(one.reference), about)
+
+    def prediction_of(line: dict[str, Any]) -> Prediction:
+        identity, text, reference = line["id"], line["prediction"], line["reference"]
+        if not (isinstance(text, str) and isinstance(reference, str)):
+            raise LineError("prediction and reference have to be texts")
+        if identity in ids:
+            raise LineError(f"id {identity!r} comes a second time")
+        ids.add(identity)
+        about = {name: line[name] for name in PASSED_THROUGH if line.get(name) is not None}
+        return Prediction(identity, _storable(text), _storable(reference), about)
+
+    yield from read_lines(path, prediction_of, what="a prediction", rule="predict")
     if not ids:
         raise UserError(f"{path}: holds no predictions", "Check that the test split has records, then rerun `predict`.")
 

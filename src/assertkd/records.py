@@ -1,19 +1,17 @@
-"""A record: one focal method, one test with a gap, and the assertion that fills the gap. JSONL in and out."""
+"""A record: a focal method, a test with a placeholder, and the assertion for its place; read and written as JSONL."""
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assertkd.errors import UserError
-from assertkd.files import written_whole
+from assertkd.jsonl import read_lines, write_lines
 
 MARKER = "// <ASSERTION_PLACEHOLDER>"
-"""Stands in `test_method` (and `test_source`) where the assertion goes."""
+"""The placeholder of the assertion in `test_method` (and `test_source`)."""
 
 PLACEHOLDER_TOKEN = "<extra_id_0>"
-"""T5's first sentinel: the token that stands in a model input in place of the marker."""
+"""T5's first sentinel: the token that replaces the marker in a model's input."""
 
 NAMED_FIELDS = ("id", "focal_method", "test_method", "assertion", "project")
 
@@ -24,7 +22,7 @@ TEACHER_FIELDS = (
     "teacher_prediction",
     "target_ids",
 )
-"""What a line says of a teacher (see `logits.interchange`); no part of the record, and far larger than all the rest."""
+"""Fields of a line that hold a teacher's output (see `logits.interchange`): no part of the record, and very large."""
 
 
 def line_id(line: dict[str, Any], path: Path, number: int) -> str:
@@ -42,7 +40,7 @@ class Record:
         test_method: source of the test, holding `MARKER` exactly once, where the assertion goes.
         assertion: the gold assertion: one or more Java statements.
         project: the project it comes from, or None where the corpus names none.
-        extra: every other field of its line, kept as it came (`class_source`, `test_source`, licence, …).
+        extra: every other field of its line, unchanged (`class_source`, `test_source`, licence, …).
     """
 
     id: str
@@ -53,11 +51,11 @@ class Record:
     extra: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the record as one flat JSON object, `extra` unfolded behind the named fields."""
-        named: dict[str, Any] = {name: getattr(self, name) for name in NAMED_FIELDS}
+        """Return the record as one flat JSON object: the named fields, then those of `extra`."""
+        fields: dict[str, Any] = {name: getattr(self, name) for name in NAMED_FIELDS}
         if self.project is None:
-            del named["project"]
-        return named | self.extra
+            del fields["project"]
+        return fields | self.extra
 
     @classmethod
     def from_dict(cls, line: dict[str, Any]) -> "Record":
@@ -72,11 +70,7 @@ class Record:
 
 def write_records(path: Path, records: Iterable[Record]) -> int:
     """Write records to `path` as JSONL, whole; return how many."""
-    count = 0
-    with written_whole(path) as handle:
-        for count, record in enumerate(records, start=1):  # noqa: B007
-            handle.write(json.dumps(record.as_dict(), ensure_ascii=False) + "\n")
-    return count
+    return write_lines(path, (record.as_dict() for record in records))
 
 
 def read_records(path: Path) -> Iterator[Record]:
@@ -85,13 +79,4 @@ def read_records(path: Path) -> Iterator[Record]:
     Raises:
         UserError: the file is missing, or a line is no record (file:line is named).
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file", "Run `prepare_corpus` first.")
-    with path.open("rb") as handle:
-        for number, line in enumerate(handle, start=1):
-            try:
-                yield Record.from_dict(json.loads(line))
-            except (ValueError, KeyError, TypeError, AttributeError) as fault:
-                raise UserError(
-                    f"{path}:{number}: not a record ({fault!r})", "Delete the file and rerun `prepare_corpus`."
-                ) from None
+    return read_lines(path, Record.from_dict, what="a record", rule="prepare_corpus")

@@ -10,8 +10,8 @@ from transformers import PreTrainedTokenizerFast
 
 from assertkd.batching.epoch_sampling import EpochSampler
 from assertkd.batching.sampling import padded_tokens
-from assertkd.corpus.line_index import LineIndex
 from assertkd.corpus.training_records import TrainingRecords, gold_part
+from assertkd.jsonl import LineIndex
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import Record, write_records
 from assertkd.settings import TrainingSettings

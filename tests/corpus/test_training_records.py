@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from assertkd.corpus.line_index import LineIndex
 from assertkd.corpus.targets import index_teacher_predictions, write_teacher_predictions
 from assertkd.corpus.training_records import TrainingRecords, chosen_part, gold_part
 from assertkd.errors import UserError
+from assertkd.jsonl import LineIndex
 from assertkd.records import Record, write_records
 
 RECORDS = [Record(f"r{n}", f"int f{n}();", "// <ASSERTION_PLACEHOLDER>", f"gold{n};") for n in range(6)]

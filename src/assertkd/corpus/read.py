@@ -1,26 +1,29 @@
-"""Raw JSONL in: every line becomes records or a rejection that names file, line and reason."""
+"""Reads JSONL files of users: every line becomes records, or a rejection that names file, line and reason."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from assertkd.errors import UserError
+from assertkd.jsonl import LineError, as_line, numbered_lines, parse_object
 from assertkd.records import MARKER, NAMED_FIELDS, TEACHER_FIELDS, Record, line_id
 
 EXCERPT = 200
 """Characters of a bad line that its rejection shows."""
 
+READ_FIELDS = {*NAMED_FIELDS, "test_method_masked", "assertions"}
+"""Fields of a line that a record's own fields are made of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A line, or a record of it, that the corpus does not take.
+    """A line, or a record of it, that is left out of the corpus.
 
     Attributes:
-        file: path as the config gives it.
+        file: path as in the config.
         line: line number from 1.
-        reason: why, in words that are the same for every line with this fault.
+        reason: why, in the same words for every line with this fault.
         excerpt: the beginning of the line.
     """
 
@@ -54,29 +57,20 @@ def read_raw(
     Raises:
         UserError: the file is missing or holds no line.
     """
-    if not path.is_file():
-        raise UserError(
-            f"{path}: no such file",
-            "Set data.train_file (validation_file, test_file, unlabelled, distillation_jsonl) to existing files.",
-        )
-    lines = 0
-    with path.open("rb") as handle:
-        for number, raw in enumerate(handle, start=1):
-            if not raw.strip():
-                continue
-            lines += 1
-            try:
-                for record in _records(raw, path, number, multiple, max_characters, labelled):
-                    yield number, record
-            except _BadLineError as fault:
-                excerpt = raw[: 4 * EXCERPT].decode("utf-8", errors="replace").strip()[:EXCERPT]
-                yield number, Rejection(str(path), number, str(fault), excerpt)
-    if not lines:
+    remedy = "Set data.train_file (validation_file, test_file, unlabelled, distillation_jsonl) to existing files."
+    is_empty = True
+    for number, raw in numbered_lines(path, remedy):
+        if not raw.strip():
+            continue
+        is_empty = False
+        try:
+            for record in _records(raw, path, number, multiple, max_characters, labelled):
+                yield number, record
+        except LineError as fault:
+            excerpt = raw[: 4 * EXCERPT].decode("utf-8", errors="replace").strip()[:EXCERPT]
+            yield number, Rejection(str(path), number, str(fault), excerpt)
+    if is_empty:
         raise UserError(f"{path}: holds no records", "Give a JSONL file: one JSON object a line.")
-
-
-class _BadLineError(Exception):
-    """Why a line is no record."""
 
 
 def _records(
@@ -89,10 +83,9 @@ def _records(
     assertions = _assertions(line, max_characters) if labelled or (labelled is None and has_assertion) else [""]
     project = line.get("project")
     if project is not None and not isinstance(project, str):
-        raise _BadLineError("project is not a string")
+        raise LineError("project is not a string")
     identity = line_id(line, path, number)
-    known = {*NAMED_FIELDS, "test_method_masked", "assertions"}
-    extra = {key: value for key, value in line.items() if key not in known}
+    extra = {key: value for key, value in line.items() if key not in READ_FIELDS}
     if multiple == "join" or len(assertions) == 1:
         yield Record(identity, focal, test, "\n".join(assertions), project, extra)
         return
@@ -103,21 +96,15 @@ def _records(
 
 def _parse(raw: bytes) -> dict[str, Any]:
     try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise _BadLineError("not UTF-8") from None
-    try:
-        line = json.loads(text)
-    except (ValueError, RecursionError):
-        raise _BadLineError("not JSON") from None
-    if not isinstance(line, dict):
-        raise _BadLineError("not a JSON object")
+        line = parse_object(raw)
+    except ValueError as fault:
+        raise LineError(str(fault)) from None
     for name in TEACHER_FIELDS:
         line.pop(name, None)
     try:
-        json.dumps(line, ensure_ascii=False).encode("utf-8")
+        as_line(line).encode("utf-8")
     except UnicodeEncodeError:
-        raise _BadLineError("holds half of a surrogate pair") from None
+        raise LineError("holds half of a surrogate pair") from None
     return line
 
 
@@ -126,20 +113,20 @@ def _assertions(line: dict[str, Any], max_characters: int) -> list[str]:
         return [_text(line, "assertion", max_characters)]
     values = line["assertions"]
     if not isinstance(values, list) or not values:
-        raise _BadLineError("assertions is not a list with at least one entry")
+        raise LineError("assertions is not a list with at least one entry")
     return [_text({"assertions": value}, "assertions", max_characters) for value in values]
 
 
 def _text(line: dict[str, Any], key: str, max_characters: int) -> str:
     if key not in line:
-        raise _BadLineError(f"{key.removesuffix('_masked')} is missing")
+        raise LineError(f"{key.removesuffix('_masked')} is missing")
     value = line[key]
     if not isinstance(value, str):
-        raise _BadLineError(f"{key} is not a string")
+        raise LineError(f"{key} is not a string")
     if not value.strip():
-        raise _BadLineError(f"{key} is blank")
+        raise LineError(f"{key} is blank")
     if len(value) > max_characters:
-        raise _BadLineError(f"{key} is longer than {max_characters} characters")
+        raise LineError(f"{key} is longer than {max_characters} characters")
     lines = value.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return "\n".join(part.rstrip() for part in lines).strip()
 
@@ -147,7 +134,7 @@ def _text(line: dict[str, Any], key: str, max_characters: int) -> str:
 def _with_marker(test: str) -> str:
     count = test.count(MARKER)
     if count > 1:
-        raise _BadLineError(f"test_method holds the marker {count} times")
+        raise LineError(f"test_method holds the marker {count} times")
     if count == 1:
         return test
     body, brace, rest = test.rpartition("}")

@@ -1,14 +1,11 @@
 """What a training record's target is: its gold assertion, or the teacher's own prediction where gold is withheld."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from assertkd.corpus.line_index import LineIndex
 from assertkd.corpus.split import labelled_ids
-from assertkd.errors import UserError
-from assertkd.files import written_whole
+from assertkd.jsonl import LineIndex, read_lines, write_lines
 from assertkd.records import Record
 
 
@@ -46,11 +43,14 @@ def training_targets(
 
 def write_teacher_predictions(path: Path, predictions: Mapping[str, Mapping[str, str]]) -> None:
     """Write split name to record id to the teacher's prediction as JSONL, whole."""
-    with written_whole(path) as handle:
-        for split, texts in predictions.items():
-            for identity, text in texts.items():
-                line = {"split": split, "id": identity, "teacher_prediction": text}
-                handle.write(json.dumps(line, ensure_ascii=False) + "\n")
+    write_lines(
+        path,
+        (
+            {"split": split, "id": identity, "teacher_prediction": text}
+            for split, texts in predictions.items()
+            for identity, text in texts.items()
+        ),
+    )
 
 
 def index_teacher_predictions(path: Path, split: str) -> LineIndex:
@@ -73,17 +73,9 @@ def read_teacher_predictions(path: Path, split: str) -> dict[str, str]:
     Raises:
         UserError: the file is missing, or a line of it is no prediction.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file", "Run `compress_logits` first.")
-    predictions: dict[str, str] = {}
-    with path.open("rb") as handle:
-        for number, raw in enumerate(handle, start=1):
-            try:
-                line = json.loads(raw)
-                if line["split"] == split:
-                    predictions[line["id"]] = line["teacher_prediction"]
-            except (ValueError, KeyError, TypeError) as fault:
-                raise UserError(
-                    f"{path}:{number}: not a prediction ({fault!r})", "Delete the file and rerun `compress_logits`."
-                ) from None
-    return predictions
+
+    def fields_of(line: Mapping[str, str]) -> tuple[str, str, str]:
+        return line["split"], line["id"], line["teacher_prediction"]
+
+    lines = read_lines(path, fields_of, what="a prediction", rule="compress_logits")
+    return {identity: text for line_split, identity, text in lines if line_split == split}

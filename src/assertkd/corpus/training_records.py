@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from assertkd.corpus.line_index import LineIndex
 from assertkd.errors import UserError
+from assertkd.jsonl import LineIndex
 from assertkd.records import Record
 
 Flags = npt.NDArray[np.bool_]

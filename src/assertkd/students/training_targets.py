@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from assertkd.corpus.line_index import LineIndex
 from assertkd.corpus.split import labelled_ids
 from assertkd.corpus.targets import Supervision, index_teacher_predictions
 from assertkd.corpus.training_records import Part, TrainingRecords, chosen_part
 from assertkd.errors import UserError
+from assertkd.jsonl import LineIndex
 from assertkd.logits.store.joined import JoinedStores
 from assertkd.logits.store.reader import StoreReader
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from assertkd.corpus.line_index import LineIndex
 from assertkd.corpus.training_records import TrainingRecords, gold_part
+from assertkd.jsonl import LineIndex
 from assertkd.losses.loss_plan import hard_labels
 from assertkd.models.length_limits import Limits, remember_limits
 from assertkd.models.t5.model import build_model

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from assertkd.corpus.line_index import LineIndex
 from assertkd.errors import UserError
+from assertkd.jsonl import LineIndex
 
 LINES = [{"id": f"r{n}", "text": "grüße\n" * n, "split": "train" if n % 3 else "test"} for n in range(7)]
 
