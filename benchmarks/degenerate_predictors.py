@@ -17,8 +17,8 @@ from statistics import fmean
 from assertkd.evaluation.example_scores import Answered, ExampleScores, score_examples
 from assertkd.evaluation.summary import mean_parts
 from assertkd.files import write_text
-from assertkd.metrics import METRIC_NAMES
 from assertkd.metrics.lexer import java_tokens
+from assertkd.metrics.registry import METRICS
 from assertkd.models.encoders import PACKAGED, TextEncoder
 from assertkd.predictions import Prediction, read_predictions
 from assertkd.records import Record, read_records
@@ -71,7 +71,7 @@ def figures_of(records: Sequence[Record], texts: Sequence[str], encoder: TextEnc
         Answered(Prediction(record.id, text, record.assertion)) for record, text in zip(records, texts, strict=True)
     ]
     scores: list[ExampleScores] = [one for _, one in score_examples(answers, encoder, processes=processes)]
-    figures = {f"`{name}`": f"{fmean(one.values[name] for one in scores):.3f}" for name in METRIC_NAMES}
+    figures = {f"`{name}`": f"{fmean(one.values[name] for one in scores):.3f}" for name in METRICS}
     parts = mean_parts([one.parts for one in scores])
     names = ("ngram", "weighted_ngram", "syntax", "dataflow")
     return figures | {f"CodeBLEU: {name}": "–" if parts[name] is None else f"{parts[name]:.3f}" for name in names}

@@ -27,7 +27,6 @@ import tree_sitter_java
 from tree_sitter import Language, Parser
 
 from assertkd.evaluation.score import score
-from assertkd.metrics import EXAMPLE_METRICS
 from assertkd.metrics.ast_validity import parses_as_one_statement
 from assertkd.metrics.bleu import bleu_counts
 from assertkd.metrics.codebleu import codebleu_parts
@@ -35,6 +34,7 @@ from assertkd.metrics.codebleu_dataflow import relations
 from assertkd.metrics.codebleu_syntax import parsed
 from assertkd.metrics.lexer import java_tokens
 from assertkd.metrics.pans import ngram_positions
+from assertkd.metrics.registry import pair_metrics
 from assertkd.metrics.syntax_tree import only_statement
 from assertkd.models.encoders import PACKAGED, TextEncoder
 from assertkd.predictions import Prediction, read_predictions, write_predictions
@@ -84,7 +84,7 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
 
 def naive(predictions: Sequence[Prediction], encode: Callable[[list[str]], object] | None) -> None:
     """Call the libraries one after the other."""
-    own = {name: metric for name, metric in EXAMPLE_METRICS.items() if name not in BY_LIBRARY}
+    own = {name: metric for name, metric in pair_metrics().items() if name not in BY_LIBRARY}
     for one in predictions:
         for metric in own.values():
             metric(one.prediction, one.reference)

@@ -12,7 +12,7 @@ from assertkd.evaluation.example_scores import CHUNK, Answered, score_example, s
 from assertkd.evaluation.score import score
 from assertkd.evaluation.slices import assertion_kind
 from assertkd.evaluation.time_limit import TimeLimitError, time_limit
-from assertkd.metrics import EXAMPLE_METRICS, METRIC_NAMES
+from assertkd.metrics.registry import METRICS
 from assertkd.models.encoders import TextEncoder
 from assertkd.predictions import Prediction
 
@@ -58,7 +58,7 @@ def test_pathological_predictions_are_scored_within_their_limit(
     for line in (tmp_path / "predictions_final.jsonl").read_text(encoding="utf-8").splitlines():
         found[json.loads(line)["id"]] = json.loads(line)
     for line in found.values():
-        assert all(0.0 <= line[name] <= 1.0 for name in METRIC_NAMES)
+        assert all(0.0 <= line[name] <= 1.0 for name in METRICS)
         assert line["exact_match"] == (line["id"] == "good")
     assert found["good"]["code_quality_score"] == 1.0
     assert found["empty"]["code_quality_score"] == found["blank"]["code_quality_score"] == 0.0
@@ -75,8 +75,8 @@ def test_a_slow_example_is_given_up_and_counted(
         return 0.5
 
     names = ["exact_match", "slow", "f1"]
-    metrics = {"exact_match": EXAMPLE_METRICS["exact_match"], "slow": slow, "f1": EXAMPLE_METRICS["f1"]}
-    monkeypatch.setattr("assertkd.evaluation.example_scores.EXAMPLE_METRICS", metrics)
+    metrics = {"exact_match": METRICS["exact_match"], "slow": slow, "f1": METRICS["f1"]}
+    monkeypatch.setattr("assertkd.metrics.registry.METRICS", metrics)
     path = tmp_path / "predictions.jsonl"
     lines = [{"id": text, "prediction": text, "reference": text} for text in ("fast", "slow", "last")]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -107,7 +107,7 @@ def test_input_is_read_as_it_is_needed() -> None:
 
 
 def test_the_work_is_done_in_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(EXAMPLE_METRICS, "process", lambda prediction, reference: float(os.getpid()))
+    monkeypatch.setitem(METRICS, "process", lambda prediction, reference: float(os.getpid()))
     answers = [Answered(Prediction(str(n), GOLD, GOLD)) for n in range(8 * CHUNK)]
     used = {scores.values["process"] for _, scores in score_examples(answers, processes=2)}
     assert float(os.getpid()) not in used

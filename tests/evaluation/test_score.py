@@ -10,7 +10,7 @@ import pytest
 from assertkd.errors import UserError
 from assertkd.evaluation.execution.summary import EXECUTION_METRICS
 from assertkd.evaluation.score import score
-from assertkd.metrics import EXAMPLE_METRICS, METRIC_NAMES
+from assertkd.metrics.registry import METRICS, pair_metrics
 from assertkd.models.encoders import TextEncoder
 
 LINES = [
@@ -40,7 +40,7 @@ def test_a_teacher_is_scored_alone(tmp_path: Path) -> None:
     summary = score(written(tmp_path / "p.jsonl", LINES), None, tmp_path / "out", resamples=200, seed=3)
     assert summary == json.loads((tmp_path / "out/metrics_summary_final.json").read_text())
     assert summary["n"] == 4
-    assert list(summary["metrics"]) == list(EXAMPLE_METRICS)
+    assert list(summary["metrics"]) == list(pair_metrics())
     means = {name: figures["mean"] for name, figures in summary["metrics"].items()}
     assert means["exact_match"] == pytest.approx(1 / 4)
     assert means["exact_match_lenient"] == pytest.approx(2 / 4)
@@ -80,7 +80,7 @@ def test_every_example_is_written(tmp_path: Path) -> None:
         "target_tokens": 5,
         "timed_out": False,
         "codebleu_parts": {"ngram": 1.0, "weighted_ngram": 1.0, "syntax": 1.0, "dataflow": None},
-        **{name: pytest.approx(1.0) for name in EXAMPLE_METRICS},
+        **{name: pytest.approx(1.0) for name in pair_metrics()},
     }
     assert (lines[0]["project"], lines[1]["project"]) == ("p", None)
     assert (lines[1]["assertion_type"], lines[2]["kind"], lines[2]["target_tokens"]) == ("assertTrue", "fail", 4)
@@ -88,10 +88,10 @@ def test_every_example_is_written(tmp_path: Path) -> None:
 
     with (tmp_path / "metrics_final.csv").open(newline="") as handle:
         rows = list(csv.DictReader(handle))
-    assert list(rows[0]) == ["id", *EXAMPLE_METRICS]
+    assert list(rows[0]) == ["id", *pair_metrics()]
     for row, line in zip(rows, lines, strict=True):
         assert row["id"] == line["id"]
-        assert all(float(row[name]) == line[name] for name in EXAMPLE_METRICS)
+        assert all(float(row[name]) == line[name] for name in pair_metrics())
 
 
 def scored_teacher(folder: Path, lines: list[dict[str, Any]], encoder: TextEncoder | None = None) -> Path:
@@ -113,7 +113,7 @@ def test_a_student_is_scored_against_its_teacher(tmp_path: Path) -> None:
     assert divergence.items() <= summary.items()
     assert result["teacher"]["metrics"]["exact_match"]["mean"] == pytest.approx(3 / 4)
     assert result["student"] == summary == json.loads((tmp_path / "out/metrics_summary_final.json").read_text())
-    assert list(result["gaps"]) == list(EXAMPLE_METRICS)
+    assert list(result["gaps"]) == list(pair_metrics())
     assert result["gaps"]["exact_match"]["mean"] == pytest.approx(3 / 4 - 1 / 4)
     for name, gap in result["gaps"].items():
         teacher_mean, student_mean = (result[who]["metrics"][name]["mean"] for who in ("teacher", "student"))
@@ -138,7 +138,7 @@ def test_an_encoder_adds_similarity_quality_and_retention(tmp_path: Path, minilm
     values = [line["semantic_similarity"] for line in lines]
     assert (values[0], values[2]) == (1.0, 0.0)
     assert 0 < values[1] < 1
-    assert tuple(summary["metrics"]) == METRIC_NAMES
+    assert list(summary["metrics"]) == list(METRICS)
     assert summary["metrics"]["semantic_similarity"]["mean"] == pytest.approx(sum(values) / 4)
     weights = {"codebleu": 30, "ast_validity": 20, "pans": 20, "f1": 15, "semantic_similarity": 10, "token_accuracy": 5}
     for line in lines:

@@ -11,8 +11,8 @@ from assertkd.losses.metric_risk import metric_of, metric_risk
 from assertkd.losses.pans import pans
 from assertkd.losses.semantic import semantic
 from assertkd.losses.text_batch import TextBatch
-from assertkd.metrics import EXAMPLE_METRICS
 from assertkd.metrics.pans import pans as pans_metric
+from assertkd.metrics.registry import pair_metrics
 from assertkd.metrics.semantic_similarity import cosines, semantic_similarity
 from assertkd.metrics.syntax_validity import syntax_validity
 from assertkd.models.encoders import TextEncoder
@@ -103,7 +103,7 @@ def test_each_risk_is_one_minus_the_metric_that_evaluation_uses(batch: TextBatch
     risks = semantic(batch).flatten().numpy()
     assert risks[is_positive] == pytest.approx(1 - similarity[is_positive], abs=1e-6)
     assert (risks[~is_positive] > 1).all()
-    for name, metric in EXAMPLE_METRICS.items():
+    for name, metric in pair_metrics().items():
         named = metric_risk(batch, metric_of(f"risk:{name}"))
         assert is_of_example_and_sample(named)
         assert named.flatten().tolist() == pytest.approx([1 - metric(*pair) for pair in pairs], abs=1e-6)

@@ -10,20 +10,20 @@ import pytest
 from assertkd.errors import UserError
 from assertkd.evaluation.score import score
 from assertkd.losses.metric_risk import metric_of
-from assertkd.metrics import EXAMPLE_METRICS
+from assertkd.metrics.registry import METRICS
 
-PAGE = Path(__file__).parents[3] / "CONTRIBUTING.md"
+PAGE = Path(__file__).parents[2] / "CONTRIBUTING.md"
 
 
 @pytest.fixture
 def example_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    pattern = r"```python\n# src/assertkd/evaluation/metrics/same_start.py\n(.*?)```"
+    pattern = r"```python\n# src/assertkd/metrics/same_start.py\n(.*?)```"
     (source,) = re.findall(pattern, PAGE.read_text(), flags=re.DOTALL)
     (line,) = re.findall(r'^\+ +("same_start": .*),$', PAGE.read_text(), flags=re.MULTILINE)
     names: dict[str, Any] = {}
     exec(compile(source, "same_start.py", "exec"), names)
     for name, metric in eval(f"{{{line}}}", names).items():
-        monkeypatch.setitem(EXAMPLE_METRICS, name, metric)
+        monkeypatch.setitem(METRICS, name, metric)
 
 
 def test_without_its_line_there_is_no_such_metric() -> None:

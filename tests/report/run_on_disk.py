@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from assertkd.evaluation.slices import assertion_kind
-from assertkd.metrics import METRIC_NAMES
 from assertkd.metrics.lexer import java_tokens
+from assertkd.metrics.registry import METRICS
 from assertkd.records import MARKER, Record, write_records
 from assertkd.report.build_report import ComparisonSettings
 from assertkd.report.results import Model
@@ -81,8 +81,8 @@ class RunOnDisk:
         (scores / "predictions_final.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         with (scores / "metrics_final.csv").open("w", newline="") as handle:
             table = csv.writer(handle)
-            table.writerow(["id", *METRIC_NAMES])
-            table.writerows([line["id"], *(line[metric] for metric in METRIC_NAMES)] for line in lines)
+            table.writerow(["id", *METRICS])
+            table.writerows([line["id"], *(line[metric] for metric in METRICS)] for line in lines)
         share = sum(matches) / len(matches)
         means = {metric: interval(value) for metric, value in self.metrics(share).items()}
         summary: dict[str, Any] = {"n": len(matches), "metrics": means}
@@ -97,7 +97,7 @@ class RunOnDisk:
         return Model(name, self.folder)
 
     def metrics(self, exact_match: float) -> dict[str, float]:
-        return {name: exact_match if name == "exact_match" else (1 + exact_match) / 2 for name in METRIC_NAMES}
+        return {name: exact_match if name == "exact_match" else (1 + exact_match) / 2 for name in METRICS}
 
     def train(self, name: str, steps: int = 120, *, ends: bool = True) -> Model:
         """Write a training's logs; one that has not ended lacks its report."""

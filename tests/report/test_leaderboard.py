@@ -8,7 +8,7 @@ import pytest
 from run_on_disk import RunOnDisk
 
 from assertkd.errors import UserError
-from assertkd.metrics import METRIC_NAMES
+from assertkd.metrics.registry import METRICS
 from assertkd.report.leaderboard import MEAN, SPREAD, leaderboard, teacher_verdict, variant_rows, write_leaderboard
 from assertkd.report.results import Model
 
@@ -122,7 +122,7 @@ def test_the_csv_holds_every_row(models: list[Model], tmp_path: Path) -> None:
     with (tmp_path / "leaderboard.csv").open(newline="") as handle:
         lines = list(csv.DictReader(handle))
     assert list(lines[0]) == [
-        *("model", "variant", "seed", "n", *METRIC_NAMES),
+        *("model", "variant", "seed", "n", *METRICS),
         *("output_agreement", "kl_divergence", "parameters", "model_memory_mb"),
         *("exact_match_low", "exact_match_high", "kl_divergence_is", "note"),
     ]

@@ -16,7 +16,7 @@ from run_on_disk import COMPARED, EVIL, RunOnDisk, fidelity
 
 from assertkd.errors import UserError
 from assertkd.evaluation.execution.summary import EXECUTION_METRICS
-from assertkd.metrics import METRIC_NAMES
+from assertkd.metrics.registry import METRICS
 from assertkd.report.build_report import build_report, report_so_far
 from assertkd.report.columns import EXECUTION_COLUMNS, METRIC_COLUMNS, column_of
 from assertkd.report.corpus_tables import corpus_tables
@@ -154,7 +154,7 @@ def test_figures_are_shown_as_percentages(text: str) -> None:
         assert shown in text
     for shown in ("baseline", "1.10", "40.0", "epochs: 2", "1,234", "0123456789ab"):
         assert shown in text
-    for name in METRIC_NAMES:
+    for name in METRICS:
         assert METRIC_COLUMNS[name].heading in text
         assert METRIC_COLUMNS[name].meaning in text
 
@@ -260,9 +260,9 @@ def test_examples_are_packed(elements: Elements) -> None:
 
 
 def test_every_metric_has_a_heading_and_a_meaning() -> None:
-    assert set(METRIC_NAMES) == METRIC_COLUMNS.keys()
+    assert set(METRICS) == METRIC_COLUMNS.keys()
     assert set(EXECUTION_METRICS) == EXECUTION_COLUMNS.keys()
-    assert all(column_of(name).meaning for name in (*METRIC_NAMES, *EXECUTION_METRICS))
+    assert all(column_of(name).meaning for name in (*METRICS, *EXECUTION_METRICS))
 
 
 def test_names_break_behind_underscores_and_stay_escaped() -> None:

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 from assertkd.evaluation.slices import assertion_kind
 from assertkd.evaluation.time_limit import TimeLimitError, time_limit
-from assertkd.metrics import EXAMPLE_METRICS
 from assertkd.metrics.bleu import BleuCounts, bleu_counts
-from assertkd.metrics.code_quality import code_quality_score
 from assertkd.metrics.codebleu import CodeBleu, codebleu_parts
 from assertkd.metrics.exact_match import exact_match
 from assertkd.metrics.lexer import java_tokens
 from assertkd.metrics.overlap import f1
-from assertkd.metrics.semantic_similarity import semantic_similarity
+from assertkd.metrics.registry import derived_metrics, encoder_metrics, pair_metrics
 from assertkd.predictions import Prediction
 
 if TYPE_CHECKING:
@@ -69,7 +67,7 @@ def score_examples(
 
     Args:
         answers: the predictions, read as far as is needed.
-        encoder: embeds the texts for `semantic_similarity` and `code_quality_score`; None leaves both out.
+        encoder: embeds the texts; None leaves out the metrics that need it, and those derived from them.
         processes: that compute; 1 computes in this one.
         example_seconds: processor time that one example may take, above 0.
     """
@@ -98,25 +96,30 @@ def score_chunk(
     """Return the scores of some predictions."""
     scores = [score_example(one, example_seconds) for one in answers]
     if encoder is not None:
-        texts, references = [one.own.prediction for one in answers], [one.own.reference for one in answers]
-        similarities = semantic_similarity(encoder, texts, references).tolist()
-        for one, similarity in zip(scores, similarities, strict=True):
-            one.values["semantic_similarity"] = similarity
-            one.values["code_quality_score"] = code_quality_score(one.values)
+        predictions, references = [one.own.prediction for one in answers], [one.own.reference for one in answers]
+        for name, embedded in encoder_metrics().items():
+            column = embedded.compute(encoder, predictions, references).tolist()
+            for one, value in zip(scores, column, strict=True):
+                one.values[name] = value
+    for one in scores:
+        for name, derived in derived_metrics().items():
+            if all(part in one.values for part in derived.parts):
+                one.values[name] = derived.compute(one.values)
     return scores
 
 
 def score_example(one: Answered, example_seconds: float) -> ExampleScores:
-    """Return the scores of one prediction, but for those that need embeddings."""
+    """Return the scores of one prediction that need neither an encoder nor other metrics."""
     texts = one.own.prediction, one.own.reference
-    values = dict.fromkeys(EXAMPLE_METRICS, 0.0)
+    metrics = pair_metrics()
+    values = dict.fromkeys(metrics, 0.0)
     kind, target_tokens = assertion_kind(one.own.reference), len(java_tokens(one.own.reference))
     agreement = None if one.teacher is None else (0.0, 0.0)
     try:
         with time_limit(example_seconds):
             if one.teacher is not None:
                 agreement = f1(one.own.prediction, one.teacher), exact_match(one.own.prediction, one.teacher)
-            for name, metric in EXAMPLE_METRICS.items():
+            for name, metric in metrics.items():
                 values[name] = float(metric(*texts))
             return ExampleScores(values, codebleu_parts(*texts), bleu_counts(*texts), kind, target_tokens, agreement)
     except TimeLimitError:

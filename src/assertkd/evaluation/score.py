@@ -17,7 +17,7 @@ from assertkd.evaluation.execution.summary import read_runs, summarise_runs
 from assertkd.evaluation.retention import Pairs, compare_with_teacher
 from assertkd.evaluation.summary import columns_of, summarise
 from assertkd.files import read_json, write_json, written_whole
-from assertkd.metrics import METRIC_NAMES
+from assertkd.metrics.registry import METRICS
 from assertkd.predictions import Prediction, each_prediction
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def score(
         output_folder: made if it is missing.
         execution_file: what `execute` found out, for `compiles`, `passes`, `kills` and `gold_kills`; these are absent
             where it holds nothing, and with None.
-        encoder: embeds the texts for `semantic_similarity` and `code_quality_score`; None leaves both out.
+        encoder: embeds the texts; None leaves out the metrics that need it, and those derived from them.
         processes: that compute.
         example_seconds: processor time that one example may take, above 0.
         resamples: bootstrap resamples behind every interval.
@@ -176,7 +176,7 @@ def read_scored(path: Path) -> dict[str, Scored]:
         for number, line in enumerate(handle, start=1):
             try:
                 fields = json.loads(line)
-                values = {name: float(fields[name]) for name in METRIC_NAMES if name in fields}
+                values = {name: float(fields[name]) for name in METRICS if name in fields}
                 found[fields["id"]] = Scored(fields["prediction"], fields["reference"], values)
             except (ValueError, KeyError, TypeError, AttributeError) as fault:
                 raise UserError(

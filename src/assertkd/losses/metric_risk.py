@@ -5,12 +5,12 @@ from torch import Tensor
 
 from assertkd.errors import UserError
 from assertkd.losses.text_batch import TextBatch
-from assertkd.metrics import EXAMPLE_METRICS, Metric
+from assertkd.metrics.registry import PairMetric, pair_metrics
 
 PREFIX = "risk:"
 
 
-def metric_risk(batch: TextBatch, metric: Metric) -> Tensor:
+def metric_risk(batch: TextBatch, metric: PairMetric) -> Tensor:
     """Return 1 - metric(prediction, gold) of every sampled prediction: (B, K) float32 on the CPU, in [0, 1].
 
     Args:
@@ -22,16 +22,16 @@ def metric_risk(batch: TextBatch, metric: Metric) -> Tensor:
     return batch.by_example(torch.tensor([risks[pair] for pair in pairs]))
 
 
-def metric_of(component: str) -> Metric:
+def metric_of(component: str) -> PairMetric:
     """Return the metric that a component `risk:<metric>` names.
 
     Raises:
         UserError: there is no such metric.
     """
-    name = component.removeprefix(PREFIX)
-    if name not in EXAMPLE_METRICS:
+    name, metrics = component.removeprefix(PREFIX), pair_metrics()
+    if name not in metrics:
         raise UserError(
-            f"loss component {component!r}: there is no metric {name!r}; there are {', '.join(EXAMPLE_METRICS)}",
+            f"loss component {component!r}: there is no metric {name!r}; there are {', '.join(metrics)}",
             f"Name one of these after `{PREFIX}`.",
         )
-    return EXAMPLE_METRICS[name]
+    return metrics[name]

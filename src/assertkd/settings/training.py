@@ -1,6 +1,6 @@
 """Options of the training loop."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,14 @@ ValidationFigure = Literal[
     "validation_bleu",
     "validation_ast_validity",
 ]
+"""Figures of `training_metrics.csv` on validation: two on the gold targets, the others the means of text metrics."""
+
+TEACHER_FORCED = ("validation_loss", "validation_token_accuracy")
+
+TEXT_METRICS = tuple(
+    figure.removeprefix("validation_") for figure in get_args(ValidationFigure) if figure not in TEACHER_FORCED
+)
+"""Metrics of `assertkd.metrics` that are logged for decoded validation samples."""
 
 
 class TrainingSettings(Section):
@@ -100,7 +108,12 @@ class TrainingSettings(Section):
     def _the_best_is_measured(self) -> "TrainingSettings":
         if self.early_stopping is not None and self.best_metric is None:
             raise ValueError("early_stopping waits for a better best_metric: set best_metric")
-        always = (None, "validation_loss", "validation_token_accuracy")
-        if self.best_metric not in always and not self.enhanced_metrics:
+        if self.best_metric not in (None, *TEACHER_FORCED) and not self.enhanced_metrics:
             raise ValueError(f"best_metric {self.best_metric} is a text metric: set enhanced_metrics: true")
         return self
+
+    def used(self) -> "TrainingSettings":
+        """Return the settings with those that have no effect at their defaults."""
+        without_effect = set() if self.enhanced_metrics else {"validation_samples"}
+        without_effect |= set() if self.epoch_sampling else {"sampling_seed"}
+        return TrainingSettings(**self.model_dump(exclude=without_effect))
