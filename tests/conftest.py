@@ -13,12 +13,14 @@ import pytest
 import torch
 from playwright.sync_api import Browser, sync_playwright
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel, T5ForConditionalGeneration
+from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaModel
 
+from assertkd.models.distillable import DistillableModel
 from assertkd.models.encoders import PACKAGED, TextEncoder
-from assertkd.models.length_limits import Limits, remember_limits
-from assertkd.models.t5.model import save_model, scratch_config
+from assertkd.models.length_limits import Limits
+from assertkd.models.registry import build_model
 from assertkd.models.tokenizer import train_tokenizer
+from assertkd.settings import ModelSettings
 from assertkd.settings.model import ScratchSettings
 from browser import CHROMIUM, FLAGS
 
@@ -54,19 +56,19 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
 
 
 @pytest.fixture(scope="session")
-def tiny_t5(tiny_tokenizer: PreTrainedTokenizerFast) -> Callable[..., T5ForConditionalGeneration]:
+def tiny_t5(tiny_tokenizer: PreTrainedTokenizerFast) -> Callable[..., DistillableModel]:
     """Return a function that builds a T5 model of one layer each, for `tiny_tokenizer`, from a seed."""
 
-    def build(seed: int = 0, dropout: float = 0.0, sizes: ScratchSettings = TINY) -> T5ForConditionalGeneration:
+    def build(seed: int = 0, dropout: float = 0.0, sizes: ScratchSettings = TINY) -> DistillableModel:
         torch.manual_seed(seed)
-        return T5ForConditionalGeneration(scratch_config(sizes, tiny_tokenizer, dropout))
+        return build_model(ModelSettings(name="scratch", scratch=sizes), tiny_tokenizer, dropout)
 
     return build
 
 
 @pytest.fixture(scope="session")
 def saved_t5(
-    tiny_t5: Callable[..., T5ForConditionalGeneration], tiny_tokenizer: PreTrainedTokenizerFast
+    tiny_t5: Callable[..., DistillableModel], tiny_tokenizer: PreTrainedTokenizerFast
 ) -> Callable[..., Path]:
     """Return a function that saves a model (that of `tiny_t5`) in a folder as a training does; it returns the folder.
 
@@ -76,12 +78,12 @@ def saved_t5(
     def save(folder: Path, limits: Limits | None = None, spread: float | None = None) -> Path:
         model = tiny_t5()
         if limits is not None:
-            remember_limits(model, limits)
+            model.remember_length_limits(*limits)
         if spread is not None:
             with torch.no_grad():
                 for parameter in model.parameters():
                     parameter.normal_(std=spread)
-        save_model(model, tiny_tokenizer, folder)
+        model.save(tiny_tokenizer, folder)
         return folder
 
     return save

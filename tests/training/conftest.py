@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from copy_task import SIZES, copy_task
 from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
@@ -14,7 +13,7 @@ from assertkd.losses.loss_plan import LossPlan, hard_labels
 from assertkd.runtime.seeding import seed_everything
 from assertkd.settings import TrainingSettings
 from assertkd.training.data import TrainingData
-from assertkd.training.trainer import train
+from assertkd.training.train import train
 
 
 @pytest.fixture
@@ -36,8 +35,6 @@ def trained(
         dropout: float = 0.1,
         **settings: Any,
     ) -> Path:
-        # A process has one precision for good, as accelerate sees it.
-        AcceleratorState._reset_state(reset_partial_state=True)
         seed_everything(seed)
         model = tiny_t5(seed, dropout, SIZES)
         wanted = {"batch_size": 8, "epochs": 2, "lr": 0.01, "device": "cpu"} | settings

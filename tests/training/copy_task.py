@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from assertkd.batching.distributions import DenseView
-from assertkd.batching.examples import Example
-from assertkd.logits.codecs.codec import Payload
-from assertkd.logits.codecs.views import stack_rows
+from assertkd.batching.examples import Example, Payload
 from assertkd.settings.model import ScratchSettings
-from assertkd.training.logs import MEASURED
+from assertkd.training.tables import MEASURED
 
 VOCABULARY = 320
 SIZES = ScratchSettings(d_model=32, d_ff=64, heads=2, encoder_layers=1, decoder_layers=1)
@@ -28,10 +27,10 @@ class OneHot:
     def read(self, example_id: str, target_ids: Sequence[int]) -> Payload:
         rows = np.zeros((len(target_ids), self.vocab_size), np.float16)
         rows[np.arange(len(target_ids)), target_ids] = np.nan if example_id in self.broken else 8.0
-        return rows
+        return {"logits": rows}
 
     def collate_views(self, payloads: Sequence[Payload]) -> DenseView:
-        return DenseView(stack_rows(payloads, self.vocab_size, np.float16))
+        return DenseView(torch.from_numpy(np.concatenate([payload["logits"] for payload in payloads])))
 
 
 def copy_task(count: int, start: int = 0) -> list[Example]:

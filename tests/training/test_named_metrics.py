@@ -26,8 +26,9 @@ from assertkd.losses.text_batch import TextBatch
 from assertkd.metrics.pans import pans
 from assertkd.metrics.semantic_similarity import cosines
 from assertkd.metrics.syntax_validity import syntax_validity
+from assertkd.models.decoding import pad_sequences, sample_texts
 from assertkd.models.encoders import TextEncoder
-from assertkd.models.t5.generation import padded, sample, sampled_texts
+from assertkd.models.t5.generation import sample
 from assertkd.models.t5.model import TargetLogits, scratch_config
 from assertkd.models.tokenizer import train_tokenizer
 from assertkd.runtime.seeding import seed_everything
@@ -164,10 +165,10 @@ def token_figures(model: T5ForConditionalGeneration, task: Task) -> dict[str, fl
 
 def text_figures(model: T5ForConditionalGeneration, task: Task, encoder: TextEncoder) -> dict[str, float]:
     """The four text components' values on predictions sampled for held-out examples."""
-    input_ids, attention_mask = padded([one.input_ids for one in task.held_out], task.tokenizer.pad_token_id)
+    input_ids, attention_mask = pad_sequences([one.input_ids for one in task.held_out], task.tokenizer.pad_token_id)
     written = sample(model, input_ids, attention_mask, 4, 24, generator=torch.Generator().manual_seed(9))
     references = [one.target for one in task.held_out]
-    batch = TextBatch(sampled_texts(task.tokenizer, written), references, references, {"contrastive": encoder})
+    batch = TextBatch(sample_texts(task.tokenizer, written), references, references, {"contrastive": encoder})
     pairs = list(zip(*batch.pairs(), strict=True))
     return {
         "semantic": 1 - float(cosines(encoder, *batch.pairs()).mean()),

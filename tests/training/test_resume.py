@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from copy_task import VOCABULARY, OneHot, copy_task, curves, rows, what_is_left
 from safetensors.torch import load_file
 from transformers import T5ForConditionalGeneration
 
+from assertkd import locking
 from assertkd.batching.epoch_sampling import EpochSampler
 from assertkd.batching.examples import Example
 from assertkd.batching.sampling import bucketed_batches
@@ -28,11 +30,14 @@ from assertkd.losses.loss_plan import plan_loss
 from assertkd.models.encoders import TextEncoder
 from assertkd.settings import LossSettings
 from assertkd.signals import StopRequested
-from assertkd.training import run as run_module
-from assertkd.training.checkpoint_store import Checkpoints
+from assertkd.training import train as train_module
+from assertkd.training import trainer as trainer_module
+from assertkd.training.checkpoint_store import CheckpointStore
 from assertkd.training.data import TrainingData
+from assertkd.training.hooks import validation as validation_module
+from assertkd.training.hooks.journal import Journal
 from assertkd.training.hooks.validation import DecodedSample
-from assertkd.training.step import Stepper
+from assertkd.training.loss_term import StepContext
 
 Train = Callable[..., Path]
 
@@ -50,15 +55,15 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[Iterable[int], Calla
     """Return a function that lets something happen in the steps of these numbers, once each."""
 
     def arrange(steps: Iterable[int], event: Callable[[], None]) -> None:
-        left, take = set(steps), Stepper.take
+        left, accumulate = set(steps), trainer_module.accumulate
 
-        def disturbed(self: Stepper, *arguments: Any) -> Any:
-            if self.step in left:
-                left.discard(self.step)
+        def disturbed(terms: Any, context: StepContext) -> Any:
+            if context.step in left:
+                left.discard(context.step)
                 event()
-            return take(self, *arguments)
+            return accumulate(terms, context)
 
-        monkeypatch.setattr(Stepper, "take", disturbed)
+        monkeypatch.setattr(trainer_module, "accumulate", disturbed)
 
     return arrange
 
@@ -253,10 +258,10 @@ def disturb_once(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, call: i
 @pytest.mark.parametrize(
     ("owner", "name", "call"),
     [
-        (run_module, "teacher_forced", 1),
-        (run_module, "decoded", 3),
-        (Checkpoints, "save", 2),
-        (run_module.Journal, "epoch", 1),
+        (validation_module, "teacher_forced", 1),
+        (validation_module, "decoded", 3),
+        (CheckpointStore, "save", 2),
+        (Journal, "on_epoch_end", 1),
         (OneHot, "read", 5),
         (OneHot, "read", 50),
     ],
@@ -276,7 +281,7 @@ def test_a_signal_while_validating_saving_logging_or_loading(
     assert what_is_left(folder) == whole_student
 
 
-@pytest.mark.parametrize(("owner", "name"), [(run_module.Run, "restore_best_weights"), (run_module.Journal, "publish")])
+@pytest.mark.parametrize(("owner", "name"), [(train_module, "loss_summary"), (Journal, "publish")])
 def test_a_signal_when_all_is_trained_does_not_undo_it(
     trained: Train,
     data: TrainingData,
@@ -293,7 +298,7 @@ def test_a_second_signal_does_not_disturb_the_saving(
     trained: Train, data: TrainingData, interrupt: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupt([0], by_signal)
-    disturb_once(monkeypatch, Checkpoints, "save")
+    disturb_once(monkeypatch, CheckpointStore, "save")
     with pytest.raises(StopRequested) as stopped:
         trained("cut", data, **TRAINING)
     assert stopped.value.code == 128 + signal.SIGTERM
@@ -372,7 +377,7 @@ def damage(path: Path) -> None:
     ("broken", "continued"),
     [
         (["step-00000004/weights.safetensors"], 2),
-        (["step-00000004/training.safetensors"], 2),
+        (["step-00000004/optimizer.safetensors"], 2),
         (["step-00000004/random.safetensors"], 2),
         (["step-00000004/state.json"], 2),
         (["step-00000004/state.json", "step-00000002/weights.safetensors"], 0),
@@ -475,15 +480,17 @@ def test_the_last_good_checkpoint_stays_when_a_loss_is_not_finite(
         assert all(weights.isfinite().all() for weights in load_file(kept / "weights.safetensors").values())
 
 
-def test_two_processes_do_not_train_into_one_folder(trained: Train, data: TrainingData, tmp_path: Path) -> None:
-    lock = tmp_path / "cut/checkpoints/lock"
-    lock.parent.mkdir(parents=True)
-    hold = "import fcntl, sys, time; h = open(sys.argv[1], 'w'); fcntl.lockf(h, fcntl.LOCK_EX); "
-    hold += "h.write('process 7 on elsewhere'); h.flush(); print('held', flush=True); time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", hold, str(lock)], stdout=subprocess.PIPE) as other:
+def test_two_processes_do_not_train_into_one_folder(
+    trained: Train, data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locking, "Timing", partial(locking.Timing, touch=0.2, patience=1.0))
+    hold = "import sys, time; from pathlib import Path; from assertkd import locking\n"
+    hold += "with locking.held(Path(sys.argv[1]), 'checkpoints', locking.Timing(touch=0.2)):\n"
+    hold += "    print('held', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", hold, str(tmp_path / "cut")], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        with pytest.raises(UserError, match="process 7 on elsewhere is training here"):
+        with pytest.raises(UserError, match=f"is being written by process {other.pid}"):
             trained("cut", data, **TRAINING)
         other.kill()
     assert (trained("cut", data, **TRAINING) / "final_model").exists()

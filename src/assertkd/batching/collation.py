@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from assertkd.batching.examples import IGNORED, Batch, Example, SpecialIds, TeacherSource
+from assertkd.batching.examples import IGNORED, Batch, Example, TeacherSource
 from assertkd.errors import UserError
-from assertkd.models.t5.model import shift_right
 from assertkd.signals import ignore_stop_signals
 
 
@@ -23,12 +22,12 @@ class BatchDataset(Dataset[Batch | UserError]):
         self,
         examples: Sequence[Example],
         batches: Sequence[Sequence[int]],
-        special: SpecialIds,
+        pad_token_id: int,
         teacher: TeacherSource | None,
     ) -> None:
         self.examples = examples
         self.batches = batches
-        self.special = special
+        self.pad_token_id = pad_token_id
         self.teacher = teacher
 
     def __len__(self) -> int:
@@ -36,21 +35,20 @@ class BatchDataset(Dataset[Batch | UserError]):
 
     def __getitem__(self, index: int) -> Batch | UserError:
         try:
-            return collate([self.examples[item] for item in self.batches[index]], self.special, self.teacher)
+            return collate([self.examples[item] for item in self.batches[index]], self.pad_token_id, self.teacher)
         except UserError as fault:
             return fault
 
 
-def collate(examples: Sequence[Example], special: SpecialIds, teacher: TeacherSource | None) -> Batch:
+def collate(examples: Sequence[Example], pad_token_id: int, teacher: TeacherSource | None) -> Batch:
     """Return the examples as one batch, padded to the longest."""
-    inputs = _padded([example.input_ids for example in examples], special.pad)
+    inputs = _padded([example.input_ids for example in examples], pad_token_id)
     labels = _padded([example.target_ids for example in examples], IGNORED)
     lengths = torch.tensor([len(example.input_ids) for example in examples])
     return Batch(
         ids=tuple(example.id for example in examples),
         input_ids=inputs,
         attention_mask=(torch.arange(inputs.shape[1]) < lengths[:, None]).long(),
-        decoder_input_ids=shift_right(labels, special.decoder_start, special.pad),
         labels=labels,
         tokens=sum(len(example.target_ids) for example in examples),
         targets=tuple(example.target for example in examples),
@@ -61,7 +59,7 @@ def collate(examples: Sequence[Example], special: SpecialIds, teacher: TeacherSo
     )
 
 
-def loaded(dataset: BatchDataset, num_workers: int, pin_memory: bool) -> Iterator[Batch]:
+def load_batches(dataset: BatchDataset, num_workers: int, pin_memory: bool) -> Iterator[Batch]:
     """Yield the dataset's batches, in their order.
 
     No random number is drawn, and the loading processes leave signals to this one.

@@ -1,6 +1,6 @@
 """Examples as token ids, and batches of them as padded tensors with the teacher's distributions beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -41,7 +41,6 @@ class Batch:
         ids: the records' ids.
         input_ids: (B, S).
         attention_mask: (B, S), 1 at tokens.
-        decoder_input_ids: (B, T).
         labels: (B, T), `IGNORED` at padding.
         tokens: target tokens, padding not counted.
         targets: the targets' texts.
@@ -52,7 +51,6 @@ class Batch:
     ids: tuple[str, ...]
     input_ids: Tensor
     attention_mask: Tensor
-    decoder_input_ids: Tensor
     labels: Tensor
     tokens: int
     targets: tuple[str, ...]
@@ -65,7 +63,6 @@ class Batch:
             self.ids,
             self.input_ids.to(device, non_blocking=True),
             self.attention_mask.to(device, non_blocking=True),
-            self.decoder_input_ids.to(device, non_blocking=True),
             self.labels.to(device, non_blocking=True),
             self.tokens,
             self.targets,
@@ -79,7 +76,6 @@ class Batch:
             self.ids,
             self.input_ids.pin_memory(),
             self.attention_mask.pin_memory(),
-            self.decoder_input_ids.pin_memory(),
             self.labels.pin_memory(),
             self.tokens,
             self.targets,
@@ -88,8 +84,8 @@ class Batch:
         )
 
 
-Payload = npt.NDArray[Any]
-"""One example's distributions as a store holds them, decoded: the first axis runs over its T target tokens."""
+Payload = Mapping[str, npt.NDArray[Any]]
+"""One example's distributions as a store holds them: the arrays of its codec by their names."""
 
 
 class TeacherSource(Protocol):
@@ -100,11 +96,3 @@ class TeacherSource(Protocol):
 
     def collate_views(self, payloads: Sequence[Payload]) -> TeacherView:
         """Return one view over the payloads, in their order."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpecialIds:
-    """Token ids that padding and shifting need."""
-
-    pad: int
-    decoder_start: int

@@ -13,11 +13,11 @@ from assertkd.losses.target_batch import TargetBatch
 
 @dataclass(frozen=True, slots=True)
 class Denominators:
-    """What the sums over a micro-batch are divided by: the same for all micro-batches of an optimizer step.
+    """What sums over a micro-batch are divided by: the same for all micro-batches of an optimizer step.
 
     Attributes:
         tokens: target tokens of the effective batch.
-        weight: their token weights' sum.
+        weight: sum of their token weights.
     """
 
     tokens: float
@@ -31,12 +31,13 @@ class CombinedLoss:
     Attributes:
         total: scalar with gradient: the sum of weight times component.
         parts: component name to its value before its weight, detached.
-        squares: component name to its squared gradient norm at the logits, before its weight; empty if not asked for.
+        squared_norms: component name to the squared norm of its gradient at the model's outputs, before its weight;
+            empty if not asked for.
     """
 
     total: Tensor
     parts: dict[str, Tensor]
-    squares: dict[str, Tensor]
+    squared_norms: dict[str, Tensor]
 
 
 def combine(
@@ -45,46 +46,51 @@ def combine(
     """Return the token components' loss of a micro-batch as its share of the effective batch's mean over tokens.
 
     The losses of the micro-batches of an optimizer step add up to the mean over the effective batch, however it is cut;
-    so do the squared gradient norms. Each component's gradient ends at the logits, where they are summed; the model is
-    passed through once.
+    so do the squared gradient norms. Each component's gradient ends at the model's outputs (logits and hidden states),
+    where the gradients are summed: the model is passed through once.
 
     Args:
         plan: the components.
-        batch: the micro-batch's target positions.
+        batch: the target positions of the micro-batch.
         weights: component name to weight at this step; a component of weight 0 is not computed.
         denominators: of the effective batch.
         norms: whether to return the gradient norms.
     """
-    leaf = batch.student_logits.detach().requires_grad_()
-    seen = replace(batch, student_logits=leaf)
-    gradient = torch.zeros_like(leaf)
-    value = leaf.new_zeros((), dtype=torch.promote_types(leaf.dtype, torch.float32))
+    outputs = (batch.student_logits, *batch.hidden_states)
+    leaves = tuple(output.detach().requires_grad_() for output in outputs)
+    detached_batch = replace(batch, student_logits=leaves[0], hidden_states=leaves[1:])
+    gradients = [torch.zeros_like(leaf) for leaf in leaves]
+    value = leaves[0].new_zeros((), dtype=torch.promote_types(leaves[0].dtype, torch.float32))
     parts: dict[str, Tensor] = {}
-    squares: dict[str, Tensor] = {}
-    for one, component in plan.token_components:
-        weight = weights[one.name]
+    squared_norms: dict[str, Tensor] = {}
+    for component_plan, component in plan.token_components:
+        name, weight = component_plan.name, weights[component_plan.name]
         if not weight:
             continue
-        part = component(seen, one.options) / (denominators.weight if component.weighted else denominators.tokens)
-        (slope,) = torch.autograd.grad(part, leaf)
-        gradient.add_(slope, alpha=weight)
-        if norms:
-            squares[one.name] = slope.float().square().sum()
-        parts[one.name] = part.detach()
-        value = value + weight * parts[one.name]
-    attach: Callable[..., Tensor] = _Attached.apply
-    return CombinedLoss(attach(batch.student_logits, value, gradient), parts, squares)
+        total = component(detached_batch, component_plan.options)
+        part = total / (denominators.weight if component.weighted else denominators.tokens)
+        slopes = torch.autograd.grad(part, leaves, allow_unused=True)
+        for gradient, slope in zip(gradients, slopes, strict=True):
+            if slope is not None:
+                gradient.add_(slope, alpha=weight)
+                if norms:
+                    square = slope.float().square().sum()
+                    squared_norms[name] = squared_norms[name] + square if name in squared_norms else square
+        parts[name] = part.detach()
+        value = value + weight * parts[name]
+    attach: Callable[..., Tensor] = _WithGradients.apply
+    return CombinedLoss(attach(value, *outputs, *gradients), parts, squared_norms)
 
 
-class _Attached(torch.autograd.Function):
-    """A value whose gradient at the logits is known already."""
+class _WithGradients(torch.autograd.Function):
+    """A value whose gradients at the model's outputs are known already."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
-        ctx.save_for_backward(gradient)
+    def forward(ctx: Any, value: Tensor, *outputs_and_gradients: Tensor) -> Tensor:
+        ctx.save_for_backward(*outputs_and_gradients[len(outputs_and_gradients) // 2 :])
         return value.clone()
 
     @staticmethod
-    def backward(ctx: Any, *above: Tensor) -> tuple[Tensor, None, None]:
-        (gradient,) = ctx.saved_tensors
-        return gradient * above[0].to(gradient.dtype), None, None
+    def backward(ctx: Any, *above: Tensor) -> tuple[Tensor | None, ...]:
+        gradients = ctx.saved_tensors
+        return None, *(gradient * above[0].to(gradient.dtype) for gradient in gradients), *[None] * len(gradients)

@@ -72,6 +72,11 @@ class LossPlan(Section):
         """Whether any component reads the teacher's distributions."""
         return any(component.needs_teacher for _, component in self.token_components)
 
+    @property
+    def needs_hidden_states(self) -> bool:
+        """Whether any component reads the student's hidden states."""
+        return any(component.needs_hidden_states for _, component in self.token_components)
+
     def weights(self, share: float) -> dict[str, float]:
         """Return each component's weight at `share` in [0, 1] of training."""
         weights = {c.name: interpolate(c.start, c.end, share) for c in self.components}
@@ -105,12 +110,12 @@ def plan_loss(loss: LossSettings) -> LossPlan:
         running_mean=loss.normalise == "running_mean",
         alpha=None if multi else loss.alpha,
     )
-    heeds_weights = any(component.weighted for _, component in plan.token_components)
+    has_weighted = any(component.weighted for _, component in plan.token_components)
     return plan.model_copy(
         update={
             "temperature": loss.temperature if plan.needs_teacher else None,
             "critical_token_weight": (
-                loss.token_weighting.critical_token_weight if loss.token_weighting.enabled and heeds_weights else None
+                loss.token_weighting.critical_token_weight if loss.token_weighting.enabled and has_weighted else None
             ),
             "sampling": (
                 SamplingPlan(share=loss.text.share, samples=loss.text.samples) if plan.text_components else None

@@ -1,7 +1,7 @@
 """Names of loss components and what computes them. A new component is one file and one line here."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from torch import Tensor
@@ -20,6 +20,7 @@ from assertkd.losses.text_batch import TextBatch
 from assertkd.settings import LossSettings
 
 Options = Mapping[str, float]
+LogColumns = Mapping[str, Callable[[float], float]]
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,18 @@ class TokenComponent:
     Attributes:
         compute: returns the sum over a batch's target positions, given a `TargetBatch` and the component's options.
         needs_teacher: whether it reads the teacher's distributions.
-        weighted: whether it heeds token weights; its mean is then a weighted one.
+        needs_hidden_states: whether it reads the student's hidden states.
+        weighted: whether it applies token weights; its mean is then a weighted one.
         options: picks the component's options from the loss settings.
+        log_columns: further columns of `step_metrics.csv`, each computed from the component's value.
     """
 
     compute: Callable[..., Tensor]
     needs_teacher: bool = False
+    needs_hidden_states: bool = False
     weighted: bool = False
     options: Callable[[LossSettings], dict[str, float]] = lambda _: {}
+    log_columns: LogColumns = field(default_factory=dict)
 
     def __call__(self, batch: TargetBatch, options: Options) -> Tensor:
         """Return the component's sum over the batch's target positions, a scalar."""
@@ -52,12 +57,14 @@ class TextComponent:
         encoder: picks the encoder that it embeds with from the loss settings; None for a component that embeds nothing.
         scale: picks the factor before its weight from the loss settings.
         options: picks the component's options from the loss settings.
+        log_columns: further columns of `step_metrics.csv`, each computed from the mean risk.
     """
 
     risk: Callable[..., Tensor]
     encoder: Callable[[LossSettings], str] | None = None
     scale: Callable[[LossSettings], float] = lambda _: 1.0
     options: Callable[[LossSettings], dict[str, float]] = lambda _: {}
+    log_columns: LogColumns = field(default_factory=dict)
 
     def __call__(self, batch: TextBatch, options: Options) -> Tensor:
         """Return the risk of every sampled prediction, (B, K) float32."""
@@ -72,7 +79,10 @@ COMPONENTS: dict[str, TokenComponent | TextComponent] = {
     "kl": TokenComponent(kl, needs_teacher=True),
     "jsd": TokenComponent(jsd, needs_teacher=True),
     "semantic": TextComponent(
-        semantic, encoder=lambda loss: loss.semantic.encoder, scale=lambda loss: loss.semantic.scale
+        semantic,
+        encoder=lambda loss: loss.semantic.encoder,
+        scale=lambda loss: loss.semantic.scale,
+        log_columns={"sample_similarity": lambda risk: 1.0 - risk},
     ),
     "contrastive": TextComponent(
         contrastive,

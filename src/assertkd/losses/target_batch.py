@@ -9,7 +9,7 @@ from assertkd.batching.distributions import TeacherView
 
 @dataclass(frozen=True, slots=True)
 class TargetBatch:
-    """The real target positions of a batch, padding already dropped, in batch order.
+    """The target positions of a batch, padding dropped, in batch order.
 
     Attributes:
         student_logits: (N, V), with gradient.
@@ -17,6 +17,8 @@ class TargetBatch:
         teacher: the teacher's distributions at the same N positions, or None where no component needs them.
         temperature: distillation temperature, above 0.
         weights: (N,) token weights, or None where all are 1.
+        hidden_states: (N, d) of each of the student's layers, embeddings first, with gradient; empty where no component
+            needs them.
     """
 
     student_logits: Tensor
@@ -24,3 +26,4 @@ class TargetBatch:
     teacher: TeacherView | None
     temperature: float
     weights: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] = ()

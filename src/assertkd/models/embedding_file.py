@@ -1,8 +1,7 @@
-"""The embeddings of a corpus in a file, so that an encoder sees each text once."""
+"""The embeddings of texts in a file, so that an encoder sees each text once for all students of a run."""
 
 import hashlib
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -10,62 +9,75 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from assertkd.errors import UserError
 from assertkd.files import written_whole
-from assertkd.locking import Timing, held
 from assertkd.models.encoders import TextEncoder
 
-UNTIL_WRITTEN = Timing(touch=2.0, patience=math.inf)
-"""A process that needs what another is computing waits for it, however long that takes."""
+REMEDY = "Delete it and rerun `embed_targets`."
 
 
-def load_or_embed(path: Path, encoder: TextEncoder, texts: Sequence[str]) -> bool:
-    """Pin the embeddings of `texts` in the encoder, which also gets their mean (over different texts).
+def write_embeddings(path: Path, encoder: TextEncoder, texts: Iterable[str]) -> int:
+    """Write the embeddings of the different texts to `path`, whole, and return their number.
 
-    They are read from `path` if that file holds these texts' embeddings by this encoder; otherwise they are computed
-    and the file is written anew, whole, by one process while others that need it wait. The file is safetensors:
-    `vectors` (n, d) float32 and `texts` (n, 32) uint8, the SHA-256 of each text, ascending; its metadata has the
-    encoder's identity.
+    The file is safetensors: `vectors` (n, d) float32 and `texts` (n, 32) uint8, the SHA-256 of each text, ascending.
+    Its metadata has the encoder's identity.
 
     Args:
         path: the file; its folder is made if it is missing.
-        encoder: computes what is missing and remembers the result.
-        texts: the corpus's texts in any order; repeated ones and surrounding blanks make no difference.
+        encoder: computes the embeddings.
+        texts: in any order; repeated ones and surrounding blanks make no difference.
+    """
+    by_hash = _by_hash(texts)
+    hashes = sorted(by_hash)
+    keys = torch.frombuffer(bytearray(b"".join(hashes)), dtype=torch.uint8) if hashes else torch.empty(0).byte()
+    vectors = encoder.encode([by_hash[key] for key in hashes])
+    tensors = {"texts": keys.view(-1, hashlib.sha256().digest_size), "vectors": vectors}
+    content = save(tensors, metadata={"encoder": encoder.identity})
+    with written_whole(path, "wb") as handle:
+        handle.write(content)
+    return len(hashes)
 
-    Returns:
-        Whether the file served.
+
+def pin_targets(encoder: TextEncoder, files: Sequence[Path], texts: Iterable[str]) -> int:
+    """Pin the embeddings of the different `texts` in the encoder, with their mean; return how many were computed here.
+
+    Args:
+        encoder: computes what the files lack.
+        files: of `write_embeddings`.
+        texts: a student's targets; the files may hold further texts, and need not hold all of these.
 
     Raises:
+        UserError: a file is missing or damaged, or another encoder's.
         ValueError: there are no texts.
     """
-    by_hash = {hashlib.sha256(text.encode()).digest(): text for text in (text.strip() for text in texts)}
+    by_hash = _by_hash(texts)
     if not by_hash:
         raise ValueError("no texts to embed")
+    vectors: dict[bytes, Tensor] = {}
+    for file in files:
+        keys, rows = _read(file, encoder)
+        vectors |= {key: row for key, row in zip(keys, rows, strict=True) if key in by_hash}
     hashes = sorted(by_hash)
-    ordered = [by_hash[key] for key in hashes]
-    keys = torch.frombuffer(bytearray(b"".join(hashes)), dtype=torch.uint8).view(-1, hashlib.sha256().digest_size)
-    vectors = _read(path, encoder.identity, keys)
-    served = vectors is not None
-    if vectors is None:
-        with held(path.parent, path.stem, UNTIL_WRITTEN):
-            # Another process may have written it meanwhile.
-            vectors = _read(path, encoder.identity, keys)
-            served = vectors is not None
-            if vectors is None:
-                vectors = encoder.encode(ordered)
-                content = save({"texts": keys, "vectors": vectors}, metadata={"encoder": encoder.identity})
-                with written_whole(path, "wb") as handle:
-                    handle.write(content)
-    encoder.pin(ordered, vectors)
-    return served
+    missing = [key for key in hashes if key not in vectors]
+    vectors |= dict(zip(missing, encoder.encode([by_hash[key] for key in missing]), strict=True))
+    encoder.pin([by_hash[key] for key in hashes], torch.stack([vectors[key] for key in hashes]))
+    return len(missing)
 
 
-def _read(path: Path, identity: str, keys: Tensor) -> Tensor | None:
-    """Return the vectors of a file that has this encoder's identity and these texts; None for any other."""
+def _by_hash(texts: Iterable[str]) -> dict[bytes, str]:
+    return {hashlib.sha256(text.encode()).digest(): text for text in (text.strip() for text in texts)}
+
+
+def _read(path: Path, encoder: TextEncoder) -> tuple[list[bytes], Tensor]:
+    """Return the hashes of a file's texts, and their vectors (n, d)."""
     try:
         with safe_open(str(path), framework="pt") as file:
-            if (file.metadata() or {}).get("encoder") != identity or not torch.equal(file.get_tensor("texts"), keys):
-                return None
-            vectors: Tensor = file.get_tensor("vectors")
-            return vectors
-    except (OSError, SafetensorError):
-        return None
+            identity = (file.metadata() or {}).get("encoder")
+            keys, vectors = file.get_tensor("texts"), file.get_tensor("vectors")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file", "Run `embed_targets` first.") from None
+    except (OSError, SafetensorError) as fault:
+        raise UserError(f"{path}: holds no embeddings ({fault})", REMEDY) from None
+    if identity != encoder.identity:
+        raise UserError(f"{path}: the embeddings are those of another encoder than {encoder.name}", REMEDY)
+    return [key.numpy().tobytes() for key in keys], vectors

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -81,12 +81,6 @@ class TextEncoder:
     def dimension(self) -> int:
         """Length d of an embedding."""
         return int(self._model.get_embedding_dimension())
-
-    @property
-    def hit_rate(self) -> float:
-        """Share of the texts asked for that needed no pass through the encoder; 0.0 before the first."""
-        asked = self.hits + self.misses
-        return self.hits / asked if asked else 0.0
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """Return the embeddings of `texts` in their order: (n, d) float32 on the CPU, each of length 1 or 0 (blank)."""
@@ -177,6 +171,13 @@ class TextEncoder:
             self._recent.move_to_end(text)
             return self._recent[text]
         return None
+
+
+def hit_rate(encoders: Iterable[TextEncoder]) -> float | None:
+    """Return the share of the texts asked of these encoders that their caches held, in [0, 1]; None before the first."""
+    different = {id(encoder): encoder for encoder in encoders}.values()
+    asked = sum(encoder.hits + encoder.misses for encoder in different)
+    return sum(encoder.hits for encoder in different) / asked if asked else None
 
 
 def _load(name: str, device: torch.device) -> Any:

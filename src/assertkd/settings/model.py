@@ -1,6 +1,6 @@
 """Options of a model and of the tokenizer that teacher and students share."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -49,6 +49,10 @@ class ModelSettings(Section):
     """Hub name, a folder in the transformers form, or `scratch` for a model of the `scratch` sizes."""
     scratch: ScratchSettings = ScratchSettings()
 
+    def used(self) -> Self:
+        """Return the settings with those that have no effect at their defaults."""
+        return type(self)(**self.model_dump(exclude=set() if self.name == SCRATCH else {"scratch"}))
+
 
 class StudentModelSettings(ModelSettings):
     """A student's model."""
@@ -64,6 +68,12 @@ class StudentModelSettings(ModelSettings):
         if self.teacher_decoder_layers is not None and self.teacher_layers is None:
             raise ValueError("teacher_decoder_layers goes with teacher_layers, which is not set")
         return self
+
+    def used(self) -> Self:
+        """Return the settings with those that have no effect at their defaults."""
+        if self.teacher_layers is None:
+            return super().used()
+        return type(self)(**self.model_dump(include={"teacher_layers", "teacher_decoder_layers"}))
 
     @property
     def layers(self) -> dict[str, tuple[int, ...]] | None:

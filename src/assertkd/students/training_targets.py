@@ -2,53 +2,24 @@
 
 import logging
 from collections.abc import Container
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from assertkd.corpus.split import labelled_ids
-from assertkd.corpus.targets import Supervision, index_teacher_predictions
+from assertkd.corpus.targets import index_teacher_predictions
 from assertkd.corpus.training_records import Part, TrainingRecords, chosen_part
 from assertkd.errors import UserError
 from assertkd.jsonl import LineIndex
+from assertkd.layout import CorpusLayout, LogitsLayout
 from assertkd.logits.store.joined import JoinedStores
+from assertkd.logits.store.manifest import MANIFEST_FILE
 from assertkd.logits.store.reader import StoreReader
-
-TEACHER_PREDICTIONS = "teacher_predictions.jsonl"
-UNLABELLED_PREDICTIONS = "unlabelled_predictions.jsonl"
+from assertkd.students.params import DistillStudentParams
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class TargetPolicy:
-    """Which targets a student learns.
-
-    Attributes:
-        targets: of the records whose gold assertion it may use: that assertion, the teacher's prediction, or both.
-        learns_withheld: whether it learns the teacher's prediction where gold is withheld; otherwise such records are
-            left out.
-        learns_unlabelled: whether it learns the teacher's predictions on the records without an assertion.
-        needs_distributions: whether its loss reads the teacher's distributions.
-    """
-
-    targets: Literal["gold", "teacher", "both"]
-    learns_withheld: bool
-    learns_unlabelled: bool
-    needs_distributions: bool
-
-    @property
-    def needs_logits(self) -> bool:
-        """Whether anything is read that the teacher has left."""
-        return self.needs_distributions or self.learns_unlabelled or self.learns_predictions
-
-    @property
-    def learns_predictions(self) -> bool:
-        """Whether predictions on training records are learnt."""
-        return self.targets != "gold" or self.learns_withheld
-
-
-@dataclass
 class TrainingTargets:
     """A student's material.
 
@@ -60,56 +31,58 @@ class TrainingTargets:
 
     records: TrainingRecords
     teacher: JoinedStores | None
-    files: list[Path] = field(default_factory=list)
+    files: tuple[Path, ...]
 
 
-def open_training_targets(
-    target_policy: TargetPolicy, supervision: Supervision, corpus: Path, logits: Path | None
-) -> TrainingTargets:
+def open_training_targets(params: DistillStudentParams, corpus: Path, logits: Path | None) -> TrainingTargets:
     """Return what a student learns from; records are read when they are asked for.
 
     Args:
-        target_policy: what it is to learn.
-        supervision: which records have gold targets.
+        params: which targets it learns, and which records have gold targets.
         corpus: folder with `train.jsonl`, and `unlabelled.jsonl` where that is learnt.
         logits: folder with the teacher's predictions and stores; None for a student that needs none.
 
     Raises:
-        UserError: an input is missing, or the stores do not belong together.
+        UserError: an input is missing, or the stores do not belong to the corpus or to each other.
     """
-    if logits is None and target_policy.needs_logits:
-        raise UserError("This student learns from the teacher, and no logits are given", "Run `compress_logits` first.")
-    files: list[Path] = []
-    parts = [_labelled_part(target_policy, supervision, corpus, logits, files)]
-    if target_policy.learns_unlabelled and logits is not None:
-        parts.append(_unlabelled_part(corpus, logits, files))
+    policy, records = params.target_policy, CorpusLayout(corpus)
+    if logits is None:
+        if policy.needs_logits:
+            problem = "This student learns from the teacher, and there are no logits"
+            raise UserError(problem, "Run `compress_logits` first.")
+        part, files = _labelled_part(params, records, None)
+        return TrainingTargets(TrainingRecords([part]), None, files)
+    knowledge = LogitsLayout(logits)
+    part, files = _labelled_part(params, records, knowledge)
+    parts = [part]
+    if policy.learns_unlabelled:
+        part, further_files = _unlabelled_part(records, knowledge)
+        parts.append(part)
+        files += further_files
     teacher = None
-    if target_policy.needs_distributions and logits is not None:
-        names = ["train"]
-        names += ["train_predictions"] if target_policy.targets != "gold" else []
-        names += ["unlabelled"] if target_policy.learns_unlabelled else []
-        files += [logits / name / "manifest.json" for name in names]
-        teacher = JoinedStores([StoreReader(logits / name) for name in names])
+    if policy.needs_distributions:
+        folders = [knowledge.store(name) for name in policy.stores]
+        files += tuple(folder / MANIFEST_FILE for folder in folders)
+        teacher = JoinedStores([StoreReader(folder) for folder in folders])
     return TrainingTargets(TrainingRecords(parts), teacher, files)
 
 
 def _labelled_part(
-    target_policy: TargetPolicy, supervision: Supervision, corpus: Path, logits: Path | None, files: list[Path]
-) -> Part:
-    records = LineIndex(corpus / "train.jsonl", "prepare_corpus")
-    files.append(records.path)
+    params: DistillStudentParams, corpus: CorpusLayout, logits: LogitsLayout | None
+) -> tuple[Part, tuple[Path, ...]]:
+    policy, supervision = params.target_policy, params.supervision
+    records = LineIndex(corpus.train, "prepare_corpus")
     predictions = None
-    if target_policy.learns_predictions and logits is not None:
-        predictions = index_teacher_predictions(logits / TEACHER_PREDICTIONS, "train")
-        files.append(predictions.path)
+    if policy.learns_predictions and logits is not None:
+        predictions = index_teacher_predictions(logits.teacher_predictions, "train")
     labelled = labelled_ids(records.ids, supervision.labelled_share, supervision.seed)
-    withheld = set(records.ids) - labelled if target_policy.learns_withheld else set[str]()
+    withheld = set(records.ids) - labelled if policy.learns_withheld else set[str]()
     none: Container[str] = ()
     part = chosen_part(
         records,
         predictions,
-        gold=labelled if target_policy.targets != "teacher" else none,
-        predicted=withheld | labelled if target_policy.targets != "gold" else withheld,
+        gold=labelled if policy.targets != "teacher" else none,
+        predicted=withheld | labelled if policy.targets != "gold" else withheld,
     )
     log.info(
         "%d of %d training records have a target: %d gold, %d the teacher's prediction",
@@ -118,13 +91,12 @@ def _labelled_part(
         part.gold.sum(),
         part.predicted.sum(),
     )
-    return part
+    return part, (records.path,) if predictions is None else (records.path, predictions.path)
 
 
-def _unlabelled_part(corpus: Path, logits: Path, files: list[Path]) -> Part:
-    records = LineIndex(corpus / "unlabelled.jsonl", "prepare_unlabelled")
-    predictions = index_teacher_predictions(logits / UNLABELLED_PREDICTIONS, "unlabelled")
-    files += [records.path, predictions.path]
+def _unlabelled_part(corpus: CorpusLayout, logits: LogitsLayout) -> tuple[Part, tuple[Path, ...]]:
+    records = LineIndex(corpus.unlabelled, "prepare_unlabelled")
+    predictions = index_teacher_predictions(logits.unlabelled_predictions, "unlabelled")
     part = chosen_part(records, predictions, gold=(), predicted=records.ids)
     log.info("%d unlabelled records are learnt from the teacher alone", len(part.ids))
-    return part
+    return part, (records.path, predictions.path)

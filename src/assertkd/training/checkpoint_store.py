@@ -1,6 +1,5 @@
 """Checkpoints on disk: whole or absent, checksummed, the last two kept; tensors as safetensors, all else as JSON."""
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -9,12 +8,11 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
 
 KEPT = 2
@@ -42,29 +40,26 @@ class Checkpoint:
     growing: dict[str, int]
 
     def tensors(self, name: str) -> dict[str, Tensor]:
-        """Return the tensors that were saved under `name`, on the CPU."""
-        loaded: dict[str, Tensor] = load_file(self.folder / f"{name}.safetensors")
+        """Return the tensors that were saved under `name`, on the CPU; none where there were none."""
+        path = self.folder / f"{name}.safetensors"
+        loaded: dict[str, Tensor] = load_file(path) if path.exists() else {}
         return loaded
 
 
-class Checkpoints:
-    """The checkpoints of one training, in a folder that no other process may use meanwhile.
+class CheckpointStore:
+    """The checkpoints of one training, in a folder of their own.
 
     Each is a folder `step-<steps taken>` of safetensors files and `state.json`, which has their checksums and its own.
-    It is written under another name, synced and renamed, so that a process that dies leaves the former ones as they
-    were.
+    It is written under another name, synced and renamed, so that a process that dies leaves the former ones intact. The
+    caller sees to it that no other process uses the folder (`locking.held`).
 
     Args:
-        folder: made if it is missing; files that grow beside the checkpoints, such as logs, may lie in it.
-
-    Raises:
-        UserError: another process of this machine trains into the folder.
+        folder: made if it is missing; files that grow, such as logs, may lie beside the checkpoints.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(folder / "lock")
         for leftover in [*folder.glob(".step-*.partial"), self._done]:
             shutil.rmtree(leftover, ignore_errors=True)
 
@@ -115,8 +110,8 @@ class Checkpoints:
 
         A damaged one is set aside with a warning, under the name `damaged-…`.
         """
-        found = self._newest_first()
-        for folder in found:
+        folders = self._newest_first()
+        for folder in folders:
             try:
                 return self._read(folder)
             except (OSError, ValueError, KeyError, TypeError) as fault:
@@ -124,7 +119,7 @@ class Checkpoints:
                 aside = folder.with_name(f"damaged-{folder.name}")
                 shutil.rmtree(aside, ignore_errors=True)
                 folder.rename(aside)
-        if found:
+        if folders:
             log.warning("%s: no checkpoint is whole, so the training starts over", self.folder)
         return None
 
@@ -133,7 +128,7 @@ class Checkpoints:
         for path in self.folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
-            elif path.name != "lock":
+            else:
                 path.unlink()
 
     def remove(self) -> None:
@@ -145,10 +140,6 @@ class Checkpoints:
     @property
     def _done(self) -> Path:
         return self.folder.with_name(f".{self.folder.name}.done")
-
-    def close(self) -> None:
-        """Let other processes use the folder."""
-        self._lock.close()
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob("step-*"), reverse=True)
@@ -165,26 +156,6 @@ class Checkpoints:
             if (self.folder / name).stat().st_size < length:
                 raise ValueError(f"{self.folder / name} is shorter than it was")
         return Checkpoint(body["step"], folder, body["state"], body["growing"])
-
-
-def _locked(path: Path) -> IO[str]:
-    """Return the file, open, locked by this process until it ends; its children do not inherit the lock."""
-    handle = path.open("a+", encoding="utf-8")
-    try:
-        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        handle.seek(0)
-        owner = handle.read().strip() or "another process"
-        handle.close()
-        raise UserError(
-            f"{path.parent}: {owner} is training here", "Wait until it ends, or stop it; it will save a checkpoint."
-        ) from None
-    except OSError as fault:
-        log.info("%s: this file system has no locks (%s); take care that no two processes train here", path, fault)
-    handle.truncate(0)
-    handle.write(f"process {os.getpid()} on {os.uname().nodename}")
-    handle.flush()
-    return handle
 
 
 def link_or_copy(source: Path, target: Path) -> None:

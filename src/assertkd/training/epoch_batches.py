@@ -16,8 +16,8 @@ FIRST = 1
 """The first epoch's number. Epoch 0 is the batch that a training is checked on at its start."""
 
 
-class Epochs:
-    """The epochs of one training run. Everything follows from the seeds and an epoch's number.
+class EpochBatches:
+    """The epochs of one training. Everything follows from the seeds and an epoch's number.
 
     Args:
         train: the examples of every epoch, or what draws them.
@@ -61,8 +61,7 @@ class Epochs:
     def steps(self) -> tuple[int, ...]:
         """Optimizer steps of each epoch, the first epoch first.
 
-        With a token budget the lengths of all examples are needed, so a sampled run encodes each epoch's draw once more
-        for it.
+        A token budget needs the lengths of all examples, so epoch sampling encodes each draw once more for it.
         """
         size = self._settings.batch_size
         numbers = range(FIRST, FIRST + self._settings.epochs)
@@ -77,22 +76,22 @@ class Epochs:
         """Batches of an optimizer step, those of all processes together; the last step of an epoch may have fewer."""
         return self._settings.gradient_accumulation_steps * self._processes.size
 
-    def left(self, epoch: int, taken: int) -> tuple[list[list[int]], int]:
-        """Return this process's batches behind the first `taken` optimizer steps of an epoch, and the steps left.
+    def remaining_batches(self, epoch: int, taken: int) -> tuple[list[list[int]], int]:
+        """Return this process's batches after the first `taken` optimizer steps of an epoch, and the steps that remain.
 
         Each step takes the next `gradient_accumulation_steps` of them; in the last there may be fewer, or none.
         """
-        left = self.batches(epoch)[taken * self.batches_per_step :]
-        return left[self._processes.rank :: self._processes.size], -(-len(left) // self.batches_per_step)
+        remaining = self.batches(epoch)[taken * self.batches_per_step :]
+        return remaining[self._processes.rank :: self._processes.size], -(-len(remaining) // self.batches_per_step)
 
     def summary(self) -> dict[str, float] | None:
-        """Return what a sampled run drew from, how much an epoch, and the share seen in all; None for any other."""
+        """Return what epoch sampling draws from, how much an epoch, and the share seen in all; None without it."""
         if self.sampler is None:
             return None
         coverage = self.sampler.coverage(self._settings.epochs)
         return {"records": self.sampler.records, "drawn_an_epoch": len(self.sampler), "coverage": coverage}
 
-    def describe(self, epoch: int, memory_mb: float) -> None:
+    def log_draw(self, epoch: int, memory_mb: float) -> None:
         """Log what a sampled epoch draws from, how much has been seen with it, and the memory used so far."""
         if self.sampler is not None:
             log.info(

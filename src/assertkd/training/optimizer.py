@@ -1,13 +1,101 @@
-"""The optimizer and its learning rate over training."""
+"""The optimizer: AdamW with warm-up and linear decay, clipping, and the arithmetic of mixed precision."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from assertkd.models.distillable import DistillableModel, TargetOutputs
+from assertkd.settings import TrainingSettings
+from assertkd.training.gradient_norms import GradientNorms
 
 SMALLEST_SCALE = 1e-3
-"""Weights that start at 0 (biases, say) must move as well."""
+"""Least scale of a learning rate, so that weights that start at 0 (biases, say) move as well."""
 
 WARMUP_SHARE = 0.15
-"""Share of all steps that warm up where no number of steps is given."""
+"""Share of all steps that warm up where no number of steps is configured."""
+
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""Arithmetic of the forward pass by `training.precision`; fp32 needs no autocast."""
+
+
+class Optimizer:
+    """Updates a model's weights from their gradients.
+
+    Args:
+        model: on its device; with mixed precision its forward pass is changed (see `use_autocast`).
+        settings: learning rate, decay, clipping, precision.
+        steps: optimizer steps of the whole training.
+
+    Attributes:
+        warmup: steps of warm-up.
+        learning_rate: that of the latest step, before any scale.
+        gradient: measures and clips the gradient.
+    """
+
+    def __init__(self, model: DistillableModel, settings: TrainingSettings, steps: int) -> None:
+        self._model, self._settings, self._steps = model, settings, steps
+        self._adamw = adamw(model, settings.lr, settings.weight_decay, relative=settings.relative_lr)
+        self._scaler = torch.amp.GradScaler(model.device.type, enabled=settings.precision == "fp16")
+        self.gradient = GradientNorms(model, model.parameter_groups())
+        self.warmup = warmup_length(settings.warmup_steps, steps)
+        self.learning_rate = 0.0
+        if settings.precision in AUTOCAST:
+            use_autocast(model, AUTOCAST[settings.precision])
+
+    def backward(self, loss: Tensor) -> None:
+        """Add a loss's gradient."""
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+
+    def step(self, step: int) -> list[Tensor]:
+        """Clip the gradient, update the weights, clear the gradient; return its norms before clipping.
+
+        Args:
+            step: number of the step, from 0; decides the learning rate.
+        """
+        # Gradients carry fp16's loss scale until here; norms and clipping need their true size.
+        self._scaler.unscale_(self._adamw)
+        norms = self.gradient.measure()
+        self.gradient.clip(norms[-1], self._settings.max_grad_norm)
+        self.learning_rate = self._settings.lr * lr_factor(step, self.warmup, self._steps)
+        for group in self._adamw.param_groups:
+            group["lr"] = self.learning_rate * group["scale"]
+        self._scaler.step(self._adamw)
+        self._scaler.update()
+        self._adamw.zero_grad(set_to_none=True)
+        return norms
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return all that later steps depend on: JSON values, and tensors by `weight:key`."""
+        tensors = {
+            f"{name}:{key}": value
+            for name, weight in self._model.weights().items()
+            for key, value in self._adamw.state.get(weight, {}).items()
+        }
+        return {"learning_rate": self.learning_rate, "scaler": self._scaler.state_dict()}, tensors
+
+    def restore(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Continue from what `state` returned."""
+        weights = self._model.weights()
+        for name_and_key, value in tensors.items():
+            name, _, key = name_and_key.rpartition(":")
+            self._adamw.state[weights[name]][key] = value.clone().to(weights[name].device)
+        self.learning_rate = values["learning_rate"]
+        if values["scaler"]:
+            self._scaler.load_state_dict(values["scaler"])
+
+
+def use_autocast(model: DistillableModel, dtype: torch.dtype) -> None:
+    """Let the model's forward pass compute in `dtype` where that is safe, and return its outputs in float32."""
+    forward, device = model.forward, model.device.type
+
+    def autocast_forward(*arguments: Any, **named: Any) -> TargetOutputs:
+        with torch.autocast(device, dtype=dtype):
+            outputs = forward(*arguments, **named)
+        return TargetOutputs(outputs.logits.float(), tuple(states.float() for states in outputs.hidden_states))
+
+    model.forward = autocast_forward  # type: ignore[method-assign]
 
 
 def adamw(model: nn.Module, lr: float, weight_decay: float, *, relative: bool = False) -> torch.optim.AdamW:
@@ -29,8 +117,8 @@ def adamw(model: nn.Module, lr: float, weight_decay: float, *, relative: bool = 
         groups.setdefault((scale, weight_decay if weight.ndim > 1 else 0.0), []).append(weight)
     return torch.optim.AdamW(
         [
-            {"params": each, "weight_decay": decay, "lr": lr * scale, "scale": scale}
-            for (scale, decay), each in groups.items()
+            {"params": members, "weight_decay": decay, "lr": lr * scale, "scale": scale}
+            for (scale, decay), members in groups.items()
         ],
         lr=lr,
         fused=True,
@@ -38,7 +126,7 @@ def adamw(model: nn.Module, lr: float, weight_decay: float, *, relative: bool = 
 
 
 def warmup_length(warmup_steps: int, steps: int) -> int:
-    """Return the steps of warm-up: as given, or `WARMUP_SHARE` of all where 0 is given; at least 1."""
+    """Return the steps of warm-up: as configured, or `WARMUP_SHARE` of all where that is 0; at least 1."""
     return max(1, warmup_steps or round(WARMUP_SHARE * steps))
 
 

@@ -4,6 +4,7 @@ import platform
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 
 from assertkd.files import sha256_of_file
 
-PACKAGES = ("assertkd", "torch", "transformers", "tokenizers", "accelerate", "numpy", "safetensors")
+PACKAGES = ("assertkd", "torch", "transformers", "tokenizers", "numpy", "safetensors")
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Recipe:
 
     stage: str
     settings: Mapping[str, Any]
-    inputs: Mapping[str, str | None]
+    inputs: Mapping[str, Any]
     config: Mapping[str, Any] | None = None
 
 
@@ -57,6 +58,11 @@ def machine(device: torch.device) -> dict[str, Any]:
     """Return the device, its name and the threads that torch computes with."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return {"device": str(device), "name": name, "threads": torch.get_num_threads(), "host": platform.node()}
+
+
+def attempt(step: int, device: torch.device) -> dict[str, Any]:
+    """Return when and where a process begins its part of a training, behind so many optimizer steps."""
+    return {"started": datetime.now(UTC).isoformat(timespec="seconds"), "step": step, **machine(device)}
 
 
 def hashes(paths: Iterable[Path]) -> dict[str, str]:

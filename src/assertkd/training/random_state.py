@@ -1,7 +1,7 @@
 """What later steps depend on outside model and optimizer: random generators and the encoders' caches."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -16,52 +16,60 @@ from assertkd.training.provenance import machine, versions
 log = logging.getLogger(__name__)
 
 
-def surroundings(
-    device: torch.device, encoders: Mapping[str, TextEncoder]
-) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
-    """Return JSON values and tensors, by file and name, that `restore_surroundings` takes.
+class RandomState:
+    """Saves and restores random generators and embedding caches of a training, and tells where machines differ.
 
-    Versions and machine are among them, so that a change can be told.
+    Args:
+        processes: those that train together; each has generators of its own.
+        device: where they compute.
+        encoders: whose caches are saved; each once.
     """
-    random_values, random_tensors = random_state()
-    caches = {name: encoder.cache_state() for name, encoder in encoders.items()}
-    values = {
-        "versions": versions(),
-        "machine": machine(device),
-        "random": random_values,
-        "caches": {name: counts for name, (counts, _) in caches.items()},
-    }
-    vectors = {name: embeddings for name, (_, embeddings) in caches.items()}
-    return values, {"random": random_tensors} | ({"caches": vectors} if vectors else {})
 
+    def __init__(self, processes: ProcessGroup, device: torch.device, encoders: Iterable[TextEncoder]) -> None:
+        self._processes, self._device = processes, device
+        self._encoders = {encoder.name: encoder for encoder in encoders}
 
-def everyones_generators(processes: ProcessGroup, device: torch.device) -> dict[str, Tensor]:
-    """Return torch's random state in every process but the first, whose is among the `surroundings`, by name."""
-    states = {"torch": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    gathered = {name: processes.gathered_bytes(state) for name, state in states.items()}
-    return {f"process.{n}.{name}": all_of[n] for n in range(1, processes.size) for name, all_of in gathered.items()}
+    def state(self) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
+        """Return JSON values, and tensors by file and name. All processes call it at the same time."""
+        random_values, random_tensors = random_state()
+        caches = {name: encoder.cache_state() for name, encoder in self._encoders.items()}
+        values = {
+            "versions": versions(),
+            "machine": machine(self._device),
+            "random": random_values,
+            "caches": {name: counts for name, (counts, _) in caches.items()},
+        }
+        embeddings = {name: vectors for name, (_, vectors) in caches.items()}
+        tensors = {"random": random_tensors | self._other_processes()}
+        return values, tensors | ({"caches": embeddings} if embeddings else {})
 
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Bring generators and caches to where they were; warn where versions or machine differ."""
+        values = checkpoint.state
+        self._warn_of_changes(values)
+        embeddings = checkpoint.tensors("caches") if values["caches"] else {}
+        for name, encoder in self._encoders.items():
+            encoder.restore_cache(values["caches"][name], embeddings[name])
+        tensors = checkpoint.tensors("random")
+        set_random_state(values["random"], tensors)
+        if not self._processes.is_first:
+            prefix = f"process.{self._processes.rank}"
+            torch.set_rng_state(tensors[f"{prefix}.torch"])
+            if self._device.type == "cuda":
+                torch.cuda.set_rng_state(tensors[f"{prefix}.cuda"], self._device)
 
-def restore_generators(checkpoint: Checkpoint, processes: ProcessGroup, device: torch.device) -> None:
-    """Bring torch's generators in this process, if it is not the first, to where they were."""
-    if processes.is_first:
-        return
-    states = checkpoint.tensors("random")
-    torch.set_rng_state(states[f"process.{processes.rank}.torch"])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states[f"process.{processes.rank}.cuda"], device)
+    def _other_processes(self) -> dict[str, Tensor]:
+        """Return torch's random state in every process but the first, by name."""
+        states = {"torch": torch.get_rng_state()}
+        if self._device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self._device)
+        gathered = {name: self._processes.gathered_bytes(state) for name, state in states.items()}
+        ranks = range(1, self._processes.size)
+        return {f"process.{rank}.{name}": by_rank[rank] for rank in ranks for name, by_rank in gathered.items()}
 
-
-def restore_surroundings(checkpoint: Checkpoint, device: torch.device, encoders: Mapping[str, TextEncoder]) -> None:
-    """Bring generators and caches to where they were; warn where versions or machine are others."""
-    state = checkpoint.state
-    for what, present in (("versions", versions()), ("machine", machine(device))):
-        for key, value in present.items():
-            if state[what].get(key) != value and key != "host":
-                log.warning("%s was %s, is %s: the steps left may round differently", key, state[what].get(key), value)
-    vectors = checkpoint.tensors("caches") if state["caches"] else {}
-    for name, encoder in encoders.items():
-        encoder.restore_cache(state["caches"][name], vectors[name])
-    set_random_state(state["random"], checkpoint.tensors("random"))
+    def _warn_of_changes(self, values: Mapping[str, Any]) -> None:
+        for section, present in (("versions", versions()), ("machine", machine(self._device))):
+            for key, value in present.items():
+                former = values[section].get(key)
+                if former != value and key != "host":
+                    log.warning("%s was %s, is %s: the steps left may round differently", key, former, value)

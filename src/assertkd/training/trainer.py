@@ -1,153 +1,276 @@
-"""The training loop. The teacher is a student of the hard labels alone."""
+"""The training loop. A training is a model, the terms of its objective, and hooks; the loop knows neither kind."""
 
-import logging
-import os
-from collections.abc import Mapping
-from contextlib import closing
-from dataclasses import asdict
+import itertools
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from accelerate import Accelerator
-from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
+from torch import Tensor
 
-from assertkd.errors import UserError
-from assertkd.files import write_json
-from assertkd.losses.loss_plan import LossPlan
-from assertkd.models.t5.model import TargetLogits, parameter_count, save_model
-from assertkd.runtime.devices import check_precision, resolve_device
+from assertkd.batching.collation import BatchDataset, load_batches
+from assertkd.batching.examples import Batch, TeacherSource
+from assertkd.models.distillable import DistillableModel
+from assertkd.runtime.devices import peak_memory_mb
 from assertkd.settings import TrainingSettings
-from assertkd.signals import StopSignals
-from assertkd.training.checkpoint_store import Checkpoint, Checkpoints
-from assertkd.training.data import TrainingData
-from assertkd.training.epoch_batches import Epochs
-from assertkd.training.fingerprint import Fingerprint, fingerprint, refuse_other
-from assertkd.training.hooks.journal import Journal
-from assertkd.training.hooks.validation import TEXT_METRICS
-from assertkd.training.objective import Objective
+from assertkd.signals import StopRequested, StopSignals
+from assertkd.training.checkpoint_store import Checkpoint
+from assertkd.training.epoch_batches import FIRST, EpochBatches
+from assertkd.training.hooks.hook import Figures, Hook, HookState, StepRecord
+from assertkd.training.loss_term import BatchTotals, LossTerm, StepContext, TermValues
+from assertkd.training.loss_weights import LossWeights
+from assertkd.training.objective import accumulate, check_gradients
+from assertkd.training.optimizer import Optimizer
 from assertkd.training.parallel.process_group import ProcessGroup
-from assertkd.training.provenance import Recipe
-from assertkd.training.report import loss_summary, training_report
-from assertkd.training.run import Run
-from assertkd.training.step import Stepper
-from assertkd.training.terms.text_term import TextRisk
-
-log = logging.getLogger(__name__)
+from assertkd.training.provenance import attempt
+from assertkd.training.step_values import StepValues
 
 
-def train(
-    model: T5ForConditionalGeneration,
-    tokenizer: PreTrainedTokenizerFast,
-    data: TrainingData,
-    plan: LossPlan,
-    settings: TrainingSettings,
-    seed: int,
-    folder: Path,
-    *,
-    checkpoints: Path | None = None,
-    recipe: Recipe | None = None,
-) -> None:
-    """Train `model` and write `final_model/`, the metric tables, TensorBoard and `training_report.json` to `folder`.
+@dataclass
+class Position:
+    """Where a training is. Between steps it can be saved.
 
-    If `checkpoints` holds one of this training, it continues there, and ends as if it had never been interrupted.
+    Attributes:
+        epoch: the epoch that is under way, from 1.
+        epoch_step: optimizer steps taken in it.
+        step: optimizer steps taken in all.
+        figures: of the last finished epoch.
+        raw_by_epoch: part of the objective to its mean value in every finished epoch.
+        epoch_seconds: spent in the epoch so far.
+        elapsed: seconds of training up to the last checkpoint.
+        is_stopped: whether a hook has ended the training.
+        attempts: one entry for every process whose work is part of this training.
+    """
+
+    epoch: int = FIRST
+    epoch_step: int = 0
+    step: int = 0
+    figures: Figures = field(default_factory=dict)
+    raw_by_epoch: dict[str, list[float]] = field(default_factory=dict)
+    epoch_seconds: float = 0.0
+    elapsed: float = 0.0
+    is_stopped: bool = False
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Trainer:
+    """Trains one model. Several processes call the same methods in the same order.
 
     Args:
-        model: the model, with the weights that training begins with; they change.
-        tokenizer: saved beside the weights.
-        data: examples and teacher.
-        plan: what is minimised.
-        settings: how.
-        seed: order of batches; weights and dropout follow torch's generator, which the caller seeds.
-        folder: made if it is missing.
-        checkpoints: where checkpoints and growing logs lie until the training is done; `folder/checkpoints` if None.
-        recipe: how the model was asked for, for the report and to tell whether a checkpoint belongs to it.
+        model: on its device, with the weights that training begins with.
+        terms: of the objective.
+        weights: of the terms' parts at each step.
+        epochs: which examples make the batches of each step.
+        teacher: the teacher's distributions for every example, or None where no term needs them.
+        settings: batches, optimizer, epochs.
+        signals: entered by the caller; a signal waits until a step is whole.
+        processes: those that train together.
 
-    Raises:
-        UserError: the device lacks what `settings` ask for, there is no example, the loss is not finite, or the
-            checkpoint is of another training.
-        StopRequested: a signal came; a checkpoint was saved.
+    Attributes:
+        position: where the training is.
+        hooks: what happens around the steps, in this order.
+        examples: examples that all processes have taken since this process started.
     """
-    if not data.train:
-        raise UserError("No training example is left", "Give more records, or raise data.labelled_share.")
-    processes = ProcessGroup()
-    device = resolve_device(settings.device, processes.rank, processes.size)
-    check_precision(settings.precision, device)
-    if not processes.is_first:
-        # All begin with the same weights; each drops other units.
-        torch.manual_seed(int(np.random.SeedSequence([seed, processes.rank]).generate_state(1)[0]))
-    os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
-    accelerator = Accelerator(mixed_precision={"fp32": "no"}.get(settings.precision, settings.precision))
-    text = (
-        TextRisk(
-            plan, plan.sampling, tokenizer, data.encoders, data.max_new_tokens, settings.batch_size, seed, processes
+
+    def __init__(
+        self,
+        model: DistillableModel,
+        terms: Sequence[LossTerm],
+        weights: LossWeights,
+        epochs: EpochBatches,
+        teacher: TeacherSource | None,
+        settings: TrainingSettings,
+        signals: StopSignals,
+        processes: ProcessGroup,
+    ) -> None:
+        self.model, self.terms, self.weights, self.epochs, self.settings = model, terms, weights, epochs, settings
+        self.processes, self._teacher, self._signals = processes, teacher, signals
+        self.optimizer = Optimizer(model, settings, sum(epochs.steps))
+        self.hooks: list[Hook] = []
+        self.names = [name for term in terms for name in term.names]
+        self.position = Position(raw_by_epoch={name: [] for name in self.names})
+        self.examples = 0
+        self._values = StepValues(self.names, processes)
+        self._started = time.monotonic()
+        for term in terms:
+            term.prepare(model.device)
+
+    def fit(self) -> None:
+        """Train until the last epoch, or until a hook ends the training.
+
+        Raises:
+            StopRequested: a signal came; the hooks have saved a checkpoint.
+            UserError: a loss is not finite; the last checkpoint stays.
+        """
+        model, optimizer, position, processes = self.model, self.optimizer, self.position, self.processes
+        last_step = sum(self.epochs.steps) - 1
+        try:
+            while position.epoch <= self.settings.epochs and not position.is_stopped:
+                model.train()
+                epoch_started = time.monotonic() - position.epoch_seconds
+                self._call("on_epoch_start")
+
+                for micro_batches in self._steps(position.epoch, position.epoch_step):
+                    with self._signals.deferred():
+                        is_logged = position.step % self.settings.log_every == 0 or position.step == last_step
+                        context = StepContext(
+                            model=model,
+                            micro_batches=micro_batches,
+                            weights=self.weights.at(position.step),
+                            step=position.step,
+                            totals=BatchTotals.count(micro_batches, processes),
+                            processes=processes,
+                            backward=optimizer.backward,
+                            with_norms=is_logged,
+                        )
+
+                        # Every term: forward, loss, backward. Then the gradients of all processes are added up.
+                        values = accumulate(self.terms, context)
+                        processes.sum_gradients(optimizer.gradient.weights)
+
+                        # Clip, update the weights, clear the gradient.
+                        norms = optimizer.step(position.step)
+
+                        ids = [identity for batch in micro_batches for identity in batch.ids]
+                        self._values.add(position.step, ids, values, norms)
+                        self.examples += context.totals.examples
+                        record = None
+                        if is_logged or self.weights.follows_values:
+                            record = self._record(context, values)
+                            self.weights.update(record.raw)
+                        position.step += 1
+                        position.epoch_step += 1
+                        position.epoch_seconds = time.monotonic() - epoch_started
+
+                        # Log, checkpoint.
+                        self._call("on_step_end", record if is_logged else None)
+
+                # A signal interrupts a measurement: the checkpoint is that of the epoch's last step.
+                measured = [hook.measure(self) for hook in self.hooks]
+                with self._signals.deferred():
+                    means = self._values.epoch_means()
+                    for name in self.names:
+                        position.raw_by_epoch[name].append(means[name])
+                    position.figures = {
+                        "step": position.step,
+                        "train_loss": means["total"],
+                        **{f"{name}_loss_raw": means[name] for name in self.names},
+                        "learning_rate": optimizer.learning_rate,
+                        "seconds": round(position.epoch_seconds, 3),
+                        "memory_usage_mb": round(peak_memory_mb(model.device), 1),
+                        **{name: figure for figures in measured for name, figure in figures.items()},
+                    }
+                    self._call("on_epoch_end", position.figures)
+                    position.epoch, position.epoch_step, position.epoch_seconds = position.epoch + 1, 0, 0.0
+        except StopRequested as stop:
+            self._call("on_stop", stop)
+            raise
+        except Exception as error:
+            self._call("on_error", error)
+            if self._signals.received is not None:
+                # For example, a loading process that the same signal has ended.
+                raise StopRequested(self._signals.received) from error
+            raise
+        self._call("on_train_end")
+
+    def check(self) -> None:
+        """Check on one batch that every term gives the model a gradient, and take its values as first means.
+
+        Raises:
+            UserError: a term gives no gradient, or one that is not finite.
+        """
+        (micro_batches,) = itertools.islice(self._steps(FIRST - 1, 0), 1)
+        totals = BatchTotals.count(micro_batches, self.processes)
+        weights = self.weights.for_check()
+        context = StepContext(self.model, micro_batches, weights, 0, totals, self.processes)
+        self.weights.update(check_gradients(self.terms, context))
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training so far, those before an interruption included."""
+        return time.monotonic() - self._started
+
+    def state(self) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]], dict[str, Path]]:
+        """Return all that later steps depend on: JSON values, tensors by file and name, and further files.
+
+        Raises:
+            UserError: a value of the objective was not finite.
+        """
+        tensors = {"weights": {name: weight.detach() for name, weight in self.model.weights().items()}}
+        optimizer_values, tensors["optimizer"] = self.optimizer.state()
+        tensors["values"] = self._values.state()
+        self.position.elapsed = self.elapsed
+        hooks = {hook.name: hook.state() for hook in self.hooks}
+        tensors["hooks"] = {f"{name}:{key}": t for name, state in hooks.items() for key, t in state.tensors.items()}
+        values = {
+            "position": asdict(self.position),
+            "optimizer": optimizer_values,
+            "loss_weights": self.weights.state(),
+            "hooks": {name: state.values for name, state in hooks.items()},
+        }
+        files = {name: path for state in hooks.values() for name, path in state.files.items()}
+        return values, {name: part for name, part in tensors.items() if part}, files
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continue where a checkpoint was saved, in place of `check`."""
+        values = checkpoint.state
+        with torch.no_grad():
+            former_weights = checkpoint.tensors("weights")
+            for name, weight in self.model.weights().items():
+                weight.copy_(former_weights[name])
+        self.optimizer.restore(values["optimizer"], checkpoint.tensors("optimizer"))
+        self.weights.restore(values["loss_weights"])
+        self._values.restore(checkpoint.tensors("values"), self.model.device)
+        for name, value in values["position"].items():
+            setattr(self.position, name, value)
+        self._started = time.monotonic() - self.position.elapsed
+        hook_tensors = checkpoint.tensors("hooks")
+        for hook in self.hooks:
+            hook.restore(_hook_state(hook.name, values["hooks"], hook_tensors, checkpoint.folder))
+
+    def begin_attempt(self) -> None:
+        """Note that a process begins its part of the training."""
+        self.position.attempts.append(attempt(self.position.step, self.model.device))
+
+    def _call(self, event: str, *arguments: object) -> None:
+        for hook in self.hooks:
+            getattr(hook, event)(self, *arguments)
+
+    def _steps(self, epoch: int, taken: int) -> Iterator[list[Batch]]:
+        """Yield this process's micro-batches of every optimizer step of an epoch but the first `taken`."""
+        settings = self.settings
+        indices, steps = self.epochs.remaining_batches(epoch, taken)
+        dataset = BatchDataset(self.epochs.examples(epoch), indices, self.model.pad_token_id, self._teacher)
+        batches = load_batches(dataset, settings.num_workers, settings.pin_memory)
+        for _ in range(steps):
+            yield list(itertools.islice(batches, settings.gradient_accumulation_steps))
+
+    def _record(self, context: StepContext, values: TermValues) -> StepRecord:
+        total, raw, norms = self._values.latest()
+        squares: Mapping[str, float] = {}
+        if values.squared_norms:
+            stacked = torch.stack([square.float() for square in values.squared_norms.values()]).tolist()
+            squares = dict(zip(values.squared_norms, stacked, strict=True))
+        return StepRecord(
+            epoch=self.position.epoch,
+            step=self.position.step,
+            epoch_step=self.position.epoch_step,
+            examples=context.totals.examples,
+            total=total,
+            raw=raw,
+            weights=context.weights,
+            part_norms={name: math.sqrt(square) for name, square in squares.items()},
+            gradient_norms=dict(zip(self.optimizer.gradient.names, norms, strict=True)),
+            columns=values.columns,
+            learning_rate=self.optimizer.learning_rate,
+            elapsed=self.elapsed,
+            memory_mb=peak_memory_mb(self.model.device),
         )
-        if plan.sampling is not None
-        else None
-    )
-    asked: Mapping[str, Any] = {"training": settings, "loss": plan, "seed": seed} if recipe is None else recipe.settings
-    made_from = fingerprint(asked, data.files, model)
-    epochs = Epochs(data.train, settings, seed, processes)
-    objective = Objective(plan, text, processes, on_policy=data.on_policy)
-    stepper = Stepper(TargetLogits(model), objective, accelerator, settings, epochs.steps)
-    signals = StopSignals(processes.largest if processes.size > 1 else None)
-    if not processes.is_first:
-        _accompany(Run(stepper, data, epochs, settings, None, None, signals, made_from), tokenizer)
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with closing(Checkpoints(checkpoints or folder / "checkpoints")) as kept, signals:
-        found = _to_continue(kept, made_from, settings)
-        processes.gathered(None if found is None else asdict(found) | {"folder": str(found.folder)})
-        lengths = None if found is None else found.growing
-        with Journal(kept.folder, stepper.names, TEXT_METRICS if data.sample else (), lengths) as journal:
-            run = Run(stepper, data, epochs, settings, kept, journal, signals, made_from)
-            log.info(
-                "%d examples an epoch, %d steps of up to %d %s, %d of them warm-up, loss %s, %.2fM parameters, %s",
-                epochs.count(1),
-                stepper.steps,
-                (settings.token_budget or settings.batch_size) * epochs.batches_per_step,
-                "examples" if settings.token_budget is None else "tokens",
-                stepper.warmup,
-                " + ".join(stepper.names),
-                parameter_count(model) / 1e6,
-                device,
-            )
-            if found is None:
-                run.start()
-            else:
-                run.resume(found)
-            run.epochs(tokenizer)
-            signals.hold()
-            figures = run.restore_best_weights()
-            save_model(model, tokenizer, folder / "final_model")
-            write_json(folder / "multi_component_loss_summary.json", loss_summary(plan, run.raw_by_epoch))
-            write_json(folder / "training_report.json", training_report(run, seed, figures, recipe))
-            journal.publish(folder)
-        kept.remove()
-    log.info("done: %d steps in %.0f s", stepper.step, stepper.elapsed)
 
 
-def _accompany(run: Run, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Do the part of a process that is not the first: train along, and write nothing."""
-    with run.signals:
-        found = run.processes.gathered(None)[0]
-        if found is None:
-            run.start()
-        else:
-            run.resume(Checkpoint(**found | {"folder": Path(found["folder"])}))
-        run.epochs(tokenizer)
-        run.signals.hold()
-
-
-def _to_continue(kept: Checkpoints, made_from: Fingerprint, settings: TrainingSettings) -> Checkpoint | None:
-    """Return the checkpoint to continue from; where there is none, the folder is empty."""
-    found = kept.latest()
-    if found is not None and settings.on_checkpoint_mismatch == "refuse":
-        refuse_other(kept.folder, found.state["fingerprint"], made_from)
-    if found is not None and found.state["fingerprint"] != made_from:
-        log.warning("%s: the checkpoint of another training is discarded", kept.folder)
-        found = None
-    if found is None:
-        kept.clear()
-    return found
+def _hook_state(name: str, values: Mapping[str, Any], tensors: Mapping[str, Tensor], folder: Path) -> HookState:
+    own_tensors = {key.removeprefix(f"{name}:"): t for key, t in tensors.items() if key.startswith(f"{name}:")}
+    return HookState(values.get(name, {}), own_tensors, {path.name: path for path in folder.iterdir()})

@@ -3,11 +3,11 @@
 import json
 
 import pytest
+from assertkd.training.hooks.selection import Selection
 from pydantic import ValidationError
 
 from assertkd.errors import UserError
 from assertkd.settings import TrainingSettings
-from assertkd.training.hooks.selection import Selection
 
 
 def judged(metric: str, values: list[float], patience: int | None = None) -> Selection:

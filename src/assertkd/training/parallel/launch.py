@@ -14,10 +14,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from inspect import get_annotations
+from functools import wraps
+from inspect import get_annotations, signature
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from pydantic import TypeAdapter
@@ -37,21 +38,37 @@ PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 JOB_FILE = "job.json"
 MEETING_POINT = "meeting_point"
 
+Stage = TypeVar("Stage", bound=Callable[..., None])
+
+
+class StageParams(Protocol):
+    """Params of a stage that trains."""
+
+    @property
+    def training(self) -> TrainingSettings:
+        """How it trains."""
+
+
 log = logging.getLogger(__name__)
 
 
-def spread(stage: Callable[..., None], training: TrainingSettings, arguments: dict[str, Any]) -> bool:
-    """Run a stage in as many processes as its training asks for, unless this is one of them; return whether it was run.
+def in_processes(stage: Stage) -> Stage:
+    """Let a stage's training run in as many processes as its `params.training.gpus` asks for.
 
-    Raises:
-        UserError: there are not as many GPUs, or what `run_in_processes` raises.
-        SystemExit: as there.
+    The stage is a function of a module, its first parameter is `params`, and all its parameters are annotated with
+    types that pydantic takes to JSON and back. Its processes call it with the same arguments.
     """
-    if training.gpus == 1 or ProcessGroup().size > 1:
-        return False
-    resolve_device(training.device, size=training.gpus)
-    run_in_processes(stage, training.gpus, arguments)
-    return True
+
+    @wraps(stage)
+    def launched(params: StageParams, *arguments: Any, **named: Any) -> None:
+        training = params.training
+        if training.gpus == 1 or ProcessGroup().size > 1:
+            stage(params, *arguments, **named)
+            return
+        resolve_device(training.device, size=training.gpus)
+        run_in_processes(stage, training.gpus, signature(stage).bind(params, *arguments, **named).arguments)
+
+    return cast(Stage, launched)
 
 
 def run_in_processes(stage: Callable[..., None], size: int, arguments: dict[str, Any]) -> None:
@@ -61,8 +78,7 @@ def run_in_processes(stage: Callable[..., None], size: int, arguments: dict[str,
     log files that this one has open.
 
     Args:
-        stage: a function of a module, all of whose parameters are annotated with types that pydantic takes to JSON and
-            back.
+        stage: as `in_processes` takes it.
         size: the number of processes, which share this one's threads.
         arguments: its arguments by name.
 

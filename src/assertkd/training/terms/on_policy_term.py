@@ -1,12 +1,11 @@
-"""Learning from what the student writes itself: the teacher scores it, and the generalised JSD is minimised.
+"""Learning from the student's own outputs: the teacher scores them, and the generalised JSD is minimised.
 
 Source: Agarwal et al. 2024, On-Policy Distillation of Language Models: Learning from Self-Generated Mistakes (GKD),
 algorithm 1, with a share of the optimizer steps on the student's own outputs. As there, no gradient passes through the
 sampling.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -14,143 +13,113 @@ from torch import Tensor
 
 from assertkd.batching.distributions import DenseView
 from assertkd.batching.examples import IGNORED, Batch
-from assertkd.errors import UserError
 from assertkd.losses.divergence import generalised_jsd
 from assertkd.losses.target_batch import TargetBatch
-from assertkd.models.t5.generation import end_tokens, padded, sample, written_lengths
-from assertkd.models.t5.model import TargetLogits, shift_right
+from assertkd.models.decoding import output_lengths, pad_sequences
+from assertkd.models.distillable import DistillableModel
 from assertkd.settings.on_policy import OnPolicySettings
-from assertkd.training.parallel.process_group import ProcessGroup
+from assertkd.training.loss_term import StepContext, TermValues
+
+ON_POLICY = "on_policy"
+"""Name of the divergence along the student's own outputs."""
 
 MAX_LENGTH_RATIO = 2
-"""Outputs may be this many times as long as the longest target of their step; what rambles on is cut off."""
+"""Longest output, as a multiple of the longest target of its step."""
 
 CHOICE, DRAWS = 1_000_001, 1_000_002
 """Set these random numbers apart from others that follow from seed and step, and from each other."""
 
 
-@dataclass(frozen=True, slots=True)
-class OnPolicyValues:
-    """What one on-policy step's loss is.
-
-    Attributes:
-        loss: mean divergence over the tokens of the outputs, in nats times temperature squared; of this process's
-            outputs as a share of all.
-        square: its squared gradient norm at the logits, likewise; 0 if not asked for.
-    """
-
-    loss: Tensor
-    square: Tensor
+def is_on_policy(step: int, fraction: float, seed: int) -> bool:
+    """Return whether an optimizer step learns from the student's own outputs; it follows from the seed and the step."""
+    return bool(np.random.default_rng([seed, step, CHOICE]).random() < fraction)
 
 
-class OnPolicy:
-    """The on-policy part of one training run.
+class OnPolicyTerm:
+    """The divergence from the teacher along one output of the student for each input.
 
-    Which steps are on-policy and what is drawn there follows from the seed and the step alone, so a resumed run goes on
-    as it would have, and does not depend on how the effective batch is cut.
+    The outputs follow from the seed and the step alone, so a resumed training goes on as it would have, and do not
+    depend on how the effective batch is cut.
 
     Args:
-        teacher: the teacher, in evaluation mode, on the student's device; its weights are not touched.
-        settings: share, divergence and temperature.
+        teacher: the teacher, in evaluation mode; its weights are not touched.
+        settings: divergence and temperature.
         max_new_tokens: longest output, in tokens.
-        sequences_at_once: outputs in one scoring pass.
-        seed: of the choice of steps and of the outputs.
-        processes: those among which the effective batch is shared out; each samples for its own examples.
+        sequences_per_pass: outputs in one scoring pass.
+        seed: of the outputs.
     """
+
+    names: tuple[str, ...] = (ON_POLICY,)
+    columns: tuple[str, ...] = ()
+    no_gradient_remedy = "Start from a student that differs from the teacher, or leave on_policy out."
 
     def __init__(
         self,
-        teacher: TargetLogits,
+        teacher: DistillableModel,
         settings: OnPolicySettings,
         max_new_tokens: int,
-        sequences_at_once: int,
+        sequences_per_pass: int,
         seed: int,
-        processes: ProcessGroup | None = None,
     ) -> None:
         self._teacher, self._settings = teacher, settings
-        self._max_new_tokens, self._at_once, self._seed = max_new_tokens, sequences_at_once, seed
-        self._processes = processes or ProcessGroup()
+        self._max_new_tokens, self._sequences_per_pass, self._seed = max_new_tokens, sequences_per_pass, seed
 
-    def takes(self, step: int) -> bool:
-        """Return whether this optimizer step learns from the student's own outputs."""
-        return bool(np.random.default_rng([self._seed, step, CHOICE]).random() < self._settings.fraction)
-
-    def accumulate(
-        self,
-        model: TargetLogits,
-        group: Sequence[Batch],
-        step: int,
-        backward: Callable[[Tensor], None] | None,
-        *,
-        norms: bool,
-    ) -> OnPolicyValues:
-        """Add the gradient of the divergence along one output for each input of an effective batch.
-
-        Args:
-            model: the student, as it is trained.
-            group: the micro-batches of the step.
-            step: decides what is drawn.
-            backward: takes the loss of a part of the outputs; None to compute values alone.
-            norms: whether to return the gradient norm.
-        """
-        config, device = model.model.config, model.model.device
+    def prepare(self, device: torch.device) -> None:
+        """Move the teacher to the device."""
         self._teacher.to(device)
-        input_ids, attention_mask, tokens = self._written(model, group, step)
-        lengths = written_lengths(tokens, end_tokens(model.model))
-        (count,) = self._processes.sums(int(lengths.sum()))
-        loss = square = torch.zeros((), device=device)
-        for start in range(0, len(tokens), self._at_once):
-            part = slice(start, start + self._at_once)
-            is_target = torch.arange(tokens.shape[1], device=device) < lengths[part, None]
-            shifted = shift_right(tokens[part], config.decoder_start_token_id, config.pad_token_id)
-            arguments = (input_ids[part], attention_mask[part], shifted, is_target)
+
+    def accumulate(self, context: StepContext) -> TermValues:
+        """Add the divergence's gradient: its mean over the tokens of all outputs; see `LossTerm`."""
+        loss = square = torch.zeros((), device=context.device)
+        if not context.weights[ON_POLICY]:
+            return TermValues(loss)
+        model = context.model
+        input_ids, attention_mask, tokens = self._outputs(context)
+        lengths = output_lengths(tokens, model.end_token_ids)
+        (count,) = context.processes.sums(int(lengths.sum()))
+        for start in range(0, len(tokens), self._sequences_per_pass):
+            part = slice(start, start + self._sequences_per_pass)
+            is_target = torch.arange(tokens.shape[1], device=context.device) < lengths[part, None]
+            batch = input_ids[part], attention_mask[part], tokens[part].masked_fill(~is_target, IGNORED)
             with torch.no_grad():
-                known = DenseView(self._teacher(*arguments).float())
-            with torch.set_grad_enabled(backward is not None):
-                logits = model(*arguments)
+                teacher = DenseView(self._teacher(*batch).logits.float())
+            with torch.set_grad_enabled(context.backward is not None):
+                logits = model(*batch).logits
             leaf = logits.detach().requires_grad_()
             with torch.enable_grad():
-                batch = TargetBatch(leaf, tokens[part][is_target], known, self._settings.temperature)
-                value = generalised_jsd(batch, self._settings.beta) / count
+                target = TargetBatch(leaf, tokens[part][is_target], teacher, self._settings.temperature)
+                value = generalised_jsd(target, self._settings.beta) / count
                 (slope,) = torch.autograd.grad(value, leaf)
-            if norms:
+            if context.with_norms:
                 square = square + slope.float().square().sum()
-            if backward is not None:
+            if context.backward is not None:
                 # A scalar of this very gradient, so that the divergence is not passed through twice.
-                backward((logits * slope).sum())
+                context.backward((logits * slope).sum())
             loss = loss + value.detach()
-        return OnPolicyValues(loss, square)
+        squared_norms = {ON_POLICY: square} if context.with_norms else {}
+        return TermValues(loss, {ON_POLICY: loss}, squared_norms)
 
-    def _written(self, model: TargetLogits, group: Sequence[Batch], step: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _outputs(self, context: StepContext) -> tuple[Tensor, Tensor, Tensor]:
         """Return the inputs (B, S), their mask, and the student's output for each, (B, T), padded behind its end."""
-        inner, pad = model.model, model.model.config.pad_token_id
-        if not group:
-            nothing = torch.zeros(0, 1, dtype=torch.long, device=inner.device)
+        model, device = context.model, context.device
+        if not context.micro_batches:
+            nothing = torch.zeros(0, 1, dtype=torch.long, device=device)
             return nothing, nothing, nothing
-        rows = [
-            ids[mask.bool()].tolist()
-            for one in group
-            for ids, mask in zip(one.input_ids, one.attention_mask, strict=True)
-        ]
-        input_ids, attention_mask = (each.to(inner.device) for each in padded(rows, pad))
-        longest = max(int((batch.labels != IGNORED).sum(1).max()) for batch in group)
+        inputs = _inputs(context.micro_batches)
+        input_ids, attention_mask = (each.to(device) for each in pad_sequences(inputs, model.pad_token_id))
+        longest = max(int((batch.labels != IGNORED).sum(1).max()) for batch in context.micro_batches)
         limit = min(self._max_new_tokens, MAX_LENGTH_RATIO * longest)
-        # Process 0 draws what a process alone would.
-        of_process = [self._processes.rank] if self._processes.rank else []
-        entropy = np.random.SeedSequence([self._seed, step, DRAWS, *of_process]).generate_state(1, np.uint64)
+        # Process 0 samples what a process alone would.
+        rank = [context.processes.rank] if context.processes.rank else []
+        entropy = np.random.SeedSequence([self._seed, context.step, DRAWS, *rank]).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(entropy[0] >> np.uint64(1)))
-        tokens = sample(inner, input_ids, attention_mask, 1, limit, generator=generator)
+        tokens = model.sample(input_ids, attention_mask, 1, limit, generator=generator)
         return input_ids, attention_mask, tokens[:, 0]
 
 
-def check_vocabularies(student: int, teacher: int) -> None:
-    """Refuse a student that the teacher cannot score.
-
-    Raises:
-        UserError: the vocabularies differ in size.
-    """
-    if student != teacher:
-        raise UserError(
-            f"on_policy: the student has {student} vocabulary entries, the teacher {teacher}",
-            "Choose a student of the teacher's vocabulary.",
-        )
+def _inputs(micro_batches: Sequence[Batch]) -> list[list[int]]:
+    return [
+        ids[mask.bool()].tolist()
+        for batch in micro_batches
+        for ids, mask in zip(batch.input_ids, batch.attention_mask, strict=True)
+    ]

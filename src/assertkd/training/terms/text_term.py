@@ -1,6 +1,6 @@
-"""Text components in training: predictions are sampled, decoded and judged, and their probabilities moved."""
+"""Loss components over text: predictions are sampled and decoded, and their probabilities moved by their risks."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,44 +8,23 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from assertkd.batching.examples import IGNORED, Batch
+from assertkd.batching.examples import IGNORED
 from assertkd.losses.expected_risk import leave_one_out, logit_gradient_norms, policy_loss, sequence_log_probs
 from assertkd.losses.loss_plan import ComponentPlan, LossPlan, SamplingPlan
 from assertkd.losses.registry import TextComponent
 from assertkd.losses.text_batch import TextBatch
 from assertkd.metrics.syntax_validity import syntax_validity
-from assertkd.models.encoders import TextEncoder
-from assertkd.models.t5.generation import end_tokens, evaluating, padded, sample, sampled_texts, written_lengths
-from assertkd.models.t5.model import TargetLogits, shift_right
-from assertkd.training.parallel.process_group import ProcessGroup
+from assertkd.models.decoding import evaluation_mode, output_lengths, pad_sequences, sample_texts
+from assertkd.models.encoders import TextEncoder, hit_rate
+from assertkd.training.loss_term import StepContext, TermValues
 
 MAX_LENGTH_RATIO = 2
-"""Samples may be this many times as long as the longest target of their examples; what rambles on is cut off."""
-
-
-@dataclass(slots=True)
-class TextValues:
-    """What the text components made of one optimizer step.
-
-    Attributes:
-        total: the sum of weight times scale times risk, of this process's samples as a share of all.
-        raw: component name to its mean risk, likewise.
-        squares: component name to its squared gradient norm at the logits, without weight and scale, if asked for;
-            likewise.
-        invalid_rate: share of all samples that are not one parsable statement, in [0, 1].
-        agreeing: names of the components whose samples all have equal risk, so that they have no gradient.
-    """
-
-    total: Tensor
-    raw: dict[str, Tensor]
-    squares: dict[str, Tensor]
-    invalid_rate: float
-    agreeing: frozenset[str]
+"""Longest sample, as a multiple of the longest target among its examples."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Samples:
-    """Sampled predictions of B examples, K each, as tokens and as text."""
+    """Sampled predictions of B examples, K each, as tokens (B, K, T) and as text."""
 
     input_ids: Tensor
     attention_mask: Tensor
@@ -62,19 +41,20 @@ class _Scaling:
     mean_length: Tensor
 
 
-class TextRisk:
-    """The text components of a loss, for one training run.
+class TextTerm:
+    """The text components of a loss plan, as expected risks of what the student writes.
 
     Args:
         plan: the loss; it has at least one text component.
-        sampling: how many predictions of how many examples.
+        sampling: number of predictions and share of the examples.
         tokenizer: decodes predictions.
         encoders: component name to the encoder that it embeds with.
         max_new_tokens: longest prediction, in tokens.
-        sequences_at_once: sequences in one scoring pass.
+        sequences_per_pass: sequences in one scoring pass.
         seed: of the choice of examples and of the samples.
-        processes: those among which the effective batch is shared out; each samples for its own examples.
     """
+
+    no_gradient_remedy = "Leave the component out, or look at these examples."
 
     def __init__(
         self,
@@ -83,166 +63,144 @@ class TextRisk:
         tokenizer: PreTrainedTokenizerFast,
         encoders: Mapping[str, TextEncoder],
         max_new_tokens: int,
-        sequences_at_once: int,
+        sequences_per_pass: int,
         seed: int,
-        processes: ProcessGroup | None = None,
     ) -> None:
-        self.components = plan.text_components
-        self.sampling = sampling
-        self.tokenizer = tokenizer
-        self.encoders = encoders
-        self.max_new_tokens = max_new_tokens
-        self.sequences_at_once = sequences_at_once
-        self.seed = seed
-        self.processes = processes or ProcessGroup()
+        self._components = plan.text_components
+        self._sampling, self._tokenizer, self._encoders = sampling, tokenizer, encoders
+        self._max_new_tokens, self._sequences_per_pass, self._seed = max_new_tokens, sequences_per_pass, seed
+        self.names = tuple(component.name for component, _ in self._components)
+        self.columns: tuple[str, ...] = ("ast_invalid_rate", "cache_hit_rate")
 
-    def accumulate(
-        self,
-        model: TargetLogits,
-        group: Sequence[Batch],
-        weights: Mapping[str, float],
-        step: int,
-        backward: Callable[[Tensor], None] | None,
-        *,
-        norms: bool,
-    ) -> TextValues | None:
-        """Add the text components' gradient for one effective batch; None where all their weights are 0.
+    def prepare(self, device: torch.device) -> None:
+        """Nothing to move: encoders are loaded where they compute."""
 
-        Args:
-            model: the student, as it is trained.
-            group: the micro-batches of the step.
-            weights: component name to weight.
-            step: optimizer step; with the seed it decides which examples are sampled and what is drawn.
-            backward: takes the loss of a part of the samples; None to compute values alone.
-            norms: whether to return gradient norms.
+    def accumulate(self, context: StepContext) -> TermValues:
+        """Add the components' gradient; see `LossTerm`.
+
+        Examples and samples follow from the seed and the step, and from the process.
         """
-        used = [(plan, component) for plan, component in self.components if weights[plan.name]]
-        if not used:
-            return None
+        active = [(plan, component) for plan, component in self._components if context.weights[plan.name]]
+        zero = torch.zeros((), device=context.device)
+        zeros = {plan.name: zero for plan, _ in active}
+        if not active:
+            return TermValues(zero, columns={"cache_hit_rate": hit_rate(self._encoders.values())})
         references = [
-            gold for references in self.processes.gathered([t for b in group for t in b.targets]) for gold in references
+            reference
+            for texts in context.processes.gathered([text for b in context.micro_batches for text in b.targets])
+            for reference in texts
         ]
-        drawn = self._sample(model, group, references, step)
-        scaling = self._scaling(drawn, model.model.device)
-        if drawn is None:
-            zero = torch.zeros((), device=model.model.device)
-            zeros = {plan.name: zero for plan, _ in used}
-            values = TextValues(zero, zeros, dict(zeros) if norms else {}, 0.0, frozenset(zeros))
+        samples = self._sample(context, references)
+        scaling = self._scaling(context, samples)
+        if samples is None:
+            invalid_rate = 0.0
+            values = TermValues(
+                zero, zeros, dict(zeros) if context.with_norms else {}, equal_risks=frozenset(self.names)
+            )
         else:
-            values = self._values(model, drawn, scaling, used, weights, backward, norms=norms)
-        if self.processes.size > 1:
-            everyones = self.processes.gathered([values.invalid_rate, sorted(values.agreeing)])
-            values.invalid_rate = sum(rate for rate, _ in everyones)
-            values.agreeing = frozenset.intersection(*(frozenset(names) for _, names in everyones))
+            texts, _ = samples.batch.pairs()
+            invalid_rate = scaling.share * sum(1.0 - syntax_validity(text, "") for text in texts) / len(texts)
+            values = self._values(context, samples, scaling, active)
+        of_processes = context.processes.gathered([invalid_rate, sorted(values.equal_risks)])
+        values.equal_risks = frozenset.intersection(*(frozenset(names) for _, names in of_processes))
+        values.columns = {
+            "ast_invalid_rate": sum(rate for rate, _ in of_processes),
+            "cache_hit_rate": hit_rate(self._encoders.values()),
+        }
         return values
 
     def _values(
         self,
-        model: TargetLogits,
-        drawn: _Samples,
+        context: StepContext,
+        samples: _Samples,
         scaling: _Scaling,
-        used: Sequence[tuple[ComponentPlan, TextComponent]],
-        weights: Mapping[str, float],
-        backward: Callable[[Tensor], None] | None,
-        *,
-        norms: bool,
-    ) -> TextValues:
-        """Judge this process's samples and add their gradient."""
-        risks = {plan.name: component(drawn.batch, plan.options) for plan, component in used}
+        active: Sequence[tuple[ComponentPlan, TextComponent]],
+    ) -> TermValues:
+        """Compute the risks of this process's samples and add their gradient."""
+        risks = {plan.name: component(samples.batch, plan.options) for plan, component in active}
         advantages = {name: leave_one_out(risk).flatten() for name, risk in risks.items()}
-        factors = {plan.name: weights[plan.name] * plan.scale for plan, _ in used}
-        device = drawn.tokens.device
+        factors = {plan.name: context.weights[plan.name] * plan.scale for plan, _ in active}
+        device = context.device
         combined = sum((factors[name] * each for name, each in advantages.items()), torch.zeros(())).to(device)
-        squares = dict.fromkeys(risks, torch.zeros((), device=device)) if norms else {}
-        if combined.any() or norms:
+        squared_norms = dict.fromkeys(risks, torch.zeros((), device=device)) if context.with_norms else {}
+        if combined.any() or context.with_norms:
             on_device = {name: each.to(device) for name, each in advantages.items()}
-            self._score(model, drawn, scaling, combined, on_device, backward, squares)
+            self._score(context, samples, scaling, combined, on_device, squared_norms)
         raw = {name: scaling.share * risk.mean().to(device) for name, risk in risks.items()}
-        texts, _ = drawn.batch.pairs()
-        return TextValues(
+        return TermValues(
             total=sum((factors[name] * value for name, value in raw.items()), torch.zeros((), device=device)),
             raw=raw,
-            squares=squares,
-            invalid_rate=scaling.share * sum(1.0 - syntax_validity(text, "") for text in texts) / len(texts),
-            agreeing=frozenset(name for name, each in advantages.items() if not each.any()),
+            squared_norms=squared_norms,
+            equal_risks=frozenset(name for name, each in advantages.items() if not each.any()),
         )
 
-    def _scaling(self, drawn: _Samples | None, device: torch.device) -> _Scaling:
-        mine = 0 if drawn is None else len(drawn.tokens)
-        (everyones,) = self.processes.sums(mine)
-        if drawn is None:
-            sums = torch.zeros(2, device=device)
+    @staticmethod
+    def _scaling(context: StepContext, samples: _Samples | None) -> _Scaling:
+        examples = 0 if samples is None else len(samples.tokens)
+        (all_examples,) = context.processes.sums(examples)
+        if samples is None:
+            sums = torch.zeros(2, device=context.device)
         else:
-            sums = torch.stack([drawn.lengths.sum().float(), drawn.lengths.new_tensor(drawn.lengths.numel()).float()])
-        tokens, sequences = self.processes.sum(sums)
-        return _Scaling(mine / everyones, tokens / sequences)
-
-    def hit_rate(self) -> float | None:
-        """Return the share of embeddings that came from the cache, in [0, 1]; None where nothing is embedded."""
-        encoders = {id(encoder): encoder for encoder in self.encoders.values()}.values()
-        asked = sum(encoder.hits + encoder.misses for encoder in encoders)
-        return sum(encoder.hits for encoder in encoders) / asked if asked else None
+            lengths = samples.lengths
+            sums = torch.stack([lengths.sum().float(), lengths.new_tensor(lengths.numel()).float()])
+        tokens, sequences = context.processes.sum(sums)
+        return _Scaling(examples / all_examples, tokens / sequences)
 
     @torch.no_grad()
-    def _sample(
-        self, model: TargetLogits, group: Sequence[Batch], references: Sequence[str], step: int
-    ) -> _Samples | None:
+    def _sample(self, context: StepContext, references: Sequence[str]) -> _Samples | None:
         """Return samples for some of this process's examples; None where it has none."""
-        rows = [(batch, row) for batch in group for row in range(len(batch.ids))]
+        rows = [(batch, row) for batch in context.micro_batches for row in range(len(batch.ids))]
         if not rows:
             return None
-        # Process 0 draws what a process alone would.
-        of_process = [self.processes.rank] if self.processes.rank else []
-        entropy = np.random.SeedSequence([self.seed, step, *of_process]).generate_state(2, np.uint64)
-        count = max(1, round(self.sampling.share * len(rows)))
+        # Process 0 samples what a process alone would.
+        rank = [context.processes.rank] if context.processes.rank else []
+        entropy = np.random.SeedSequence([self._seed, context.step, *rank]).generate_state(2, np.uint64)
+        count = max(1, round(self._sampling.share * len(rows)))
         chosen = [rows[i] for i in sorted(np.random.default_rng(entropy[0]).choice(len(rows), count, replace=False))]
         inputs = [batch.input_ids[row][batch.attention_mask[row].bool()].tolist() for batch, row in chosen]
-        device = model.model.device
-        input_ids, attention_mask = (each.to(device) for each in padded(inputs, model.model.config.pad_token_id))
+        model, device = context.model, context.device
+        input_ids, attention_mask = (each.to(device) for each in pad_sequences(inputs, model.pad_token_id))
         longest = max(int((batch.labels[row] != IGNORED).sum()) for batch, row in chosen)
-        limit = min(self.max_new_tokens, MAX_LENGTH_RATIO * longest)
+        limit = min(self._max_new_tokens, MAX_LENGTH_RATIO * longest)
         generator = torch.Generator().manual_seed(int(entropy[1] >> np.uint64(1)))
-        tokens = sample(model.model, input_ids, attention_mask, self.sampling.samples, limit, generator=generator)
-        batch = TextBatch(
-            predictions=sampled_texts(self.tokenizer, tokens),
-            references=[one.targets[row] for one, row in chosen],
-            batch_references=references,
-            encoders=self.encoders,
-        )
-        return _Samples(input_ids, attention_mask, tokens, written_lengths(tokens, end_tokens(model.model)), batch)
+        tokens = model.sample(input_ids, attention_mask, self._sampling.samples, limit, generator=generator)
+        texts = sample_texts(self._tokenizer, tokens)
+        targets = [batch.targets[row] for batch, row in chosen]
+        batch = TextBatch(texts, targets, references, self._encoders)
+        return _Samples(input_ids, attention_mask, tokens, output_lengths(tokens, model.end_token_ids), batch)
 
     def _score(
         self,
-        model: TargetLogits,
-        drawn: _Samples,
+        context: StepContext,
+        samples: _Samples,
         scaling: _Scaling,
         combined: Tensor,
         advantages: Mapping[str, Tensor],
-        backward: Callable[[Tensor], None] | None,
-        squares: dict[str, Tensor],
+        squared_norms: dict[str, Tensor],
     ) -> None:
-        """Pass the samples through the model, teacher-forced, and move their probabilities; adds to `squares`."""
-        count, samples, longest = drawn.tokens.shape
-        mean_length = scaling.mean_length
-        at_once = max(1, self.sequences_at_once // samples)
+        """Pass the samples through the model, teacher-forced, and move their probabilities; adds to `squared_norms`."""
+        count, per_input, longest = samples.tokens.shape
+        inputs_per_pass = max(1, self._sequences_per_pass // per_input)
         # With dropout, the model that is scored would not be the one that was sampled from.
-        with evaluating(model.model), torch.set_grad_enabled(backward is not None):
-            for start in range(0, count, at_once):
-                part = slice(start, min(start + at_once, count))
-                tokens = drawn.tokens[part].flatten(0, 1)
-                lengths = drawn.lengths[part].flatten()
+        with evaluation_mode(context.model), torch.set_grad_enabled(context.backward is not None):
+            for start in range(0, count, inputs_per_pass):
+                part = slice(start, min(start + inputs_per_pass, count))
+                tokens, lengths = samples.tokens[part].flatten(0, 1), samples.lengths[part].flatten()
                 is_target = torch.arange(longest, device=tokens.device) < lengths[:, None]
-                config = model.model.config
-                shifted = shift_right(tokens, config.decoder_start_token_id, config.pad_token_id)
-                logits = model(drawn.input_ids[part], drawn.attention_mask[part], shifted, is_target, sequences=samples)
+                logits = context.model(
+                    samples.input_ids[part],
+                    samples.attention_mask[part],
+                    tokens.masked_fill(~is_target, IGNORED),
+                    targets_per_input=per_input,
+                ).logits
                 labels = tokens[is_target]
                 share = scaling.share * (part.stop - part.start) / count
-                of_part = slice(part.start * samples, part.stop * samples)
-                if squares:
-                    each = {name: values[of_part] for name, values in advantages.items()}
-                    found = logit_gradient_norms(each, logits.detach(), labels, lengths, mean_length)
-                    for name, norm in found.items():
-                        squares[name] = squares[name] + (share * norm).square()
-                if backward is not None:
+                rows = slice(part.start * per_input, part.stop * per_input)
+                if squared_norms:
+                    of_part = {name: values[rows] for name, values in advantages.items()}
+                    norms = logit_gradient_norms(of_part, logits.detach(), labels, lengths, scaling.mean_length)
+                    for name, norm in norms.items():
+                        squared_norms[name] = squared_norms[name] + (share * norm).square()
+                if context.backward is not None:
                     log_probs = sequence_log_probs(logits, labels, lengths)
-                    backward(share * policy_loss(combined[of_part], log_probs, mean_length))
+                    context.backward(share * policy_loss(combined[rows], log_probs, scaling.mean_length))

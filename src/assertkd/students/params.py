@@ -1,0 +1,97 @@
+"""What `distill_student` uses of a run's settings, and which of the teacher's outputs a variant reads."""
+
+from typing import Literal
+
+from assertkd.corpus.targets import Supervision
+from assertkd.layout import LogitsLayout
+from assertkd.losses.loss_plan import LossPlan, plan_loss
+from assertkd.settings import RunSettings, StudentModelSettings, TrainingSettings
+from assertkd.settings.on_policy import OnPolicySettings
+from assertkd.settings.section import Section
+
+
+class TargetPolicy(Section):
+    """Which targets a student learns."""
+
+    targets: Literal["gold", "teacher", "both"]
+    """Of the records whose gold assertion it may use: that assertion, the teacher's prediction, or both."""
+    learns_withheld: bool
+    """Whether it learns the teacher's prediction where gold is withheld; otherwise it leaves such records out."""
+    learns_unlabelled: bool
+    """Whether it learns the teacher's predictions on the records without an assertion."""
+    needs_distributions: bool
+    """Whether its loss reads the teacher's distributions."""
+
+    @property
+    def needs_logits(self) -> bool:
+        """Whether it reads anything of the teacher's logits or predictions."""
+        return self.needs_distributions or self.learns_unlabelled or self.learns_predictions
+
+    @property
+    def learns_predictions(self) -> bool:
+        """Whether it learns predictions on training records."""
+        return self.targets != "gold" or self.learns_withheld
+
+    @property
+    def stores(self) -> tuple[str, ...]:
+        """Names of the logit stores that it reads."""
+        if not self.needs_distributions:
+            return ()
+        along_predictions = ("train_predictions",) if self.targets != "gold" else ()
+        return ("train", *along_predictions, *(("unlabelled",) if self.learns_unlabelled else ()))
+
+
+class DistillStudentParams(Section):
+    """A variant's model, training and loss, and what it learns from."""
+
+    model: StudentModelSettings
+    training: TrainingSettings
+    loss: LossPlan
+    target_policy: TargetPolicy
+    supervision: Supervision
+    on_policy: OnPolicySettings | None
+    """How it learns from its own outputs; null where it does not."""
+
+    @classmethod
+    def from_run(cls, run: RunSettings, variant: str) -> "DistillStudentParams":
+        """Return the params of a variant; options without effect have their defaults.
+
+        Raises:
+            UserError: a loss component is unknown, or all weights are 0 at one end of the schedule.
+        """
+        settings = run.variants[variant]
+        loss = plan_loss(settings.loss)
+        learns_from_teacher = settings.unlabelled == "teacher"
+        return cls(
+            model=settings.model.used(),
+            training=settings.training.used(),
+            loss=loss,
+            target_policy=TargetPolicy(
+                targets=settings.targets,
+                learns_withheld=run.data.labelled_share < 1 and learns_from_teacher,
+                learns_unlabelled=run.data.unlabelled is not None and learns_from_teacher,
+                needs_distributions=loss.needs_teacher,
+            ),
+            supervision=Supervision.from_run(run),
+            on_policy=settings.on_policy if settings.on_policy.fraction else None,
+        )
+
+    @property
+    def needs_teacher_model(self) -> bool:
+        """Whether the student is made of the teacher's layers, or the teacher scores its outputs."""
+        return self.model.layers is not None or self.on_policy is not None
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """The encoders that its loss components embed with, each once."""
+        return tuple(dict.fromkeys(c.encoder for c in self.loss.components if c.encoder is not None))
+
+    def logits_inputs(self, logits: LogitsLayout) -> list[str]:
+        """Return the stores and predictions that it reads of a run's logits; none if it learns from gold alone."""
+        policy = self.target_policy
+        inputs = [logits.store(name) for name in policy.stores]
+        if policy.learns_predictions:
+            inputs.append(logits.teacher_predictions)
+        if policy.learns_unlabelled:
+            inputs.append(logits.unlabelled_predictions)
+        return [str(path) for path in inputs]

@@ -1,0 +1,25 @@
+"""What `train_teacher` uses of a run's settings."""
+
+from assertkd.settings import RunSettings, TeacherModelSettings, TrainingSettings
+from assertkd.settings.section import Section, Seed
+
+
+class TrainTeacherParams(Section):
+    """Model, training and seed of the teacher, and the lengths of what it reads and writes."""
+
+    model: TeacherModelSettings
+    training: TrainingSettings
+    seed: Seed
+    max_input_len: int
+    max_output_len: int
+
+    @classmethod
+    def from_run(cls, run: RunSettings) -> "TrainTeacherParams":
+        """Return the params of a run; options without effect have their defaults."""
+        return cls(
+            model=run.teacher.model.used(),
+            training=run.teacher.training.used(),
+            seed=run.teacher.seed,
+            max_input_len=run.data.max_input_len,
+            max_output_len=run.data.max_output_len,
+        )

@@ -1,0 +1,99 @@
+"""Saves checkpoints: every so many steps, and when a signal ends the training."""
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from assertkd.signals import StopRequested
+from assertkd.training.checkpoint_store import Checkpoint, CheckpointStore
+from assertkd.training.fingerprint import Fingerprint
+from assertkd.training.hooks.hook import Hook, StepRecord
+from assertkd.training.hooks.journal import Journal
+from assertkd.training.random_state import RandomState
+
+if TYPE_CHECKING:
+    from assertkd.training.trainer import Trainer
+
+PERIODIC = "periodic"
+"""Why a checkpoint was saved that no signal asked for."""
+
+log = logging.getLogger(__name__)
+
+
+class Checkpoints(Hook):
+    """Saves and restores all that later steps depend on.
+
+    Every process has this hook; the first one alone has a store and a journal.
+
+    Args:
+        every: steps between checkpoints; 0 for none but those that a signal asks for.
+        fingerprint: what decides the training's weights, saved with every checkpoint.
+        random_state: random generators and caches.
+        store: where checkpoints are written.
+        journal: the files that grow; a checkpoint notes their lengths.
+    """
+
+    name = "checkpoints"
+
+    def __init__(
+        self,
+        every: int,
+        fingerprint: Fingerprint,
+        random_state: RandomState,
+        store: CheckpointStore | None,
+        journal: Journal | None,
+    ) -> None:
+        self._every, self._fingerprint, self._random_state = every, fingerprint, random_state
+        self._store, self._journal = store, journal
+        self._has_saved = False
+
+    def on_step_end(self, trainer: "Trainer", record: StepRecord | None) -> None:
+        """Save a checkpoint where one is due."""
+        if self._every and trainer.position.step % self._every == 0:
+            self.save(trainer, PERIODIC)
+
+    def on_stop(self, trainer: "Trainer", stop: StopRequested) -> None:
+        """Save a checkpoint, from which the next start continues."""
+        self.save(trainer, stop.signal.name)
+        log.warning("%s: after step %d; started again, it continues there", stop, trainer.position.step)
+
+    def on_error(self, trainer: "Trainer", error: Exception) -> None:
+        """Say that the last checkpoint stays."""
+        if self._has_saved and self._store is not None:
+            log.warning("the last good checkpoint stays in %s", self._store.folder)
+
+    def save(self, trainer: "Trainer", reason: str) -> None:
+        """Save a checkpoint; all processes call it at the same time.
+
+        Args:
+            trainer: between two steps.
+            reason: `PERIODIC`, or the name of the signal that asked for it.
+
+        Raises:
+            UserError: a loss since the last checkpoint is not finite; nothing is saved.
+        """
+        started = time.monotonic()
+        values, tensors, files = trainer.state()
+        outer_values, outer_tensors = self._random_state.state()
+        if self._store is not None and self._journal is not None:
+            state = {"why": reason, "fingerprint": self._fingerprint, **values, **outer_values}
+            self._store.save(trainer.position.step, tensors | outer_tensors, state, self._journal.lengths(), files)
+        self._has_saved = True
+        trainer.processes.wait()
+        if self._store is not None:
+            log.info("checkpoint of step %d (%s), %.2f s", trainer.position.step, reason, time.monotonic() - started)
+
+    def resume(self, trainer: "Trainer", checkpoint: Checkpoint) -> None:
+        """Bring the training to where a checkpoint was saved."""
+        trainer.restore(checkpoint)
+        self._has_saved = True
+        reason = checkpoint.state["why"]
+        ending = f"was stopped by {reason}"
+        if reason == PERIODIC:
+            ending = "ended between checkpoints; what it did after this one is done again"
+        epoch = trainer.position.epoch
+        log.info("continuing after step %d (epoch %d); the process before %s", checkpoint.step, epoch, ending)
+        # Last, since it restores the random generators.
+        self._random_state.restore(checkpoint)
+        # Until all have read it, the checkpoint must stay.
+        trainer.processes.wait()

@@ -1,0 +1,116 @@
+"""What an optimizer step adds up: loss terms, the context that they work in, and the values that they return."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from assertkd.batching.examples import Batch
+from assertkd.models.distillable import DistillableModel
+from assertkd.training.parallel.process_group import ProcessGroup
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTotals:
+    """Counts over an effective batch: all micro-batches of a step, of all processes.
+
+    Attributes:
+        examples: examples.
+        tokens: target tokens.
+        critical_tokens: those of them that are critical.
+    """
+
+    examples: int
+    tokens: float
+    critical_tokens: float
+
+    @classmethod
+    def count(cls, micro_batches: Sequence[Batch], processes: ProcessGroup) -> "BatchTotals":
+        """Return the counts of this process's micro-batches, added up over the processes."""
+        tokens, critical, examples = processes.sums(
+            sum(batch.tokens for batch in micro_batches),
+            sum(int(batch.critical.sum()) for batch in micro_batches),
+            sum(len(batch.ids) for batch in micro_batches),
+        )
+        return cls(int(examples), tokens, critical)
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """One optimizer step, as a loss term sees it.
+
+    Attributes:
+        model: the model in training; a term may ask it for logits, hidden states or samples.
+        micro_batches: this process's part of the effective batch, in main memory; the term moves them to the device.
+        weights: name to weight at this step; 0 for what is not computed.
+        step: number of the optimizer step, from 0. Random draws follow from it and the seed.
+        totals: counts over the effective batch.
+        processes: those that share the effective batch.
+        backward: takes a loss and adds its gradient; None to compute values alone.
+        with_norms: whether to return gradient norms.
+    """
+
+    model: DistillableModel
+    micro_batches: Sequence[Batch]
+    weights: Mapping[str, float]
+    step: int
+    totals: BatchTotals
+    processes: ProcessGroup = field(default_factory=ProcessGroup)
+    backward: Callable[[Tensor], None] | None = None
+    with_norms: bool = False
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.device
+
+    def ids(self) -> list[str]:
+        """Return the ids of the effective batch's examples."""
+        of_processes = self.processes.gathered([identity for batch in self.micro_batches for identity in batch.ids])
+        return [identity for ids in of_processes for identity in ids]
+
+
+@dataclass(slots=True)
+class TermValues:
+    """What a term makes of a step, as this process's share; the objective adds the shares up.
+
+    Attributes:
+        total: the weighted sum, a scalar.
+        raw: name to value before weight and scale.
+        squared_norms: name to the squared gradient norm at the model's outputs, before weight and scale, if asked for.
+        columns: further columns of `step_metrics.csv`; the same in all processes.
+        equal_risks: names that have no gradient in this step because all samples have equal risk.
+    """
+
+    total: Tensor
+    raw: dict[str, Tensor] = field(default_factory=dict)
+    squared_norms: dict[str, Tensor] = field(default_factory=dict)
+    columns: dict[str, Any] = field(default_factory=dict)
+    equal_risks: frozenset[str] = frozenset()
+
+
+class LossTerm(Protocol):
+    """A part of the objective. A new kind of loss is one implementation and one line in `train.build_terms`.
+
+    Attributes:
+        names: the names that it has values and weights for.
+        columns: the columns that it adds to `step_metrics.csv` beside those of its components.
+        no_gradient_remedy: what a user can do where one of its parts gives the model no gradient.
+    """
+
+    names: tuple[str, ...]
+    columns: tuple[str, ...]
+    no_gradient_remedy: str
+
+    def accumulate(self, context: StepContext) -> TermValues:
+        """Add the term's gradient for one step through `context.backward`, and return its values.
+
+        Nothing is computed where all its weights are 0.
+        """
+        ...
+
+    def prepare(self, device: torch.device) -> None:
+        """Move what the term computes with to the device."""
+        ...

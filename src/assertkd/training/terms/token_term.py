@@ -1,0 +1,56 @@
+"""Loss components over target tokens: one teacher-forced pass for all of them."""
+
+import torch
+
+from assertkd.batching.examples import IGNORED
+from assertkd.losses.combine import Denominators, combine
+from assertkd.losses.loss_plan import LossPlan
+from assertkd.losses.target_batch import TargetBatch
+from assertkd.training.loss_term import StepContext, TermValues
+
+
+class TokenTerm:
+    """The token components of a loss plan, as means over the target tokens of the effective batch."""
+
+    columns: tuple[str, ...] = ()
+    no_gradient_remedy = "Leave the component out, or look at these examples and at the teacher's logits for them."
+
+    def __init__(self, plan: LossPlan) -> None:
+        self._plan = plan
+        self.names = tuple(component.name for component, _ in plan.token_components)
+
+    def prepare(self, device: torch.device) -> None:
+        """Nothing to move."""
+
+    def accumulate(self, context: StepContext) -> TermValues:
+        """Add the components' gradient, micro-batch by micro-batch; see `LossTerm`."""
+        plan, critical, totals = self._plan, self._plan.critical_token_weight, context.totals
+        zero = torch.zeros((), device=context.device)
+        zeros = dict.fromkeys(self.names, zero)
+        values = TermValues(zero, dict(zeros), dict(zeros) if context.with_norms else {})
+        if not any(context.weights[name] for name in self.names):
+            return values
+        weight = totals.tokens if critical is None else totals.tokens + (critical - 1.0) * totals.critical_tokens
+        denominators = Denominators(float(totals.tokens), float(weight))
+        for batch in (batch.to(context.device) for batch in context.micro_batches):
+            outputs = context.model(
+                batch.input_ids, batch.attention_mask, batch.labels, hidden_states=plan.needs_hidden_states
+            )
+            is_target = batch.labels != IGNORED
+            target = TargetBatch(
+                outputs.logits,
+                batch.labels[is_target],
+                batch.teacher,
+                plan.temperature or 1.0,
+                None if critical is None else (1.0 + (critical - 1.0) * batch.critical.float())[is_target],
+                outputs.hidden_states,
+            )
+            loss = combine(plan, target, context.weights, denominators, norms=context.with_norms)
+            if context.backward is not None:
+                context.backward(loss.total)
+            values.total = values.total + loss.total.detach()
+            for name, part in loss.parts.items():
+                values.raw[name] = values.raw[name] + part
+            for name, square in loss.squared_norms.items():
+                values.squared_norms[name] = values.squared_norms[name] + square
+        return values

@@ -1,0 +1,186 @@
+"""Trains one model from its data: builds the trainer, continues a checkpoint, writes the results."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from assertkd.errors import UserError
+from assertkd.files import write_json
+from assertkd.layout import TrainingLayout
+from assertkd.locking import held
+from assertkd.losses.loss_plan import LossPlan
+from assertkd.models.distillable import DistillableModel
+from assertkd.models.registry import parameter_count
+from assertkd.runtime.devices import check_precision, resolve_device
+from assertkd.settings import TrainingSettings
+from assertkd.settings.training import TEXT_METRICS
+from assertkd.signals import StopSignals
+from assertkd.training.checkpoint_store import Checkpoint, CheckpointStore
+from assertkd.training.data import TrainingData
+from assertkd.training.epoch_batches import EpochBatches
+from assertkd.training.fingerprint import Fingerprint, fingerprint, refuse_mismatch
+from assertkd.training.hooks.best_weights import BestWeights
+from assertkd.training.hooks.checkpoints import Checkpoints
+from assertkd.training.hooks.early_stopping import EarlyStopping
+from assertkd.training.hooks.hook import Hook
+from assertkd.training.hooks.journal import Journal
+from assertkd.training.hooks.validation import Validation
+from assertkd.training.loss_term import LossTerm
+from assertkd.training.loss_weights import LossWeights
+from assertkd.training.parallel.process_group import ProcessGroup
+from assertkd.training.provenance import Recipe
+from assertkd.training.random_state import RandomState
+from assertkd.training.report import loss_summary, training_report
+from assertkd.training.terms.on_policy_term import OnPolicyTerm
+from assertkd.training.terms.text_term import TextTerm
+from assertkd.training.terms.token_term import TokenTerm
+from assertkd.training.trainer import Trainer
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    model: DistillableModel,
+    tokenizer: PreTrainedTokenizerFast,
+    data: TrainingData,
+    plan: LossPlan,
+    settings: TrainingSettings,
+    seed: int,
+    folder: Path,
+    *,
+    checkpoints: Path | None = None,
+    recipe: Recipe | None = None,
+) -> None:
+    """Train `model` and write `final_model/`, the metric tables, TensorBoard and `training_report.json` to `folder`.
+
+    If `checkpoints` holds one of this training, it continues there, and ends as if it had never been interrupted.
+
+    Args:
+        model: the model, with the weights that training begins with; they change.
+        tokenizer: saved beside the weights.
+        data: examples and teacher.
+        plan: what is minimised.
+        settings: how.
+        seed: order of batches; weights and dropout follow torch's generator, which the caller seeds.
+        folder: made if it is missing.
+        checkpoints: where checkpoints and growing logs lie until the training is done; `folder/checkpoints` if None.
+        recipe: how the model was asked for, for the report and to tell whether a checkpoint belongs to it.
+
+    Raises:
+        UserError: the device lacks what `settings` ask for, there is no example, the loss is not finite, another
+            process trains here, or the checkpoint is of another training.
+        StopRequested: a signal came; a checkpoint was saved.
+    """
+    if not data.train:
+        raise UserError("No training example is left", "Give more records, or raise data.labelled_share.")
+    processes = ProcessGroup()
+    device = resolve_device(settings.device, processes.rank, processes.size)
+    check_precision(settings.precision, device)
+    if not processes.is_first:
+        # All begin with the same weights; each drops other units.
+        torch.manual_seed(int(np.random.SeedSequence([seed, processes.rank]).generate_state(1)[0]))
+    configured: Mapping[str, Any] = {"training": settings, "loss": plan, "seed": seed}
+    identity = fingerprint(configured if recipe is None else recipe.settings, data.files, model)
+    model.to(device)
+    epochs = EpochBatches(data.train, settings, seed, processes)
+    terms = build_terms(plan, data, tokenizer, settings, seed)
+    fraction = 0.0 if data.on_policy is None else data.on_policy.settings.fraction
+    weights = LossWeights(plan, sum(epochs.steps), fraction, seed)
+    signals = StopSignals(processes.largest if processes.size > 1 else None)
+    trainer = Trainer(model, terms, weights, epochs, data.teacher, settings, signals, processes)
+    random_state = RandomState(processes, device, data.encoders.values())
+    validation = Validation(data.validation, data.sample, tokenizer)
+
+    def build_hooks(store: CheckpointStore | None, journal: Journal | None) -> Checkpoints:
+        """Give the trainer its hooks, in the order in which they are called; return the one that resumes."""
+        saves = Checkpoints(settings.checkpoint_every, identity, random_state, store, journal)
+        hooks: list[Hook | None] = [
+            validation,
+            BestWeights(settings.best_metric, None if store is None else store.folder)
+            if settings.best_metric
+            else None,
+            EarlyStopping(settings.best_metric, settings.early_stopping)
+            if settings.best_metric and settings.early_stopping
+            else None,
+            journal,
+            saves,
+        ]
+        trainer.hooks = [hook for hook in hooks if hook is not None]
+        return saves
+
+    def fit(saves: Checkpoints, checkpoint: Checkpoint | None) -> None:
+        if checkpoint is None:
+            trainer.begin_attempt()
+            trainer.check()
+        else:
+            saves.resume(trainer, checkpoint)
+        trainer.fit()
+        signals.hold()
+
+    if not processes.is_first:
+        with signals:
+            found = processes.gathered(None)[0]
+            fit(build_hooks(None, None), found and Checkpoint(**found | {"folder": Path(found["folder"])}))
+        return
+    files = TrainingLayout(folder)
+    place = checkpoints or files.checkpoints
+    with held(place.parent, place.name), signals:
+        store = CheckpointStore(place)
+        checkpoint = _to_continue(store, identity, settings)
+        processes.gathered(checkpoint and asdict(checkpoint) | {"folder": str(checkpoint.folder)})
+        lengths = None if checkpoint is None else checkpoint.growing
+        metrics = TEXT_METRICS if data.sample else ()
+        with closing(Journal(place, plan, terms, trainer.optimizer.gradient.names, metrics, lengths)) as journal:
+            saves = build_hooks(store, journal)
+            log.info(
+                "%d examples an epoch, %d steps of up to %d %s, %d of them warm-up, loss %s, %.2fM parameters, %s",
+                epochs.count(1),
+                sum(epochs.steps),
+                (settings.token_budget or settings.batch_size) * epochs.batches_per_step,
+                "examples" if settings.token_budget is None else "tokens",
+                trainer.optimizer.warmup,
+                " + ".join(component.name for component in plan.components),
+                parameter_count(model) / 1e6,
+                device,
+            )
+            fit(saves, checkpoint)
+            model.save(tokenizer, files.final_model)
+            write_json(files.losses, loss_summary(plan, trainer.position.raw_by_epoch))
+            write_json(files.report, training_report(trainer, data, plan, seed, recipe))
+            journal.publish(files)
+        store.remove()
+    log.info("done: %d steps in %.0f s", trainer.position.step, trainer.elapsed)
+
+
+def build_terms(
+    plan: LossPlan, data: TrainingData, tokenizer: PreTrainedTokenizerFast, settings: TrainingSettings, seed: int
+) -> Sequence[LossTerm]:
+    """Return the terms of the objective: over target tokens, over sampled text, over the student's own outputs."""
+    terms: list[LossTerm] = [TokenTerm(plan)]
+    if plan.sampling is not None:
+        text = TextTerm(plan, plan.sampling, tokenizer, data.encoders, data.max_new_tokens, settings.batch_size, seed)
+        terms.append(text)
+    if data.on_policy is not None:
+        teacher, on_policy = data.on_policy.model, data.on_policy.settings
+        terms.append(OnPolicyTerm(teacher, on_policy, data.max_new_tokens, settings.batch_size, seed))
+    return terms
+
+
+def _to_continue(store: CheckpointStore, identity: Fingerprint, settings: TrainingSettings) -> Checkpoint | None:
+    """Return the checkpoint to continue from; where there is none, the folder is empty."""
+    checkpoint = store.latest()
+    if checkpoint is not None and settings.on_checkpoint_mismatch == "refuse":
+        refuse_mismatch(store.folder, checkpoint.state["fingerprint"], identity)
+    if checkpoint is not None and checkpoint.state["fingerprint"] != identity:
+        log.warning("%s: the checkpoint of another training is discarded", store.folder)
+        checkpoint = None
+    if checkpoint is None:
+        store.clear()
+    return checkpoint
