@@ -7,6 +7,9 @@ included, and `RunLayout("results/demo")` those of the run `demo`.
 from pathlib import Path
 from typing import Self, overload
 
+SPLITS = ("train", "validation", "test")
+"""The parts of a corpus."""
+
 
 class Entry:
     """A file or folder at a fixed place of a layout: the layout's attribute is its path, the class's the entry itself.
@@ -180,3 +183,11 @@ TEACHER = "teacher"
 def student_name(variant: str, seed: int | str) -> str:
     """Return the name of a student among the models of a run."""
     return f"students/{variant}/seed{seed}"
+
+
+def variant_and_seed(model: str) -> tuple[str, int | None]:
+    """Return variant and seed of a model of a run by its name, the inverse of `student_name`; `TEACHER` has no seed."""
+    if model == TEACHER:
+        return TEACHER, None
+    _, variant, seed = model.split("/")
+    return variant, int(seed.removeprefix("seed"))

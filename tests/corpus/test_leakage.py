@@ -2,7 +2,7 @@
 
 import pytest
 
-from assertkd.corpus.leakage import drop_duplicates, focal_key, partition_seen, triple_key
+from assertkd.corpus.leakage import focal_key, partition_by_key, partition_duplicates, triple_key
 from assertkd.records import Record
 
 
@@ -80,7 +80,7 @@ def test_triples_ignore_white_space_alone() -> None:
 
 def test_duplicates_after_the_first_are_dropped() -> None:
     records = [record("a", "1"), record("b", "2"), record(" a ", "3"), record("b", "4", test="u"), record("a", "5")]
-    first, again = drop_duplicates(records)
+    first, again = partition_duplicates(records)
     assert [r.id for r in first] == ["1", "2", "4"]
     assert [r.id for r in again] == ["3", "5"]
 
@@ -88,7 +88,7 @@ def test_duplicates_after_the_first_are_dropped() -> None:
 def test_partition_by_what_was_seen() -> None:
     seen = {focal_key(record(PLAIN))}
     records = [record(PLAIN, "1"), record("x", "2"), record("int f(int a){return a+2;}", "3")]
-    fresh, known = partition_seen(records, focal_key, seen)
+    fresh, known = partition_by_key(records, focal_key, seen)
     assert [r.id for r in fresh] == ["2"]
     assert [r.id for r in known] == ["1", "3"]
     assert len(seen) == 1

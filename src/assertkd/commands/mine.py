@@ -35,12 +35,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def _mine(options: argparse.Namespace) -> None:
-    from assertkd.corpus.mine import described, mine_corpus
+    from assertkd.corpus.mine import format_counts, mine_corpus
 
     counts_file = options.counts or options.output.with_suffix(".json")
     data = load_run({"run": "mined", "runs": {"mined": given_settings(options)}}).data
     counts = mine_corpus(
         data.mining, data.max_characters, options.folders, options.output, counts_file, options.workers
     )
-    print(described(counts))
+    print(format_counts(counts))
     print(f"Records: {options.output}\nCounts:  {counts_file}")

@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _reproduce(options: argparse.Namespace) -> None:
+    from assertkd.layout import TrainingLayout
     from assertkd.reproduce import reproduce, write_config
     from assertkd.runtime.logs import logged_to_stderr
 
@@ -23,7 +24,7 @@ def _reproduce(options: argparse.Namespace) -> None:
         write_config(options.report, options.config)
         print(f"Configuration: {options.config}")
         return
-    folder = options.into or options.report.parent / "reproduced"
+    folder = options.into or TrainingLayout(options.report.parent).reproduced
     with logged_to_stderr():
         reproduce(options.report, folder)
     print(f"The same weights and metrics, bit for bit: {folder}")

@@ -1,4 +1,4 @@
-"""What must not stand on two sides of a split: equal records, and focal methods that are equal up to literals."""
+"""Keys that tell leakage between splits: equal records, and focal methods that are equal up to literals."""
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Set
@@ -39,24 +39,24 @@ def _folded(text: str) -> str:
     return " ".join(text.split())
 
 
-def partition_seen(
-    records: Iterable[Record], key: Callable[[Record], Hashable], seen: Set[Hashable]
+def partition_by_key(
+    records: Iterable[Record], key: Callable[[Record], Hashable], keys: Set[Hashable]
 ) -> tuple[list[Record], list[Record]]:
-    """Return the records whose key is not in `seen`, and those whose key is; `seen` stays as it is."""
-    fresh: list[Record] = []
-    known: list[Record] = []
+    """Return the records whose key is not among `keys`, and those whose key is."""
+    others: list[Record] = []
+    matches: list[Record] = []
     for record in records:
-        (known if key(record) in seen else fresh).append(record)
-    return fresh, known
+        (matches if key(record) in keys else others).append(record)
+    return others, matches
 
 
-def drop_duplicates(records: Iterable[Record]) -> tuple[list[Record], list[Record]]:
+def partition_duplicates(records: Iterable[Record]) -> tuple[list[Record], list[Record]]:
     """Return the first record of every `triple_key`, and the later ones."""
-    seen: set[Hashable] = set()
-    first: list[Record] = []
-    again: list[Record] = []
+    keys: set[Hashable] = set()
+    originals: list[Record] = []
+    duplicates: list[Record] = []
     for record in records:
         key = triple_key(record)
-        (again if key in seen else first).append(record)
-        seen.add(key)
-    return first, again
+        (duplicates if key in keys else originals).append(record)
+        keys.add(key)
+    return originals, duplicates

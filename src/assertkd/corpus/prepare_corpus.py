@@ -1,4 +1,4 @@
-"""The corpus stage: raw records in, three clean splits, their tokenizer and an account of every record out."""
+"""The rule `prepare_corpus`: raw records in, three clean splits, their tokenizer and an audit of every record out."""
 
 import logging
 from collections import Counter
@@ -9,19 +9,18 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
-from assertkd.corpus.leakage import drop_duplicates, focal_key, partition_seen, triple_key
+from assertkd.corpus.leakage import focal_key, triple_key
 from assertkd.corpus.record_audit import RecordAudit
 from assertkd.corpus.split import shuffled, split_off
 from assertkd.errors import UserError
 from assertkd.files import write_json
+from assertkd.layout import SPLITS, CorpusLayout
 from assertkd.models.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import MARKER, Record, write_records
 from assertkd.settings import DataSettings, ModelSettings, TokenizerSettings
 from assertkd.settings.model import SCRATCH
 from assertkd.synthetic import generate
-
-SPLITS = ("train", "validation", "test")
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +30,9 @@ def prepare_corpus(
 ) -> dict[str, Any]:
     """Write `train.jsonl`, `validation.jsonl`, `test.jsonl`, `tokenizer/`, `rejected.jsonl` and `quality.json`.
 
-    Duplicates go first; then whatever would leak: a record whose triple or near-duplicate focal method (equal up to
-    literals, comments and layout) stands in the test goes from validation and training, one that stands in validation
-    goes from training.
+    Duplicates are removed first, then records that would leak: from validation and training every record whose triple
+    or near-duplicate focal method (equal up to literals, comments and layout) is in the test, and from training every
+    one whose triple or focal method is in validation.
 
     Args:
         data: where records come from and how they are split.
@@ -48,11 +47,9 @@ def prepare_corpus(
         UserError: an input file is missing or empty, a split is left without records, or (with `on_bad_record: error`)
             a record is bad.
     """
-    account = RecordAudit()
-    splits = (
-        _from_files(data, account) if data.has_external_teacher or data.source == "files" else _embedded(data, account)
-    )
-    splits = _without_leaks(splits, account)
+    audit = RecordAudit()
+    splits = _from_files(data, audit) if data.has_external_teacher or data.source == "files" else _embedded(data, audit)
+    splits = _without_leaks(splits, audit)
     splits["train"] = shuffled(splits["train"], data.split_seed)
     tokenizer = _tokenizer(tokenizer_settings, teacher, splits["train"])
     prompt = Prompt(tokenizer, data.max_input_len, data.max_output_len)
@@ -62,57 +59,56 @@ def prepare_corpus(
         over_long[name] = fits.count(False)
         if name != "test":
             reason = f"{name}: assertion longer than max_output_len ({data.max_output_len} tokens)"
-            account.drop([r for r, fit in zip(splits[name], fits, strict=True) if not fit], reason)
+            audit.reject([r for r, fit in zip(splits[name], fits, strict=True) if not fit], reason)
             splits[name] = [record for record, fit in zip(splits[name], fits, strict=True) if fit]
         if not splits[name]:
             raise UserError(
-                f"No record is left for the {name} split; rejected: {account.summary()}",
-                "Give more records, or mend those that rejected.jsonl names.",
+                f"No record is left for the {name} split; rejected: {audit.summary()}",
+                "Give more records, or correct those that are rejected.",
             )
-    folder.mkdir(parents=True, exist_ok=True)
+    layout = CorpusLayout(folder)
     for name in SPLITS:
-        write_records(folder / f"{name}.jsonl", splits[name])
-    account.write_rejected(folder / "rejected.jsonl")
-    save_tokenizer(tokenizer, folder / "tokenizer")
+        write_records(layout.split(name), splits[name])
+    audit.write_rejections(layout.rejected)
+    save_tokenizer(tokenizer, layout.tokenizer)
     quality = {
-        "read": account.read,
+        "read": audit.counts,
         "kept": {name: len(splits[name]) for name in SPLITS},
-        "rejected": account.rejected(),
-        "renamed_ids": account.renamed_ids,
+        "rejected": audit.rejections_by_reason(),
+        "renamed_ids": audit.renamed_ids,
         "tokenizer": {"name": tokenizer_settings.name or teacher.name, "entries": len(tokenizer)},
-        "splits": {name: _describe(splits[name], prompt, over_long[name]) for name in SPLITS},
+        "splits": {name: _statistics(splits[name], prompt, over_long[name]) for name in SPLITS},
     }
-    write_json(folder / "quality.json", quality)
-    log.info("kept %s; rejected %s", quality["kept"], account.summary())
+    write_json(layout.quality, quality)
+    log.info("kept %s; rejected %s", quality["kept"], audit.summary())
     return quality
 
 
-def _embedded(data: DataSettings, account: RecordAudit) -> dict[str, list[Record]]:
+def _embedded(data: DataSettings, audit: RecordAudit) -> dict[str, list[Record]]:
     records = list(generate(data.embedded.records, data.embedded.seed, data.embedded.families))
-    account.read["embedded"] = len(records)
-    first, again = drop_duplicates(records)
-    account.drop(again, "duplicate of an earlier record")
-    return _split(first, {"test": data.test_share, "validation": data.validation_share}, data)
+    audit.counts["embedded"] = len(records)
+    originals = audit.without_duplicates(records)
+    return _split(originals, {"test": data.test_share, "validation": data.validation_share}, data)
 
 
-def _from_files(data: DataSettings, account: RecordAudit) -> dict[str, list[Record]]:
+def _from_files(data: DataSettings, audit: RecordAudit) -> dict[str, list[Record]]:
     files = data.files
     if "train" not in files:
         raise UserError("data.train_file: is needed, since data.source is `files`", "Set it to a JSONL file.")
     # A teacher's logits are for all that stands in a line.
     multiple = "join" if data.has_external_teacher else data.multiple
     stop = data.on_bad_record == "error"
-    given = {
-        name: account.read_file(Path(files[name]), multiple, data.max_characters, stop_at_bad=stop)
+    parts = {
+        name: audit.read_file(Path(files[name]), multiple, data.max_characters, stop_at_bad=stop)
         for name in reversed(SPLITS)
         if name in files
     }
     shares = {
         name: share
         for name, share in (("test", data.test_share), ("validation", data.validation_share))
-        if name not in given
+        if name not in parts
     }
-    return _split(given.pop("train"), shares, data) | given
+    return _split(parts.pop("train"), shares, data) | parts
 
 
 def _split(records: list[Record], shares: dict[str, float], data: DataSettings) -> dict[str, list[Record]]:
@@ -128,15 +124,14 @@ def _split(records: list[Record], shares: dict[str, float], data: DataSettings) 
     return split_off(records, shares, (lambda r: str(r.project)) if by_project else focal_key, data.split_seed)
 
 
-def _without_leaks(splits: dict[str, list[Record]], account: RecordAudit) -> dict[str, list[Record]]:
-    """Drop from validation what stands in the test, and from training what stands in either."""
+def _without_leaks(splits: dict[str, list[Record]], audit: RecordAudit) -> dict[str, list[Record]]:
+    """Return the splits, with no record of the test in validation and none of either in training."""
     kept = dict(splits)
     for name, others in (("validation", ("test",)), ("train", ("test", "validation"))):
         for other in others:
             for key, what in ((triple_key, "record"), (focal_key, "focal method up to literals")):
-                fresh, leaking = partition_seen(kept[name], key, {key(record) for record in kept[other]})
-                account.drop(leaking, f"{name}: same {what} as in {other}")
-                kept[name] = fresh
+                keys = {key(record) for record in kept[other]}
+                kept[name] = audit.without_keys(kept[name], key, keys, f"{name}: same {what} as in {other}")
     return kept
 
 
@@ -152,8 +147,8 @@ def _tokenizer(
     return train_tokenizer(texts, settings.vocab_size)
 
 
-def describe_inputs(records: Sequence[Record], prompt: Prompt) -> dict[str, Any]:
-    """Return what `quality.json` says of the inputs of some records: projects, cut ones, lengths in tokens."""
+def input_statistics(records: Sequence[Record], prompt: Prompt) -> dict[str, Any]:
+    """Return the number of projects and of truncated inputs, and percentiles of the inputs' lengths in tokens."""
     inputs = [prompt.encode_record(record) for record in records]
     return {
         "projects": len({record.project for record in records if record.project}),
@@ -162,11 +157,11 @@ def describe_inputs(records: Sequence[Record], prompt: Prompt) -> dict[str, Any]
     }
 
 
-def _describe(records: Sequence[Record], prompt: Prompt, over_long: int) -> dict[str, Any]:
+def _statistics(records: Sequence[Record], prompt: Prompt, over_long: int) -> dict[str, Any]:
     targets = [prompt.target_length(record.assertion) for record in records]
     kinds = Counter(record.assertion.partition("(")[0].rpartition(".")[2].strip()[:40] for record in records)
     return {
-        **describe_inputs(records, prompt),
+        **input_statistics(records, prompt),
         "targets_over_max_output_len": over_long,
         "target_tokens": _percentiles(targets),
         "assertion_kinds": dict(kinds.most_common(12)),

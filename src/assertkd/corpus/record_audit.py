@@ -1,63 +1,61 @@
-"""What became of every record that was read: kept, or rejected for a reason, at a place."""
+"""The audit of a corpus: how many records were read, and which were rejected, why and where."""
 
-import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from assertkd.corpus.leakage import drop_duplicates
-from assertkd.corpus.read import Rejection, read_raw
+from assertkd.corpus.leakage import partition_by_key, partition_duplicates
+from assertkd.corpus.read import EXCERPT, Rejection, read_raw
 from assertkd.errors import UserError
-from assertkd.files import written_whole
+from assertkd.jsonl import write_lines
 from assertkd.records import Record
 
-WHERE_SHOWN = 20
-"""Places that `quality.json` names for each reason; `rejected.jsonl` names all."""
+PLACES_SHOWN = 20
+"""Places that `quality.json` has for each reason; `rejected.jsonl` has all."""
 
 
 @dataclass
 class RecordAudit:
-    """What became of every record that was read.
+    """The records that were read so far, and the rejected ones among them.
 
     Attributes:
-        read: file to the records that it holds, bad ones included.
-        rejections: those that are not taken.
-        renamed_ids: records whose id an earlier one had.
-        origin: id to file and line, of all records that were read so far.
+        counts: file to the number of its records, bad ones included.
+        rejections: the lines and records that are left out.
+        renamed_ids: number of records that got a new id, since an earlier one has theirs.
+        places: id to file and line of every good record.
     """
 
-    read: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     rejections: list[Rejection] = field(default_factory=list)
     renamed_ids: int = 0
-    origin: dict[str, tuple[str, int]] = field(default_factory=dict)
+    places: dict[str, tuple[str, int]] = field(default_factory=dict)
 
-    def drop(self, records: Iterable[Record], reason: str) -> None:
-        """Put records down as rejected."""
+    def reject(self, records: Iterable[Record], reason: str) -> None:
+        """Add records to the rejected ones."""
         for record in records:
-            file, line = self.origin.get(record.id, ("embedded", 0))
-            self.rejections.append(Rejection(file, line, reason, (record.assertion or record.test_method)[:200]))
+            file, line = self.places.get(record.id, ("embedded", 0))
+            self.rejections.append(Rejection(file, line, reason, (record.assertion or record.test_method)[:EXCERPT]))
 
-    def rejected(self) -> dict[str, Any]:
-        """Return reason to the number of rejections and the first places, the most frequent reason first."""
+    def rejections_by_reason(self) -> dict[str, Any]:
+        """Return reason to `count` and `where` (the first `PLACES_SHOWN` places), the most frequent reason first."""
         places: dict[str, list[str]] = defaultdict(list)
         for rejection in self.rejections:
             places[rejection.reason].append(f"{rejection.file}:{rejection.line}")
         return {
-            reason: {"count": len(where), "where": where[:WHERE_SHOWN]}
+            reason: {"count": len(where), "where": where[:PLACES_SHOWN]}
             for reason, where in sorted(places.items(), key=lambda item: -len(item[1]))
         }
 
     def summary(self) -> str:
-        """Return the number of rejections for each reason, in words."""
-        counts = {reason: entry["count"] for reason, entry in self.rejected().items()}
-        return "; ".join(f"{count} {reason}" for reason, count in counts.items()) or "none"
+        """Return the number of rejections for each reason as text."""
+        by_reason = self.rejections_by_reason()
+        return "; ".join(f"{entry['count']} {reason}" for reason, entry in by_reason.items()) or "none"
 
-    def write_rejected(self, path: Path) -> None:
+    def write_rejections(self, path: Path) -> None:
         """Write every rejection as JSONL, whole."""
-        with written_whole(path) as handle:
-            handle.writelines(json.dumps(one.as_dict(), ensure_ascii=False) + "\n" for one in self.rejections)
+        write_lines(path, (rejection.as_dict() for rejection in self.rejections))
 
     def read_file(
         self,
@@ -68,15 +66,31 @@ class RecordAudit:
         labelled: bool = True,
         stop_at_bad: bool,
     ) -> list[Record]:
-        """Return the good records of a file as `read_all` does, duplicates put down as rejected.
+        """Return the good records of a file as `read_all` does, without its duplicates, which are rejected.
 
         Raises:
             UserError: as `read_all`.
         """
         records = self.read_all(path, multiple, max_characters, labelled=labelled, stop_at_bad=stop_at_bad)
-        first, again = drop_duplicates(records)
-        self.drop(again, "duplicate of an earlier record")
-        return first
+        return self.without_duplicates(records)
+
+    def without_duplicates(self, records: Iterable[Record]) -> list[Record]:
+        """Return the records without those that repeat an earlier one; these are rejected."""
+        originals, duplicates = partition_duplicates(records)
+        self.reject(duplicates, "duplicate of an earlier record")
+        return originals
+
+    def without_keys(
+        self,
+        records: Iterable[Record],
+        key: Callable[[Record], Hashable],
+        excluded_keys: Set[Hashable],
+        reason: str,
+    ) -> list[Record]:
+        """Return the records whose key is not among the excluded ones; the others are rejected."""
+        kept, excluded = partition_by_key(records, key, excluded_keys)
+        self.reject(excluded, reason)
+        return kept
 
     def read_all(
         self,
@@ -87,38 +101,37 @@ class RecordAudit:
         labelled: bool | None = True,
         stop_at_bad: bool,
     ) -> list[Record]:
-        """Return the good records of a file, every id new to this account.
+        """Return the good records of a file, each with an id that no earlier record of this audit has.
 
         Args:
             path: the file.
             multiple: as `read_raw` takes it; so are the next two.
             max_characters: longest field.
             labelled: whether a line has to have an assertion.
-            stop_at_bad: whether the first bad line stops the run; otherwise it is put down as rejected.
+            stop_at_bad: whether the first bad line is an error; otherwise it is rejected.
 
         Raises:
-            UserError: the file is missing or holds no good record, or a line is bad and stops the run.
+            UserError: the file is missing or holds no good record, or `stop_at_bad` and a line is bad.
         """
         records: list[Record] = []
-        items = 0
-        for number, item in read_raw(path, multiple, max_characters, labelled=labelled):
-            items += 1
-            if isinstance(item, Rejection):
+        count = 0
+        for number, record in read_raw(path, multiple, max_characters, labelled=labelled):
+            count += 1
+            if isinstance(record, Rejection):
                 if stop_at_bad:
                     raise UserError(
-                        f"{item.file}:{item.line}: {item.reason}: {item.excerpt}",
-                        "Mend the line, or set data.on_bad_record: reject to go on without it.",
+                        f"{record.file}:{record.line}: {record.reason}: {record.excerpt}",
+                        "Correct the line, or set data.on_bad_record: reject to go on without it.",
                     )
-                self.rejections.append(item)
+                self.rejections.append(record)
                 continue
-            record = item
-            if record.id in self.origin:
+            if record.id in self.places:
                 self.renamed_ids += 1
-            while record.id in self.origin:
+            while record.id in self.places:
                 record = replace(record, id=f"{record.id}@{path.stem}:{number}")
-            self.origin[record.id] = (str(path), number)
+            self.places[record.id] = (str(path), number)
             records.append(record)
-        self.read[str(path)] = items
+        self.counts[str(path)] = count
         if not records:
-            raise UserError(f"{path}: all {items} records are bad: {self.summary()}", "Mend the file.")
+            raise UserError(f"{path}: all {count} records are bad: {self.summary()}", "Correct the file.")
         return records

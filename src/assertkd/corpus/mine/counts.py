@@ -1,4 +1,4 @@
-"""What became of every file, test and assertion of the mined projects."""
+"""Counts of the mined files, tests and assertions: used, or left out for a reason."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,9 +15,9 @@ class Counts:
         lines: of all files that were read.
         bad_files: reason to number of files that were left out.
         tests: test methods, by framework.
-        tests_left_out: reason to number of tests of which no assertion is looked at.
+        tests_left_out: reason to number of tests whose assertions are not used.
         tests_linked: tests with at least one record.
-        assertions: assertions in tests that are looked at.
+        assertions: assertions in tests that are used.
         records: how many of them became records, by how their test was linked.
         unlinked: reason to number of assertions without a focal method.
     """
@@ -33,8 +33,8 @@ class Counts:
     unlinked: Counter[str] = field(default_factory=Counter)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the counts as a JSON object, with the share of looked-at tests that are linked."""
-        looked_at = self.tests.total() - self.tests_left_out.total()
+        """Return the counts as a JSON object, with the share of the tests in use that are linked."""
+        tests_used = self.tests.total() - self.tests_left_out.total()
         return {
             "files": self.files,
             "lines": self.lines,
@@ -43,7 +43,7 @@ class Counts:
             "tests_by_framework": dict(self.tests.most_common()),
             "tests_left_out": dict(self.tests_left_out.most_common()),
             "tests_linked": self.tests_linked,
-            "share_of_tests_linked": round(self.tests_linked / looked_at, 4) if looked_at else None,
+            "share_of_tests_linked": round(self.tests_linked / tests_used, 4) if tests_used else None,
             "assertions": self.assertions,
             "records": self.records.total(),
             "records_by_link": dict(self.records.most_common()),
@@ -51,30 +51,30 @@ class Counts:
         }
 
 
-def added(counts: Iterable[Counts]) -> Counts:
+def summed(counts: Iterable[Counts]) -> Counts:
     """Return the sum of several projects' counts."""
     total = Counts()
-    for one in counts:
-        for name, value in vars(one).items():
-            # Counters and integers both add in place; a counter keeps what it holds.
+    for project_counts in counts:
+        for name, value in vars(project_counts).items():
+            # Both counters and integers add up.
             setattr(total, name, getattr(total, name) + value)
     return total
 
 
-def described(account: Mapping[str, Any]) -> str:
+def format_counts(counts: Mapping[str, Any]) -> str:
     """Return the counts of all projects and of each as lines of text.
 
     Args:
-        account: what `mine_corpus` returns.
+        counts: what `mine_corpus` returns.
     """
-    width = max(len("project"), *map(len, account["projects"]))
+    width = max(len("project"), *map(len, counts["projects"]))
     lines = [f"{'project':<{width}} {'files':>7} {'lines':>9} {'tests':>7} {'linked':>7} {'records':>8}"]
-    for name, one in (*account["projects"].items(), ("all", account["total"])):
-        share = one["share_of_tests_linked"]
+    for name, row in (*counts["projects"].items(), ("all", counts["total"])):
+        share = row["share_of_tests_linked"]
         linked = "" if share is None else f"{share:.0%}"
-        figures = f"{one['files']:>7,} {one['lines']:>9,} {one['tests']:>7,} {linked:>7} {one['records']:>8,}"
+        figures = f"{row['files']:>7,} {row['lines']:>9,} {row['tests']:>7,} {linked:>7} {row['records']:>8,}"
         lines.append(f"{name:<{width}} {figures}")
     for title, key in (("files", "bad_files"), ("tests", "tests_left_out"), ("assertions", "assertions_unlinked")):
-        for reason, count in account["total"][key].items():
+        for reason, count in counts["total"][key].items():
             lines.append(f"left out: {count:,} {title if count != 1 else title[:-1]}: {reason}")
     return "\n".join(lines)

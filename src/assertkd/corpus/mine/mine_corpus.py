@@ -1,4 +1,4 @@
-"""Mines Java projects: files are parsed in parallel, each project is linked and cut when its last file is read."""
+"""Mines Java projects: files are parsed in parallel; a project's tests are linked and cut once its files are read."""
 
 import json
 import logging
@@ -10,25 +10,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from assertkd.corpus.mine.counts import Counts, added
+from assertkd.corpus.mine.counts import Counts, summed
 from assertkd.corpus.mine.cut import cut_records
 from assertkd.errors import UserError
-from assertkd.files import write_json, written_whole
+from assertkd.files import write_json
 from assertkd.java.declarations import read_declarations
 from assertkd.java.projects import Project, find_projects
 from assertkd.java.source import normalised
 from assertkd.java.structure import JavaFile
+from assertkd.records import Record, write_records
 from assertkd.settings.mining import MiningSettings
 
 CHUNK = 16
 """Files that a process parses at once."""
 AHEAD = 8
-"""Chunks a process that are parsed ahead of linking; bounds the memory."""
+"""Chunks per process that are parsed ahead of linking; bounds the memory."""
 
 log = logging.getLogger(__name__)
 
 Parse = Callable[[Project, Sequence[Path]], Callable[[], list[JavaFile]]]
-"""Starts to parse some files of a project, and returns how to wait for the result."""
+"""Starts to parse some files of a project; the function that it returns waits for the result."""
 
 
 def mine_corpus(
@@ -41,14 +42,14 @@ def mine_corpus(
 ) -> dict[str, Any]:
     """Write a record for every assertion of every test that is linked to the method it tests.
 
-    No code of the projects is executed. Of all projects, one at a time is held in memory.
+    No code of the projects is executed. One project at a time is in memory.
 
     Args:
-        settings: which files and tests are taken.
-        max_characters: longest test that is taken.
-        sources: folders that hold Java projects.
-        records_file: where the records go, JSONL.
-        counts_file: where the counts go: of all projects together, and of each.
+        settings: which files and tests are used.
+        max_characters: longest test that is used.
+        sources: folders of Java projects.
+        records_file: JSONL file for the records.
+        counts_file: JSON file for the counts, of all projects together and of each.
         workers: processes that parse; with 1 everything happens in this one.
 
     Returns:
@@ -59,26 +60,32 @@ def mine_corpus(
     """
     projects = find_projects(sources)
     counts: dict[str, Counts] = {}
-    with written_whole(records_file) as handle, _parser(settings.max_file_bytes, workers) as parse:
-        for project, files in _parsed(projects, parse, workers):
-            counts[project.name] = Counts()
-            for record in cut_records(project, files, settings, max_characters, counts[project.name]):
-                handle.write(json.dumps(record.as_dict(), ensure_ascii=False) + "\n")
-            log.info("%s: %s", project.name, json.dumps(counts[project.name].as_dict()))
-        total = added(counts.values())
+
+    def records() -> Iterator[Record]:
+        with _parser(settings.max_file_bytes, workers) as parse:
+            for project, files in _parsed_projects(projects, parse, workers):
+                counts[project.name] = Counts()
+                yield from cut_records(project, files, settings, max_characters, counts[project.name])
+                log.info("%s: %s", project.name, json.dumps(counts[project.name].as_dict()))
+        total = summed(counts.values())
         if not total.records:
             raise UserError(
                 f"No record comes out of {total.files} Java files ({total.tests.total()} tests; "
                 f"unlinked: {dict(total.unlinked)})",
                 "Name folders that hold the tests together with the classes that they test.",
             )
-    account = {"total": total.as_dict(), "projects": {name: one.as_dict() for name, one in counts.items()}}
-    write_json(counts_file, account)
-    return account
+
+    write_records(records_file, records())
+    content = {
+        "total": summed(counts.values()).as_dict(),
+        "projects": {name: project_counts.as_dict() for name, project_counts in counts.items()},
+    }
+    write_json(counts_file, content)
+    return content
 
 
 def parse_files(root: Path, paths: Sequence[Path], max_bytes: int) -> list[JavaFile]:
-    """Return what each file declares; one that cannot be taken has its `fault` set and no classes."""
+    """Return what each file declares; one that cannot be used has its `fault` set and no classes."""
     return [_parse_file(path, path.relative_to(root).as_posix(), max_bytes) for path in paths]
 
 
@@ -99,7 +106,7 @@ def _parser(max_bytes: int, workers: int) -> Iterator[Parse]:
     if workers == 1:
         yield lambda project, paths: lambda: parse_files(project.root, paths, max_bytes)
         return
-    # Forked, because a spawned process would run the calling script anew.
+    # Forked, because a spawned process would run the calling script a second time.
     with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
 
         def start(project: Project, paths: Sequence[Path]) -> Callable[[], list[JavaFile]]:
@@ -109,21 +116,23 @@ def _parser(max_bytes: int, workers: int) -> Iterator[Parse]:
         yield start
 
 
-def _parsed(projects: Sequence[Project], parse: Parse, workers: int) -> Iterator[tuple[Project, list[JavaFile]]]:
-    """Yield every project with its files parsed; while one is handled, those after it are being parsed."""
+def _parsed_projects(
+    projects: Sequence[Project], parse: Parse, workers: int
+) -> Iterator[tuple[Project, list[JavaFile]]]:
+    """Yield every project with its parsed files; meanwhile the files of the next ones are parsed."""
     chunks = ((project, start) for project in projects for start in range(0, len(project.files), CHUNK))
-    running: deque[tuple[Project, Callable[[], list[JavaFile]]]] = deque()
+    pending: deque[tuple[Project, Callable[[], list[JavaFile]]]] = deque()
 
-    def go_on() -> None:
+    def start_chunks() -> None:
         for project, start in chunks:
-            running.append((project, parse(project, project.files[start : start + CHUNK])))
-            if len(running) >= AHEAD * workers:
+            pending.append((project, parse(project, project.files[start : start + CHUNK])))
+            if len(pending) >= AHEAD * workers:
                 return
 
-    go_on()
+    start_chunks()
     for project in projects:
         files: list[JavaFile] = []
-        while running and running[0][0] is project:
-            files += running.popleft()[1]()
-            go_on()
+        while pending and pending[0][0] is project:
+            files += pending.popleft()[1]()
+            start_chunks()
         yield project, files

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from assertkd.cli import main
-from assertkd.corpus.mine import described, mine_corpus
+from assertkd.corpus.mine import format_counts, mine_corpus
 from assertkd.corpus.read import read_raw
 from assertkd.errors import UserError
 from assertkd.java.projects import find_projects
@@ -148,7 +148,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
         "assertEquals(2, new Foo().add(1));",
         "assertEquals(3, new Foo().add(2));",
     ]
-    assert "left out: 1 file: does not parse" in described(account)
+    assert "left out: 1 file: does not parse" in format_counts(account)
 
 
 def test_tests_with_many_assertions_can_be_left_out(tmp_path: Path) -> None:
