@@ -17,7 +17,7 @@ QUICK = Timing(touch=0.1, silence=1.0, patience=0.5)
 HOLD = """
 import sys, time
 from pathlib import Path
-from assertkd.output_lock import Timing, held
+from assertkd.locking import Timing, held
 with held(Path(sys.argv[1]), timing=Timing(touch=0.1, silence=1.0, patience=0.5)):
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))
@@ -224,7 +224,7 @@ def test_of_many_that_find_a_dead_holder_one_at_a_time_goes_on(tmp_path: Path) -
     script = """
 import os, sys, time
 from pathlib import Path
-from assertkd.output_lock import Timing, held
+from assertkd.locking import Timing, held
 folder = Path(sys.argv[1])
 with held(folder / "out", timing=Timing(touch=0.05, silence=3600, patience=3600)):
     (folder / "inside").mkdir()

@@ -1,4 +1,4 @@
-"""The `assertkd` command: the stages one by one, and tools beside the workflow."""
+"""The command `assertkd`: the stages one by one, and tools beside the workflow."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from assertkd.errors import UserError
 STAGES = {
     "prepare": "read, clean and split the records; mine them first where they come from Java projects",
     "train-teacher": "fine-tune the teacher",
-    "compress": "write down what the teacher knows",
+    "compress": "store the teacher's logits and predictions",
     "distill": "distil students",
     "predict": "let models write assertions for the test split",
     "score": "score the predictions",
@@ -28,16 +28,16 @@ COMMANDS = {
     "threads": "measure how many threads training jobs should have on this machine",
     "families": "list the families of behaviour in the generated corpus",
 }
-"""Subcommand to what it does. Its module in `assertkd.commands`, named after it with `_` for `-`, has
-`add_arguments(parser)`, which gives the parser the default `passed_on=[]` where the command takes another program's
-arguments; it may define `DESCRIPTION`. Only the module of the chosen one is imported."""
+"""Subcommand to its summary. Its module in `assertkd.commands`, named after it with `_` for `-`, has
+`add_arguments(parser)`, which sets the default `passed_on=[]` for a command that takes another program's arguments; it
+may define `DESCRIPTION`. Only the module of the chosen command is imported."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand and return its exit code: 0 done, 1 a fault that the user can mend, said in two lines."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = parser_for(given)
-    options, passed_on = parser.parse_known_args(given)
+    """Run one subcommand; return its exit code: 0 done, 1 a fault that the user can correct, printed as two lines."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = parser_for(arguments)
+    options, passed_on = parser.parse_known_args(arguments)
     if passed_on and not hasattr(options, "passed_on"):
         parser.error(f"unrecognized arguments: {' '.join(passed_on)}")
     options.passed_on = passed_on
@@ -49,14 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parser_for(given: Sequence[str]) -> argparse.ArgumentParser:
-    """Return the parser for some arguments: of the subcommands only the one that they name has its options."""
+def parser_for(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser of these arguments; only the subcommand that comes first in them has its options."""
     parser = argparse.ArgumentParser(
         prog="assertkd", description="The stages of AssertKD one by one, and tools beside the workflow."
     )
     commands = parser.add_subparsers(required=True, metavar="command")
     for name, summary in (STAGES | COMMANDS).items():
-        if name == next(iter(given), None):
+        if name == next(iter(arguments), None):
             module = import_module(f"assertkd.commands.{'stages' if name in STAGES else name.replace('-', '_')}")
             command = commands.add_parser(
                 name, description=getattr(module, "DESCRIPTION", summary), help=summary, allow_abbrev=False

@@ -1,11 +1,11 @@
-"""The project's own exception: what is wrong, and what to do about it."""
+"""The exception for faults of the user's: what is wrong, and what to do about it."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """A fault that the user can mend. It reaches the terminal as two lines, never as a traceback.
+    """A fault that the user can correct. It reaches the terminal as two lines, never as a traceback.
 
     Args:
         problem: what is wrong, naming the file, line or key, and what was expected.
@@ -21,7 +21,7 @@ class UserError(Exception):
         return f"{self.problem}\n{self.remedy}"
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Return ` (did you mean `…`?)` with the known name that is most like `name`; empty where none is like it."""
-    close = get_close_matches(name, [str(one) for one in known], n=1, cutoff=0.5)
-    return f" (did you mean `{close[0]}`?)" if close else ""
+def nearest(name: str, candidates: Sequence[str]) -> str:
+    """Return ` (did you mean `…`?)` with the candidate that is most similar to `name`; empty if none is similar."""
+    matches = get_close_matches(name, [str(candidate) for candidate in candidates], n=1, cutoff=0.5)
+    return f" (did you mean `{matches[0]}`?)" if matches else ""

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written under a temporary name, synced, then renamed."""
+"""Files that are whole or absent: written under a temporary name, synced, then renamed."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ def written_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary neighbour of `path` for writing; rename it to `path` when the block ends without error.
 
     Args:
-        path: where the finished file is to stand; its folder is made if it is missing.
+        path: the finished file; its folder is made if it is missing.
         mode: "w" (UTF-8 text, line ends as written) or "wb".
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,12 +39,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` to `path` as indented JSON; NaN and infinity are refused, since JSON has neither."""
+    """Write `value` to `path`, whole, as indented JSON; ValueError for NaN and infinity, which JSON lacks."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Return what the JSON file at `path` holds.
+    """Return the value in the JSON file at `path`.
 
     Raises:
         UserError: the file is missing or is not JSON.

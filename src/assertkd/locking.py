@@ -1,9 +1,9 @@
-"""One process at a time writes an output folder, on whatever node: a lock file that names its holder.
+"""A lock file that names its holder, so that one process at a time, on any node, writes an output folder.
 
-The holder touches the file every few seconds. Whoever finds it there takes it over only when the holder is known to be
+The holder touches the file every few seconds. Another process takes the lock over only when the holder is known to be
 gone: its process has ended (on the same machine), SLURM has ended its job, or the file was not touched for minutes. A
-SLURM job that was queued again after its node was lost takes it from its own earlier start, which may live on behind a
-broken network. Each holder sees at its next touch that the lock is another's, and then ends at once.
+SLURM job that was requeued after its node was lost takes the lock from its own earlier start, which may live behind a
+broken network. A holder that finds another's name at its next touch ends at once.
 """
 
 import json
@@ -30,19 +30,19 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 ENDED_STATES = frozenset(
     {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"}
 )
-"""What SLURM says of a job none of whose processes is left. NODE_FAIL is not among them: a node that SLURM cannot reach
-may go on computing."""
+"""SLURM's states of a job without living processes. NODE_FAIL is none: a node that SLURM cannot reach may go on
+computing."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """How long things take, in seconds.
+    """Times in seconds.
 
     Attributes:
         touch: between two touches of the lock by its holder.
-        silence: without a touch, after which the holder counts as gone. Longer than a network file system may serve an
-            old time stamp.
-        patience: waited for a living holder, which may be about to end, before giving up.
+        silence: time without a touch after which the holder counts as gone; longer than a network file system may show
+            an old time stamp.
+        patience: time to wait for a living holder, which may be about to end.
     """
 
     touch: float = 10.0
@@ -55,14 +55,14 @@ class Holder:
     """The process that holds a lock.
 
     Attributes:
-        token: a random name of this holding.
+        token: a random id of this acquisition.
         host: its machine.
-        boot: what tells the machine's last start from others; empty where the system does not say.
+        boot: id of the machine's last boot; empty where the system has none.
         pid: its process.
-        started: when the process started, in seconds since 1970; with `pid` it names one process.
+        started: start of the process in seconds since 1970; with `pid` it identifies the process.
         slurm_job: number of its SLURM job, or None.
-        slurm_restarts: how often SLURM had started that job anew, or None where it does not say.
-        since: when it took the lock, local time.
+        slurm_restarts: how often SLURM has restarted that job, or None where that is unknown.
+        since: local time at which it took the lock.
     """
 
     token: str
@@ -76,7 +76,7 @@ class Holder:
 
     @classmethod
     def here(cls) -> "Holder":
-        """Return this process as a holder from now on."""
+        """Return this process as a holder."""
         job = os.environ.get("SLURM_JOB_ID")
         restarts = _ask_slurm(job, "--Format=RestartCnt") if job else None
         return cls(
@@ -95,13 +95,13 @@ class Holder:
         return f"process {self.pid} on {self.host}{job}, since {self.since}"
 
     def is_gone(self) -> bool:
-        """Return whether this holder is known to have ended; False where that cannot be told from here."""
+        """Return whether this holder is known to have ended; False where this machine cannot know."""
         if self.host == platform.node():
             return self.boot != _boot() or not _lives(self.pid, self.started)
         return self.slurm_job is not None and _ask_slurm(self.slurm_job, "--format=%T") in ENDED_STATES
 
     def is_earlier_start_of(self, other: "Holder") -> bool:
-        """Return whether SLURM has started this holder's job anew since, as the job of `other`."""
+        """Return whether SLURM has restarted this holder's job as `other`."""
         if self.slurm_job is None or self.slurm_restarts is None or other.slurm_restarts is None:
             return False
         return self.slurm_job == other.slurm_job and self.slurm_restarts < other.slurm_restarts
@@ -112,12 +112,13 @@ def held(folder: Path, part: str = "", timing: Timing | None = None) -> Iterator
     """Hold the lock of `folder` while the block runs.
 
     Args:
-        folder: an output folder; made where it is missing.
-        part: the part of it that is written, where jobs write several at the same time; they do not exclude each other.
-        timing: other times than the default ones.
+        folder: an output folder; made if it is missing.
+        part: name of the part of it that is written, where jobs write several parts at the same time. Each part has a
+            lock of its own.
+        timing: replaces the default times.
 
     Raises:
-        UserError: a living process holds it, who is named.
+        UserError: a living process holds the lock; the message names it.
     """
     timing = timing or Timing()
     folder.mkdir(parents=True, exist_ok=True)
@@ -151,14 +152,15 @@ def _acquire(path: Path, timing: Timing) -> Holder:
                 continue
             if watch is None or watch.holder != holder:
                 watch = _Watch(path, holder)
-            if holder.is_gone() or watch.silence() > timing.silence:
+            watch.look()
+            if holder.is_gone() or watch.silence > timing.silence:
                 if _take_over(path, draft, holder):
                     return mine
             elif holder.is_earlier_start_of(mine):
                 if _take_over(path, draft, holder):
                     _let_end(holder, timing)
                     return mine
-            elif watch.touched and watch.age() > timing.patience:
+            elif watch.is_alive and time.monotonic() - watch.began > timing.patience:
                 raise UserError(
                     f"{path.parent}: is being written by {holder}",
                     _how_to_end(holder) + f" If you know that it is gone, delete {path}.",
@@ -169,7 +171,7 @@ def _acquire(path: Path, timing: Timing) -> Holder:
 
 
 def _take_over(path: Path, draft: Path, holder: Holder) -> bool:
-    """Put `draft` in the place of the lock of a holder that is gone; False where another process was quicker."""
+    """Replace a holder's lock by `draft`; return False where another process was quicker."""
     # Only one process can make this name, and only its maker may replace this holder.
     claim = path.with_name(f"{path.name}.after-{holder.token}")
     try:
@@ -186,37 +188,29 @@ def _take_over(path: Path, draft: Path, holder: Holder) -> bool:
 
 
 def _let_end(holder: Holder, timing: Timing) -> None:
-    """Wait until a holder whose lock was taken has ended, or must have seen that it was."""
+    """Wait until a holder whose lock was taken has ended, or must have noticed the loss."""
     end = time.monotonic() + 3 * timing.touch
     while time.monotonic() < end and not holder.is_gone():
         time.sleep(timing.touch / 2)
 
 
 class _Watch:
-    """What was seen of one holder's touches, by this machine's clock alone."""
+    """One holder's touches as this process sees them: by its own clock, since the machines' clocks may differ."""
 
     def __init__(self, path: Path, holder: Holder) -> None:
         self.path, self.holder = path, holder
-        self.began = self.last_change = time.monotonic()
-        self.stamp = self._stamp()
-        self.touched = False
+        self.began = self.last_touch = time.monotonic()
+        self.stamp: int | None = None
+        self.silence, self.is_alive = 0.0, False
 
-    def _stamp(self) -> int:
-        try:
-            return self.path.stat().st_mtime_ns
-        except FileNotFoundError:
-            return 0
-
-    def silence(self) -> float:
-        """Return the seconds since the last change of the time stamp was seen."""
-        stamp = self._stamp()
-        if stamp != self.stamp:
-            self.stamp, self.last_change, self.touched = stamp, time.monotonic(), True
-        return time.monotonic() - self.last_change
-
-    def age(self) -> float:
-        """Return the seconds since the watch began."""
-        return time.monotonic() - self.began
+    def look(self) -> None:
+        """Set `silence`, the seconds without a touch, and `is_alive`, whether there was a touch since the beginning."""
+        with suppress(FileNotFoundError):
+            stamp = self.path.stat().st_mtime_ns
+            if stamp != self.stamp:
+                self.is_alive = self.stamp is not None
+                self.stamp, self.last_touch = stamp, time.monotonic()
+        self.silence = time.monotonic() - self.last_touch
 
 
 def _keep_touching(path: Path, holder: Holder, every: float, released: threading.Event) -> None:
@@ -224,7 +218,7 @@ def _keep_touching(path: Path, holder: Holder, every: float, released: threading
         if _read(path) != holder:
             print(
                 f"Error: {path}: this process slept for so long that another has taken its output folder\n"
-                "Nothing is to be done: the other goes on from the last checkpoint.",
+                "There is nothing to do: the other process continues from the last checkpoint.",
                 file=sys.stderr,
                 flush=True,
             )
@@ -261,12 +255,11 @@ def _boot() -> str:
     return BOOT_ID.read_text(encoding="ascii").strip() if BOOT_ID.exists() else ""
 
 
-def _ask_slurm(job: str, what: str) -> str | None:
-    """Return what squeue says of a job, finished or not; None where it does not know it or cannot be asked."""
+def _ask_slurm(job: str, field: str) -> str | None:
+    """Return a field of squeue's answer for a job, finished or not; None without an answer."""
     try:
-        asked = subprocess.run(
-            ["squeue", "--noheader", "--states=all", what, f"--jobs={job}"], capture_output=True, text=True, timeout=60
-        )
+        command = ["squeue", "--noheader", "--states=all", field, f"--jobs={job}"]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return asked.stdout.strip() or None
+    return answer.stdout.strip() or None

@@ -11,9 +11,9 @@ STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class StopRequested(SystemExit):
-    """A signal asked the process to stop; it ends with the exit code 128 + the signal's number, as shells have it.
+    """A signal asked the process to stop, which ends with the exit code 128 + the signal's number, as in shells.
 
-    That code is not 0, so the workflow counts the job as failed and its `retries` start it again.
+    The workflow counts such a job as failed, and its `retries` start it again.
 
     Attributes:
         signal: which signal.
@@ -28,14 +28,14 @@ class StopRequested(SystemExit):
 
 
 class StopSignals:
-    """While it is entered, a stopping signal raises `StopRequested`, at once or after a block that must be whole.
+    """A context in which a stopping signal raises `StopRequested`: at once, or after a block that must not be cut.
 
-    Only the first signal raises: what the exception sets off, such as saving, is not disturbed by further ones.
-    In a thread other than the main one it does nothing, since Python handles signals in the main thread alone.
+    Only the first signal raises, so that further ones do not disturb what the exception starts, such as saving.
+    In any thread but the main one it does nothing, since Python handles signals in the main thread alone.
 
     Args:
-        agree: for several processes that have to stop in the same place: returns the largest of the numbers that all
-            of them call it with, 0 where no signal came. A signal then raises after such a block alone, in all of them.
+        agree: for several processes that have to stop at the same place: returns the largest of the numbers that they
+            call it with, 0 without a signal. A signal then raises only after such a block, in all of them.
 
     Attributes:
         received: the first signal so far, or None.
@@ -62,7 +62,7 @@ class StopSignals:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Let the block run to its end; a signal that came meanwhile (or got lost before) raises after it."""
+        """Let the block run to its end; a signal that came by then raises after it."""
         self._deferring = True
         try:
             yield
@@ -75,7 +75,7 @@ class StopSignals:
             raise StopRequested(self.received)
 
     def hold(self) -> None:
-        """From here on only note a signal: what is left takes a moment, and all would be lost without it."""
+        """Only note signals from now on: the rest of the work is short, and the result would be lost without it."""
         self._deferring = True
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
@@ -89,8 +89,7 @@ class StopSignals:
 def leave_usr1_to_jobs() -> None:
     """Ignore SIGUSR1 in Snakemake's own process and in the shells that it starts.
 
-    SLURM sends it to all processes of a job. Snakemake would die of it, and its job with it; jobs set handlers of their
-    own.
+    SLURM sends it to all processes of a job. It would end Snakemake, and the job with it; jobs set their own handlers.
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)

@@ -56,8 +56,9 @@ class Assassin(threading.Thread):
 
     def process(self) -> int | None:
         try:
-            return int((self.checkpoints / "lock").read_text().split()[1])
-        except (OSError, IndexError, ValueError):
+            lock = self.checkpoints.with_name(f".{self.checkpoints.name}.lock.json")
+            return int(json.loads(lock.read_text(encoding="utf-8"))["pid"])
+        except (OSError, ValueError):
             return None
 
 
