@@ -4,11 +4,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedConfig, PreTrainedTokenizerFast
+
+from assertkd.settings.model import ScratchSettings
 
 IGNORED = -100
 """Label at padding."""
@@ -27,18 +29,63 @@ class TargetOutputs:
     hidden_states: tuple[Tensor, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """Sizes of a model, for estimates before it is built.
+
+    Attributes:
+        vocab_size: V.
+        width: d of the hidden states.
+        heads: attention heads of a layer.
+        encoder_layers: layers that read the input alone; 0 for a model without an encoder.
+        decoder_layers: layers that write the target.
+    """
+
+    vocab_size: int
+    width: int
+    heads: int
+    encoder_layers: int
+    decoder_layers: int
+
+
 class DistillableModel(nn.Module, ABC):
     """A language model that writes a target for an input. `models/` alone knows how: with an encoder, or by continuing.
 
     A batch is `input_ids` (B, S), `attention_mask` (B, S), 1 at tokens and 0 at padding, and `labels` (B · K, T), token
-    ids with `IGNORED` at padding, the K targets of an input one behind the other. The family turns these into what its
-    network takes.
+    ids with `IGNORED` at padding, the K targets of an input one behind the other. Padding is on the right. The family
+    turns these into what its network takes.
 
     Attributes:
-        family: its key in `models.registry.FAMILIES`.
+        published: configurations of public models by hub name, so that their sizes are known before a download.
     """
 
-    family: ClassVar[str]
+    published: ClassVar[Mapping[str, PreTrainedConfig]] = {}
+
+    @classmethod
+    @abstractmethod
+    def scratch_config(
+        cls, sizes: ScratchSettings, vocab_size: int, pad_token_id: int = 0, end_token_id: int = 1
+    ) -> PreTrainedConfig:
+        """Return the configuration of a model of these sizes."""
+
+    @classmethod
+    @abstractmethod
+    def from_config(cls, config: PreTrainedConfig, dropout: float) -> Self:
+        """Return a model with random weights, which come from torch's global generator."""
+
+    @classmethod
+    @abstractmethod
+    def from_pretrained(cls, name: str | Path, config: PreTrainedConfig, dropout: float) -> Self:
+        """Return the model of a hub name or folder, in float32.
+
+        Raises:
+            UserError: the weights are missing or damaged.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def shape_of(config: PreTrainedConfig) -> ModelShape:
+        """Return the sizes that a configuration of this family names."""
 
     @property
     @abstractmethod
@@ -62,7 +109,7 @@ class DistillableModel(nn.Module, ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights lie."""
+        """Where the weights are."""
         return next(self.parameters()).device
 
     @abstractmethod
@@ -110,7 +157,17 @@ class DistillableModel(nn.Module, ABC):
         """Return `samples` outputs for each input, (B, K, T), drawn token by token from the full distribution.
 
         The model is put into evaluation mode and afterwards back into the mode in which it came. What a row draws
-        depends on the generator and the row alone.
+        depends on the generator and the row alone. The padding token may also be drawn as any other:
+        `decoding.output_lengths` tells where an output ends.
+
+        Args:
+            input_ids: (B, S).
+            attention_mask: (B, S), 1 at tokens and 0 at padding.
+            samples: K, independent of each other.
+            max_new_tokens: at least 1; outputs that have not ended by then are cut off.
+            temperature: above 0; the logits are divided by it.
+            generator: source of randomness; one on the CPU draws the same numbers for every device. It advances by
+                B · K · max_new_tokens numbers whatever is drawn.
         """
 
     @abstractmethod
@@ -123,7 +180,16 @@ class DistillableModel(nn.Module, ABC):
 
     @abstractmethod
     def with_layers(self, layers: Mapping[str, Sequence[int]], dropout: float) -> Self:
-        """Return a model made of copies of these layers, with this one's embeddings, norms and head."""
+        """Return a model made of copies of these layers, with this one's embeddings, norms and head.
+
+        Args:
+            layers: stack (`encoder`, `decoder`) to the numbers of its layers, from 0, in the order in which the new
+                model runs them; at least one each.
+            dropout: dropout rate of every layer in training.
+
+        Raises:
+            UserError: a layer does not exist; all such are named.
+        """
 
     @abstractmethod
     def remember_length_limits(self, max_input: int, max_output: int) -> None:
@@ -132,7 +198,3 @@ class DistillableModel(nn.Module, ABC):
     @abstractmethod
     def save(self, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
         """Write weights (safetensors), configuration and tokenizer to `folder`, in the transformers form."""
-
-    @abstractmethod
-    def config_dict(self) -> dict[str, Any]:
-        """Return the family's own configuration as JSON values, for reports."""

@@ -1,13 +1,13 @@
 """Decoding: token ids and texts that a T5 model writes, greedily, by beam search or by sampling."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
 from assertkd.models.batched_by_length import write_by_length
+from assertkd.models.decoding import evaluation_mode, pad_sequences
 from assertkd.models.t5.decoder_steps import DecoderSteps
 
 COMPACT_AT = 0.75
@@ -66,7 +66,7 @@ def sample(
 
     Returns:
         Token ids, shape (B, K, T) with T <= max_new_tokens, without the start token, with EOS, padded after it.
-        The padding token may also be drawn as any other: `written_lengths` tells where a sequence really ends.
+        The padding token may also be drawn as any other: `output_lengths` tells where a sequence really ends.
     """
     count = len(input_ids) * samples
     # In (0, 1], so that the first token whose cumulated probability reaches the draw is never one of probability 0.
@@ -80,7 +80,7 @@ def sample(
         reached = draws[rows, step, None] * cumulated[..., -1:]
         return torch.searchsorted(cumulated, reached)[..., 0]
 
-    with evaluating(model):
+    with evaluation_mode(model):
         written = _written(model, input_ids, attention_mask, samples, max_new_tokens, drawn)
     # A copy, because what inference mode makes cannot take part in a later forward pass with gradient.
     return written.clone()
@@ -140,45 +140,10 @@ def beam(
     return written[:, 1:]
 
 
-def sampled_texts(tokenizer: PreTrainedTokenizerFast, tokens: Tensor) -> list[list[str]]:
-    """Return the texts of what `sample` drew, K for each of B inputs, special tokens left out, stripped.
-
-    Args:
-        tokenizer: of the model that wrote them.
-        tokens: (B, K, T).
-    """
-    texts = tokenizer.batch_decode(tokens.flatten(0, 1).tolist(), skip_special_tokens=True)
-    samples = tokens.shape[1]
-    return [[text.strip() for text in texts[first : first + samples]] for first in range(0, len(texts), samples)]
-
-
 def end_tokens(model: T5ForConditionalGeneration) -> Tensor:
     """Return the ids that end a sequence, shape (number of them,), on the model's device."""
     ends = model.generation_config.eos_token_id
     return torch.tensor(ends if isinstance(ends, list) else [ends], device=model.device)
-
-
-def written_lengths(written: Tensor, ends: Tensor) -> Tensor:
-    """Return how many tokens each sequence has, its end token included, shape (...).
-
-    Args:
-        written: (..., T) tokens as `greedy` and `sample` return them.
-        ends: the ids that end a sequence, from `end_tokens`.
-    """
-    is_end = torch.isin(written, ends)
-    first = is_end.int().argmax(dim=-1) + 1
-    return torch.where(is_end.any(dim=-1), first, written.shape[-1])
-
-
-@contextmanager
-def evaluating(model: T5ForConditionalGeneration) -> Iterator[None]:
-    """Put the model into evaluation mode, and at the end back into the mode in which it came."""
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)
 
 
 def generate_texts(
@@ -210,7 +175,7 @@ def generate_texts(
     pad = model.generation_config.pad_token_id
 
     def write(batch: Sequence[Sequence[int]]) -> list[str]:
-        input_ids, attention_mask = padded(batch, pad)
+        input_ids, attention_mask = pad_sequences(batch, pad)
         input_ids, attention_mask = input_ids.to(device), attention_mask.to(device)
         if num_beams == 1:
             written = greedy(model, input_ids, attention_mask, max_new_tokens)
@@ -218,13 +183,5 @@ def generate_texts(
             written = beam(model, input_ids, attention_mask, max_new_tokens, num_beams)
         return list(tokenizer.batch_decode(written.tolist(), skip_special_tokens=True))
 
-    with evaluating(model):
+    with evaluation_mode(model):
         return write_by_length(encoded_inputs, batch_size, write, progress)
-
-
-def padded(sequences: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """Return `sequences` padded on the right to the longest, and the mask of what is no padding; both (B, S)."""
-    longest = max(len(sequence) for sequence in sequences)
-    input_ids = torch.tensor([[*sequence, *[pad] * (longest - len(sequence))] for sequence in sequences])
-    lengths = torch.tensor([len(sequence) for sequence in sequences])
-    return input_ids, (torch.arange(longest) < lengths[:, None]).long()
