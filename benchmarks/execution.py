@@ -17,16 +17,16 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from assertkd.evaluation.execution.gold import Execution, run_gold
+from assertkd.evaluation.execution.gold import ExecutionLimits, gold_executions
 from assertkd.evaluation.execution.jdk import Toolchain, find_toolchain
 from assertkd.evaluation.execution.pool import ExecutionPool
-from assertkd.evaluation.execution.predicted import Case, run_predicted
+from assertkd.evaluation.execution.predicted import Case, predicted_executions
 from assertkd.evaluation.execution.units import Subject, subject_of
 from assertkd.synthetic import generate
 
 
 def run_alone(toolchain: Toolchain, subject: Subject, text: str) -> bool:
-    """Return whether a test passes with `text` in its gap: one javac, one java."""
+    """Return whether a test passes with `text` as its assertion: one javac, one java."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for path, source in (subject.filled(text) | subject.tested()).items():
@@ -59,33 +59,32 @@ def main() -> None:
     texts = [text.replace("(", "( ", 1) for text in texts]
     toolchain = find_toolchain()
     for mutants in (0, options.mutants):
-        execution = Execution(mutants=mutants)
+        limits = ExecutionLimits(mutants=mutants)
         started = time.perf_counter()
-        with ExecutionPool(toolchain, workers=options.workers) as execution_pool:
+        with ExecutionPool(toolchain, workers=options.workers) as pool:
             pairs = [(subject, record.assertion) for subject, record in zip(subjects, records, strict=True)]
-            references = list(run_gold(execution_pool, pairs, execution))
+            references = list(gold_executions(pool, pairs, limits))
             between = time.perf_counter()
             cases = [
                 Case(subject, gold, record.assertion, text)
                 for subject, gold, record, text in zip(subjects, references, records, texts, strict=True)
             ]
-            runs = list(run_predicted(execution_pool, cases, execution))
+            executions = list(predicted_executions(pool, cases, limits))
             ended = time.perf_counter()
         counted = sum(len(gold.counted) for gold in references)
-        print(f"{mutants} mutants a method at most ({execution_pool.isolation.degree}, {options.workers} workers):")
+        print(f"{mutants} mutants a method at most ({pool.isolation.degree}, {options.workers} workers):")
         print(f"  {len(references)} gold assertions, once a run: {between - started:.1f} s, {counted} mutants count")
-        print(
-            f"  {len(runs)} predictions, once a model: {ended - between:.1f} s, {dict(Counter(r.ended for r in runs))}"
-        )
+        counts = dict(Counter(one.ended for one in executions))
+        print(f"  {len(executions)} predictions, once a model: {ended - between:.1f} s, {counts}")
         if not mutants:
-            each = (ended - between) / len(runs)
+            each = (ended - between) / len(executions)
 
     sample = random.Random(options.seed).sample(range(len(records)), options.baseline_sample)
     started = time.perf_counter()
     with ThreadPoolExecutor(options.workers) as pool:
         passed = list(pool.map(lambda number: run_alone(toolchain, subjects[number], texts[number]), sample))
     alone = (time.perf_counter() - started) / len(sample)
-    same = sum(runs[number].passes == verdict for number, verdict in zip(sample, passed, strict=True))
+    same = sum(executions[number].passes == verdict for number, verdict in zip(sample, passed, strict=True))
     print(f"baseline, one javac and one java for each of {len(sample)}: {1000 * alone:.0f} ms an assertion")
     print(f"here, without mutants: {1000 * each:.1f} ms an assertion; ratio {alone / each:.1f}")
     print(f"same verdict: {same} of {len(sample)}")

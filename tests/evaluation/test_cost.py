@@ -96,18 +96,18 @@ def test_what_is_measured_of_a_model(finished_model: Path, tmp_path: Path) -> No
 MEASURE = """
 import sys
 from pathlib import Path
-from assertkd.evaluation import judge
+from assertkd.evaluation import predict as stage
 from assertkd.settings import EvaluationSettings
 
-folder, load = Path(sys.argv[1]), judge.load_text_generator
+folder, load = Path(sys.argv[1]), stage.load_text_generator
 
 def heavy(*arguments):
     model = load(*arguments)
     model.ballast = bytearray(b"x") * (int(sys.argv[2]) * 10**6)
     return model
 
-judge.load_text_generator = heavy
-judge.predict(EvaluationSettings(limit=4), 64, 4, folder / "final_model", folder / "test.jsonl", None, folder)
+stage.load_text_generator = heavy
+stage.predict(EvaluationSettings(limit=4), 64, 4, folder / "final_model", folder / "test.jsonl", None, folder)
 """
 
 

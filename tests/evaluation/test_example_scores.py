@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from assertkd.evaluation.assertion_kind import assertion_kind
 from assertkd.evaluation.example_scores import CHUNK, Answered, score_example, score_examples
 from assertkd.evaluation.score import score
-from assertkd.evaluation.slices import assertion_kind
 from assertkd.evaluation.time_limit import TimeLimitError, time_limit
 from assertkd.metrics.registry import METRICS
 from assertkd.models.encoders import TextEncoder

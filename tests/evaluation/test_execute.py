@@ -11,7 +11,7 @@ from assertkd.errors import UserError
 from assertkd.evaluation import execute as stage
 from assertkd.evaluation.execute import execute, execute_gold
 from assertkd.evaluation.execution.jdk import Toolchain, ToolMissingError
-from assertkd.evaluation.execution.summary import read_runs
+from assertkd.evaluation.execution.summary import read_executions
 from assertkd.predictions import Prediction, write_predictions
 from assertkd.records import MARKER, Record, write_records
 from assertkd.settings import ExecuteSettings
@@ -25,14 +25,23 @@ class Files:
     def __init__(self, folder: Path, records: list[Record], texts: list[str]) -> None:
         self.test, self.predictions = folder / "test.jsonl", folder / "predictions.jsonl"
         self.gold, self.gold_summary = folder / "gold_execution.jsonl", folder / "gold_execution.json"
-        self.runs, self.summary = folder / "execution.jsonl", folder / "execution.json"
+        self.executions, self.summary = folder / "execution.jsonl", folder / "execution.json"
         write_records(self.test, records)
         pairs = zip(records, texts, strict=False)
         write_predictions(self.predictions, (Prediction(r.id, text, r.assertion) for r, text in pairs))
 
     def execute(self, settings: ExecuteSettings, limit: int | None = None) -> None:
         execute_gold(settings, self.test, limit, self.gold, self.gold_summary, workers=1)
-        execute(settings, self.predictions, self.test, self.gold, self.gold_summary, self.runs, self.summary, workers=1)
+        execute(
+            settings,
+            self.predictions,
+            self.test,
+            self.gold,
+            self.gold_summary,
+            self.executions,
+            self.summary,
+            workers=1,
+        )
 
 
 @pytest.fixture
@@ -50,14 +59,14 @@ def test_records_are_judged_where_gold_passes(tmp_path: Path, settings: ExecuteS
     assert (gold["absent"], gold["records"], gold["without_code"], gold["executed"]) == (None, 5, 1, 4)
     assert gold["ended"] == {"passed": 3, "failed": 1}
     assert [one["id"] for one in gold["failing"]] == ["b"]
-    runs = {run.id: run for run in read_runs(files.runs)}
-    assert {id_: run.passes for id_, run in runs.items()} == {"a": True, "c": True, "d": False}
-    assert runs["a"].killed == runs["a"].gold_killed > 0
-    assert runs["c"].killed == 0
+    executions = {one.id: one for one in read_executions(files.executions)}
+    assert {id_: one.passes for id_, one in executions.items()} == {"a": True, "c": True, "d": False}
+    assert executions["a"].killed == executions["a"].gold_killed > 0
+    assert executions["c"].killed == 0
     summary = json.loads(files.summary.read_text(encoding="utf-8"))
     assert (summary["predictions"], summary["judged"]) == (5, 3)
     assert summary["ended"] == {"passed": 2, "failed": 1}
-    assert summary["mutants"]["killed"] == runs["a"].killed
+    assert summary["mutants"]["killed"] == executions["a"].killed
 
 
 @pytest.mark.java
@@ -71,11 +80,11 @@ def test_compiled_classes_stand_in_for_sources(tmp_path: Path, settings: Execute
     unasked = box("unasked", GOLD)
     files = Files(tmp_path / "run", [bare, record, unasked], [GOLD, GOLD])
     files.execute(settings.model_copy(update={"class_path": (str(tmp_path / "classes"),)}), limit=2)
-    runs = {run.id: run for run in read_runs(files.runs)}
-    assert set(runs) == {"bare", "a"}, "the limit leaves the third out"
-    assert (runs["bare"].passes, runs["bare"].mutants) == (True, 0), "without a source there are no mutants"
-    assert runs["a"].passes
-    assert runs["a"].killed > 0, "a mutant hides the compiled class"
+    executions = {one.id: one for one in read_executions(files.executions)}
+    assert set(executions) == {"bare", "a"}, "the limit leaves the third out"
+    assert (executions["bare"].passes, executions["bare"].mutants) == (True, 0), "without a source there are no mutants"
+    assert executions["a"].passes
+    assert executions["a"].killed > 0, "a mutant hides the compiled class"
 
 
 def test_records_without_code_leave_the_metrics_absent(tmp_path: Path) -> None:
@@ -84,7 +93,7 @@ def test_records_without_code_leave_the_metrics_absent(tmp_path: Path) -> None:
     files.execute(ExecuteSettings())
     for summary in (files.gold_summary, files.summary):
         assert json.loads(summary.read_text(encoding="utf-8"))["absent"].startswith("no record carries the code")
-    assert read_runs(files.runs) == []
+    assert read_executions(files.executions) == []
 
 
 def test_a_machine_without_java_leaves_the_metrics_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,5 +122,11 @@ def test_gold_files_that_are_broken_are_named(tmp_path: Path) -> None:
     files.gold.write_text('{"id": "a"}\n', encoding="utf-8")
     with pytest.raises(UserError, match=r"gold_execution\.jsonl:1"):
         execute(
-            ExecuteSettings(), files.predictions, files.test, files.gold, files.gold_summary, files.runs, files.summary
+            ExecuteSettings(),
+            files.predictions,
+            files.test,
+            files.gold,
+            files.gold_summary,
+            files.executions,
+            files.summary,
         )

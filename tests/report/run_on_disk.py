@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from assertkd.evaluation.slices import assertion_kind
+from assertkd.evaluation.assertion_kind import assertion_kind
 from assertkd.metrics.lexer import java_tokens
 from assertkd.metrics.registry import METRICS
 from assertkd.records import MARKER, Record, write_records
-from assertkd.report.build_report import ComparisonSettings
+from assertkd.report.params import ComparisonParams
 from assertkd.report.results import Model
 
 EVIL = '</script><img src=x onerror="window.hacked=1"><!--'
 """What data must not be able to do."""
 
-COMPARED = ComparisonSettings("hard_labels", 200, 42)
+COMPARED = ComparisonParams(baseline="hard_labels", resamples=200, seed=42)
 """How variants of the runs here are compared."""
 
 COMPONENTS = {"teacher": ["ce"], "hard_labels": ["ce"]}

@@ -9,7 +9,7 @@ from run_on_disk import RunOnDisk
 
 from assertkd.errors import UserError
 from assertkd.metrics.registry import METRICS
-from assertkd.report.leaderboard import MEAN, SPREAD, leaderboard, teacher_verdict, variant_rows, write_leaderboard
+from assertkd.report.leaderboard import DEVIATION, MEAN, leaderboard, teacher_warning, variant_rows, write_leaderboard
 from assertkd.report.results import Model
 
 
@@ -31,7 +31,7 @@ def test_order(models: list[Model]) -> None:
         ("", ""),
         ("strong", "1"),
         ("hard_labels", MEAN),
-        ("hard_labels", SPREAD),
+        ("hard_labels", DEVIATION),
         ("hard_labels", "2"),
         ("hard_labels", "1"),
         ("hard_labels", "3"),
@@ -59,7 +59,7 @@ def test_figures(models: list[Model]) -> None:
 
 def test_several_seeds_have_mean_and_spread(models: list[Model]) -> None:
     rows = {(row.variant, row.seed): row for row in leaderboard(models)}
-    mean, spread = rows["hard_labels", MEAN], rows["hard_labels", SPREAD]
+    mean, spread = rows["hard_labels", MEAN], rows["hard_labels", DEVIATION]
     assert mean.figures["exact_match"] == pytest.approx(0.5)
     assert spread.figures["exact_match"] == pytest.approx(stdev([4 / 8, 5 / 8, 3 / 8])) == pytest.approx(0.125)
     assert (mean.figures["output_agreement"], spread.figures["output_agreement"]) == (pytest.approx(0.7), 0)
@@ -88,32 +88,32 @@ def test_a_missing_summary_is_named(run: RunOnDisk) -> None:
 
 class TestVerdict:
     def test_a_beaten_teacher_is_named_with_the_figures(self, models: list[Model]) -> None:
-        verdict = teacher_verdict(leaderboard(models))
+        verdict = teacher_warning(leaderboard(models))
         assert verdict is not None
         for part in ("does not beat", "hard_labels", "37.5%", "50.0%", "mean of 3 seeds", "-12.5 percentage points"):
             assert part in verdict
 
     def test_it_is_the_teachers_note(self, models: list[Model]) -> None:
         rows = leaderboard(models)
-        assert rows[0].note == teacher_verdict(rows)
+        assert rows[0].note == teacher_warning(rows)
         assert not any(row.note for row in rows[1:])
 
     def test_equal_is_not_better(self, run: RunOnDisk) -> None:
         rows = leaderboard([run.add("teacher", "++++----"), run.add("students/hard_labels/seed1", "++++----")])
-        assert "a difference of 0.0" in str(teacher_verdict(rows))
+        assert "a difference of 0.0" in str(teacher_warning(rows))
 
     def test_a_better_teacher_needs_none(self, run: RunOnDisk) -> None:
         rows = leaderboard([run.add("teacher", "+++++---"), run.add("students/hard_labels/seed1", "++++----")])
-        assert teacher_verdict(rows) is None
+        assert teacher_warning(rows) is None
         assert rows[0].note == ""
 
     def test_other_variants_do_not_count(self, run: RunOnDisk) -> None:
         models = [run.add("teacher", "+++-----"), run.add("students/strong/seed1", "++++----")]
-        assert teacher_verdict(leaderboard(models)) is None
-        assert "strong" in str(teacher_verdict(leaderboard(models), "strong"))
+        assert teacher_warning(leaderboard(models)) is None
+        assert "strong" in str(teacher_warning(leaderboard(models), "strong"))
 
     def test_without_a_teacher_there_is_none(self, run: RunOnDisk) -> None:
-        assert teacher_verdict(leaderboard([run.add("students/hard_labels/seed1", "++++----")])) is None
+        assert teacher_warning(leaderboard([run.add("students/hard_labels/seed1", "++++----")])) is None
 
 
 def test_the_csv_holds_every_row(models: list[Model], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from assertkd.cli import main
 from assertkd.errors import UserError
-from assertkd.report.loss_scaling import analyse_scaling, described, write_scaling
+from assertkd.report.loss_scaling import analyse_scaling, format_scaling, write_scaling
 
 STEPS = [
     # step, weights of ce and semantic, gradient norms of ce and semantic
@@ -47,9 +47,8 @@ def test_the_balancing_weights_and_beta_balance(tmp_path: Path) -> None:
     assert sum(weights.values()) == pytest.approx(1)
     contributions = [weights[name] * c.scale * c.norm for name, c in scaling.components.items()]
     assert contributions[0] == pytest.approx(contributions[1])
-    beta = scaling.balanced_beta()
+    beta = scaling.balanced_scales()["semantic"]
     ce, semantic = scaling.components["ce"], scaling.components["semantic"]
-    assert beta is not None
     assert beta * semantic.weight * semantic.norm == pytest.approx(ce.weight * ce.norm)
 
 
@@ -65,7 +64,7 @@ def test_what_dominates_or_vanishes_is_said(tmp_path: Path, semantic_norm: float
 def test_a_component_without_gradient_gets_no_weight(tmp_path: Path) -> None:
     scaling = analyse_scaling(write_run(tmp_path, 0.0))
     assert scaling.balanced_weights() == {"ce": 1.0}
-    assert scaling.balanced_beta() is None
+    assert scaling.balanced_scales() == {}
 
 
 def test_the_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,7 +74,7 @@ def test_the_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "loss.semantic.scale (beta) that would balance" in printed
     written = json.loads((tmp_path / "loss_scaling.json").read_text(encoding="utf-8"))
     scaling = analyse_scaling(tmp_path)
-    assert written["balanced_beta"] == scaling.balanced_beta()
+    assert written["balanced_beta"] == scaling.balanced_scales()["semantic"]
     assert written["components"]["ce"]["share"]["mean"] == scaling.components["ce"].share
     picture = (tmp_path / "loss_scaling.svg").read_text(encoding="utf-8")
     assert picture.startswith("<svg")
@@ -87,7 +86,7 @@ def test_one_component_alone_is_described(tmp_path: Path) -> None:
     (tmp_path / "training_report.json").write_text(
         json.dumps({"loss": {"components": [{"name": "ce", "scale": 1.0}]}}), encoding="utf-8"
     )
-    text = described(analyse_scaling(tmp_path))
+    text = format_scaling(analyse_scaling(tmp_path))
     assert "100.0%" in text
     assert "would balance" not in text
     assert write_scaling(analyse_scaling(tmp_path), tmp_path).is_file()

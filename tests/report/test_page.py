@@ -206,8 +206,8 @@ def test_the_cache_is_shown_with_its_figures(text: str) -> None:
 def test_a_page_of_the_teacher_alone_is_whole(run: RunOnDisk, tmp_path: Path) -> None:
     build_report(ReportSettings(examples=0), COMPARED, [run.add("teacher", "++++----")], tmp_path / "report")
     elements = Elements((tmp_path / "report/report.html").read_text(encoding="utf-8"))
-    assert [given["id"] for given in elements.named("section")] == ["results", "training", "slices", "making"]
-    assert "So far only the teacher is judged: 50.0% exact match." in elements.text
+    assert [given["id"] for given in elements.named("section")] == ["results", "training", "slices", "provenance"]
+    assert "So far only the teacher is evaluated: 50.0% exact match." in elements.text
     assert (tmp_path / "report/figures/losses.svg").is_file() is False
 
 
@@ -215,23 +215,23 @@ class TestSoFar:
     def test_it_reports_who_is_done_and_names_who_is_not(self, run: RunOnDisk, tmp_path: Path) -> None:
         models = [run.add("teacher", "++++++--"), run.add("students/hard_labels/seed1", "++------")]
         models.append(run.train("students/slow/seed1", steps=30, ends=False))
-        models.append(run.train("students/unjudged/seed1"))
+        models.append(run.train("students/unevaluated/seed1"))
         models.append(Model("students/waiting/seed1", run.folder))
         report_so_far(ReportSettings(), COMPARED, models, tmp_path / "far", run.folder / "absent.json")
         text = re.sub(r"\s+", " ", Elements((tmp_path / "far/report.html").read_text(encoding="utf-8")).text)
-        assert "half-way: 3 of the run's models are missing" in text
+        assert "not complete: 3 of the run's models are missing" in text
         assert "slow: in training: epoch 1, step 30" in text
-        assert "unjudged: trained, not yet judged" in text
-        assert "waiting: not begun" in text
+        assert "unevaluated: trained, not yet evaluated" in text
+        assert "waiting: not started" in text
         curves = (tmp_path / "far/figures/losses.csv").read_text(encoding="utf-8")
         assert "slow,focal" in curves
         assert json.loads((tmp_path / "far/significance.json").read_text())["seeds"] == {"hard_labels": [1]}
 
-    def test_a_run_that_has_judged_nothing_shows_its_training(self, run: RunOnDisk, tmp_path: Path) -> None:
+    def test_a_run_that_has_evaluated_nothing_shows_its_training(self, run: RunOnDisk, tmp_path: Path) -> None:
         models = [run.train("teacher", ends=False)]
         report_so_far(ReportSettings(), COMPARED, models, tmp_path / "far")
         elements = Elements((tmp_path / "far/report.html").read_text(encoding="utf-8"))
-        assert [given["id"] for given in elements.named("section")] == ["results", "training", "making"]
+        assert [given["id"] for given in elements.named("section")] == ["results", "training", "provenance"]
         assert not elements.named("table")[0].get("id")
 
     def test_a_run_without_a_corpus_is_refused(self, tmp_path: Path) -> None:

@@ -7,14 +7,14 @@ import pytest
 from run_on_disk import RunOnDisk
 
 from assertkd.evaluation.comparison import Comparison, compare_models
-from assertkd.report.board import BETTER, OPEN, WORSE, board_of
 from assertkd.report.columns import Column
+from assertkd.report.conclusions import conclusions
 from assertkd.report.figures.quality import quality_against_cost
 from assertkd.report.leaderboard import Row, leaderboard, variant_rows
+from assertkd.report.leaderboard_table import BETTER, OPEN, WORSE, leaderboard_table
 from assertkd.report.results import Model, labels_of
 from assertkd.report.slices import Z, length_of, slicings, wilson
 from assertkd.report.training_curves import POINTS, component_curves
-from assertkd.report.verdicts import verdicts
 
 MANY = 60
 """Test examples where differences are tested."""
@@ -44,7 +44,7 @@ def compared(models: list[Model], baseline: str | None = "hard_labels") -> tuple
 
 class TestVerdicts:
     def test_they_call_better_only_what_is(self, judged: list[Model]) -> None:
-        best, better, worse, open_, teacher, cost = verdicts(*compared(judged))
+        best, better, worse, open_, teacher, cost = conclusions(*compared(judged))
         assert best == "Highest exact match of the students: better, 75.0%; the teacher has 83.3%."
         assert better.startswith("1 variant is significantly better than hard_labels: better by 33.3 points (")
         assert worse.startswith("1 variant is significantly worse: worse by 33.3 points (")
@@ -53,27 +53,27 @@ class TestVerdicts:
         assert cost == "better has 90% of the teacher's exact match with 22% of its weights and 100% of its memory."
 
     def test_nothing_significant_is_said_plainly(self, judged: list[Model]) -> None:
-        said = verdicts(*compared([model for model in judged if model.variant in ("hard_labels", "alike")]))
+        said = conclusions(*compared([model for model in judged if model.variant in ("hard_labels", "alike")]))
         assert said[0] == "Highest exact match of the students: alike, 43.3%."
         assert said[1] == "No variant is significantly better than hard_labels."
         assert not any("better" in sentence for sentence in [said[0], *said[2:]])
 
     def test_without_a_baseline_nothing_is_called_real(self, judged: list[Model]) -> None:
         rows, comparison = compared(judged, None)
-        said = verdicts(rows, comparison)
+        said = conclusions(rows, comparison)
         assert not any("better" in sentence for sentence in said[1:2])
         assert "no difference is called real" in said[1]
-        assert verdicts(rows, None)[1] == said[1]
+        assert conclusions(rows, None)[1] == said[1]
 
     def test_a_teacher_that_does_not_differ_is_said(self, tmp_path: Path) -> None:
         run = RunOnDisk(tmp_path / "run", MANY)
-        said = verdicts(*compared([run.add("teacher", right(26)), run.add("students/hard_labels/seed1", right(25))]))
+        said = conclusions(*compared([run.add("teacher", right(26)), run.add("students/hard_labels/seed1", right(25))]))
         assert any("does not differ significantly from hard_labels (+1.7 points, p = 1)" in one for one in said)
 
 
 class TestBoard:
     def test_differences_are_marked(self, judged: list[Model]) -> None:
-        board = board_of(*compared(judged))
+        board = leaderboard_table(*compared(judged))
         lines = {line.name: line for [line] in board.groups}
         assert [heading.text for heading in board.headings[:2]] == ["Exact match", "vs hard_labels"]
         marks = {name: line.cells[1].mark for name, line in lines.items()}
@@ -87,7 +87,7 @@ class TestBoard:
     def test_seeds_follow_their_variant(self, tmp_path: Path) -> None:
         run = RunOnDisk(tmp_path / "run", MANY)
         models = [run.add(f"students/{name}/seed{seed}", right(20 + seed)) for name in "ab" for seed in (1, 2)]
-        board = board_of(leaderboard(models), None)
+        board = leaderboard_table(leaderboard(models), None)
         assert board.has_seeds
         assert [[(line.name, line.detail) for line in group] for group in board.groups] == [
             [(name, "mean of 2 seeds"), ("", "seed 2"), ("", "seed 1")] for name in "ab"
@@ -165,7 +165,7 @@ class TestCurves:
     def test_a_training_that_has_not_ended_has_no_shares(self, tmp_path: Path) -> None:
         run = RunOnDisk(tmp_path / "run")
         model = run.train("students/two/seed1", steps=10, ends=False)
-        with (model.folder / "checkpoints/logs/step_metrics.csv").open("a") as growing:
+        with (model.training.checkpoints / "logs/step_metrics.csv").open("a") as growing:
             growing.write("1,10,1.0,0.")
         rows = component_curves([model], labels_of([model]))
         assert len(rows) == 20

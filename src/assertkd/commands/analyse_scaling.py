@@ -9,7 +9,7 @@ loss_scaling.svg beside the logs."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give the parser what the command takes, and what runs it."""
+    """Give the parser the command's options, and the function that runs it."""
     parser.add_argument(
         "run_dir", nargs="?", type=Path, help="a student's folder: results/<run>/students/<variant>/seed<seed>"
     )
@@ -20,12 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _analyse(options: argparse.Namespace) -> None:
     from assertkd.errors import UserError
-    from assertkd.report.loss_scaling import analyse_scaling, described, write_scaling
+    from assertkd.report.loss_scaling import analyse_scaling, format_scaling, write_scaling
 
-    named = [options.run_dir, options.training_dir, options.log_file and options.log_file.parent]
-    folders = [folder for folder in named if folder is not None]
+    candidates = (options.run_dir, options.training_dir, options.log_file and options.log_file.parent)
+    folders = [folder for folder in candidates if folder is not None]
     if len(folders) != 1:
         raise UserError("one student's folder is needed", "Name results/<run>/students/<variant>/seed<seed>.")
     scaling = analyse_scaling(folders[0])
-    print(described(scaling))
+    print(format_scaling(scaling))
     print(f"Picture: {write_scaling(scaling, folders[0])}")

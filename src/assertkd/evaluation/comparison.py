@@ -1,4 +1,4 @@
-"""Every variant of a run against the baseline variant: intervals, spread over seeds, and which differences are real."""
+"""Every variant of a run against the baseline: intervals, deviation over seeds, and significance of differences."""
 
 import csv
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from assertkd.evaluation.significance import (
     resampled_means,
     resampled_seeds,
 )
-from assertkd.files import read_json, write_json
+from assertkd.layout import TEACHER, EvaluationLayout, variant_and_seed
 
-TEACHER = "teacher"
-"""The teacher's folder below `evaluation/`; a student's is `students/{variant}/seed{seed}`."""
+Key = tuple[bool, str]
+"""Whether it is the teacher, and the variant's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +67,16 @@ Figures = dict[str, Figure]
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What `compare_models` finds, and `significance.json` holds.
+    """The result of `compare_models`, as `significance.json` holds it.
 
     Attributes:
         baseline: the variant that all are compared with; None where its scores are not there.
         examples: test examples, the same for all models.
         level: of the intervals; `significant` means below 1 - `level`.
         resamples, bootstrap_seed: of the bootstrap.
-        seeds: variant to its training seeds that were judged.
+        seeds: variant to its training seeds that were evaluated.
         variants: variant to its figures, in the order of the config.
-        teacher: the teacher's figures; None where it was not judged.
+        teacher: the teacher's figures; None where it was not evaluated.
     """
 
     baseline: str | None
@@ -91,42 +91,6 @@ class Comparison:
     def as_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON values, attribute by attribute."""
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, value: dict[str, Any]) -> "Comparison":
-        """Build a comparison from `as_dict`'s form."""
-        teacher = value["teacher"]
-        return cls(
-            **value
-            | {
-                "variants": {name: _figures(figures) for name, figures in value["variants"].items()},
-                "teacher": None if teacher is None else _figures(teacher),
-            }
-        )
-
-
-def _figures(value: dict[str, Any]) -> Figures:
-    return {
-        metric: Figure(**figure | {"difference": figure["difference"] and Difference(**figure["difference"])})
-        for metric, figure in value.items()
-    }
-
-
-def write_comparison(path: Path, comparison: Comparison) -> None:
-    """Write a comparison as JSON, whole."""
-    write_json(path, comparison.as_dict())
-
-
-def read_comparison(path: Path) -> Comparison:
-    """Return the comparison of a file that `write_comparison` wrote.
-
-    Raises:
-        UserError: the file is missing or holds no comparison.
-    """
-    try:
-        return Comparison.from_dict(read_json(path))
-    except (KeyError, TypeError) as fault:
-        raise UserError(f"{path}: not a comparison ({fault!r})", "Delete it and rerun `build_report`.") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +107,13 @@ def compare_models(
     """Return every variant's figures over its seeds, and its differences to the baseline.
 
     Resampling is hierarchical: a resample draws training seeds, then test examples, the same examples for every seed
-    and model, since all are judged on the same ones. A difference pairs examples, and seeds as well. The teacher has
+    and model, since all are evaluated on the same ones. A difference pairs examples, and seeds as well. The teacher has
     one training; its difference to the baseline resamples the baseline's seeds. p-values are corrected for the number
     of models compared, metric by metric (Holm 1979).
 
     Args:
         models: `teacher` and `students/{variant}/seed{seed}`, as their folders below `folder`; any part of a run.
-        folder: `results/{run}/evaluation`, where each model has its `metrics_final.csv`.
+        folder: `results/{run}/evaluation`, where each model has a folder with its table of metrics.
         baseline: the variant to compare with; where none of its seeds is among `models`, there are no differences.
         resamples: bootstrap resamples.
         seed: of the bootstrap.
@@ -165,27 +129,29 @@ def compare_models(
     means = {name: resampled[:, start:end] for name, start, end in zip(groups, places[:-1], places[1:], strict=True)}
 
     base = (False, baseline) if baseline is not None and (False, baseline) in groups else None
-    differences: dict[tuple[bool, str], tuple[list[Interval], Floats]] = {}
+    differences: dict[Key, tuple[list[Interval], Floats]] = {}
     for key in groups:
         if base is None or key == base:
             continue
         own, other = _common(groups[key].seeds, groups[base].seeds, is_teacher=key[0])
         if other:
             values = groups[key].values[own] - groups[base].values[other]
-            drawn = _over_seeds(means[key][:, own] - means[base][:, other], resamples, seed)
+            resampled_differences = _over_seeds(means[key][:, own] - means[base][:, other], resamples, seed)
             per_example = values.mean(axis=0)
-            found = intervals(per_example.mean(axis=0), drawn)
-            differences[key] = found, paired_p_values(per_example, drawn)
+            differences[key] = (
+                intervals(per_example.mean(axis=0), resampled_differences),
+                paired_p_values(per_example, resampled_differences),
+            )
     corrected = {key: np.empty(len(names)) for key in differences}
     for column in range(len(names)):
         for key, p in zip(differences, holm([p[column] for _, p in differences.values()]), strict=True):
             corrected[key][column] = p
 
-    def figures(key: tuple[bool, str]) -> Figures:
+    def figures(key: Key) -> Figures:
         scores = groups[key]
         by_seed = scores.values.mean(axis=1)
         own = intervals(by_seed.mean(axis=0), _over_seeds(means[key], resamples, seed))
-        spread = by_seed.std(axis=0, ddof=1).tolist() if len(by_seed) > 1 else [None] * len(names)
+        deviations = by_seed.std(axis=0, ddof=1).tolist() if len(by_seed) > 1 else [None] * len(names)
         against: list[Difference | None] = [None] * len(names)
         if key in differences:
             against = [
@@ -194,7 +160,7 @@ def compare_models(
             ]
         return {
             name: Figure(one.mean, one.low, one.high, sd, difference)
-            for name, one, sd, difference in zip(names, own, spread, against, strict=True)
+            for name, one, sd, difference in zip(names, own, deviations, against, strict=True)
         }
 
     students = [name for is_teacher, name in groups if not is_teacher]
@@ -218,20 +184,20 @@ def _over_seeds(means: Floats, resamples: int, seed: int) -> Floats:
 
 
 def _common(own: list[int], other: list[int], *, is_teacher: bool) -> tuple[list[int], list[int]]:
-    """Return the places of the seeds that both have; the teacher's one training stands beside every seed."""
+    """Return the places of the seeds that both have; the teacher's one training is paired with every seed."""
     if is_teacher:
         return [0] * len(other), list(range(len(other)))
     both = [seed for seed in own if seed in other]
     return [own.index(seed) for seed in both], [other.index(seed) for seed in both]
 
 
-def _read_all(models: Sequence[str], folder: Path) -> tuple[list[str], list[str], dict[tuple[bool, str], _Scores]]:
+def _read_all(models: Sequence[str], folder: Path) -> tuple[list[str], list[str], dict[Key, _Scores]]:
     """Return metric names, example ids, and the scores by (is the teacher, variant)."""
     names: list[str] = []
     ids: list[str] = []
-    found: dict[tuple[bool, str], tuple[list[int], list[Floats]]] = {}
+    groups: dict[Key, tuple[list[int], list[Floats]]] = {}
     for model in models:
-        path = folder / model / "metrics_final.csv"
+        path = EvaluationLayout(folder / model).table
         own_names, own_ids, values = read_metrics(path)
         if not ids:
             names, ids = own_names, own_ids
@@ -239,21 +205,20 @@ def _read_all(models: Sequence[str], folder: Path) -> tuple[list[str], list[str]
             what = "metrics" if own_names != names else "examples"
             raise UserError(
                 f"{path}: holds other {what} than {folder / models[0] / path.name}",
-                "All models have to be judged alike: rerun `predict` and `score` for both.",
+                "All models have to be evaluated alike: rerun `predict` and `score` for both.",
             )
-        parts = model.split("/")
-        key = (True, TEACHER) if model == TEACHER else (False, parts[1])
-        seeds, tables = found.setdefault(key, ([], []))
-        if model != TEACHER:
-            seeds.append(int(parts[2].removeprefix("seed")))
+        variant, seed = variant_and_seed(model)
+        seeds, tables = groups.setdefault((model == TEACHER, variant), ([], []))
+        if seed is not None:
+            seeds.append(seed)
         tables.append(values)
     if not ids:
         raise UserError("there are no scores to compare", "Run `score` for at least one model.")
-    return names, ids, {key: _Scores(seeds, np.stack(tables)) for key, (seeds, tables) in found.items()}
+    return names, ids, {key: _Scores(seeds, np.stack(tables)) for key, (seeds, tables) in groups.items()}
 
 
 def read_metrics(path: Path) -> tuple[list[str], list[str], Floats]:
-    """Return a `metrics_final.csv`'s metric names, example ids, and values (n, m).
+    """Return a table's metric names, example ids, and values (n, m).
 
     Raises:
         UserError: the file is missing, empty or broken.

@@ -9,6 +9,7 @@ import numpy as np
 import psutil
 import torch
 
+from assertkd.evaluation.sampling import evenly_spaced
 from assertkd.runtime.devices import peak_memory_mb
 
 WARM_UP = 3
@@ -20,13 +21,13 @@ ONE_BY_ONE, BATCHED, BATCH = 60, 128, 32
 MOST_SECONDS = 20.0
 """A measurement ends after this time, even if not all inputs are done; at least one call is timed."""
 
-Write = Callable[[Sequence[Sequence[int]], int], object]
+Generate = Callable[[Sequence[Sequence[int]], int], object]
 """Decodes inputs in batches of the given size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How fast a model writes.
+    """How fast a model decodes.
 
     Attributes:
         latency_ms: time for one assertion at batch 1, in milliseconds: the median.
@@ -44,45 +45,38 @@ class Speed:
 
 
 def measure_speed(
-    write: Write, inputs: Sequence[Sequence[int]], clock: Callable[[], float] = time.perf_counter
+    generate: Generate, inputs: Sequence[Sequence[int]], clock: Callable[[], float] = time.perf_counter
 ) -> Speed:
-    """Return how fast `write` decodes, after a warm-up.
+    """Return how fast `generate` decodes, after a warm-up.
 
     Args:
-        write: waits until the texts are there.
+        generate: returns when the texts are there.
         inputs: token ids of the split's inputs, at least one; a sample at even distances is decoded.
         clock: returns seconds.
     """
-    sample = evenly(inputs, BATCHED)
-    write(sample[:WARM_UP], 1)
+    sample = evenly_spaced(inputs, BATCHED)
+    generate(sample[:WARM_UP], 1)
     latencies: list[float] = []
-    for one in evenly(sample, ONE_BY_ONE):
+    for one in evenly_spaced(sample, ONE_BY_ONE):
         started = clock()
-        write([one], 1)
+        generate([one], 1)
         latencies.append(clock() - started)
         if sum(latencies) > MOST_SECONDS:
             break
-    write(sample[:BATCH], BATCH)
-    # Of like length, as the prediction of the whole split batches them.
+    generate(sample[:BATCH], BATCH)
+    # Of similar length, as in the prediction of the whole split.
     by_length = sorted(sample, key=len, reverse=True)
-    written, seconds = 0, 0.0
+    count, seconds = 0, 0.0
     for start in range(0, len(by_length), BATCH):
         batch = by_length[start : start + BATCH]
         started = clock()
-        write(batch, BATCH)
+        generate(batch, BATCH)
         seconds += clock() - started
-        written += len(batch)
+        count += len(batch)
         if seconds > MOST_SECONDS:
             break
     median, late = np.percentile(latencies, [50, 95])
-    return Speed(1000 * float(median), 1000 * float(late), written / seconds)
-
-
-def evenly(values: Sequence[Sequence[int]], count: int) -> list[Sequence[int]]:
-    """Return `count` of the values at even distances, or all where there are no more."""
-    if count >= len(values):
-        return list(values)
-    return [values[index * len(values) // count] for index in range(count)]
+    return Speed(1000 * float(median), 1000 * float(late), count / seconds)
 
 
 class MemoryMeter:

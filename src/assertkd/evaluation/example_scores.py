@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from assertkd.evaluation.slices import assertion_kind
+from assertkd.evaluation.assertion_kind import assertion_kind
 from assertkd.evaluation.time_limit import TimeLimitError, time_limit
 from assertkd.metrics.bleu import BleuCounts, bleu_counts
 from assertkd.metrics.codebleu import CodeBleu, codebleu_parts
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from assertkd.models.encoders import TextEncoder
 
 CHUNK = 64
-"""Examples that a process is given at a time."""
+"""Examples that a process scores at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A prediction, and beside a student's the teacher's on the same example."""
+    """A prediction, with the teacher's on the same example where it is a student's."""
 
     own: Prediction
     teacher: str | None = None
@@ -35,7 +35,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class ExampleScores:
-    """What is known of one prediction.
+    """The scores of one prediction.
 
     Attributes:
         values: metric name to value in [0, 1]; 0.0 for what was not computed within the time limit.
@@ -66,7 +66,7 @@ def score_examples(
     """Yield every prediction with its scores, in order; only a few chunks are held at a time.
 
     Args:
-        answers: the predictions, read as far as is needed.
+        answers: the predictions, read only as they are needed.
         encoder: embeds the texts; None leaves out the metrics that need it, and those derived from them.
         processes: that compute; 1 computes in this one.
         example_seconds: processor time that one example may take, above 0.

@@ -1,35 +1,42 @@
-"""The work of the rules `execute_gold` and `execute`: files in, files out, and a sentence where nothing can be run."""
+"""The rules `execute_gold` and `execute`: assertions compiled and run, or a sentence that says why they cannot be."""
 
-import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from assertkd.errors import UserError
 from assertkd.evaluation.execution.checkout import with_sources
-from assertkd.evaluation.execution.gold import Execution, read_gold_runs, run_gold
+from assertkd.evaluation.execution.gold import (
+    ExecutionLimits,
+    GoldExecution,
+    gold_executions,
+    read_gold_executions,
+)
 from assertkd.evaluation.execution.jdk import ToolMissingError, find_toolchain
 from assertkd.evaluation.execution.pool import ExecutionPool
-from assertkd.evaluation.execution.predicted import Case, run_predicted
+from assertkd.evaluation.execution.predicted import Case, PredictedExecution, predicted_executions
 from assertkd.evaluation.execution.runner import PASSED
 from assertkd.evaluation.execution.units import Subject, subject_of
-from assertkd.files import read_json, write_json, written_whole
+from assertkd.files import read_json, write_json
+from assertkd.jsonl import write_lines
 from assertkd.predictions import read_predictions
 from assertkd.records import Record, read_records
 from assertkd.runtime.progress import Progress
 from assertkd.settings.execution import ExecuteSettings
 
-NAMED = 20
-"""Records that a summary names by id for each thing that is wrong."""
+LISTED = 20
+"""Failing gold assertions that a summary lists."""
 
 NO_CODE = (
     "no record carries the code to build (test_source, and class_source unless evaluation.execute.class_path has the "
     "compiled classes)"
 )
+
+Execution = TypeVar("Execution", GoldExecution, PredictedExecution)
 
 log = logging.getLogger(__name__)
 
@@ -56,41 +63,38 @@ def execute_gold(
     records = list(islice(read_records(test_file), limit))
     references = {record.id: record.assertion for record in records}
     subjects = runnable(settings, records)
-    execution_pool = _workshop(settings, subjects, workers)
-    if isinstance(execution_pool, str):
-        _write_absent(settings, execution_pool, output, summary_file)
+    pool = _pool(settings, subjects, workers)
+    if isinstance(pool, str):
+        _write_absent(settings, pool, output, summary_file)
         return
-    with execution_pool, written_whole(output) as handle:
-        runs = []
+    with pool:
         pairs = [(subject, references[subject.id]) for subject in subjects]
-        for run in run_gold(execution_pool, pairs, execution_of(settings), Progress("executed", len(pairs)).at):
-            runs.append(run)
-            handle.write(json.dumps(run.as_dict(), ensure_ascii=False) + "\n")
-    failing = [run for run in runs if run.ended != PASSED]
+        progress = Progress("executed", len(pairs))
+        executions = _write(output, gold_executions(pool, pairs, limits_of(settings), progress.at))
+    failing = [execution for execution in executions if execution.ended != PASSED]
     if failing:
         log.warning(
-            "%d of %d gold assertions do not pass (first %s: %s, %s); their records are not judged",
-            *(len(failing), len(runs), failing[0].id, failing[0].ended, failing[0].message),
+            "%d of %d gold assertions do not pass (first %s: %s, %s); their records are not evaluated",
+            *(len(failing), len(executions), failing[0].id, failing[0].ended, failing[0].message),
         )
-    counted = sum(len(run.counted) for run in runs)
     write_json(
         summary_file,
         {
             "absent": None,
             "records": len(records),
             "without_code": len(records) - len(subjects),
-            "executed": len(runs),
-            "ended": dict(Counter(run.ended for run in runs).most_common()),
-            "failing": [{"id": run.id, "ended": run.ended, "message": run.message} for run in failing[:NAMED]],
+            "executed": len(executions),
+            "ended": dict(Counter(one.ended for one in executions).most_common()),
+            "failing": [{"id": one.id, "ended": one.ended, "message": one.message} for one in failing[:LISTED]],
             "mutants": {
-                "made": sum(run.made for run in runs),
-                "compiled": sum(run.compiled for run in runs),
-                "counted": counted,
-                "killed_by_gold": sum(len(run.killed) for run in runs),
+                "made": sum(one.made for one in executions),
+                "compiled": sum(one.compiled for one in executions),
+                "counted": sum(len(one.counted) for one in executions),
+                "killed_by_gold": sum(len(one.killed) for one in executions),
             },
-            "java": execution_pool.toolchain.version,
-            "junit": [str(jar) for jar in execution_pool.toolchain.junit],
-            "isolation": execution_pool.isolation.degree,
+            "java": pool.toolchain.version,
+            "junit": [str(jar) for jar in pool.toolchain.junit],
+            "isolation": pool.isolation.degree,
             "seconds": round(time.monotonic() - started, 2),
         },
     )
@@ -126,46 +130,42 @@ def execute(
     if absent is not None:
         _write_absent(settings, absent, output, summary_file)
         return
-    references = read_gold_runs(gold_file)
+    gold = read_gold_executions(gold_file)
     texts = {one.id: one.prediction for one in read_predictions(predictions_file)}
     records = {record.id: record for record in read_records(test_file) if record.id in texts}
     subjects = {subject.id: subject for subject in runnable(settings, records.values())}
     cases = [
-        Case(subjects[id_], gold, records[id_].assertion, texts[id_])
-        for id_, gold in references.items()
-        if gold.ended == PASSED and id_ in subjects
+        Case(subjects[id_], execution, records[id_].assertion, texts[id_])
+        for id_, execution in gold.items()
+        if execution.ended == PASSED and id_ in subjects
     ]
-    execution_pool = _workshop(settings, list(subjects.values()), workers)
-    if isinstance(execution_pool, str):
-        raise UserError(
-            execution_pool, "The gold assertions were executed on another machine: rerun `execute_gold` here."
-        )
-    with execution_pool, written_whole(output) as handle:
-        runs = []
-        for run in run_predicted(execution_pool, cases, execution_of(settings), Progress("executed", len(cases)).at):
-            runs.append(run)
-            handle.write(json.dumps(run.as_dict(), ensure_ascii=False) + "\n")
+    pool = _pool(settings, list(subjects.values()), workers)
+    if isinstance(pool, str):
+        raise UserError(pool, "The gold assertions were executed on another machine: rerun `execute_gold` here.")
+    with pool:
+        progress = Progress("executed", len(cases))
+        executions = _write(output, predicted_executions(pool, cases, limits_of(settings), progress.at))
     write_json(
         summary_file,
         {
             "absent": None,
             "predictions": len(texts),
-            "judged": len(runs),
-            "ended": dict(Counter(run.ended for run in runs).most_common()),
+            "judged": len(executions),
+            "ended": dict(Counter(one.ended for one in executions).most_common()),
             "mutants": {
-                "counted": sum(run.mutants for run in runs),
-                "killed": sum(run.killed for run in runs),
-                "killed_by_gold": sum(run.gold_killed for run in runs),
+                "counted": sum(one.mutants for one in executions),
+                "killed": sum(one.killed for one in executions),
+                "killed_by_gold": sum(one.gold_killed for one in executions),
             },
-            "isolation": execution_pool.isolation.degree,
+            "isolation": pool.isolation.degree,
             "seconds": round(time.monotonic() - started, 2),
         },
     )
 
 
-def execution_of(settings: ExecuteSettings) -> Execution:
+def limits_of(settings: ExecuteSettings) -> ExecutionLimits:
     """Return the limits that the settings give."""
-    return Execution(settings.seconds, settings.mutants, class_compiled=bool(settings.class_path))
+    return ExecutionLimits(settings.seconds, settings.mutants, class_compiled=bool(settings.class_path))
 
 
 def runnable(settings: ExecuteSettings, records: Iterable[Record]) -> list[Subject]:
@@ -185,7 +185,7 @@ def runnable(settings: ExecuteSettings, records: Iterable[Record]) -> list[Subje
     ]
 
 
-def _workshop(settings: ExecuteSettings, subjects: Sequence[Subject], workers: int) -> ExecutionPool | str:
+def _pool(settings: ExecuteSettings, subjects: Sequence[Subject], workers: int) -> ExecutionPool | str:
     """Return what to execute with, or the sentence that says why nothing can be executed."""
     if not subjects:
         return NO_CODE
@@ -209,7 +209,18 @@ def _write_absent(settings: ExecuteSettings, why: str, output: Path, summary_fil
             "Provide it, or set evaluation.execute.enabled to auto.",
         )
     log.info("assertions are not executed: %s", why)
-    with written_whole(output):
-        pass
-    summary: dict[str, Any] = {"absent": why}
-    write_json(summary_file, summary)
+    write_lines(output, ())
+    write_json(summary_file, {"absent": why})
+
+
+def _write(output: Path, executions: Iterator[Execution]) -> list[Execution]:
+    """Write executions as they come, and return them."""
+    done: list[Execution] = []
+
+    def lines() -> Iterator[dict[str, object]]:
+        for execution in executions:
+            done.append(execution)
+            yield execution.as_dict()
+
+    write_lines(output, lines())
+    return done

@@ -1,7 +1,7 @@
-"""The `predict` rule's work: one finished model writes its assertions for the test split and is measured."""
+"""The rule `predict`: one finished model writes its assertions for the test split, and is measured."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,13 @@ from assertkd.batching.examples import Example
 from assertkd.errors import UserError
 from assertkd.evaluation.cost import MemoryMeter, measure_speed
 from assertkd.evaluation.divergence import kl_divergence
-from assertkd.evaluation.predict_split import predict_split
 from assertkd.files import write_json
+from assertkd.layout import EvaluationLayout
 from assertkd.logits.store.reader import StoreReader
-from assertkd.models.text_generator import TorchTextGenerator, load_text_generator
+from assertkd.models.text_generator import TextGenerator, TorchTextGenerator, load_text_generator
+from assertkd.predictions import PASSED_THROUGH, Prediction, write_predictions
 from assertkd.prompts.prompt import Prompt
-from assertkd.records import read_records
+from assertkd.records import Record, read_records
 from assertkd.runtime.devices import resolve_device
 from assertkd.runtime.progress import Progress
 from assertkd.settings import EvaluationSettings
@@ -50,54 +51,107 @@ def predict(
     Raises:
         UserError: an input is missing or does not fit the others.
     """
+    output = EvaluationLayout(folder)
     device = resolve_device(settings.device)
     meter = MemoryMeter(device)
-    writer = load_text_generator(model_folder, device)
-    if teacher_logits is not None and not isinstance(writer, TorchTextGenerator):
+    generator = load_text_generator(model_folder, device)
+    if teacher_logits is not None and not isinstance(generator, TorchTextGenerator):
         raise UserError(
             f"{model_folder}: the divergence from the teacher cannot be measured on an export",
-            "Judge the model that it was made of, or leave the teacher's logits out.",
+            "Evaluate the model that it was made of, or leave the teacher's logits out.",
         )
-    prompt = Prompt(writer.tokenizer, max_input_len, max_output_len)
+    prompt = Prompt(generator.tokenizer, max_input_len, max_output_len)
     records = list(islice(read_records(test_file), settings.limit))
     inputs = [prompt.encode_record(record).ids for record in records]
 
-    def write(some: Sequence[Sequence[int]], batch_size: int) -> None:
-        writer.write(some, batch_size=batch_size, max_new_tokens=max_output_len, num_beams=settings.num_beams)
+    def generate(some: Sequence[Sequence[int]], batch_size: int) -> None:
+        generator.generate(some, batch_size=batch_size, max_new_tokens=max_output_len, num_beams=settings.num_beams)
 
     started = time.monotonic()
     predict_split(
-        writer,
+        generator,
         records,
         inputs,
-        folder / "predictions.jsonl",
+        output.predictions,
         batch_size=settings.batch_size,
         max_new_tokens=max_output_len,
         num_beams=settings.num_beams,
         progress=Progress("predicted", len(records)).at,
     )
     measured: dict[str, Any] = {
-        "parameters": writer.parameters,
+        "parameters": generator.parameters,
         "disk_bytes": sum(file.stat().st_size for file in model_folder.rglob("*") if file.is_file()),
         "examples": len(records),
         "seconds": round(time.monotonic() - started, 3),
         **meter.as_dict(),
-        **measure_speed(write, inputs).as_dict(),
+        **measure_speed(generate, inputs).as_dict(),
         "device": str(device),
         "threads": torch.get_num_threads(),
         "num_beams": settings.num_beams,
     }
-    if teacher_logits is not None and isinstance(writer, TorchTextGenerator):
+    if teacher_logits is not None and isinstance(generator, TorchTextGenerator):
         examples = [
             Example(record.id, ids, prompt.encode_target(record.assertion))
             for record, ids in zip(records, inputs, strict=True)
         ]
-        store = StoreReader(teacher_logits)
+        store = StoreReader.of_inputs(teacher_logits, records=test_file, tokenizer=model_folder)
         measured |= {
             "kl_divergence": kl_divergence(
-                writer.model, examples, store, settings.eval_temperature, settings.batch_size, device
+                generator.model, examples, store, settings.eval_temperature, settings.batch_size, device
             ),
             "kl_divergence_is": "whole" if store.codec.keeps_vocabulary else "lower bound",
             "eval_temperature": settings.eval_temperature,
         }
-    write_json(folder / "measured.json", measured)
+    write_json(output.measured, measured)
+
+
+def predict_split(
+    generator: TextGenerator,
+    records: Sequence[Record],
+    encoded_inputs: Sequence[Sequence[int]],
+    output_file: Path,
+    *,
+    batch_size: int,
+    max_new_tokens: int,
+    num_beams: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> list[str]:
+    """Let the model write an assertion for every record, write them to `output_file` and return them.
+
+    Args:
+        generator: the model.
+        records: the split's records.
+        encoded_inputs: token ids of every record's model input, in the order of `records`.
+        output_file: `predictions.jsonl`, one line a record, in the order of `records`.
+        batch_size: records that are decoded together.
+        max_new_tokens: longest output in tokens, EOS included.
+        num_beams: 1 decodes greedily, more by beam search.
+        progress: called after every batch with the number of records that are done.
+
+    Raises:
+        UserError: there are no records.
+        ValueError: there is not one encoded input for every record.
+    """
+    if not records:
+        raise UserError("the split has no records", "Check `corpus/quality.json`: it says what became of the records.")
+    if len(records) != len(encoded_inputs):
+        raise ValueError(f"{len(records)} records, but {len(encoded_inputs)} encoded inputs")
+    texts = generator.generate(
+        encoded_inputs,
+        batch_size=batch_size,
+        max_new_tokens=max_new_tokens,
+        num_beams=num_beams,
+        progress=progress,
+    )
+    write_predictions(
+        output_file,
+        (prediction_of(record, text) for record, text in zip(records, texts, strict=True)),
+    )
+    return texts
+
+
+def prediction_of(record: Record, text: str) -> Prediction:
+    """Return a record's prediction with the fields of the record that say what sort of example it is."""
+    fields = record.extra | {"project": record.project}
+    about = {name: fields[name] for name in PASSED_THROUGH if fields.get(name) is not None}
+    return Prediction(record.id, text, record.assertion, about)

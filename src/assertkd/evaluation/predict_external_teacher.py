@@ -1,13 +1,14 @@
-"""Test predictions of a teacher that ran elsewhere, from the file that holds what it wrote."""
+"""The rule `predict_external_teacher`: test predictions of a teacher that ran elsewhere, from their file."""
 
 from itertools import islice
 from pathlib import Path
 
 from assertkd.corpus.targets import read_teacher_predictions
 from assertkd.errors import UserError
-from assertkd.evaluation.predict_split import sort_of_example
+from assertkd.evaluation.predict import prediction_of
 from assertkd.files import write_json
-from assertkd.predictions import Prediction, write_predictions
+from assertkd.layout import EvaluationLayout
+from assertkd.predictions import write_predictions
 from assertkd.records import read_records
 
 
@@ -23,16 +24,14 @@ def predict_external_teacher(test_file: Path, predictions_file: Path, limit: int
     Raises:
         UserError: a file is missing or broken, or a test record has no prediction (its id is named).
     """
+    output = EvaluationLayout(folder)
     texts = read_teacher_predictions(predictions_file, "test")
     records = list(islice(read_records(test_file), limit))
     missing = [record.id for record in records if record.id not in texts]
     if missing:
         raise UserError(
             f"{len(missing)} test records have no teacher_prediction (first {missing[0]!r})",
-            "Give it in every line of the test's file: data.distillation_jsonl.test, or else train.",
+            "Add it to every line of the test's file: data.distillation_jsonl.test, or else train.",
         )
-    write_predictions(
-        folder / "predictions.jsonl",
-        (Prediction(record.id, texts[record.id], record.assertion, sort_of_example(record)) for record in records),
-    )
-    write_json(folder / "measured.json", {"examples": len(records)})
+    write_predictions(output.predictions, (prediction_of(record, texts[record.id]) for record in records))
+    write_json(output.measured, {"examples": len(records)})

@@ -1,4 +1,4 @@
-"""What a student keeps of its teacher: gaps in every metric, how often the two write the same, one figure of both."""
+"""What a student keeps of its teacher: gaps in every metric, agreement of the two, and a score of both."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ def compare_with_teacher(pairs: Pairs, resamples: int, seed: int) -> dict[str, A
     if has_quality:
         columns += [side["code_quality_score"] for side in (pairs.student, pairs.teacher)]
     values = np.stack(columns, axis=1)
-    # The row of observed means stands before the resampled ones, so that both are treated alike.
+    # The observed means are the first row, so that they and the resampled ones are treated alike.
     means = np.concatenate([values.mean(axis=0)[None], resampled_means(values, resamples, seed)])
     labels = ["output_agreement", "exact_agreement"]
     if has_quality:
@@ -64,5 +64,5 @@ def compare_with_teacher(pairs: Pairs, resamples: int, seed: int) -> dict[str, A
 
 
 def performance_ratio(student: Floats, teacher: Floats) -> Floats:
-    """Return student / teacher, at most 1; 1 also where the teacher has 0, since less cannot be had."""
+    """Return student / teacher, at most 1; 1 also where the teacher has 0."""
     return np.minimum(1.0, np.divide(student, teacher, out=np.ones_like(student), where=teacher > 0))

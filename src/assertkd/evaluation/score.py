@@ -1,7 +1,6 @@
-"""The `score` rule's work: one model's predictions judged, alone and, for a student, against its teacher's."""
+"""The rule `score`: metrics of one model's predictions, alone and, for a student, against its teacher's."""
 
 import csv
-import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -13,22 +12,20 @@ import numpy as np
 
 from assertkd.errors import UserError
 from assertkd.evaluation.example_scores import Answered, ExampleScores, score_examples
-from assertkd.evaluation.execution.summary import read_runs, summarise_runs
+from assertkd.evaluation.execution.summary import read_executions, summarise_executions
 from assertkd.evaluation.retention import Pairs, compare_with_teacher
 from assertkd.evaluation.summary import columns_of, summarise
 from assertkd.files import read_json, write_json, written_whole
+from assertkd.jsonl import as_line, read_lines
+from assertkd.layout import EvaluationLayout
 from assertkd.metrics.registry import METRICS
 from assertkd.predictions import Prediction, each_prediction
 
 if TYPE_CHECKING:
     from assertkd.models.encoders import TextEncoder
 
-EXAMPLES, TABLE, SUMMARY = "predictions_final.jsonl", "metrics_final.csv", "metrics_summary_final.json"
-COMPARISON, MEASURED = "evaluation_metrics.json", "measured.json"
-
 DIVERGENCE = ("kl_divergence", "kl_divergence_is", "eval_temperature")
 """What `predict` measures of a student that is no cost."""
-
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +58,12 @@ def score(
     beside its teacher; for the teacher, the teacher alone).
 
     Args:
-        predictions_file: the model's predictions; what `predict` measured lies beside it as `measured.json`, and is
-            taken over where it does.
-        teacher_folder: what this function wrote for the teacher on the same examples, with its `measured.json`; None
-            where the model is the teacher.
+        predictions_file: the model's predictions; the costs that `predict` measured are read from its folder.
+        teacher_folder: what `predict` and this function wrote for the teacher on the same examples; None where the
+            model is the teacher.
         output_folder: made if it is missing.
-        execution_file: what `execute` found out, for `compiles`, `passes`, `kills` and `gold_kills`; these are absent
-            where it holds nothing, and with None.
+        execution_file: what `execute` wrote, for `compiles`, `passes`, `kills` and `gold_kills`; these are absent
+            where it is empty, and with None.
         encoder: embeds the texts; None leaves out the metrics that need it, and those derived from them.
         processes: that compute.
         example_seconds: processor time that one example may take, above 0.
@@ -77,73 +73,75 @@ def score(
     Raises:
         UserError: a file is missing, empty or broken, or the teacher's examples or metrics are others.
     """
+    output = EvaluationLayout(output_folder)
+    teacher_output = None if teacher_folder is None else EvaluationLayout(teacher_folder)
     teacher: dict[str, Scored] = {}
-    if teacher_folder is not None:
-        teacher = read_scored(teacher_folder / EXAMPLES)
-        check_same_examples(each_prediction(predictions_file), teacher, teacher_folder / EXAMPLES)
+    if teacher_output is not None:
+        teacher = read_scored(teacher_output.examples)
+        check_same_examples(each_prediction(predictions_file), teacher, teacher_output.examples)
     answers = (
         Answered(one, teacher[one.id].prediction if teacher else None) for one in each_prediction(predictions_file)
     )
     ids, scores = write_scores(
-        output_folder, score_examples(answers, encoder, processes=processes, example_seconds=example_seconds)
+        output, score_examples(answers, encoder, processes=processes, example_seconds=example_seconds)
     )
     values = columns_of(scores)
     log.info("%d predictions scored", len(scores))
     if late := [name for name, one in zip(ids, scores, strict=True) if one.timed_out]:
-        log.warning("%s took more than %g s; what was not computed by then counts 0", count_of(late), example_seconds)
-    measured = measured_beside(predictions_file)
+        log.warning("%s took more than %g s; what was not computed counts 0", count_of(late), example_seconds)
+    measured = _measured(EvaluationLayout(predictions_file.parent))
     summary = summarise(scores, values, resamples, seed)
     if execution_file is not None:
-        summary["metrics"] |= summarise_runs(read_runs(execution_file), resamples, seed)
+        summary["metrics"] |= summarise_executions(read_executions(execution_file), resamples, seed)
     summary |= {name: measured.pop(name) for name in DIVERGENCE if name in measured}
-    write_json(output_folder / SUMMARY, summary)
-    if teacher_folder is None:
-        write_json(output_folder / COMPARISON, {"teacher": summary, "cost": {"teacher": measured}})
+    write_json(output.summary, summary)
+    if teacher_output is None:
+        write_json(output.comparison, {"teacher": summary, "cost": {"teacher": measured}})
         return summary
-    of_teacher = [teacher[name].values for name in ids]
-    if list(of_teacher[0]) != list(values):
+    teacher_values = [teacher[id_].values for id_ in ids]
+    if list(teacher_values[0]) != list(values):
         raise UserError(
-            f"{teacher_folder / EXAMPLES}: has other metrics than {output_folder / EXAMPLES}",
+            f"{teacher_output.examples}: has other metrics than {output.examples}",
             "Rerun `score` for the teacher.",
         )
     pairs = Pairs(
         student=values,
-        teacher={name: np.array([one[name] for one in of_teacher]) for name in values},
+        teacher={name: np.array([one[name] for one in teacher_values]) for name in values},
         agreement=np.array([one.agreement[0] for one in scores if one.agreement is not None]),
         exact=np.array([one.agreement[1] for one in scores if one.agreement is not None]),
     )
     comparison = {
-        "teacher": read_json(teacher_folder / SUMMARY),
+        "teacher": read_json(teacher_output.summary),
         "student": summary,
         **compare_with_teacher(pairs, resamples, seed),
-        "cost": {"teacher": measured_beside(teacher_folder / EXAMPLES), "student": measured},
+        "cost": {"teacher": _measured(teacher_output), "student": measured},
     }
-    write_json(output_folder / COMPARISON, comparison)
+    write_json(output.comparison, comparison)
     return summary
 
 
 def write_scores(
-    folder: Path, scored: Iterable[tuple[Answered, ExampleScores]]
+    layout: EvaluationLayout, scored: Iterable[tuple[Answered, ExampleScores]]
 ) -> tuple[list[str], list[ExampleScores]]:
-    """Write every example as it comes, to `predictions_final.jsonl` and `metrics_final.csv`; return ids and scores."""
+    """Write every example as it comes, as JSONL and as a row of the table of metrics; return ids and scores."""
     ids: list[str] = []
     scores: list[ExampleScores] = []
     with ExitStack() as files:
-        lines = files.enter_context(written_whole(folder / EXAMPLES))
+        lines = files.enter_context(written_whole(layout.examples))
         table: csv.DictWriter[str] | None = None
         for answer, one in scored:
             if table is None:
-                table = csv.DictWriter(files.enter_context(written_whole(folder / TABLE)), ["id", *one.values])
+                table = csv.DictWriter(files.enter_context(written_whole(layout.table)), ["id", *one.values])
                 table.writeheader()
-            lines.write(json.dumps(line_of(answer, one), ensure_ascii=False) + "\n")
+            lines.write(as_line(example_line(answer, one)))
             table.writerow({"id": answer.own.id} | one.values)
             ids.append(answer.own.id)
             scores.append(one)
     return ids, scores
 
 
-def line_of(answer: Answered, scores: ExampleScores) -> dict[str, Any]:
-    """Return an example as one flat JSON object: texts, what sort of example it is, and all that was found."""
+def example_line(answer: Answered, scores: ExampleScores) -> dict[str, Any]:
+    """Return an example as one flat JSON object: texts, what sort of example it is, and all scores."""
     own = answer.own
     line: dict[str, Any] = {
         "id": own.id,
@@ -169,22 +167,15 @@ def read_scored(path: Path) -> dict[str, Scored]:
     Raises:
         UserError: the file is missing or empty, or a line is no scored prediction.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file", "Run `score` for the teacher first.")
-    found: dict[str, Scored] = {}
-    with path.open(encoding="utf-8") as handle:
-        for number, line in enumerate(handle, start=1):
-            try:
-                fields = json.loads(line)
-                values = {name: float(fields[name]) for name in METRICS if name in fields}
-                found[fields["id"]] = Scored(fields["prediction"], fields["reference"], values)
-            except (ValueError, KeyError, TypeError, AttributeError) as fault:
-                raise UserError(
-                    f"{path}:{number}: not a scored prediction ({fault!r})", "Delete it and rerun `score`."
-                ) from None
-    if not found:
+
+    def scored_of(line: dict[str, Any]) -> tuple[str, Scored]:
+        values = {name: float(line[name]) for name in METRICS if name in line}
+        return line["id"], Scored(line["prediction"], line["reference"], values)
+
+    examples = dict(read_lines(path, scored_of, what="a scored prediction", rule="score"))
+    if not examples:
         raise UserError(f"{path}: holds no predictions", "Delete it and rerun `predict` and `score`.")
-    return found
+    return examples
 
 
 def check_same_examples(predictions: Iterable[Prediction], teacher: Mapping[str, Scored], teacher_file: Path) -> None:
@@ -211,8 +202,6 @@ def count_of(ids: Sequence[str]) -> str:
     return f"{len(ids)} example{'s' if len(ids) > 1 else ''} (first {ids[0]!r})"
 
 
-def measured_beside(file: Path) -> dict[str, Any]:
-    """Return what `predict` measured of the model whose file this is; nothing where it did not."""
-    path = file.with_name(MEASURED)
-    found: dict[str, Any] = read_json(path) if path.exists() else {}
-    return found
+def _measured(layout: EvaluationLayout) -> dict[str, Any]:
+    """Return what `predict` measured of a model; nothing where it did not."""
+    return dict(read_json(layout.measured)) if layout.measured.exists() else {}

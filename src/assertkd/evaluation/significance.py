@@ -1,4 +1,4 @@
-"""How far a mean over test examples may be trusted: percentile bootstrap, paired p-values, Holm's correction."""
+"""Uncertainty of means over test examples: percentile bootstrap, paired p-values, Holm's correction."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,10 +11,10 @@ Floats = NDArray[np.float64]
 
 LEVEL = 0.95
 CELLS_AT_ONCE = 4_000_000
-"""Resampled indices held at a time; bounds the memory of a bootstrap at about 100 MB."""
+"""Resampled indices in memory at a time; bounds the memory of a bootstrap at about 100 MB."""
 
 ROUNDING = 1e-12
-"""Differences smaller than this are none: means of shares differ by 1/n or not at all."""
+"""Smaller differences count as 0: means of shares differ by 1/n or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,9 @@ def resampled_means(values: Floats, resamples: int, seed: int) -> Floats:
     step = max(1, CELLS_AT_ONCE // n)
     for start in range(0, resamples, step):
         count = min(step, resamples - start)
-        drawn = rng.integers(0, n, (count, n)) + np.arange(count)[:, None] * n
-        times_drawn = np.bincount(drawn.ravel(), minlength=count * n).reshape(count, n).astype(np.float64)
-        means[start : start + count] = times_drawn @ values / n
+        indices = rng.integers(0, n, (count, n)) + np.arange(count)[:, None] * n
+        counts = np.bincount(indices.ravel(), minlength=count * n).reshape(count, n).astype(np.float64)
+        means[start : start + count] = counts @ values / n
     return means
 
 
@@ -87,10 +87,10 @@ def intervals(means: Floats, resampled: Floats, level: float = LEVEL) -> list[In
 def paired_p_values(differences: Floats, resampled: Floats) -> Floats:
     """Return for every column the two-sided p-value of its mean difference being 0, shape (m,), in (0, 1].
 
-    The bootstrap of the centred differences (Efron & Tibshirani 1993, section 16.4): how often a resampled mean strays
-    from the observed one by as much as that is away from 0, the observed one counted as one of the resamples.
-    Where few examples differ at all, resampling them cannot tell chance from an effect; so p is never below that of
-    the sign test when all k differing examples speak for the same side, 2^(1-k).
+    The bootstrap of the centred differences (Efron & Tibshirani 1993, section 16.4): how often a resampled mean is
+    as far from the observed one as that is from 0, the observed one counted as one of the resamples. Where few
+    examples differ at all, resampling cannot tell chance from an effect; so p is never below 2^(1-k), that of the
+    sign test when all k differing examples favour the same side.
 
     Args:
         differences: shape (n, m): one model's value minus the other's, of the same example.

@@ -32,11 +32,11 @@ def summarise(
         `n`; `metrics`: {name: {mean, low, high}}; `codebleu_parts`: see `mean_parts`; `corpus_bleu`: {score,
         signature}; `timed_out`: examples that reached the time limit; `bootstrap`: {level, resamples, seed}.
     """
-    found = bootstrap_intervals(np.stack(list(values.values()), axis=1), resamples, seed)
+    means = bootstrap_intervals(np.stack(list(values.values()), axis=1), resamples, seed)
     bleu, signature = corpus_bleu(one.counts for one in scores)
     return {
         "n": len(scores),
-        "metrics": {name: interval.as_dict() for name, interval in zip(values, found, strict=True)},
+        "metrics": {name: interval.as_dict() for name, interval in zip(values, means, strict=True)},
         "codebleu_parts": mean_parts([one.parts for one in scores]),
         "corpus_bleu": {"score": bleu, "signature": signature},
         "timed_out": sum(one.timed_out for one in scores),

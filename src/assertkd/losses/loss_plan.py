@@ -98,7 +98,7 @@ def plan_loss(loss: LossSettings) -> LossPlan:
                 name=name,
                 start=start,
                 end=end,
-                scale=text.scale(loss) if text else 1.0,
+                scale=text.scale(loss) if text and text.scale else 1.0,
                 encoder=text.encoder(loss) if text and text.encoder else None,
                 options=component.options(loss),
             )

@@ -55,14 +55,14 @@ class TextComponent:
     Attributes:
         risk: returns the risk of every sampled prediction (B, K), given a `TextBatch` and the component's options.
         encoder: picks the encoder that it embeds with from the loss settings; None for a component that embeds nothing.
-        scale: picks the factor before its weight from the loss settings.
+        scale: picks the factor before its weight from the loss settings; None for a component without one.
         options: picks the component's options from the loss settings.
         log_columns: further columns of `step_metrics.csv`, each computed from the mean risk.
     """
 
     risk: Callable[..., Tensor]
     encoder: Callable[[LossSettings], str] | None = None
-    scale: Callable[[LossSettings], float] = lambda _: 1.0
+    scale: Callable[[LossSettings], float] | None = None
     options: Callable[[LossSettings], dict[str, float]] = lambda _: {}
     log_columns: LogColumns = field(default_factory=dict)
 

@@ -1,41 +1,27 @@
-"""The report stage: leaderboard, comparison, figures and page from what the other stages wrote."""
+"""The rules `build_report` and `report_so_far`: leaderboard, comparison, figures and page from the run's results."""
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from assertkd.errors import UserError
-from assertkd.evaluation.comparison import Comparison, compare_models, write_comparison
-from assertkd.files import read_json
-from assertkd.report.contents import Run, contents_of
+from assertkd.evaluation.comparison import Comparison, compare_models
+from assertkd.files import read_json, write_json
+from assertkd.layout import ReportLayout, RunLayout
+from assertkd.report.contents import ReportInputs, contents_of
 from assertkd.report.figures.figure import write_figures
 from assertkd.report.leaderboard import leaderboard, write_leaderboard
 from assertkd.report.page import write_page
+from assertkd.report.params import ComparisonParams
 from assertkd.report.results import Model
 from assertkd.settings import ReportSettings
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ComparisonSettings:
-    """How variants are compared.
-
-    Attributes:
-        baseline: the variant that all others are compared with; None compares none.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
-    """
-
-    baseline: str | None
-    resamples: int
-    seed: int
-
-
 def build_report(
     settings: ReportSettings,
-    compared: ComparisonSettings,
+    compared: ComparisonParams,
     models: Sequence[Model],
     folder: Path,
     fidelity: Path | None = None,
@@ -47,48 +33,48 @@ def build_report(
     Args:
         settings: the page's.
         compared: how variants are compared.
-        models: the models to report, all of one run; they are trained and judged.
+        models: the models to report, all of one run; they are trained and evaluated.
         folder: where the files go.
         fidelity: `fidelity.json` of the logit cache; None leaves its section out.
-        missing: models of the run that are not trained and judged yet; the page names them.
+        missing: models of the run that are not trained and evaluated yet; the page names them.
         unlabelled: `unlabelled_quality.json` of the corpus; None where the run has no such records.
 
     Raises:
         UserError: a stage's result is missing or broken.
     """
-    run_folder = (*models, *missing)[0].run_folder
+    run, output = RunLayout((*models, *missing)[0].run_folder), ReportLayout(folder)
     rows = leaderboard(models, compared.baseline)
     for row in rows:
         if row.note:
             log.warning("%s", row.note)
-    comparison = _compared(models, run_folder, compared)
-    run = Run(
+    comparison = _compared(models, compared)
+    inputs = ReportInputs(
         models=models,
         missing=missing,
         rows=rows,
         comparison=comparison,
-        quality=read_json(run_folder / "corpus" / "quality.json"),
+        quality=read_json(run.corpus.quality),
         unlabelled={} if unlabelled is None else read_json(unlabelled),
-        test_file=run_folder / "corpus" / "test.jsonl",
+        test_file=run.corpus.test,
         fidelity=None if fidelity is None else read_json(fidelity),
     )
-    contents = contents_of(settings, run)
+    contents = contents_of(settings, inputs)
     if comparison is not None:
-        write_comparison(folder / "significance.json", comparison)
-    write_leaderboard(folder / "leaderboard.csv", rows)
-    write_figures(folder / "figures", contents.figures)
-    write_page(folder / "report.html", contents.sections, contents.context)
+        write_json(output.significance, comparison.as_dict())
+    write_leaderboard(output.leaderboard, rows)
+    write_figures(output.figures, contents.figures)
+    write_page(output.page, contents.sections, contents.context)
 
 
 def report_so_far(
     settings: ReportSettings,
-    compared: ComparisonSettings,
+    compared: ComparisonParams,
     models: Sequence[Model],
     folder: Path,
     fidelity: Path | None = None,
     unlabelled: Path | None = None,
 ) -> None:
-    """Write the report of those models that are trained and judged by now; the page names the others.
+    """Write the report of those models that are trained and evaluated by now; the page names the others.
 
     Args:
         settings: the page's.
@@ -101,18 +87,18 @@ def report_so_far(
     Raises:
         UserError: there is no corpus yet, or a stage's result is broken.
     """
-    quality = models[0].run_folder / "corpus" / "quality.json"
+    quality = RunLayout(models[0].run_folder).corpus.quality
     if not quality.is_file():
-        raise UserError(f"{quality}: no such file", "The run has no corpus yet: begin it, then ask again.")
+        raise UserError(f"{quality}: no such file", "The run has no corpus yet: start it, then ask again.")
     done = [model for model in models if model.is_done]
     missing = [model for model in models if not model.is_done]
-    log.info("%d of %d models are trained and judged", len(done), len(models))
-    measured, cleaned = (file if file is not None and file.is_file() else None for file in (fidelity, unlabelled))
-    build_report(settings, compared, done, folder, measured, missing, cleaned)
+    log.info("%d of %d models are trained and evaluated", len(done), len(models))
+    fidelity, unlabelled = (file if file is not None and file.is_file() else None for file in (fidelity, unlabelled))
+    build_report(settings, compared, done, folder, fidelity, missing, unlabelled)
 
 
-def _compared(models: Sequence[Model], run_folder: Path, compared: ComparisonSettings) -> Comparison | None:
+def _compared(models: Sequence[Model], compared: ComparisonParams) -> Comparison | None:
     if not models:
         return None
-    names = [model.name for model in models]
-    return compare_models(names, run_folder / "evaluation", compared.baseline, compared.resamples, compared.seed)
+    names, folder = [model.name for model in models], models[0].run_folder / "evaluation"
+    return compare_models(names, folder, compared.baseline, compared.resamples, compared.seed)

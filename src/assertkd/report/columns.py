@@ -1,4 +1,4 @@
-"""What the report calls every figure, what it means, and how it is written."""
+"""Heading, meaning and format of every figure in the report."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ class Column:
     """A figure that every model has.
 
     Attributes:
-        heading: what it is called.
+        heading: its name.
         meaning: one or two sentences.
-        unit: what stands behind the number; "%" for shares, which are written times 100.
-        scale: what a stored value is multiplied by to be in `unit`.
+        unit: written after the number; "%" for shares, which are written times 100.
+        scale: factor from a stored value to one in `unit`.
         digits: significant digits; 0 for one decimal.
-        leads: whether it stands in the leaderboard from the start, or only among all figures.
+        leads: whether the leaderboard shows it from the start, or only among all figures.
     """
 
     heading: str
@@ -80,7 +80,7 @@ METRIC_COLUMNS: dict[str, Column] = {
 """Metrics of a prediction against its reference, in the order in which tables show them."""
 
 EXECUTION_COLUMNS: dict[str, Column] = {
-    "compiles": Column("Compiles", "Share of predictions that javac accepts in their test's gap."),
+    "compiles": Column("Compiles", "Share of predictions that javac accepts in their test."),
     "passes": Column("Passes", "Share of predictions with which their test compiles, asserts and passes.", leads=True),
     "kills": Column(
         "Kills",
@@ -90,7 +90,7 @@ EXECUTION_COLUMNS: dict[str, Column] = {
     ),
     "gold_kills": Column("Kills, gold", "The same of the gold assertions: what can be reached."),
 }
-"""What became of predictions that were compiled and run, where records carry their code."""
+"""Outcomes of predictions that were compiled and run, where records carry their code."""
 
 TEACHER_COLUMNS: dict[str, Column] = {
     "output_agreement": Column(
@@ -140,6 +140,6 @@ COST_COLUMNS: dict[str, Column] = {
 
 
 def column_of(name: str) -> Column:
-    """Return a figure's column; one that is not registered is called by its key's words and taken for a share."""
-    known = METRIC_COLUMNS | EXECUTION_COLUMNS | TEACHER_COLUMNS | COST_COLUMNS
-    return known.get(name) or Column(name.replace("_", " ").capitalize(), "")
+    """Return a figure's column; one that is not registered has its key's words as its heading and counts as a share."""
+    columns = METRIC_COLUMNS | EXECUTION_COLUMNS | TEACHER_COLUMNS | COST_COLUMNS
+    return columns.get(name) or Column(name.replace("_", " ").capitalize(), "")

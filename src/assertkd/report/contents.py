@@ -1,4 +1,4 @@
-"""What the page shows of a run: its sections, the values that its templates name, and its figures."""
+"""Contents of the page: its sections, the values for its templates, and its figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from typing import Any
 from assertkd.errors import UserError
 from assertkd.evaluation.comparison import Comparison
 from assertkd.records import read_records
-from assertkd.report.board import board_of, meanings
+from assertkd.report.conclusions import conclusions
 from assertkd.report.corpus_tables import corpus_tables
 from assertkd.report.examples import example_data, packed
 from assertkd.report.fidelity_section import fidelity_section
@@ -16,26 +16,26 @@ from assertkd.report.figures.figure import Figure
 from assertkd.report.figures.quality import differences, quality_against_cost, retention
 from assertkd.report.figures.training import component_figures, learning_figure
 from assertkd.report.leaderboard import Row, variant_rows
+from assertkd.report.leaderboard_table import leaderboard_table, meanings
 from assertkd.report.loss_scaling import analyse_scaling
-from assertkd.report.making import settings_of, trainings
+from assertkd.report.provenance import settings_of, trainings
 from assertkd.report.results import Model, labels_of, state_of
 from assertkd.report.slices import FEW, slicings
 from assertkd.report.training_curves import component_curves, learning_curves
-from assertkd.report.verdicts import verdicts
 from assertkd.settings import ReportSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """Everything that a report is made of.
+class ReportInputs:
+    """All results of a run that the report shows.
 
     Attributes:
-        models: trained and judged.
+        models: trained and evaluated.
         missing: the run's other models.
         rows: the leaderboard of `models`.
-        comparison: every variant against the baseline; None where no model is judged.
-        quality: what `prepare_corpus` wrote about the corpus.
-        unlabelled: what `prepare_unlabelled` wrote about the records without an assertion; empty without any.
+        comparison: every variant against the baseline; None where no model is evaluated.
+        quality: `quality.json` of the corpus.
+        unlabelled: `unlabelled_quality.json`; empty without such records.
         test_file: the test split.
         fidelity: `fidelity.json` of the logit cache, or None.
     """
@@ -52,7 +52,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What is shown.
+    """Contents of the page.
 
     Attributes:
         sections: ids of `page.SECTIONS` with something to show.
@@ -65,69 +65,69 @@ class Contents:
     figures: list[Figure]
 
 
-def contents_of(settings: ReportSettings, run: Run) -> Contents:
+def contents_of(settings: ReportSettings, inputs: ReportInputs) -> Contents:
     """Return what the page shows of a run.
 
     Raises:
         UserError: a stage's result is missing or broken.
     """
-    labels = labels_of([*run.models, *run.missing])
-    one_each = variant_rows(run.rows)
+    labels = labels_of([*inputs.models, *inputs.missing])
+    one_each = variant_rows(inputs.rows)
     # Colours follow the order of the config, so that a variant keeps its colour when others join or change places.
-    order = list(dict.fromkeys(model.variant for model in (*run.models, *run.missing)))
-    ranked = _ranked(run)
-    board = board_of(run.rows, run.comparison)
-    compared = differences(run.comparison)
+    order = list(dict.fromkeys(model.variant for model in (*inputs.models, *inputs.missing)))
+    ranked = _ranked(inputs)
+    table = leaderboard_table(inputs.rows, inputs.comparison)
+    difference_figure = differences(inputs.comparison)
     cost = quality_against_cost(one_each, order)
-    training = _training_figures([*run.models, *run.missing], labels, one_each, order)
-    fidelity = None if run.fidelity is None else fidelity_section(run.fidelity)
+    training = _training_figures([*inputs.models, *inputs.missing], labels, one_each, order)
+    fidelity = None if inputs.fidelity is None else fidelity_section(inputs.fidelity)
     columns = [row.name for row in one_each]
-    parts = slicings(run.models, columns)
-    examples = example_data(read_records(run.test_file), ranked, labels, settings.examples) if settings.examples else {}
+    parts = slicings(inputs.models, columns)
+    examples = (
+        example_data(read_records(inputs.test_file), ranked, labels, settings.examples) if settings.examples else {}
+    )
     context = {
         "title": settings.title,
-        "lead": _lead(run),
-        "notes": [row.note for row in run.rows if row.note],
-        "missing": [(labels[model.name], state_of(model)) for model in run.missing],
-        "verdicts": verdicts(run.rows, run.comparison),
-        "board": board,
-        "meanings": meanings(board),
-        "differences": compared,
+        "lead": _lead(inputs),
+        "notes": [row.note for row in inputs.rows if row.note],
+        "missing": [(labels[model.name], state_of(model)) for model in inputs.missing],
+        "conclusions": conclusions(inputs.rows, inputs.comparison),
+        "leaderboard": table,
+        "meanings": meanings(table),
+        "differences": difference_figure,
         "cost": cost,
-        "warnings": _warnings(run.models, labels),
+        "warnings": _warnings(inputs.models, labels),
         "training_figures": training,
         "fidelity": fidelity,
         "example_data": packed(examples),
         "slicings": parts,
         "slice_columns": columns,
         "few": FEW,
-        "models_made": trainings(run.models, labels),
+        "trainings": trainings(inputs.models, labels),
         "corpus": [
-            *corpus_tables(run.quality),
-            *(replace(table, title=f"unlabelled: {table.title}") for table in corpus_tables(run.unlabelled)),
+            *corpus_tables(inputs.quality),
+            *(replace(table, title=f"unlabelled: {table.title}") for table in corpus_tables(inputs.unlabelled)),
         ],
-        "settings": settings_of(run.models, labels),
+        "settings": settings_of(inputs.models, labels),
     }
     has = {"cost": cost, "training": training, "cache": fidelity, "examples": examples.get("examples"), "slices": parts}
-    shown = ["results", *(name for name, content in has.items() if content), "making"]
-    figures = [compared, cost, *training, fidelity.figure if fidelity is not None else None]
+    shown = ["results", *(name for name, content in has.items() if content), "provenance"]
+    figures = [difference_figure, cost, *training, fidelity.figure if fidelity is not None else None]
     return Contents(shown, context, [figure for figure in figures if figure is not None])
 
 
-def _ranked(run: Run) -> list[Model]:
+def _ranked(inputs: ReportInputs) -> list[Model]:
     """Return the models in the order of the leaderboard."""
-    places = {(row.name, row.seed): place for place, row in enumerate(run.rows)}
-    return sorted(run.models, key=lambda model: places[model.variant, "" if model.seed is None else str(model.seed)])
+    places = {(row.name, row.seed): place for place, row in enumerate(inputs.rows)}
+    return sorted(inputs.models, key=lambda model: places[model.variant, "" if model.seed is None else str(model.seed)])
 
 
-def _lead(run: Run) -> str:
-    name = (*run.models, *run.missing)[0].run_folder.name
-    students = sum(not model.is_teacher for model in run.models)
+def _lead(inputs: ReportInputs) -> str:
+    name = (*inputs.models, *inputs.missing)[0].run_folder.name
+    students = sum(not model.is_teacher for model in inputs.models)
     counted = f"{students} student{'' if students == 1 else 's'}"
-    examples = f" on {run.rows[0].n:,} test examples" if run.rows else ""
-    return (
-        f"Run {name}: {counted}{examples} that no training and no choice has looked at." if examples else f"Run {name}."
-    )
+    examples = f" on {inputs.rows[0].n:,} test examples" if inputs.rows else ""
+    return f"Run {name}: {counted}{examples} that no training and no choice has seen." if examples else f"Run {name}."
 
 
 def _training_figures(
@@ -143,14 +143,14 @@ def _training_figures(
 
 def _warnings(models: Sequence[Model], labels: Mapping[str, str]) -> list[str]:
     """Return what the gradient norms of students with several components warn of."""
-    found = []
+    warnings = []
     for model in models:
         if model.is_teacher or not model.is_trained:
             continue
         try:
-            scaling = analyse_scaling(model.folder)
+            scaling = analyse_scaling(model.training.folder)
         except UserError:
-            continue  # No gradient norms were logged, which harms nothing else.
+            continue  # No gradient norms were logged.
         if len(scaling.components) > 1:
-            found += [f"{labels[model.name]}: {warning}" for warning in scaling.warnings()]
-    return found
+            warnings += [f"{labels[model.name]}: {warning}" for warning in scaling.warnings()]
+    return warnings

@@ -1,4 +1,4 @@
-"""The corpus's figures as small tables, whatever keys `quality.json` has."""
+"""Figures of the corpus as small tables, whatever keys `quality.json` has."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,15 +51,15 @@ def grid(name: str, values: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return every leaf of nested mappings under its joined keys."""
-    leaves: dict[str, str] = {}
+    """Return every value of nested mappings under its joined keys."""
+    values_by_label: dict[str, str] = {}
     for name, value in values.items():
         label = f"{prefix}{words(str(name))}"
         if isinstance(value, Mapping):
-            leaves |= flat(value, f"{label}: ")
+            values_by_label |= flat(value, f"{label}: ")
         else:
-            leaves[label] = shown(value)
-    return leaves
+            values_by_label[label] = shown(value)
+    return values_by_label
 
 
 def shown(value: Any) -> str:

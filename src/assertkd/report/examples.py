@@ -1,4 +1,4 @@
-"""The test examples that the page's browser shows, with every model's answer, packed small."""
+"""The test examples of the page's browser, with every model's prediction, compressed."""
 
 import base64
 import gzip
@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from assertkd.evaluation.sampling import evenly_spaced
 from assertkd.records import Record
 from assertkd.report.results import Model
 
@@ -19,12 +20,12 @@ def example_data(
 
     Args:
         records: the test split.
-        models: every judged model, in the order in which answers are shown.
-        labels: each model's name to what it is called.
+        models: every evaluated model, in the order in which answers are shown.
+        labels: each model's name to its label.
         count: most examples; where the split holds more, every k-th is taken.
 
     Returns:
-        `models`: labels; `kinds`, `projects`: names; `total`: judged examples; `examples`: lists of id, index of the
+        `models`: labels; `kinds`, `projects`: names; `total`: evaluated examples; `examples`: lists of id, index of the
         kind, index of the project, focal method, test, reference, distinct answers, 1 or 0 for each of them (exact
         match or not), and per model the index of its answer.
 
@@ -32,16 +33,16 @@ def example_data(
         UserError: a predictions file is missing or broken.
     """
     answers = [{one["id"]: one for one in model.predictions()} for model in models]
-    judged = [record for record in records if answers and all(record.id in of_model for of_model in answers)]
+    evaluated = [record for record in records if answers and all(record.id in of_model for of_model in answers)]
     kinds: dict[str, int] = {}
     projects: dict[str, int] = {}
     examples = []
-    for record in evenly(judged, count):
-        given = [of_model[record.id] for of_model in answers]
+    for record in evenly_spaced(evaluated, count):
+        row = [of_model[record.id] for of_model in answers]
         texts: dict[str, tuple[int, int]] = {}
-        for one in given:
+        for one in row:
             texts.setdefault(one["prediction"], (len(texts), int(one["exact_match"] == 1)))
-        kind, project = given[0]["kind"], record.project or ""
+        kind, project = row[0]["kind"], record.project or ""
         examples.append(
             [
                 record.id,
@@ -52,26 +53,19 @@ def example_data(
                 record.assertion,
                 list(texts),
                 [exact for _, exact in texts.values()],
-                [texts[one["prediction"]][0] for one in given],
+                [texts[one["prediction"]][0] for one in row],
             ]
         )
     return {
         "models": [labels[model.name] for model in models],
         "kinds": list(kinds),
         "projects": list(projects),
-        "total": len(judged),
+        "total": len(evaluated),
         "examples": examples,
     }
 
 
-def evenly(records: Sequence[Record], count: int) -> list[Record]:
-    """Return `count` of the records at even distances, or all where there are no more."""
-    if count >= len(records):
-        return list(records)
-    return [records[index * len(records) // count] for index in range(count)]
-
-
 def packed(data: Mapping[str, Any]) -> str:
-    """Return JSON values as base64 of gzip: small, the same for the same values, and without a sign that HTML reads."""
+    """Return JSON values as base64 of gzip: small, the same for the same values, and safe in HTML."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()

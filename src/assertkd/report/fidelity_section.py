@@ -11,7 +11,7 @@ from assertkd.report.figures.figure import Figure
 
 @dataclass(frozen=True, slots=True)
 class FidelitySection:
-    """What the page shows of the logit cache.
+    """The section on the logit cache.
 
     Attributes:
         figure: bytes against divergence; None where no codec has either.
@@ -30,7 +30,7 @@ def fidelity_section(report: Mapping[str, Any]) -> FidelitySection:
     """Return the section.
 
     Args:
-        report: what `compress_logits` wrote as `fidelity.json`.
+        report: `fidelity.json` of `compress_logits`.
     """
     temperatures = list(dict.fromkeys(tau for line in report["codecs"] for tau in line.get("kl", {})))
     headings = ["bytes a token", *(f"KL, T = {tau}" for tau in temperatures), "99th percentile, T = 1"]

@@ -1,4 +1,4 @@
-"""The leaderboard: one row a model and seed, and where a variant has several seeds, their mean and spread."""
+"""The leaderboard: one row a model and seed; mean and standard deviation where a variant has several seeds."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,12 @@ from statistics import fmean, stdev
 from typing import Any
 
 from assertkd.files import written_whole
+from assertkd.layout import TEACHER
 from assertkd.report.columns import COST_COLUMNS, EXECUTION_COLUMNS, METRIC_COLUMNS, TEACHER_COLUMNS
-from assertkd.report.results import TEACHER, Model
+from assertkd.report.results import Model
 
-MEAN, SPREAD = "mean", "standard deviation"
-"""What stands in the `seed` column of the rows that sum up a variant's seeds."""
+MEAN, DEVIATION = "mean", "standard deviation"
+"""Entries of the `seed` column for the rows that sum up a variant's seeds."""
 
 MAIN = "exact_match"
 """The metric that orders the leaderboard."""
@@ -25,13 +26,13 @@ class Row:
     Attributes:
         model: `TEACHER` or "student".
         variant: name of the student's variant; "" for the teacher.
-        seed: the training seed, `MEAN`, `SPREAD`, or "".
+        seed: the training seed, `MEAN`, `DEVIATION`, or "".
         n: test examples.
-        figures: figure's name to its value as it is stored: metrics, then agreement with the teacher, then cost.
-            What was not measured is absent.
+        figures: name to stored value: metrics, then agreement with the teacher, then cost. Those that were not
+            measured are absent.
         intervals: figure's name to the bounds of its 95 % interval.
         kl_divergence_is: "whole", or "lower bound" where the cache keeps not the whole vocabulary.
-        note: what a reader has to know first.
+        note: a warning for the reader.
     """
 
     model: str
@@ -46,11 +47,11 @@ class Row:
     @property
     def sums_up(self) -> bool:
         """Whether the row is about all seeds of a variant."""
-        return self.seed in (MEAN, SPREAD)
+        return self.seed in (MEAN, DEVIATION)
 
     @property
     def name(self) -> str:
-        """What the row's model is called: the variant, or `TEACHER`."""
+        """The row's label: the variant, or `TEACHER`."""
         return self.variant or TEACHER
 
 
@@ -58,7 +59,7 @@ def leaderboard(models: Sequence[Model], baseline: str | None = "hard_labels") -
     """Return the rows: the teacher first, then variants by exact match, each with its seeds by exact match.
 
     A variant with several seeds is led by a row of means and a row of sample standard deviations over seeds. The
-    teacher's row bears `teacher_verdict` as its note.
+    teacher's row has `teacher_warning` as its note.
 
     Raises:
         UserError: a summary is missing or is not JSON.
@@ -71,8 +72,8 @@ def leaderboard(models: Sequence[Model], baseline: str | None = "hard_labels") -
             variants.setdefault(row.variant, []).append(row)
     groups = [over_seeds(seeds) + sorted(seeds, key=by_exact_match) for seeds in variants.values()]
     ordered = teachers + [row for group in sorted(groups, key=lambda group: by_exact_match(group[0])) for row in group]
-    verdict = teacher_verdict(ordered, baseline)
-    return [replace(row, note=verdict or "") if row.model == TEACHER else row for row in ordered]
+    warning = teacher_warning(ordered, baseline)
+    return [replace(row, note=warning or "") if row.model == TEACHER else row for row in ordered]
 
 
 def by_exact_match(row: Row) -> tuple[float, str, str]:
@@ -85,8 +86,10 @@ def row_of(model: Model) -> Row:
     summary, comparison = model.summary(), model.comparison()
     side = "teacher" if model.is_teacher else "student"
     measured = {**comparison.get("cost", {}).get(side, {}), **summary}
-    against = comparison.get("retention", {})
-    with_intervals = {name: value for name, value in {**summary["metrics"], **against}.items() if _has_interval(value)}
+    retention = comparison.get("retention", {})
+    with_intervals = {
+        name: value for name, value in {**summary["metrics"], **retention}.items() if _has_interval(value)
+    }
     plain = {name: measured[name] for name in (*TEACHER_COLUMNS, *COST_COLUMNS) if measured.get(name) is not None}
     if "parameters" not in plain and "parameters" in (report := model.training_report()):
         plain["parameters"] = report["parameters"]
@@ -106,7 +109,7 @@ def _has_interval(value: Any) -> bool:
 
 
 def in_order(figures: Mapping[str, float]) -> dict[str, float]:
-    """Return the figures as tables show them; those that no table knows stand behind the metrics."""
+    """Return the figures in the order of tables; those without a registered column follow the metrics."""
     metrics = [name for name in (*METRIC_COLUMNS, *EXECUTION_COLUMNS) if name in figures]
     last = [name for name in (*TEACHER_COLUMNS, *COST_COLUMNS) if name in figures]
     unknown = [name for name in figures if name not in (*metrics, *last)]
@@ -116,22 +119,22 @@ def in_order(figures: Mapping[str, float]) -> dict[str, float]:
 def over_seeds(rows: Sequence[Row]) -> list[Row]:
     """Return a row of means and one of sample standard deviations over the seeds of a variant; none for one seed.
 
-    A figure that is not known of every seed is left out.
+    A figure that some seed lacks is left out.
     """
     if len(rows) < 2:
         return []
     first = rows[0]
-    known = [name for name in first.figures if all(name in row.figures for row in rows)]
+    common = [name for name in first.figures if all(name in row.figures for row in rows)]
     return [
         Row(
             model=first.model,
             variant=first.variant,
             seed=name,
             n=first.n,
-            figures={figure: over([row.figures[figure] for row in rows]) for figure in known},
+            figures={figure: over([row.figures[figure] for row in rows]) for figure in common},
             kl_divergence_is=first.kl_divergence_is,
         )
-        for name, over in ((MEAN, fmean), (SPREAD, stdev))
+        for name, over in ((MEAN, fmean), (DEVIATION, stdev))
     ]
 
 
@@ -141,7 +144,7 @@ def variant_rows(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.seed == MEAN or (row.variant not in summed_up and not row.sums_up)]
 
 
-def teacher_verdict(rows: Sequence[Row], baseline: str | None = "hard_labels") -> str | None:
+def teacher_warning(rows: Sequence[Row], baseline: str | None = "hard_labels") -> str | None:
     """Return a sentence if the teacher does not beat the baseline student, else None.
 
     Compared is exact match, the student's as the mean over its seeds. None also where there is no such variant, or no
@@ -151,15 +154,16 @@ def teacher_verdict(rows: Sequence[Row], baseline: str | None = "hard_labels") -
     seeds = [row for row in rows if row.model != TEACHER and row.variant == baseline and not row.sums_up]
     if teacher is None or not seeds:
         return None
-    taught = teacher.figures[MAIN]
-    untaught = fmean(row.figures[MAIN] for row in seeds)
-    if taught > untaught:
+    teacher_share = teacher.figures[MAIN]
+    student_share = fmean(row.figures[MAIN] for row in seeds)
+    if teacher_share > student_share:
         return None
     of_seeds = f" (mean of {len(seeds)} seeds)" if len(seeds) > 1 else ""
     return (
         f"The teacher does not beat the baseline student ({baseline}) in exact match: "
-        f"{taught:.1%} against {untaught:.1%}{of_seeds}, a difference of {100 * (taught - untaught):.1f} percentage "
-        "points. Gains from distillation have to be read with this in mind."
+        f"{teacher_share:.1%} against {student_share:.1%}{of_seeds}, a difference of "
+        f"{100 * (teacher_share - student_share):.1f} percentage points. "
+        "Gains from distillation have to be read with this in mind."
     )
 
 

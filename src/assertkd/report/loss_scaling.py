@@ -1,12 +1,6 @@
-"""Which component of a loss moves the student, from a finished training's gradient norms, and what would balance them.
+"""Each loss component's share of the gradient in a finished training, and the weights that would balance them."""
 
-A component's contribution to a step is its weight times its scale times its gradient's norm at the student's logits.
-"""
-
-import csv
 import json
-import logging
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +10,14 @@ from numpy.typing import NDArray
 
 from assertkd.errors import UserError
 from assertkd.files import read_json, write_json, written_whole
+from assertkd.layout import TrainingLayout
+from assertkd.losses.registry import COMPONENTS
+from assertkd.report.training_logs import Floats, column, gradient_shares, read_rows
 
 DOMINATES = 0.7
 """A component with a larger mean share of the gradient drowns the others."""
 VANISHES = 0.01
 """A component with a smaller mean share hardly trains anything."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +27,18 @@ class ComponentScale:
     Attributes:
         shares: its share of the summed contributions at every logged step, in [0, 1].
         weight: its mean weight.
-        scale: its scale (beta for `semantic`, else 1).
+        scale: the factor before its weight; 1 for a component without one.
         norm: mean norm of its gradient, without weight and scale.
     """
 
-    shares: NDArray[np.float64]
+    shares: Floats
     weight: float
     scale: float
     norm: float
 
     @property
     def share(self) -> float:
-        """Mean share over training."""
+        """Its mean share over training."""
         return float(self.shares.mean())
 
 
@@ -73,16 +68,22 @@ class Scaling:
         total = sum(inverse.values())
         return {name: value / total for name, value in inverse.items()}
 
-    def balanced_beta(self) -> float | None:
-        """Return the `semantic.scale` with which `semantic` would contribute as much as the others do on average.
+    def balanced_scales(self) -> dict[str, float]:
+        """Return, per component with a scale of its own, the scale with which it would contribute as the others do.
 
-        None where the loss has no semantic component, no other one, or no gradient of it.
+        On average over the steps. A component is left out where it is alone, or never had a weight or a gradient.
         """
-        semantic = self.components.get("semantic")
-        others = [c.weight * c.scale * c.norm for name, c in self.components.items() if name != "semantic"]
-        if semantic is None or not others or not semantic.norm * semantic.weight:
-            return None
-        return float(np.mean(others) / (semantic.weight * semantic.norm))
+        sizes = {name: c.weight * c.scale * c.norm for name, c in self.components.items()}
+        return {
+            name: float(np.mean([size for other, size in sizes.items() if other != name]) / (c.weight * c.norm))
+            for name, c in self.components.items()
+            if _has_scale(name) and len(sizes) > 1 and c.weight * c.norm
+        }
+
+
+def _has_scale(component: str) -> bool:
+    """Return whether a component's settings have a scale."""
+    return getattr(COMPONENTS.get(component), "scale", None) is not None
 
 
 def analyse_scaling(folder: Path) -> Scaling:
@@ -94,36 +95,32 @@ def analyse_scaling(folder: Path) -> Scaling:
     Raises:
         UserError: a file is missing, or no gradient norm was logged.
     """
-    path = folder / "step_metrics.csv"
-    if not path.is_file():
-        raise UserError(f"{path}: no such file", "Name the folder of a finished student.")
-    scales = {c["name"]: float(c["scale"]) for c in read_json(folder / "training_report.json")["loss"]["components"]}
-    with path.open(encoding="utf-8", newline="") as handle:
-        rows = [row for row in csv.DictReader(handle) if all(row.get(f"{name}_grad_norm") for name in scales)]
+    files = TrainingLayout(folder)
+    if not files.steps.is_file():
+        raise UserError(f"{files.steps}: no such file", "Name the folder of a finished student.")
+    scales = {c["name"]: float(c["scale"]) for c in read_json(files.report)["loss"]["components"]}
+    rows = [row for row in read_rows(files.steps) if all(row.get(f"{name}_grad_norm") for name in scales)]
     if not rows:
-        raise UserError(f"{path}: holds no gradient norms", "Train the student again with this version.")
-    norms = {name: _column(rows, f"{name}_grad_norm") for name in scales}
-    weights = {name: _column(rows, f"{name}_weight") for name in scales}
-    contributions = {name: weights[name] * scales[name] * norms[name] for name in scales}
-    total = np.sum(list(contributions.values()), axis=0)
-    total = np.where(total > 0, total, 1.0)
+        raise UserError(f"{files.steps}: holds no gradient norms", "Train the student again with this version.")
+    norms = {name: column(rows, f"{name}_grad_norm") for name in scales}
+    weights = {name: column(rows, f"{name}_weight") for name in scales}
+    # Where no component has a gradient, each has a share of 0.
+    shares = {name: np.nan_to_num(share) for name, share in gradient_shares(weights, scales, norms).items()}
     return Scaling(
         np.array([int(row["step"]) for row in rows]),
         {
-            name: ComponentScale(
-                contributions[name] / total, float(weights[name].mean()), scales[name], float(norms[name].mean())
-            )
-            for name in scales
+            name: ComponentScale(shares[name], float(weights[name].mean()), scale, float(norms[name].mean()))
+            for name, scale in scales.items()
         },
     )
 
 
 def write_scaling(scaling: Scaling, folder: Path) -> Path:
     """Write `loss_scaling.json` and `loss_scaling.svg` to `folder`; return the picture's path."""
-    write_json(folder / "loss_scaling.json", as_dict(scaling))
-    picture = folder / "loss_scaling.svg"
-    _draw(scaling, picture)
-    return picture
+    files = TrainingLayout(folder)
+    write_json(files.loss_scaling, as_dict(scaling))
+    _draw(scaling, files.loss_scaling_picture)
+    return files.loss_scaling_picture
 
 
 def as_dict(scaling: Scaling) -> dict[str, Any]:
@@ -140,11 +137,12 @@ def as_dict(scaling: Scaling) -> dict[str, Any]:
         },
         "warnings": scaling.warnings(),
         "balanced_weights": scaling.balanced_weights(),
-        "balanced_beta": scaling.balanced_beta(),
+        # One component has a scale.
+        "balanced_beta": next(iter(scaling.balanced_scales().values()), None),
     }
 
 
-def described(scaling: Scaling) -> str:
+def format_scaling(scaling: Scaling) -> str:
     """Return the analysis as text for a terminal."""
     lines = [f"{'component':<24}{'share':>8}{'first':>8}{'last':>8}{'weight':>9}{'scale':>7}{'norm':>12}"]
     lines += [
@@ -155,14 +153,11 @@ def described(scaling: Scaling) -> str:
     if len(scaling.components) > 1:
         weights = json.dumps({name: round(weight, 4) for name, weight in scaling.balanced_weights().items()})
         lines.append(f"Weights that would balance the gradients: {weights}")
-    beta = scaling.balanced_beta()
-    if beta is not None:
-        lines.append(f"loss.semantic.scale (beta) that would balance semantic at its weight: {beta:.3g}")
+    lines += [
+        f"loss.{name}.scale (beta) that would balance {name} at its weight: {scale:.3g}"
+        for name, scale in scaling.balanced_scales().items()
+    ]
     return "\n".join(lines)
-
-
-def _column(rows: Sequence[Mapping[str, str]], name: str) -> NDArray[np.float64]:
-    return np.array([float(row[name]) for row in rows])
 
 
 def _draw(scaling: Scaling, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The report page: one HTML file that holds its styles, scripts, charts and data, and asks no network for anything."""
+"""The report page: one HTML file that holds its styles, scripts, charts and data, and needs no network."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 from assertkd.files import write_text
 
 SCRIPTS = ("theme", "tables", "charts", "diff", "examples", "main")
-"""The page's own scripts, in the order in which they are run."""
+"""The page's own scripts, in the order in which they run."""
 
 VEGA_LITE = "6.4"
 """Version of the charting library on the page; the one that Altair writes for."""
@@ -26,7 +26,7 @@ VEGA_LITE = "6.4"
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the page: its anchor and template, its heading, and what the bar on top calls it."""
+    """A part of the page: its anchor and template, its heading, and its name in the bar on top."""
 
     id: str
     title: str
@@ -40,7 +40,7 @@ SECTIONS = (
     Section("cache", "How faithful the cache is", "Cache"),
     Section("examples", "Where it fails: the test examples", "Examples"),
     Section("slices", "By parts of the test split", "Slices"),
-    Section("making", "How it was made", "Provenance"),
+    Section("provenance", "How it was made", "Provenance"),
 )
 """In the order in which a reader asks."""
 
@@ -51,7 +51,7 @@ def write_page(path: Path, shown: Sequence[str], context: Mapping[str, Any]) -> 
     Args:
         path: the HTML file.
         shown: ids of `SECTIONS` that have something to show.
-        context: what the templates name.
+        context: values for the templates.
     """
     environment = Environment(
         loader=PackageLoader("assertkd.report"),
@@ -77,7 +77,7 @@ def write_page(path: Path, shown: Sequence[str], context: Mapping[str, Any]) -> 
 def policy(scripts: Sequence[str]) -> str:
     """Return the page's content security policy: these scripts run, no other, and nothing is fetched from anywhere."""
     hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
-    allowed = " ".join(f"'sha256-{found}'" for found in hashes)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; form-action 'none'"
 
 
@@ -90,13 +90,13 @@ def chart_library() -> str:
 
 
 def own_script() -> str:
-    """Return the page's own scripts as one, their names seen by nobody else."""
+    """Return the page's own scripts as one, their names out of the global scope."""
     parts = "\n".join(template_text(f"js/{name}.js") for name in SCRIPTS)
     return for_html(f'(() => {{\n"use strict";\n{parts}}})();')
 
 
 def for_html(script: str) -> str:
-    """Return a script that may stand in HTML: what would end or hide it there is written otherwise.
+    """Return a script that may be embedded in HTML: signs that would end or hide it there are escaped.
 
     Both signs occur in string literals alone, where the backslash changes nothing.
     """

@@ -1,4 +1,4 @@
-"""How the models do on parts of the test split: kinds of assertion, projects, lengths of the reference."""
+"""Exact match on parts of the test split: kinds of assertion, projects, lengths of the reference."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ FEW = 20
 """Slices with fewer examples say little and are shown faint."""
 
 MOST_SLICES = 30
-"""Most rows of a table; the smallest slices beyond are summed up."""
+"""Most rows of a table; smaller slices are left out."""
 
 Z = 1.959964
 """Normal quantile of a 95 % interval."""
@@ -32,7 +32,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """One part of the test split: what it is called, its examples, and a cell a variant (None: nothing judged)."""
+    """One part of the test split: its name, number of examples, and a cell a variant (None: not evaluated)."""
 
     name: str
     n: int
@@ -41,7 +41,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Slicing:
-    """The test split parted one way, largest part first (lengths: shortest first); `part` is what one part is."""
+    """One partition of the test split, largest part first (lengths: shortest first); `part` names what a part is."""
 
     title: str
     part: str
@@ -52,16 +52,16 @@ def slicings(models: Sequence[Model], variants: Sequence[str]) -> list[Slicing]:
     """Return exact match by kind of assertion, by project (where there are two or more) and by length of the reference.
 
     Args:
-        models: every judged model; seeds of a variant are averaged.
-        variants: what the cells stand for, in their order.
+        models: every evaluated model; seeds of a variant are averaged.
+        variants: of the cells, in their order.
     """
-    judged = {variant: [list(m.predictions()) for m in models if m.variant == variant] for variant in variants}
-    found = [
-        Slicing("Kind of assertion", "Assertion", _slices(judged, lambda example: str(example["kind"]))),
-        Slicing("Project", "Project", _slices(judged, lambda example: str(example.get("project") or "unnamed"))),
-        Slicing("Length of the reference, Java tokens", "Tokens", _slices(judged, length_of, ordered=True)),
+    examples_of = {variant: [list(m.predictions()) for m in models if m.variant == variant] for variant in variants}
+    partitions = [
+        Slicing("Kind of assertion", "Assertion", _slices(examples_of, lambda example: str(example["kind"]))),
+        Slicing("Project", "Project", _slices(examples_of, lambda example: str(example.get("project") or "unnamed"))),
+        Slicing("Length of the reference, Java tokens", "Tokens", _slices(examples_of, length_of, ordered=True)),
     ]
-    return [slicing for slicing in found if len(slicing.slices) > 1]
+    return [slicing for slicing in partitions if len(slicing.slices) > 1]
 
 
 def length_of(example: Mapping[str, Any]) -> str:
@@ -77,20 +77,20 @@ def length_of(example: Mapping[str, Any]) -> str:
 def wilson(hits: float, n: int) -> Cell:
     """Return the share of `hits` in `n` with its 95 % score interval (Wilson 1927)."""
     share = hits / n
-    centre, spread = share + Z**2 / (2 * n), Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    centre, half_width = share + Z**2 / (2 * n), Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
     scale = 1 + Z**2 / n
-    return Cell(share, max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale))
+    return Cell(share, max(0.0, (centre - half_width) / scale), min(1.0, (centre + half_width) / scale))
 
 
 def _slices(
-    judged: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
+    examples_of: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]],
     part: Callable[[Mapping[str, Any]], str],
     *,
     ordered: bool = False,
 ) -> list[Slice]:
     sizes: dict[str, int] = {}
     hits: dict[tuple[str, str], list[float]] = {}
-    for variant, seeds in judged.items():
+    for variant, seeds in examples_of.items():
         for examples in seeds:
             counted: dict[str, float] = {}
             size: dict[str, int] = {}
@@ -111,7 +111,7 @@ def _slices(
             sizes[name],
             [
                 wilson(fmean(hits[variant, name]), sizes[name]) if (variant, name) in hits else None
-                for variant in judged
+                for variant in examples_of
             ],
         )
         for name in names

@@ -1,15 +1,15 @@
-"""What moved each model while it trained, thinned so that a page can carry it."""
+"""Curves of each training, thinned so that they fit on a page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assertkd.report.results import Model
+from assertkd.report.training_logs import Floats, column, gradient_shares
 
 POINTS = 50
-"""Most points of a curve: each is the mean over a stretch of optimizer steps, so that noise of single steps is gone."""
+"""Most points of a curve: each is the mean over a stretch of optimizer steps, since single steps are noisy."""
 
 EPOCH_FIGURES = {"validation_loss": "validation loss", "validation_token_accuracy": "validation token accuracy"}
 """Columns of `training_metrics.csv` that are alike for every loss, and what the figure calls them."""
@@ -28,35 +28,30 @@ def component_curves(models: Sequence[Model], labels: Mapping[str, str]) -> list
         if model.is_teacher or not model.is_trained:
             continue
         steps = model.steps()
-        names = [column.removesuffix("_loss_raw") for column in (steps[0] if steps else {}) if _is_component(column)]
+        names = [key.removesuffix("_loss_raw") for key in (steps[0] if steps else {}) if _is_component(key)]
         if not names:
             continue
-        plan = model.training_report()["loss"]["components"] if model.is_done else []
-        scales = {component["name"]: float(component["scale"]) for component in plan}
+        components = model.training_report()["loss"]["components"] if model.is_done else []
+        scales = {component["name"]: float(component["scale"]) for component in components}
         stretches = np.array_split(np.arange(len(steps)), min(POINTS, len(steps)))
-        at = _column(steps, "step")
-        columns = {
-            name: [_column(steps, f"{name}_{figure}") for figure in ("loss_raw", "weight", "grad_norm")]
+        at = column(steps, "step")
+        losses, weights, norms = (
+            {name: column(steps, f"{name}_{figure}") for name in names}
+            for figure in ("loss_raw", "weight", "grad_norm")
+        )
+        shares = gradient_shares(weights, scales, norms)
+        rows += [
+            {
+                "model": labels[model.name],
+                "component": name,
+                "step": int(at[stretch[-1]]) + 1,
+                "loss": _mean(losses[name][stretch]),
+                "weight": _mean(weights[name][stretch]),
+                "share": _mean(shares[name][stretch]),
+            }
             for name in names
-        }
-        contributions = {name: weight * scales.get(name, np.nan) * norm for name, (_, weight, norm) in columns.items()}
-        total = np.sum(list(contributions.values()), axis=0)
-        shares = {
-            name: np.divide(one, total, out=np.full_like(total, np.nan), where=total > 0)
-            for name, one in contributions.items()
-        }
-        for name, (loss, weight, _) in columns.items():
-            rows += [
-                {
-                    "model": labels[model.name],
-                    "component": name,
-                    "step": int(at[stretch[-1]]) + 1,
-                    "loss": _mean(loss[stretch]),
-                    "weight": _mean(weight[stretch]),
-                    "share": _mean(shares[name][stretch]),
-                }
-                for stretch in stretches
-            ]
+            for stretch in stretches
+        ]
     return rows
 
 
@@ -67,26 +62,22 @@ def learning_curves(models: Sequence[Model], labels: Mapping[str, str]) -> list[
             "model": labels[model.name],
             "variant": model.variant,
             "epoch": int(row["epoch"]),
-            "figure": shown,
-            "value": float(row[column]),
+            "figure": figure,
+            "value": float(row[key]),
         }
         for model in models
         if model.is_trained
         for row in model.epochs()
-        for column, shown in EPOCH_FIGURES.items()
-        if row.get(column)
+        for key, figure in EPOCH_FIGURES.items()
+        if row.get(key)
     ]
 
 
-def _is_component(column: str) -> bool:
-    return column.endswith("_loss_raw") and column != "total_loss_raw"
+def _is_component(key: str) -> bool:
+    return key.endswith("_loss_raw") and key != "total_loss_raw"
 
 
-def _column(rows: Sequence[Mapping[str, str]], name: str) -> NDArray[np.float64]:
-    return np.array([float(row.get(name) or "nan") for row in rows])
-
-
-def _mean(values: NDArray[np.float64]) -> float | None:
-    """Return the mean of the known values, to six digits, or None."""
-    known = values[np.isfinite(values)]
-    return float(f"{known.mean():.6g}") if len(known) else None
+def _mean(values: Floats) -> float | None:
+    """Return the mean of the finite values, to six digits; None where there are none."""
+    finite = values[np.isfinite(values)]
+    return float(f"{finite.mean():.6g}") if len(finite) else None

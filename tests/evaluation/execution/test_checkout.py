@@ -40,7 +40,7 @@ def record(**extra: object) -> Record:
     return Record("r", "public int size() { return n; }", method, "assertEquals(1, queue.size());", "p", dict(extra))
 
 
-def test_sources_are_read_and_the_gap_is_cut(checkout: Path) -> None:
+def test_sources_are_read_and_the_placeholder_is_set(checkout: Path) -> None:
     found = with_sources(record(test_file="src/QueueTest.java", focal_file="src/Queue.java", line=8), checkout)
     assert found.extra["class_source"] == QUEUE
     assert found.extra["line"] == 8

@@ -10,25 +10,25 @@ from assertkd.evaluation.execution.pool import ExecutionPool
 pytestmark = pytest.mark.java
 
 
-def unit(execution_pool: ExecutionPool, name: str, body: str) -> Unit:
-    return Unit(execution_pool.new_folder(), {f"{name}.java": f"public class {name} {{ {body} }}"})
+def unit(pool: ExecutionPool, name: str, body: str) -> Unit:
+    return Unit(pool.new_folder(), {f"{name}.java": f"public class {name} {{ {body} }}"})
 
 
 def classes(folder: Path) -> set[str]:
     return {path.name for path in folder.rglob("*.class")}
 
 
-def test_units_fail_by_themselves(execution_pool: ExecutionPool) -> None:
+def test_units_fail_by_themselves(pool: ExecutionPool) -> None:
     units = [
-        unit(execution_pool, "Sound", "static class Inner { } Runnable lambda = () -> { };"),
-        unit(execution_pool, "Unparsable", "int f( {"),
-        unit(execution_pool, "Untyped", 'int f() { return "text"; }'),
-        unit(execution_pool, "Unfinished", "int f() { }"),
-        unit(execution_pool, "Unknown", "Missing f;"),
-        unit(execution_pool, "Checked", "void f() { throw new Exception(); }"),
-        unit(execution_pool, "Last", "int f() { return 1; }"),
+        unit(pool, "Sound", "static class Inner { } Runnable lambda = () -> { };"),
+        unit(pool, "Unparsable", "int f( {"),
+        unit(pool, "Untyped", 'int f() { return "text"; }'),
+        unit(pool, "Unfinished", "int f() { }"),
+        unit(pool, "Unknown", "Missing f;"),
+        unit(pool, "Checked", "void f() { throw new Exception(); }"),
+        unit(pool, "Last", "int f() { return 1; }"),
     ]
-    errors = execution_pool.compile(units)
+    errors = pool.compile(units)
     assert [error is None for error in errors] == [True, False, False, False, False, False, True]
     assert "incompatible types" in str(errors[2])
     assert "missing return statement" in str(errors[3])
@@ -39,36 +39,36 @@ def test_units_fail_by_themselves(execution_pool: ExecutionPool) -> None:
         assert classes(failed.folder) == set()
 
 
-def test_units_may_declare_the_same_types(execution_pool: ExecutionPool) -> None:
-    first, second = unit(execution_pool, "Same", "int a = 1;"), unit(execution_pool, "Same", "int a = 2; Undeclared b;")
-    third = unit(execution_pool, "Same", "long a = 3;")
-    errors = execution_pool.compile([first, second, third])
+def test_units_may_declare_the_same_types(pool: ExecutionPool) -> None:
+    first, second = unit(pool, "Same", "int a = 1;"), unit(pool, "Same", "int a = 2; Undeclared b;")
+    third = unit(pool, "Same", "long a = 3;")
+    errors = pool.compile([first, second, third])
     assert [error is None for error in errors] == [True, False, True]
     assert classes(first.folder) == classes(third.folder) == {"Same.class"}
-    hidden = [unit(execution_pool, name, "} class Hidden {") for name in ("One", "Two")]
-    assert execution_pool.compile(hidden) == [None, None], "a second type of a file does not collide either"
+    hidden = [unit(pool, name, "} class Hidden {") for name in ("One", "Two")]
+    assert pool.compile(hidden) == [None, None], "a second type of a file does not collide either"
 
 
-def test_a_unit_may_hold_several_files(execution_pool: ExecutionPool) -> None:
-    folder = execution_pool.new_folder()
+def test_a_unit_may_hold_several_files(pool: ExecutionPool) -> None:
+    folder = pool.new_folder()
     sources = {
         "a/One.java": "package a; public class One { b.Two two; }",
         "b/Two.java": "package b; public class Two { }",
     }
-    assert execution_pool.compile([Unit(folder, sources)]) == [None]
+    assert pool.compile([Unit(folder, sources)]) == [None]
     assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*.class")) == ["a/One.class", "b/Two.class"]
 
 
-def test_text_that_breaks_the_compiler_hurts_no_other_unit(execution_pool: ExecutionPool) -> None:
+def test_text_that_breaks_the_compiler_hurts_no_other_unit(pool: ExecutionPool) -> None:
     deep = "int f() { return " + "(" * 20_000 + "1" + ")" * 20_000 + "; }"
     units = [
-        unit(execution_pool, "Before", "int a;"),
-        unit(execution_pool, "Deep", deep),
-        unit(execution_pool, "After", "int a;"),
+        unit(pool, "Before", "int a;"),
+        unit(pool, "Deep", deep),
+        unit(pool, "After", "int a;"),
     ]
-    errors = execution_pool.compile(units)
+    errors = pool.compile(units)
     assert [error is None for error in errors] == [True, False, True]
 
 
-def test_nothing_to_compile(execution_pool: ExecutionPool) -> None:
-    assert execution_pool.compile([]) == []
+def test_nothing_to_compile(pool: ExecutionPool) -> None:
+    assert pool.compile([]) == []

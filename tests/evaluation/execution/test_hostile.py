@@ -9,12 +9,12 @@ import pytest
 from java_source import box
 
 from assertkd.evaluation.execution.compiler import Unit
-from assertkd.evaluation.execution.gold import Execution, run_gold
+from assertkd.evaluation.execution.gold import ExecutionLimits, gold_executions
 from assertkd.evaluation.execution.isolation import NAMESPACES, Isolation
 from assertkd.evaluation.execution.jdk import Toolchain
 from assertkd.evaluation.execution.pool import ExecutionPool
-from assertkd.evaluation.execution.predicted import NO_ASSERTION, Case, run_predicted
-from assertkd.evaluation.execution.runner import DIED, FAILED, LEFT_THREADS, PASSED, TIMED_OUT, Runner, TestRun
+from assertkd.evaluation.execution.predicted import NO_ASSERTION, Case, predicted_executions
+from assertkd.evaluation.execution.runner import DIED, FAILED, LEFT_THREADS, PASSED, TIMED_OUT, Runner, TestOutcome
 from assertkd.evaluation.execution.units import subject_of
 
 pytestmark = pytest.mark.java
@@ -83,38 +83,38 @@ HOSTILE = {
 }
 
 
-def verdict(execution_pool: ExecutionPool, text: str, seconds: float = SECONDS) -> str:
-    """Run a test with a text in its gap, past every check of what the text says; return how it ends."""
+def verdict(pool: ExecutionPool, text: str, seconds: float = SECONDS) -> str:
+    """Run a test with a text as its assertion, past every check of what the text says; return how it ends."""
     subject = subject_of(box())
     assert subject is not None
-    unit = Unit(execution_pool.new_folder(), Execution().sources(subject, text))
-    assert execution_pool.compile([unit]) == [None]
+    unit = Unit(pool.new_folder(), ExecutionLimits().sources(subject, text))
+    assert pool.compile([unit]) == [None]
 
-    def run(runner: Runner) -> TestRun:
+    def run(runner: Runner) -> TestOutcome:
         return runner.run(subject.test_class, subject.test_method, [unit.folder], seconds)
 
-    [ended] = execution_pool.each([subject], lambda batch: [run for _ in batch])
+    [ended] = pool.each([subject], lambda batch: [run for _ in batch])
     return ended.ended
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_code_does_not_pass_and_the_next_test_does(execution_pool: ExecutionPool, name: str) -> None:
+def test_hostile_code_does_not_pass_and_the_next_test_does(pool: ExecutionPool, name: str) -> None:
     text, expected = HOSTILE[name]
-    assert verdict(execution_pool, text, SECONDS if TIMED_OUT in expected else PATIENCE) in expected
-    assert verdict(execution_pool, "assertEquals(3, box.size(0));", PATIENCE) == PASSED
+    assert verdict(pool, text, SECONDS if TIMED_OUT in expected else PATIENCE) in expected
+    assert verdict(pool, "assertEquals(3, box.size(0));", PATIENCE) == PASSED
 
 
-def test_a_late_exit_is_not_blamed_on_the_next_test(execution_pool: ExecutionPool) -> None:
+def test_a_late_exit_is_not_blamed_on_the_next_test(pool: ExecutionPool) -> None:
     # The common pool's threads belong to no test, so that this one seems clean.
     late = (
         "java.util.concurrent.ForkJoinPool.commonPool().execute("
         "() -> { try { Thread.sleep(1200); } catch (Exception e) { } System.exit(0); });"
     )
-    assert verdict(execution_pool, late, PATIENCE) == PASSED
-    assert verdict(execution_pool, "Thread.sleep(2500);", PATIENCE) == PASSED
+    assert verdict(pool, late, PATIENCE) == PASSED
+    assert verdict(pool, "Thread.sleep(2500);", PATIENCE) == PASSED
 
 
-def test_changed_defaults_do_not_reach_the_next_test(execution_pool: ExecutionPool) -> None:
+def test_changed_defaults_do_not_reach_the_next_test(pool: ExecutionPool) -> None:
     changes = (
         'System.setProperty("user.dir", "/nowhere"); System.setProperty("mine", "1"); '
         "java.util.Locale.setDefault(java.util.Locale.JAPAN); "
@@ -125,20 +125,20 @@ def test_changed_defaults_do_not_reach_the_next_test(execution_pool: ExecutionPo
         'assertEquals("", java.util.Locale.getDefault().getCountry()); '
         'assertEquals("UTC", java.util.TimeZone.getDefault().getID());'
     )
-    assert verdict(execution_pool, asks, PATIENCE) == PASSED
-    assert verdict(execution_pool, changes, PATIENCE) == PASSED
-    assert verdict(execution_pool, asks, PATIENCE) == PASSED
+    assert verdict(pool, asks, PATIENCE) == PASSED
+    assert verdict(pool, changes, PATIENCE) == PASSED
+    assert verdict(pool, asks, PATIENCE) == PASSED
 
 
 class TestInNamespaces:
     """What only namespaces protect; a machine that does not grant them says so."""
 
     @pytest.fixture(autouse=True)
-    def _confined(self, execution_pool: ExecutionPool) -> None:
-        if execution_pool.isolation.degree != NAMESPACES:
+    def _confined(self, pool: ExecutionPool) -> None:
+        if pool.isolation.degree != NAMESPACES:
             pytest.skip("this machine grants no user namespaces")
 
-    def test_files_outside_are_neither_written_nor_deleted(self, execution_pool: ExecutionPool, tmp_path: Path) -> None:
+    def test_files_outside_are_neither_written_nor_deleted(self, pool: ExecutionPool, tmp_path: Path) -> None:
         treasure = tmp_path / "treasure"
         treasure.write_text("gold", encoding="utf-8")
         path = f'java.nio.file.Path.of("{tmp_path}")'
@@ -149,57 +149,54 @@ class TestInNamespaces:
             f'java.nio.file.Files.move({path}.resolve("treasure"), {path}.resolve("other"));',
         ]
         for attack in attacks:
-            assert verdict(execution_pool, attack, PATIENCE) == FAILED
-        assert (
-            verdict(execution_pool, f'new ProcessBuilder("rm", "-rf", "{tmp_path}").start().waitFor();', PATIENCE)
-            == PASSED
-        )
+            assert verdict(pool, attack, PATIENCE) == FAILED
+        assert verdict(pool, f'new ProcessBuilder("rm", "-rf", "{tmp_path}").start().waitFor();', PATIENCE) == PASSED
         assert [file.name for file in tmp_path.iterdir()] == ["treasure"]
         assert treasure.read_text(encoding="utf-8") == "gold"
 
-    def test_classes_of_other_tests_cannot_be_changed(self, execution_pool: ExecutionPool) -> None:
+    def test_classes_of_other_tests_cannot_be_changed(self, pool: ExecutionPool) -> None:
         attack = (
             "java.nio.file.Path own = java.nio.file.Path.of("
             "Box.class.getProtectionDomain().getCodeSource().getLocation().toURI()); "
             'java.nio.file.Files.writeString(own.resolve("x"), "x");'
         )
-        assert verdict(execution_pool, attack, PATIENCE) == FAILED
+        assert verdict(pool, attack, PATIENCE) == FAILED
 
-    def test_files_written_where_a_test_runs_vanish(self, execution_pool: ExecutionPool) -> None:
+    def test_files_written_where_a_test_runs_vanish(self, pool: ExecutionPool) -> None:
         writes = (
             'java.nio.file.Files.writeString(java.nio.file.Path.of("mine"), "x"); '
             'java.io.File.createTempFile("temporary", null);'
         )
-        assert verdict(execution_pool, writes, PATIENCE) == PASSED
-        for home in execution_pool.folder.glob("runner*"):
+        assert verdict(pool, writes, PATIENCE) == PASSED
+        for home in pool.folder.glob("runner*"):
             assert list(home.iterdir()) == []
 
-    def test_a_full_disk_is_the_tests_own(self, execution_pool: ExecutionPool) -> None:
+    def test_a_full_disk_is_the_tests_own(self, pool: ExecutionPool) -> None:
         fills = (
             "byte[] much = new byte[1 << 20]; for (int i = 0; i < 200; i++) "
             'java.nio.file.Files.write(java.nio.file.Path.of("f" + i), much);'
         )
-        assert verdict(execution_pool, fills, PATIENCE) == FAILED
+        assert verdict(pool, fills, PATIENCE) == FAILED
 
-    def test_there_is_no_network(self, execution_pool: ExecutionPool) -> None:
+    def test_there_is_no_network(self, pool: ExecutionPool) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
-            assert verdict(execution_pool, f'new java.net.Socket("127.0.0.1", {port}).close();', PATIENCE) == FAILED
+            assert verdict(pool, f'new java.net.Socket("127.0.0.1", {port}).close();', PATIENCE) == FAILED
 
-    def test_other_processes_are_out_of_reach(self, execution_pool: ExecutionPool) -> None:
+    def test_other_processes_are_out_of_reach(self, pool: ExecutionPool) -> None:
         with subprocess.Popen(["sleep", "100"]) as bystander:
             attack = (
                 f'new ProcessBuilder("kill", "-9", "{bystander.pid}").start().waitFor(); '
                 f"ProcessHandle.of({bystander.pid}L).ifPresent(ProcessHandle::destroyForcibly);"
             )
-            verdict(execution_pool, attack)
+            verdict(pool, attack)
             assert bystander.poll() is None
             bystander.kill()
 
-    def test_what_a_test_starts_ends_with_it(self, execution_pool: ExecutionPool) -> None:
+    def test_what_a_test_starts_ends_with_it(self, pool: ExecutionPool) -> None:
         mark = f"{time.time_ns() % 10**8}.25"
         start = f'new ProcessBuilder("setsid", "sleep", "{mark}").start(); while (box != null) {{ }}'
-        assert verdict(execution_pool, start, 1.0) == TIMED_OUT
+        assert verdict(pool, start, 1.0) == TIMED_OUT
         # The kernel ends what is left in a namespace in its own time.
         patience = time.monotonic() + PATIENCE
         while mark in commands() and time.monotonic() < patience:
@@ -207,12 +204,12 @@ class TestInNamespaces:
         assert mark not in commands()
 
 
-def test_no_secret_is_in_the_environment(execution_pool: ExecutionPool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_secret_is_in_the_environment(pool: ExecutionPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_TOKEN", "x")
     monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Dmine=1")
-    verdict(execution_pool, "System.exit(0);")  # The next process starts with this environment.
+    verdict(pool, "System.exit(0);")  # The next process starts with this environment.
     asks = 'assertNull(System.getenv("SECRET_TOKEN")); assertNull(System.getProperty("mine"));'
-    assert verdict(execution_pool, asks, PATIENCE) == PASSED
+    assert verdict(pool, asks, PATIENCE) == PASSED
 
 
 def test_wrapped_in_assertions_it_fails_too_and_others_are_judged(toolchain: Toolchain) -> None:
@@ -234,21 +231,19 @@ def test_wrapped_in_assertions_it_fails_too_and_others_are_judged(toolchain: Too
     }
     records = {name: box(name) for name in texts}
     subjects = {name: subject for name, one in records.items() if (subject := subject_of(one))}
-    execution = Execution(seconds=5.0)
-    with ExecutionPool(toolchain, workers=2, heap_mb=64) as execution_pool:
-        references = list(
-            run_gold(execution_pool, [(subjects[name], records[name].assertion) for name in texts], execution)
-        )
+    limits = ExecutionLimits(seconds=5.0)
+    with ExecutionPool(toolchain, workers=2, heap_mb=64) as pool:
+        references = list(gold_executions(pool, [(subjects[name], records[name].assertion) for name in texts], limits))
         assert [gold.ended for gold in references] == [PASSED] * len(texts)
         cases = [
             Case(subjects[name], gold, records[name].assertion, text)
             for (name, text), gold in zip(texts.items(), references, strict=True)
         ]
-        runs = {run.id: run for run in run_predicted(execution_pool, cases, execution)}
-    assert {name: run.passes for name, run in runs.items()} == {name: name.startswith("honest") for name in texts}
-    assert all(run.compiles for run in runs.values())
-    assert all(run.killed == 0 for run in runs.values() if not run.passes)
-    assert runs["bare"].ended == NO_ASSERTION
+        executions = {one.id: one for one in predicted_executions(pool, cases, limits)}
+    assert {name: one.passes for name, one in executions.items()} == {name: name.startswith("honest") for name in texts}
+    assert all(one.compiles for one in executions.values())
+    assert all(one.killed == 0 for one in executions.values() if not one.passes)
+    assert executions["bare"].ended == NO_ASSERTION
 
 
 def test_weaker_isolation_still_limits_time_and_memory(toolchain: Toolchain) -> None:

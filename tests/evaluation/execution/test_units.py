@@ -1,4 +1,4 @@
-"""What of a record is compiled: files, names, and which texts are let into the gap."""
+"""What of a record is compiled: files, names, and which texts are accepted as an assertion."""
 
 import pytest
 

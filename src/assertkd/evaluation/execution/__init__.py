@@ -1,1 +1,1 @@
-"""Assertions put into their tests, compiled and run: what a tester means by a good assertion."""
+"""Assertions put into their tests, compiled and run: whether they pass, and which faults they detect."""

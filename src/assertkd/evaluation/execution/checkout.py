@@ -8,7 +8,7 @@ from assertkd.records import MARKER, Record
 
 
 def with_sources(record: Record, checkout: Path) -> Record:
-    """Return a record with `test_source` and `class_source` as far as the project holds them.
+    """Return a record with `test_source` and `class_source`, where the project holds them.
 
     Sources that the record carries itself stay. `test_source` is the file that its `test_file` names, with the marker
     in place of the assertion; `class_source` the file that its `focal_file` names.
@@ -17,23 +17,23 @@ def with_sources(record: Record, checkout: Path) -> Record:
         record: names files relative to the project's folder.
         checkout: the project's folder, in the state in which it was mined.
     """
-    found = {}
+    sources = {}
     test, tested = (_read(record, name, checkout) for name in ("test_file", "focal_file"))
-    if test is not None and (source := _with_gap(test, record)) is not None:
-        found["test_source"] = source
+    if test is not None and (source := _with_placeholder(test, record)) is not None:
+        sources["test_source"] = source
     if tested is not None:
-        found["class_source"] = tested
+        sources["class_source"] = tested
     return Record(
         record.id,
         record.focal_method,
         record.test_method,
         record.assertion,
         record.project,
-        found | record.extra,
+        sources | record.extra,
     )
 
 
-def _with_gap(source: str, record: Record) -> str | None:
+def _with_placeholder(source: str, record: Record) -> str | None:
     """Return a test file with the record's test, which has the marker, in place of the same test with its assertion."""
     data = source.encode("utf-8")
     method = find_method(parsed(data), record.test_method.replace(MARKER, record.assertion))
@@ -44,10 +44,10 @@ def _with_gap(source: str, record: Record) -> str | None:
 
 def _read(record: Record, name: str, checkout: Path) -> str | None:
     """Return the text of the file that a field of the record names; None if it is outside or cannot be read."""
-    named = record.extra.get(name)
-    if not isinstance(named, str):
+    file = record.extra.get(name)
+    if not isinstance(file, str):
         return None
-    path = (checkout / named).resolve()
+    path = (checkout / file).resolve()
     if not path.is_relative_to(checkout.resolve()):
         return None
     try:

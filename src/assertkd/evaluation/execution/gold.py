@@ -1,17 +1,17 @@
-"""What the gold assertions do, once for all models: whether they pass, and which mutants they kill."""
+"""Execution of the gold assertions, once for all models: whether they pass, and which mutants they kill."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from assertkd.errors import UserError
 from assertkd.evaluation.execution.compiler import Unit
 from assertkd.evaluation.execution.mutants import Mutant, mutants_of
 from assertkd.evaluation.execution.pool import ExecutionPool, remove
-from assertkd.evaluation.execution.runner import Runner, TestRun
+from assertkd.evaluation.execution.runner import Runner, TestOutcome
 from assertkd.evaluation.execution.units import Subject
+from assertkd.jsonl import read_lines
 
 NOT_COMPILED = "does not compile"
 
@@ -20,8 +20,8 @@ MUTANT_SECONDS, TIMES_AS_LONG = 2.0, 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class GoldRun:
-    """How a record's test goes with its gold assertion.
+class GoldExecution:
+    """The outcome of a record's test with its gold assertion.
 
     Attributes:
         id: the record's.
@@ -29,8 +29,8 @@ class GoldRun:
         message: what is wrong; "" where it passes.
         made: number of mutants made.
         compiled: number of those that compile.
-        counted: numbers of those mutants that compile and that the test passes with nothing in its gap: whoever
-            notices one of them has the assertion to thank. The numbers are those of `mutants_of`.
+        counted: numbers, as in `mutants_of`, of the mutants that compile and on which the test passes without any
+            assertion: only an assertion can detect them.
         killed: those of them that the test does not pass with the gold assertion.
     """
 
@@ -42,14 +42,19 @@ class GoldRun:
     counted: tuple[int, ...]
     killed: tuple[int, ...]
 
-    def as_dict(self) -> dict[str, object]:
-        """Return it as a JSON object."""
-        return {name: getattr(self, name) for name in self.__slots__}
+    def as_dict(self) -> dict[str, Any]:
+        """Return the execution as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, line: dict[str, Any]) -> "GoldExecution":
+        """Return the execution of `as_dict`'s form."""
+        return cls(**line | {name: tuple(line[name]) for name in ("counted", "killed")})
 
 
 @dataclass(frozen=True, slots=True)
-class Execution:
-    """What all executions of a run share.
+class ExecutionLimits:
+    """What all executions of a stage share.
 
     Attributes:
         seconds: time limit of a test.
@@ -63,7 +68,7 @@ class Execution:
     class_compiled: bool = False
 
     def sources(self, subject: Subject, text: str) -> dict[str, str]:
-        """Return what is compiled to run a test with `text` in its gap."""
+        """Return what is compiled to run a test with `text` as its assertion."""
         return subject.filled(text) | ({} if self.class_compiled else subject.tested())
 
     def mutants_of(self, subject: Subject) -> list[Mutant]:
@@ -72,98 +77,85 @@ class Execution:
             return []
         return mutants_of(subject.class_source, subject.focal_method, self.mutants)
 
-    def run_on_mutant(self, runner: Runner, subject: Subject, folders: Sequence[Path], original: TestRun) -> bool:
+    def run_on_mutant(self, runner: Runner, subject: Subject, folders: Sequence[Path], original: TestOutcome) -> bool:
         """Return whether a test passes on a mutant, whose folder comes first; `original` says how long it took."""
         seconds = min(self.seconds, MUTANT_SECONDS + TIMES_AS_LONG * original.seconds)
         return runner.run(subject.test_class, subject.test_method, folders, seconds).passed
 
 
-def mutant_units(execution_pool: ExecutionPool, subject: Subject, mutants: Iterable[Mutant]) -> list[Unit]:
+def mutant_units(pool: ExecutionPool, subject: Subject, mutants: Iterable[Mutant]) -> list[Unit]:
     """Return what is compiled for mutants of a record's class."""
     assert subject.class_file is not None or not mutants
-    return [Unit(execution_pool.new_folder(), {str(subject.class_file): mutant.source}) for mutant in mutants]
+    return [Unit(pool.new_folder(), {str(subject.class_file): mutant.source}) for mutant in mutants]
 
 
-def run_gold(
-    execution_pool: ExecutionPool,
+def gold_executions(
+    pool: ExecutionPool,
     subjects: Iterable[tuple[Subject, str]],
-    execution: Execution,
+    limits: ExecutionLimits,
     progress: Callable[[int], None] | None = None,
-) -> Iterator[GoldRun]:
-    """Yield how each record's test goes with its gold assertion, in order.
+) -> Iterator[GoldExecution]:
+    """Yield the outcome of each record's test with its gold assertion, in order.
 
     Args:
-        execution_pool: compiles and runs.
+        pool: compiles and runs.
         subjects: each record's and its gold assertion.
-        execution: limits.
+        limits: of every execution.
         progress: called with the number of records that are done.
     """
-    return execution_pool.each(subjects, partial(_prepared, execution_pool, execution), progress)
+    return pool.each(subjects, partial(_prepared, pool, limits), progress)
 
 
 def _prepared(
-    execution_pool: ExecutionPool, execution: Execution, batch: Sequence[tuple[Subject, str]]
-) -> list[Callable[[Runner], GoldRun]]:
+    pool: ExecutionPool, limits: ExecutionLimits, batch: Sequence[tuple[Subject, str]]
+) -> list[Callable[[Runner], GoldExecution]]:
     units: list[Unit] = []
     owned = []
     for subject, gold in batch:
-        tests = [Unit(execution_pool.new_folder(), execution.sources(subject, text)) for text in (gold, "")]
-        mutants = mutant_units(execution_pool, subject, execution.mutants_of(subject))
+        tests = [Unit(pool.new_folder(), limits.sources(subject, text)) for text in (gold, "")]
+        mutants = mutant_units(pool, subject, limits.mutants_of(subject))
         owned.append((subject, len(mutants)))
         units += [*tests, *mutants]
-    errors = execution_pool.compile(units)
-    work: list[Callable[[Runner], GoldRun]] = []
+    errors = pool.compile(units)
+    work: list[Callable[[Runner], GoldExecution]] = []
     start = 0
     for subject, count in owned:
         end = start + 2 + count
-        work.append(partial(_run, execution, subject, units[start:end], errors[start:end]))
+        work.append(partial(_run, limits, subject, units[start:end], errors[start:end]))
         start = end
     return work
 
 
 def _run(
-    execution: Execution, subject: Subject, units: Sequence[Unit], errors: Sequence[str | None], runner: Runner
-) -> GoldRun:
-    (gold, gap, *mutants), (gold_error, gap_error, *mutant_errors) = [unit.folder for unit in units], errors
+    limits: ExecutionLimits, subject: Subject, units: Sequence[Unit], errors: Sequence[str | None], runner: Runner
+) -> GoldExecution:
+    (gold, bare, *mutants), (gold_error, bare_error, *mutant_errors) = [unit.folder for unit in units], errors
     try:
         if gold_error is not None:
-            return GoldRun(subject.id, NOT_COMPILED, gold_error, len(mutants), 0, (), ())
-        run = runner.run(subject.test_class, subject.test_method, [gold], execution.seconds)
+            return GoldExecution(subject.id, NOT_COMPILED, gold_error, len(mutants), 0, (), ())
+        outcome = runner.run(subject.test_class, subject.test_method, [gold], limits.seconds)
         compiled = [number for number, error in enumerate(mutant_errors) if error is None]
-        if not run.passed:
-            return GoldRun(subject.id, run.ended, run.message, len(mutants), len(compiled), (), ())
+        if not outcome.passed:
+            return GoldExecution(subject.id, outcome.ended, outcome.message, len(mutants), len(compiled), (), ())
         counted = [
             number
             for number in compiled
-            # Where the test does not compile without an assertion, all that it notices is the assertion's merit.
-            if gap_error is not None or execution.run_on_mutant(runner, subject, [mutants[number], gap], run)
+            # A test that does not compile without an assertion detects nothing without one.
+            if bare_error is not None or limits.run_on_mutant(runner, subject, [mutants[number], bare], outcome)
         ]
         killed = [
-            number for number in counted if not execution.run_on_mutant(runner, subject, [mutants[number], gold], run)
+            number for number in counted if not limits.run_on_mutant(runner, subject, [mutants[number], gold], outcome)
         ]
-        return GoldRun(subject.id, run.ended, "", len(mutants), len(compiled), tuple(counted), tuple(killed))
+        return GoldExecution(subject.id, outcome.ended, "", len(mutants), len(compiled), tuple(counted), tuple(killed))
     finally:
         remove(unit.folder for unit in units)
 
 
-def read_gold_runs(path: Path) -> dict[str, GoldRun]:
+def read_gold_executions(path: Path) -> dict[str, GoldExecution]:
     """Return record id to what `execute_gold` wrote of it.
 
     Raises:
         UserError: the file is missing or broken.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file", "Run `execute_gold` first.")
-    runs = {}
-    with path.open("rb") as handle:
-        for number, line in enumerate(handle, start=1):
-            try:
-                fields = json.loads(line)
-                run = GoldRun(**fields | {name: tuple(fields[name]) for name in ("counted", "killed")})
-            except (ValueError, KeyError, TypeError) as fault:
-                raise UserError(
-                    f"{path}:{number}: no gold assertion's execution ({fault!r})",
-                    "Delete the file and rerun `execute_gold`.",
-                ) from None
-            runs[run.id] = run
-    return runs
+    executions = read_lines(path, GoldExecution.from_dict, what="a gold assertion's execution", rule="execute_gold")
+    return {execution.id: execution for execution in executions}

@@ -50,7 +50,7 @@ def find_toolchain(jdk_home: str | None = None, junit: Sequence[str] = ()) -> To
         UserError: one that is named is not there.
         ToolMissingError: none is named, and the machine has none.
     """
-    java, version = _named_jdk(Path(jdk_home)) if jdk_home else _found_jdk()
+    java, version = _jdk_in(Path(jdk_home)) if jdk_home else _jdk_here()
     jars = tuple(Path(jar).resolve() for jar in junit)
     for jar in jars:
         if not jar.exists():
@@ -58,7 +58,7 @@ def find_toolchain(jdk_home: str | None = None, junit: Sequence[str] = ()) -> To
     return Toolchain(java, version, jars or _debian_junit())
 
 
-def _named_jdk(home: Path) -> tuple[Path, int]:
+def _jdk_in(home: Path) -> tuple[Path, int]:
     java, version = home.resolve() / "bin" / "java", _version(home)
     if version is None or version < OLDEST:
         raise UserError(
@@ -68,7 +68,7 @@ def _named_jdk(home: Path) -> tuple[Path, int]:
     return java, version
 
 
-def _found_jdk() -> tuple[Path, int]:
+def _jdk_here() -> tuple[Path, int]:
     javac = shutil.which("javac")
     homes = [Path(os.environ["JAVA_HOME"])] if os.environ.get("JAVA_HOME") else []
     homes += [Path(javac).resolve().parents[1]] if javac else []
@@ -85,11 +85,11 @@ def _version(home: Path) -> int | None:
     if not javac.is_file() or not (home / "bin" / "java").is_file():
         return None
     try:
-        said = subprocess.run([javac, "-version"], capture_output=True, text=True, timeout=60, check=False)
+        answer = subprocess.run([javac, "-version"], capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = re.search(r"javac (?:1\.)?(\d+)", said.stdout + said.stderr)
-    return int(found[1]) if found else None
+    match = re.search(r"javac (?:1\.)?(\d+)", answer.stdout + answer.stderr)
+    return int(match[1]) if match else None
 
 
 def _debian_junit() -> tuple[Path, ...]:

@@ -45,7 +45,7 @@ class _Edit:
 
 
 def mutants_of(class_source: str, focal_method: str, most: int) -> list[Mutant]:
-    """Return mutants of a method in its class, `most` at most, spread over the method and the kinds of fault.
+    """Return mutants of a method in its class, `most` at most, from all of the method and all kinds of fault.
 
     No mutant equals the original, or another mutant, in its tokens; whether one compiles is not known. None where the
     class does not hold the method.
@@ -77,8 +77,8 @@ def mutants_of(class_source: str, focal_method: str, most: int) -> list[Mutant]:
 
 def find_method(root: Node, method: str) -> Node | None:
     """Return the method or constructor below `root` that has the tokens of `method`; None where there is none."""
-    wanted = tokens(parsed(b"class Holder {" + method.encode("utf-8", errors="replace") + b"}"))[3:-1]
-    return next((node for node in walk(root) if node.type in METHODS and tokens(node) == wanted), None)
+    method_tokens = tokens(parsed(b"class Holder {" + method.encode("utf-8", errors="replace") + b"}"))[3:-1]
+    return next((node for node in walk(root) if node.type in METHODS and tokens(node) == method_tokens), None)
 
 
 def _in_turn(edits: list[_Edit]) -> list[_Edit]:

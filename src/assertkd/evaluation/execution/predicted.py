@@ -1,11 +1,12 @@
-"""What a model's assertions do: whether they compile, pass, and kill the mutants that their gold assertions could."""
+"""Execution of a model's assertions: whether they compile, pass, and kill the mutants that count."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 from assertkd.evaluation.execution.compiler import Unit
-from assertkd.evaluation.execution.gold import NOT_COMPILED, Execution, GoldRun, mutant_units
+from assertkd.evaluation.execution.gold import NOT_COMPILED, ExecutionLimits, GoldExecution, mutant_units
 from assertkd.evaluation.execution.mutants import Mutant
 from assertkd.evaluation.execution.pool import ExecutionPool, remove
 from assertkd.evaluation.execution.runner import PASSED, Runner
@@ -20,19 +21,19 @@ class Case:
     """A prediction for a record whose gold assertion passes."""
 
     subject: Subject
-    gold: GoldRun
+    gold: GoldExecution
     gold_text: str
     text: str
 
     @property
     def is_gold(self) -> bool:
-        """Whether it is the gold assertion to the letter, of which all is known."""
+        """Whether it is the gold assertion itself, whose execution is known."""
         return self.text.strip() == self.gold_text.strip()
 
 
 @dataclass(frozen=True, slots=True)
-class PredictedRun:
-    """How a record's test goes with a predicted assertion in its gap.
+class PredictedExecution:
+    """The outcome of a record's test with a predicted assertion.
 
     Attributes:
         id: the record's.
@@ -54,59 +55,59 @@ class PredictedRun:
     killed: int
     gold_killed: int
 
-    def as_dict(self) -> dict[str, object]:
-        """Return it as a JSON object."""
-        return {name: getattr(self, name) for name in self.__slots__}
+    def as_dict(self) -> dict[str, Any]:
+        """Return the execution as a JSON object."""
+        return asdict(self)
 
 
-def run_predicted(
-    execution_pool: ExecutionPool,
+def predicted_executions(
+    pool: ExecutionPool,
     cases: Iterable[Case],
-    execution: Execution,
+    limits: ExecutionLimits,
     progress: Callable[[int], None] | None = None,
-) -> Iterator[PredictedRun]:
-    """Yield how each record's test goes with its prediction, in order.
+) -> Iterator[PredictedExecution]:
+    """Yield the outcome of each record's test with its prediction, in order.
 
     Args:
-        execution_pool: compiles and runs.
+        pool: compiles and runs.
         cases: the predictions.
-        execution: limits, the same that the gold assertions were executed with.
+        limits: those of the gold assertions.
         progress: called with the number of predictions that are done.
     """
-    return execution_pool.each(cases, partial(_prepared, execution_pool, execution), progress)
+    return pool.each(cases, partial(_prepared, pool, limits), progress)
 
 
 def _prepared(
-    execution_pool: ExecutionPool, execution: Execution, batch: Sequence[Case]
-) -> list[Callable[[Runner], PredictedRun]]:
+    pool: ExecutionPool, limits: ExecutionLimits, batch: Sequence[Case]
+) -> list[Callable[[Runner], PredictedExecution]]:
     tests = {
-        case.subject.id: Unit(execution_pool.new_folder(), execution.sources(case.subject, case.text))
+        case.subject.id: Unit(pool.new_folder(), limits.sources(case.subject, case.text))
         for case in batch
         if not case.is_gold and is_whole_statement(case.text)
     }
-    errors = dict(zip(tests, execution_pool.compile(list(tests.values())), strict=True))
+    errors = dict(zip(tests, pool.compile(list(tests.values())), strict=True))
     mutants = {
-        case.subject.id: mutant_units(execution_pool, case.subject, counted_mutants(execution, case))
+        case.subject.id: mutant_units(pool, case.subject, counted_mutants(limits, case))
         for case in batch
         if errors.get(case.subject.id, "") is None and asserts(case.text)
     }
-    execution_pool.compile([unit for units in mutants.values() for unit in units])
+    pool.compile([unit for units in mutants.values() for unit in units])
     return [
-        partial(_run, execution, case, tests.get(name), errors.get(name), mutants.get(name, ()))
+        partial(_run, limits, case, tests.get(name), errors.get(name), mutants.get(name, ()))
         for case in batch
         for name in [case.subject.id]
     ]
 
 
-def counted_mutants(execution: Execution, case: Case) -> list[Mutant]:
+def counted_mutants(limits: ExecutionLimits, case: Case) -> list[Mutant]:
     """Return the mutants that count for a record."""
-    mutants = execution.mutants_of(case.subject) if case.gold.counted else []
+    mutants = limits.mutants_of(case.subject) if case.gold.counted else []
     return [mutants[number] for number in case.gold.counted]
 
 
 def _run(
-    execution: Execution, case: Case, test: Unit | None, error: str | None, mutants: Sequence[Unit], runner: Runner
-) -> PredictedRun:
+    limits: ExecutionLimits, case: Case, test: Unit | None, error: str | None, mutants: Sequence[Unit], runner: Runner
+) -> PredictedExecution:
     if case.is_gold:
         return _ended(case, PASSED, "", len(case.gold.killed))
     if test is None:
@@ -117,19 +118,19 @@ def _run(
         if not asserts(case.text):
             return _ended(case, NO_ASSERTION, "")
         subject = case.subject
-        run = runner.run(subject.test_class, subject.test_method, [test.folder], execution.seconds)
-        if not run.passed:
-            return _ended(case, run.ended, run.message)
+        outcome = runner.run(subject.test_class, subject.test_method, [test.folder], limits.seconds)
+        if not outcome.passed:
+            return _ended(case, outcome.ended, outcome.message)
         killed = sum(
-            not execution.run_on_mutant(runner, subject, [mutant.folder, test.folder], run) for mutant in mutants
+            not limits.run_on_mutant(runner, subject, [mutant.folder, test.folder], outcome) for mutant in mutants
         )
         return _ended(case, PASSED, "", killed)
     finally:
         remove(unit.folder for unit in (test, *mutants))
 
 
-def _ended(case: Case, ended: str, message: str, killed: int = 0) -> PredictedRun:
-    return PredictedRun(
+def _ended(case: Case, ended: str, message: str, killed: int = 0) -> PredictedExecution:
+    return PredictedExecution(
         id=case.subject.id,
         compiles=ended not in (NO_STATEMENT, NOT_COMPILED),
         passes=ended == PASSED,

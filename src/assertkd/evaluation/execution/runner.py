@@ -1,4 +1,4 @@
-"""A warm JVM that runs single JUnit tests, each under a time limit; started anew whenever a test spoils it."""
+"""A warm JVM that runs single JUnit tests, each under a time limit; restarted after every test that spoils it."""
 
 import os
 import secrets
@@ -23,8 +23,8 @@ PASSED, FAILED, TIMED_OUT, DIED, LEFT_THREADS = "passed", "failed", "timed out",
 
 
 @dataclass(frozen=True, slots=True)
-class TestRun:
-    """How one test went.
+class TestOutcome:
+    """How one test ended.
 
     Attributes:
         ended: `PASSED`, or one of the ways in which a test does not pass.
@@ -90,7 +90,7 @@ class Runner:
     ) -> None:
         self.stop()
 
-    def run(self, test_class: str, method: str, folders: Sequence[Path], seconds: float) -> TestRun:
+    def run(self, test_class: str, method: str, folders: Sequence[Path], seconds: float) -> TestOutcome:
         """Run one test.
 
         Args:
@@ -100,11 +100,11 @@ class Runner:
             seconds: how long it may take.
         """
         fresh = not self._used
-        ended = self._attempt(test_class, method, folders, seconds)
-        if ended.ended == DIED and not fresh:
-            # What an earlier test left running may have ended the process: only a fresh one can bear witness.
+        outcome = self._attempt(test_class, method, folders, seconds)
+        if outcome.ended == DIED and not fresh:
+            # What an earlier test left running may have ended the process: only a fresh one can tell.
             return self._attempt(test_class, method, folders, seconds)
-        return ended
+        return outcome
 
     def stop(self) -> None:
         """End the process, if it runs; the next test starts another."""
@@ -125,7 +125,7 @@ class Runner:
             ) from None
         return self._process
 
-    def _attempt(self, test_class: str, method: str, folders: Sequence[Path], seconds: float) -> TestRun:
+    def _attempt(self, test_class: str, method: str, folders: Sequence[Path], seconds: float) -> TestOutcome:
         process = self._process or self._started()
         self._used = True
         word = secrets.token_hex(8)
@@ -139,14 +139,14 @@ class Runner:
                     break
         except DeadlinePassedError:
             self.stop()
-            return TestRun(TIMED_OUT, f"took longer than {seconds:g} s", seconds)
+            return TestOutcome(TIMED_OUT, f"took longer than {seconds:g} s", seconds)
         except ProcessEndedError:
             self.stop()
-            return TestRun(DIED, "the process that ran it ended")
+            return TestOutcome(DIED, "the process that ran it ended")
         _, verdict, left, milliseconds, message = reply
         if left != "clean":
             self.stop()
         taken = int(milliseconds) / 1000
         if verdict != PASSED:
-            return TestRun(FAILED, message, taken)
-        return TestRun(PASSED, "", taken) if left == "clean" else TestRun(LEFT_THREADS, "threads go on", taken)
+            return TestOutcome(FAILED, message, taken)
+        return TestOutcome(PASSED, "", taken) if left == "clean" else TestOutcome(LEFT_THREADS, "threads go on", taken)

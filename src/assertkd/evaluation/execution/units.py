@@ -1,4 +1,4 @@
-"""What is compiled and run for a record: its test with a text in the gap, and the class under test."""
+"""What is compiled and run for a record: its test with a text as the assertion, and the class under test."""
 
 from dataclasses import dataclass
 
@@ -36,7 +36,7 @@ class Subject:
     focal_method: str
 
     def filled(self, text: str) -> dict[str, str]:
-        """Return the test's source with `text` in the gap, by its path."""
+        """Return the test's source with `text` as the assertion, by its path."""
         return {self.test_file: self.test_source.replace(MARKER, text)}
 
     def tested(self) -> dict[str, str]:
@@ -111,7 +111,7 @@ def _path(package: str, name: str) -> str:
 def is_whole_statement(text: str) -> bool:
     """Return whether a text is one or more whole statements, not all of them empty; only such a text is compiled.
 
-    A text that closes the test's braces, or leaves some open, would be judged as something else than an assertion.
+    A text that closes the test's braces, or leaves some open, would be compiled as something else than an assertion.
     """
     return any(says_something(statement) for statement in statements_of(text))
 

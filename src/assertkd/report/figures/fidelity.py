@@ -1,4 +1,4 @@
-"""How faithful the logit cache is: the rate–distortion figure of the logits stage, for the page."""
+"""Fidelity of the logit cache: the rate–distortion figure of the logits stage, for the page."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ def rate_distortion(report: Mapping[str, Any]) -> Figure | None:
     """Return bytes a target token against mean KL divergence of every codec, a panel a temperature.
 
     Args:
-        report: what `compress_logits` wrote as `fidelity.json`.
+        report: `fidelity.json` of `compress_logits`.
     """
     points = fidelity_points(report)
     if not points:

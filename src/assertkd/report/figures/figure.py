@@ -1,4 +1,4 @@
-"""What a figure is, the colours that all figures share, and how one becomes a file."""
+"""A figure, the colours that all figures share, and a figure's files."""
 
 import csv
 import io
@@ -11,10 +11,10 @@ from typing import Any
 import altair as alt
 
 from assertkd.files import write_text
-from assertkd.report.results import TEACHER
+from assertkd.layout import TEACHER
 
 DATA = alt.NamedData(name="data")
-"""What every chart draws; the rows join it where it is shown."""
+"""The data of every chart; the rows are added where it is drawn."""
 
 # Each has a contrast of 3 : 1 or more on white and on the dark page.
 PALETTE = (
@@ -56,19 +56,19 @@ class Figure:
     def spec(self) -> dict[str, Any]:
         """Return the chart as Vega-Lite, without style and without the rows."""
         spec = dict(self.chart.to_dict())
-        # What Altair adds of its own: its style, and sizes that the page sets itself.
+        # Altair adds its style, and sizes that the page sets itself.
         spec.pop("config", None)
         return spec
 
     def types(self) -> dict[str, str]:
-        """Return what a reader of the CSV has to take each column for: "number", "boolean" or "string"."""
+        """Return the type of each column of the CSV: "number", "boolean" or "string"."""
         kinds = {}
         for name in self.rows[0]:
-            known = [row[name] for row in self.rows if row[name] is not None]
-            if all(isinstance(value, bool) for value in known):
+            values = [row[name] for row in self.rows if row[name] is not None]
+            if all(isinstance(value, bool) for value in values):
                 kinds[name] = "boolean"
             else:
-                kinds[name] = "number" if all(isinstance(value, int | float) for value in known) else "string"
+                kinds[name] = "number" if all(isinstance(value, int | float) for value in values) else "string"
         return kinds
 
     def csv(self) -> str:
@@ -96,10 +96,10 @@ def write_figures(folder: Path, figures: Sequence[Figure]) -> None:
 
 
 def colours(names: Sequence[str]) -> alt.Scale:
-    """Return a colour for every name; the teacher's is grey, and twelve others are told apart."""
+    """Return a colour for every name; the teacher's is grey, and twelve others differ."""
     others = [name for name in names if name != TEACHER]
-    given = {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(others)}
-    return alt.Scale(domain=list(names), range=[given.get(name, TEACHER_COLOUR) for name in names])
+    palette = {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(others)}
+    return alt.Scale(domain=list(names), range=[palette.get(name, TEACHER_COLOUR) for name in names])
 
 
 def legend() -> alt.Legend:

@@ -1,4 +1,4 @@
-"""What wins, what it costs and what is left of the teacher: figures with one mark a model."""
+"""Quality, cost and retention: figures with one mark a model."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -7,10 +7,10 @@ from typing import Any
 import altair as alt
 
 from assertkd.evaluation.comparison import Comparison
+from assertkd.layout import TEACHER
 from assertkd.report.columns import COST_COLUMNS, TEACHER_COLUMNS, column_of
 from assertkd.report.figures.figure import DATA, Figure, colours, legend
 from assertkd.report.leaderboard import MAIN, Row
-from assertkd.report.results import TEACHER
 
 COST_AXES = (("model_memory_mb", "peak_memory_mb", "disk_bytes"), ("latency_ms", "parameters"))
 """Costs that quality is drawn against, a panel each: the first of them that was measured of two models or more."""
@@ -29,14 +29,14 @@ def differences(comparison: Comparison | None) -> Figure | None:
     rows = [
         {
             "model": name,
-            "difference": 100 * found.mean,
-            "low": 100 * found.low,
-            "high": 100 * found.high,
-            "p_holm": found.p_holm,
-            "verdict": SIGNIFICANT if found.significant else CHANCE,
+            "difference": 100 * difference.mean,
+            "low": 100 * difference.low,
+            "high": 100 * difference.high,
+            "p_holm": difference.p_holm,
+            "verdict": SIGNIFICANT if difference.significant else CHANCE,
         }
         for name, figures in models.items()
-        if (found := figures[MAIN].difference) is not None
+        if (difference := figures[MAIN].difference) is not None
     ]
     if not rows:
         return None
@@ -86,14 +86,14 @@ def quality_against_cost(rows: Sequence[Row], order: Sequence[str]) -> Figure | 
     points: list[dict[str, Any]] = []
     for name in axes:
         column = COST_COLUMNS[name]
-        known = [row for row in rows if name in row.figures]
-        for row in known:
+        measured_rows = [row for row in rows if name in row.figures]
+        for row in measured_rows:
             cost, quality = row.figures[name], row.figures[MAIN]
             beaten = any(
                 other.figures[name] <= cost
                 and other.figures[MAIN] >= quality
                 and (other.figures[name], other.figures[MAIN]) != (cost, quality)
-                for other in known
+                for other in measured_rows
             )
             points.append(
                 {

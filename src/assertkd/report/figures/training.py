@@ -1,4 +1,4 @@
-"""How the models trained: losses, weights, shares of the gradient, and what that did on validation."""
+"""Figures of the trainings: losses, weights, shares of the gradient, and curves on validation."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -99,7 +99,7 @@ def learning_figure(rows: Rows, order: Sequence[str]) -> Figure | None:
 
 
 def _with_several_components(rows: Rows) -> Rows:
-    """Return the rows of models whose loss has more than one component: of a single one there is nothing to weigh."""
+    """Return the rows of models whose loss has more than one component: a single one needs no weights."""
     components: dict[str, set[str]] = {}
     for row in rows:
         components.setdefault(row["model"], set()).add(row["component"])
@@ -107,7 +107,7 @@ def _with_several_components(rows: Rows) -> Rows:
 
 
 def _of(rows: Rows, figure: str) -> Rows:
-    """Return model, component, step and one figure, where it is known."""
+    """Return model, component, step and one figure, where it was logged."""
     keys = ("model", "component", "step", figure)
     return [{key: row[key] for key in keys} for row in rows if row[figure] is not None]
 

@@ -1,4 +1,4 @@
-"""A execution_pool that all tests share, skipped where the machine has no JDK or no JUnit; and small records to run."""
+"""A pool that all tests share, skipped where the machine has no JDK or no JUnit; and small records to run."""
 
 import os
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def toolchain() -> Toolchain:
 
 
 @pytest.fixture(scope="session")
-def execution_pool(toolchain: Toolchain) -> Iterator[ExecutionPool]:
-    """Return a running execution_pool."""
+def pool(toolchain: Toolchain) -> Iterator[ExecutionPool]:
+    """Return a running pool."""
     with ExecutionPool(toolchain, workers=1, heap_mb=128) as running:
         yield running

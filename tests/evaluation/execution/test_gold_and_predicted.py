@@ -5,10 +5,16 @@ import random
 import pytest
 from java_source import box
 
-from assertkd.evaluation.execution.gold import NOT_COMPILED, Execution, run_gold
+from assertkd.evaluation.execution.gold import NOT_COMPILED, ExecutionLimits, gold_executions
 from assertkd.evaluation.execution.mutants import mutants_of
 from assertkd.evaluation.execution.pool import ExecutionPool
-from assertkd.evaluation.execution.predicted import NO_ASSERTION, NO_STATEMENT, Case, PredictedRun, run_predicted
+from assertkd.evaluation.execution.predicted import (
+    NO_ASSERTION,
+    NO_STATEMENT,
+    Case,
+    PredictedExecution,
+    predicted_executions,
+)
 from assertkd.evaluation.execution.runner import FAILED, PASSED
 from assertkd.evaluation.execution.units import Subject, subject_of
 from assertkd.records import Record
@@ -16,7 +22,7 @@ from assertkd.synthetic import generate
 
 pytestmark = pytest.mark.java
 
-ALL = Execution(mutants=100)
+ALL = ExecutionLimits(mutants=100)
 
 
 def subject(record: Record) -> Subject:
@@ -25,18 +31,18 @@ def subject(record: Record) -> Subject:
     return found
 
 
-def predicted(execution_pool: ExecutionPool, gold_text: str, *texts: str) -> list[PredictedRun]:
+def predicted(pool: ExecutionPool, gold_text: str, *texts: str) -> list[PredictedExecution]:
     """Return how the box's test goes with each of several predictions."""
     records = [box(f"b{number}", gold_text) for number in range(len(texts))]
-    references = run_gold(execution_pool, [(subject(one), one.assertion) for one in records], ALL)
+    references = gold_executions(pool, [(subject(one), one.assertion) for one in records], ALL)
     cases = [
         Case(subject(one), gold, one.assertion, text)
         for one, gold, text in zip(records, references, texts, strict=True)
     ]
-    return list(run_predicted(execution_pool, cases, ALL))
+    return list(predicted_executions(pool, cases, ALL))
 
 
-def test_verdicts(execution_pool: ExecutionPool) -> None:
+def test_verdicts(pool: ExecutionPool) -> None:
     texts = {
         "assertEquals(5, box.size(2));": PASSED,
         "assertTrue(box.size(0) == 3); assertNotNull(box);": PASSED,
@@ -50,17 +56,17 @@ def test_verdicts(execution_pool: ExecutionPool) -> None:
         "org.junit.Assume.assumeTrue(false);": NO_ASSERTION,
         "org.junit.Assume.assumeTrue(false); assertTrue(false);": FAILED,
     }
-    runs = predicted(execution_pool, "assertNotNull(box);", *texts)
-    assert dict(zip(texts, (run.ended for run in runs), strict=True)) == texts
-    for run in runs:
-        assert run.passes == (run.ended == PASSED)
-        assert run.compiles == (run.ended not in (NOT_COMPILED, NO_STATEMENT))
-    assert "expected:<4> but was:<5>" in runs[2].message
-    assert "cannot find symbol" in runs[4].message
+    executions = predicted(pool, "assertNotNull(box);", *texts)
+    assert dict(zip(texts, (one.ended for one in executions), strict=True)) == texts
+    for one in executions:
+        assert one.passes == (one.ended == PASSED)
+        assert one.compiles == (one.ended not in (NOT_COMPILED, NO_STATEMENT))
+    assert "expected:<4> but was:<5>" in executions[2].message
+    assert "cannot find symbol" in executions[4].message
 
 
-def test_gold_kills_the_mutants_that_it_sees(execution_pool: ExecutionPool) -> None:
-    [gold] = run_gold(execution_pool, [(subject(box()), "assertEquals(5, box.size(2));")], ALL)
+def test_gold_kills_the_mutants_that_it_sees(pool: ExecutionPool) -> None:
+    [gold] = gold_executions(pool, [(subject(box()), "assertEquals(5, box.size(2));")], ALL)
     record = box()
     mutants = mutants_of(record.extra["class_source"], record.focal_method, 100)
     assert gold.made == gold.compiled == len(mutants) == len(gold.counted)
@@ -75,9 +81,9 @@ def test_gold_kills_the_mutants_that_it_sees(execution_pool: ExecutionPool) -> N
     assert "return size + extra;" in unseen
 
 
-def test_weak_assertions_kill_less_than_strong_ones(execution_pool: ExecutionPool) -> None:
+def test_weak_assertions_kill_less_than_strong_ones(pool: ExecutionPool) -> None:
     strong, weak, empty, wrong = predicted(
-        execution_pool,
+        pool,
         "assertEquals(5, box.size(2));",
         "assertEquals(3 + 2, box.size(2));",
         "assertTrue(box.size(2) >= 3);",
@@ -89,7 +95,7 @@ def test_weak_assertions_kill_less_than_strong_ones(execution_pool: ExecutionPoo
     assert strong.mutants == weak.mutants == wrong.mutants > strong.killed
 
 
-def test_mutants_that_the_test_kills_by_itself_do_not_count(execution_pool: ExecutionPool) -> None:
+def test_mutants_that_the_test_kills_by_itself_do_not_count(pool: ExecutionPool) -> None:
     record = box()
     earlier = record.extra["test_source"].replace(
         "Box box = new Box();", "Box box = new Box(); assertEquals(5, box.size(2));"
@@ -102,40 +108,39 @@ def test_mutants_that_the_test_kills_by_itself_do_not_count(execution_pool: Exec
         extra={**record.extra, "test_source": earlier},
     )
     [alone, after] = [
-        next(run_gold(execution_pool, [(subject(one), "assertEquals(5, box.size(2));")], ALL))
-        for one in (record, strict)
+        next(gold_executions(pool, [(subject(one), "assertEquals(5, box.size(2));")], ALL)) for one in (record, strict)
     ]
     assert set(after.counted) == set(alone.counted) - set(alone.killed)
     assert after.killed == ()
 
 
-def test_a_mutant_that_never_ends_is_killed(execution_pool: ExecutionPool) -> None:
+def test_a_mutant_that_never_ends_is_killed(pool: ExecutionPool) -> None:
     method = "int f(int n) {\n    int i = 0;\n    while (i < n) {\n        i++;\n    }\n    return i;\n}"
     record = box()
     source = f"package p.box;\npublic class Box {{\n{method}\n}}\n"
     looping = Record("box", method, record.test_method, "", extra={**record.extra, "class_source": source})
-    [gold] = run_gold(execution_pool, [(subject(looping), "assertEquals(2, box.f(2));")], ALL)
+    [gold] = gold_executions(pool, [(subject(looping), "assertEquals(2, box.f(2));")], ALL)
     mutants = mutants_of(source, method, 100)
     [endless] = [number for number, mutant in enumerate(mutants) if "i--" in mutant.source]
     assert gold.ended == PASSED
     assert endless in gold.killed
 
 
-def test_gold_that_does_not_pass_is_said(execution_pool: ExecutionPool) -> None:
+def test_gold_that_does_not_pass_is_said(pool: ExecutionPool) -> None:
     texts = ["assertEquals(1, box.size(2));", "assertEquals(1, box.size());"]
-    wrong, broken = run_gold(execution_pool, [(subject(box(f"g{n}")), text) for n, text in enumerate(texts)], ALL)
+    wrong, broken = gold_executions(pool, [(subject(box(f"g{n}")), text) for n, text in enumerate(texts)], ALL)
     assert (wrong.ended, broken.ended) == (FAILED, NOT_COMPILED)
     assert (wrong.counted, broken.counted) == ((), ())
     assert wrong.message
     assert broken.message
 
 
-def test_every_gold_assertion_of_the_generated_corpus_passes(execution_pool: ExecutionPool) -> None:
+def test_every_gold_assertion_of_the_generated_corpus_passes(pool: ExecutionPool) -> None:
     records = random.Random(3).sample(list(generate(2000, 11)), 120)
     subjects = [subject(one) for one in records]
-    execution = Execution(mutants=2)
+    limits = ExecutionLimits(mutants=2)
     pairs = [(one, record.assertion) for one, record in zip(subjects, records, strict=True)]
-    references = list(run_gold(execution_pool, pairs, execution))
+    references = list(gold_executions(pool, pairs, limits))
     assert [gold for gold in references if gold.ended != PASSED] == []
     assert sum(len(gold.counted) for gold in references) > 50
     assert 0.3 < sum(len(gold.killed) for gold in references) / sum(len(gold.counted) for gold in references) < 1.0
@@ -144,6 +149,6 @@ def test_every_gold_assertion_of_the_generated_corpus_passes(execution_pool: Exe
     cases = [
         Case(s, gold, r.assertion, text) for s, gold, r, text in zip(subjects, references, records, texts, strict=True)
     ]
-    foreign = list(run_predicted(execution_pool, cases, execution))
-    assert sum(run.passes for run in foreign) < 0.3 * len(foreign)
-    assert [run.id for run in foreign] == [one.id for one in records]
+    foreign = list(predicted_executions(pool, cases, limits))
+    assert sum(one.passes for one in foreign) < 0.3 * len(foreign)
+    assert [one.id for one in foreign] == [one.id for one in records]

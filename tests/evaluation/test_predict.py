@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
 from assertkd.errors import UserError
-from assertkd.evaluation.predict_split import predict_split
+from assertkd.evaluation.predict import predict_split
 from assertkd.models.t5.generation import generate_texts
 from assertkd.models.text_generator import TorchTextGenerator
 from assertkd.predictions import read_predictions

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from assertkd.evaluation.comparison import Comparison, Figures
+from assertkd.evaluation.comparison import Comparison, Difference, Figures
+from assertkd.layout import TEACHER
 from assertkd.report.columns import Column, column_of
-from assertkd.report.leaderboard import MAIN, MEAN, SPREAD, Row, in_order
-from assertkd.report.results import TEACHER
-from assertkd.report.verdicts import p_value
+from assertkd.report.conclusions import format_p, format_points
+from assertkd.report.leaderboard import DEVIATION, MAIN, MEAN, Row, in_order
 
 BETTER, WORSE, OPEN = "better", "worse", "open"
 """What a difference from the baseline is: significantly one or the other, or neither."""
@@ -18,11 +18,11 @@ class Cell:
     """One figure of one line.
 
     Attributes:
-        text: as it is written; "" where there is none.
-        value: what the column is sorted by; None stands last.
+        text: the figure; "" where there is none.
+        value: the sorting key of the column; None comes last.
         remark: a smaller line below.
         mark: `BETTER`, `WORSE`, `OPEN`, or "" where nothing was tested.
-        hint: what a pointer over the cell says.
+        hint: the text shown on hovering.
         bar: for a bar, position and interval in percent.
     """
 
@@ -46,7 +46,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A column's heading; `leads` says whether it is seen before all figures are asked for."""
+    """A column's heading; `leads` says whether it is shown from the start, or only among all figures."""
 
     text: str
     unit: str
@@ -55,7 +55,7 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class LeaderboardTable:
     """The table; every group is a variant with its seeds, and is sorted as one."""
 
     headings: list[Heading]
@@ -64,7 +64,7 @@ class Board:
     baseline: str | None = None
 
 
-def board_of(rows: Sequence[Row], comparison: Comparison | None) -> Board:
+def leaderboard_table(rows: Sequence[Row], comparison: Comparison | None) -> LeaderboardTable:
     """Return the leaderboard of the page.
 
     Args:
@@ -80,22 +80,22 @@ def board_of(rows: Sequence[Row], comparison: Comparison | None) -> Board:
             "▲ and ▼: significant after Holm's correction over all models; =: could be chance."
         )
         headings.insert(1, Heading(f"vs {baseline}", "points", meaning, True))
-    spreads = {row.variant: row for row in rows if row.seed == SPREAD}
+    deviations = {row.variant: row for row in rows if row.seed == DEVIATION}
     groups: list[list[Line]] = []
     for row in rows:
-        if row.seed == SPREAD:
+        if row.seed == DEVIATION:
             continue
-        is_seed_of_several = row.variant in spreads and row.seed != MEAN
+        is_seed_of_several = row.variant in deviations and row.seed != MEAN
         figures = None if is_seed_of_several else _compared(row, comparison)
-        cells = [_cell(name, row, figures, spreads.get(row.variant) if row.seed == MEAN else None) for name in names]
+        cells = [_cell(name, row, figures, deviations.get(row.variant) if row.seed == MEAN else None) for name in names]
         if baseline is not None:
             cells.insert(1, _difference(figures))
-        line = Line(*_called(row, rows, is_seed_of_several, baseline), cells)
+        line = Line(*_label(row, rows, is_seed_of_several, baseline), cells)
         if is_seed_of_several:
             groups[-1].append(line)
         else:
             groups.append([line])
-    return Board(headings, groups, bool(spreads), baseline)
+    return LeaderboardTable(headings, groups, bool(deviations), baseline)
 
 
 def _heading(column: Column) -> Heading:
@@ -108,7 +108,7 @@ def _compared(row: Row, comparison: Comparison | None) -> Figures | None:
     return comparison.teacher if row.model == TEACHER else comparison.variants.get(row.variant)
 
 
-def _called(row: Row, rows: Sequence[Row], is_seed_of_several: bool, baseline: str | None) -> tuple[str, str, str]:
+def _label(row: Row, rows: Sequence[Row], is_seed_of_several: bool, baseline: str | None) -> tuple[str, str, str]:
     """Return a line's name, detail and kind."""
     if row.model == TEACHER:
         return TEACHER, "", "teacher"
@@ -124,7 +124,7 @@ def _called(row: Row, rows: Sequence[Row], is_seed_of_several: bool, baseline: s
     return row.variant, ", ".join(details), kind
 
 
-def _cell(name: str, row: Row, figures: Figures | None, spread: Row | None) -> Cell:
+def _cell(name: str, row: Row, figures: Figures | None, deviations: Row | None) -> Cell:
     value = row.figures.get(name)
     if value is None:
         return Cell("")
@@ -133,38 +133,43 @@ def _cell(name: str, row: Row, figures: Figures | None, spread: Row | None) -> C
     interval = row.intervals.get(name)
     if figures is not None and name in figures:
         interval = interval or (figures[name].low, figures[name].high)
-        if (found := figures[name].difference) is not None:
-            mark = (BETTER if found.mean > 0 else WORSE) if found.significant else OPEN
-            hint = f"{100 * found.mean:+.1f} points against the baseline, {p_value(found.p_holm)}"
+        if (difference := figures[name].difference) is not None:
+            mark = _mark(difference)
+            hint = f"{format_points(difference.mean)} points against the baseline, {format_p(difference.p_holm)}"
     if interval is not None:
         bounds = f"{column.number(interval[0])} – {column.number(interval[1])}"
         hint = f"95 % interval {bounds}" + (f"; {hint}" if hint else "")
         if name == MAIN:
             remark = bounds
-    if spread is not None and name in spread.figures:
-        remark = ", ".join(filter(None, [remark, f"± {column.number(spread.figures[name])}"]))
+    if deviations is not None and name in deviations.figures:
+        remark = ", ".join(filter(None, [remark, f"± {column.number(deviations.figures[name])}"]))
     bar = None
     if name == MAIN:
         low, high = interval or (value, value)
         bar = (100 * value, 100 * low, 100 * high)
-    # The first column's mark stands in the column of differences beside it.
+    # The first column's mark is in the column of differences beside it.
     return Cell(column.number(value), value, remark, "" if name == MAIN else mark, hint, bar)
 
 
 def _difference(figures: Figures | None) -> Cell:
-    found = figures[MAIN].difference if figures is not None and MAIN in figures else None
-    if found is None:
+    difference = figures[MAIN].difference if figures is not None and MAIN in figures else None
+    if difference is None:
         return Cell("")
-    mark = (BETTER if found.mean > 0 else WORSE) if found.significant else OPEN
     return Cell(
-        f"{100 * found.mean:+.1f}",
-        found.mean,
-        f"{100 * found.low:+.1f} to {100 * found.high:+.1f}",
-        mark,
-        f"{p_value(found.p_holm)} (Holm), p = {found.p:.2g} uncorrected",
+        format_points(difference.mean),
+        difference.mean,
+        f"{format_points(difference.low)} to {format_points(difference.high)}",
+        _mark(difference),
+        f"{format_p(difference.p_holm)} (Holm), p = {difference.p:.2g} uncorrected",
     )
 
 
-def meanings(board: Board) -> list[tuple[str, str]]:
+def _mark(difference: Difference) -> str:
+    if not difference.significant:
+        return OPEN
+    return BETTER if difference.mean > 0 else WORSE
+
+
+def meanings(table: LeaderboardTable) -> list[tuple[str, str]]:
     """Return heading and meaning of every column that has one."""
-    return [(heading.text, heading.meaning) for heading in board.headings if heading.meaning]
+    return [(heading.text, heading.meaning) for heading in table.headings if heading.meaning]

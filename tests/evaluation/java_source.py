@@ -1,4 +1,4 @@
-"""A class, a test with a gap, and the record of both."""
+"""A class, a test with a placeholder, and the record of both."""
 
 from assertkd.records import MARKER, Record
 

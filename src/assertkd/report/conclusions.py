@@ -1,20 +1,20 @@
-"""What the leaderboard says, in sentences. None calls a model better without a significant difference."""
+"""Conclusions from the leaderboard, in sentences. None calls a model better without a significant difference."""
 
 from collections.abc import Sequence
 
 from assertkd.evaluation.comparison import Comparison, Difference
+from assertkd.layout import TEACHER
 from assertkd.report.leaderboard import MAIN, Row, variant_rows
-from assertkd.report.results import TEACHER
 
 COSTS = {"parameters": "weights", "model_memory_mb": "memory", "latency_ms": "time for an assertion"}
-"""Costs that a student is compared with its teacher in, and how the sentence calls them."""
+"""Costs in which a student is compared with its teacher, and their names in the sentence."""
 
-NAMED = 3
-"""Variants that a sentence names with their differences; the table has all."""
+LISTED = 3
+"""Variants that a sentence lists with their differences; the table has all."""
 
 
-def verdicts(rows: Sequence[Row], comparison: Comparison | None) -> list[str]:
-    """Return what wins and by how much, one sentence each, the most important first.
+def conclusions(rows: Sequence[Row], comparison: Comparison | None) -> list[str]:
+    """Return which models win and by how much, one sentence each, the most important first.
 
     Args:
         rows: the leaderboard.
@@ -27,11 +27,11 @@ def verdicts(rows: Sequence[Row], comparison: Comparison | None) -> list[str]:
     if students:
         sentences.append(_best(students[0], teacher))
     elif teacher is not None:
-        sentences.append(f"So far only the teacher is judged: {teacher.figures[MAIN]:.1%} exact match.")
+        sentences.append(f"So far only the teacher is evaluated: {teacher.figures[MAIN]:.1%} exact match.")
     if comparison is not None and comparison.baseline is not None:
         sentences += _against_baseline(comparison)
-        if comparison.teacher is not None and (found := comparison.teacher[MAIN].difference) is not None:
-            sentences.append(_teacher_against(comparison.baseline, found))
+        if comparison.teacher is not None and (difference := comparison.teacher[MAIN].difference) is not None:
+            sentences.append(_teacher_against(comparison.baseline, difference))
     elif len(students) > 1:
         sentences.append("The variants have not been tested against a baseline, so no difference is called real here.")
     if students and teacher is not None and (cost := _cost(students[0], teacher)):
@@ -49,20 +49,21 @@ def _share(row: Row) -> str:
 
 
 def _against_baseline(comparison: Comparison) -> list[str]:
-    found = {
-        name: figures[MAIN].difference for name, figures in comparison.variants.items() if name != comparison.baseline
+    differences = {
+        name: difference
+        for name, figures in comparison.variants.items()
+        if name != comparison.baseline and (difference := figures[MAIN].difference) is not None
     }
-    known = {name: one for name, one in found.items() if one is not None}
-    better = {name: one for name, one in known.items() if one.significant and one.mean > 0}
-    worse = {name: one for name, one in known.items() if one.significant and one.mean < 0}
-    open_ = [name for name in known if name not in better and name not in worse]
+    better = {name: one for name, one in differences.items() if one.significant and one.mean > 0}
+    worse = {name: one for name, one in differences.items() if one.significant and one.mean < 0}
+    open_ = [name for name in differences if name not in better and name not in worse]
     sentences = []
     if better:
         several = "s are" if len(better) > 1 else " is"
         sentences.append(
             f"{len(better)} variant{several} significantly better than {comparison.baseline}: {_all(better)}."
         )
-    elif known:
+    elif differences:
         sentences.append(f"No variant is significantly better than {comparison.baseline}.")
     if worse:
         several = "s are" if len(worse) > 1 else " is"
@@ -72,34 +73,39 @@ def _against_baseline(comparison: Comparison) -> list[str]:
     return sentences
 
 
-def _all(found: dict[str, Difference]) -> str:
-    ordered = sorted(found.items(), key=lambda item: -abs(item[1].mean))
-    named, others = (ordered, []) if len(ordered) <= NAMED + 1 else (ordered[:NAMED], ordered[NAMED:])
-    said = [f"{name} by {described(one)}" for name, one in named]
+def _all(differences: dict[str, Difference]) -> str:
+    ordered = sorted(differences.items(), key=lambda item: -abs(item[1].mean))
+    listed, others = (ordered, []) if len(ordered) <= LISTED + 1 else (ordered[:LISTED], ordered[LISTED:])
+    parts = [f"{name} by {format_size(one)}" for name, one in listed]
     if others:
-        said.append(f"{len(others)} more by {abs(100 * others[-1][1].mean):.1f} to {abs(100 * others[0][1].mean):.1f}")
-    return ", ".join(said)
+        parts.append(f"{len(others)} more by {abs(100 * others[-1][1].mean):.1f} to {abs(100 * others[0][1].mean):.1f}")
+    return ", ".join(parts)
 
 
-def described(difference: Difference) -> str:
+def format_size(difference: Difference) -> str:
     """Return the size of a difference with its interval, in percentage points, the sign left out."""
     bounds = sorted((abs(100 * difference.low), abs(100 * difference.high)))
     return f"{abs(100 * difference.mean):.1f} points ({bounds[0]:.1f} to {bounds[1]:.1f})"
 
 
-def p_value(p: float) -> str:
+def format_points(difference: float) -> str:
+    """Return a difference of shares in percentage points, with its sign."""
+    return f"{100 * difference:+.1f}"
+
+
+def format_p(p: float) -> str:
     """Return a p-value as text."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
-def _teacher_against(baseline: str, found: Difference) -> str:
-    if not found.significant:
+def _teacher_against(baseline: str, difference: Difference) -> str:
+    if not difference.significant:
         return (
             f"The teacher does not differ significantly from {baseline} "
-            f"({100 * found.mean:+.1f} points, {p_value(found.p_holm)}): there may be nothing to distil."
+            f"({format_points(difference.mean)} points, {format_p(difference.p_holm)}): there may be nothing to distil."
         )
-    side = "better" if found.mean > 0 else "worse"
-    return f"The teacher is significantly {side} than {baseline}, by {described(found)}."
+    side = "better" if difference.mean > 0 else "worse"
+    return f"The teacher is significantly {side} than {baseline}, by {format_size(difference)}."
 
 
 def _cost(best: Row, teacher: Row) -> str | None:

@@ -1,4 +1,4 @@
-"""What sort of example it is: the kind of its assertion."""
+"""The kind of an assertion: the name of the method that it calls."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""How the run was made: its trainings at a glance, and every setting, version and hash."""
+"""Provenance of a run: its trainings at a glance, and every setting, version and hash."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -39,7 +39,7 @@ def trainings(models: Sequence[Model], labels: Mapping[str, str]) -> Table | Non
 
 
 def settings_of(models: Sequence[Model], labels: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return per trained model its label and, as YAML, what it was made with."""
+    """Return per trained model its label and, as YAML, settings, versions and hashes."""
     return [
         (labels[model.name], yaml.safe_dump(_of_report(model.training_report()), sort_keys=False, allow_unicode=True))
         for model in models
