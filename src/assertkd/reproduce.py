@@ -1,4 +1,4 @@
-"""Repeats a training from its report, and tells whether the same weights and the same metrics came out."""
+"""Repeats a training from its report, and compares the weights and the metrics."""
 
 import csv
 import logging
@@ -8,67 +8,73 @@ from typing import Any
 
 import torch
 import yaml
-from pydantic import TypeAdapter
 
-from assertkd.corpus.targets import Supervision
 from assertkd.errors import UserError
 from assertkd.files import read_json, sha256_of_file, write_text
-from assertkd.settings import TeacherSettings
-from assertkd.students.distill_student import Student, distill_student
+from assertkd.layout import TrainingLayout
+from assertkd.students.distill_student import distill_student
+from assertkd.students.params import DistillStudentParams
+from assertkd.teacher.params import TrainTeacherParams
 from assertkd.teacher.train_teacher import train_teacher
-from assertkd.training.logs import MEASURED
 from assertkd.training.provenance import git_commit, versions
+from assertkd.training.tables import MEASURED
 
 log = logging.getLogger(__name__)
 
-TABLES = ("step_metrics.csv", "training_metrics.csv")
-
 
 def reproduce(path: Path, folder: Path) -> None:
-    """Train again what a `training_report.json` describes, into another folder, and compare.
+    """Repeat the training of a `training_report.json` in another folder, and compare the two.
 
-    Paths in the report are taken from the current folder, as the workflow wrote them.
+    Paths in the report are relative to the current folder, as the workflow wrote them.
 
     Args:
-        path: the report; the tables beside it are compared too, where they are there.
+        path: the report; the tables beside it are compared too, if there are any.
         folder: where the new model and its logs go.
 
     Raises:
-        UserError: the report does not say how, an input is missing or another one than it was, or the new model has
-            other weights or figures.
+        UserError: the report has no recipe, an input is missing or has changed, or the new model has other weights or
+            metrics.
     """
     report = read_json(path)
     recipe = _recipe(report, path)
     _check_inputs(report["inputs"], path)
     _warn_of_changes(report)
     torch.set_num_threads(report["machine"]["threads"])
-    inputs: dict[str, Any] = {name: value and Path(value) for name, value in recipe["inputs"].items()}
+    inputs: dict[str, Any] = recipe["inputs"]
     settings: dict[str, Any] = dict(recipe["settings"])
     if recipe["stage"] == "teacher":
-        limits = settings.pop("limits")
-        train_teacher(TeacherSettings(**settings), **limits, **inputs, folder=folder, config=recipe["config"])
+        teacher_params = TrainTeacherParams.model_validate(settings)
+        train_teacher(teacher_params, Path(inputs["corpus"]), folder, config=recipe["config"])
     else:
-        supervision = TypeAdapter(Supervision).validate_python(settings.pop("supervision"))
-        student = TypeAdapter(Student).validate_python(settings)
-        distill_student(student, supervision, **inputs, folder=folder, config=recipe["config"])
-    again = read_json(folder / "training_report.json")
-    differing = [] if again["weights"] == report["weights"] else ["the weights"]
-    for name in TABLES:
-        if path.with_name(name).exists() and _figures(path.with_name(name)) != _figures(folder / name):
-            differing.append(name)
-    if differing:
+        seed = settings.pop("seed")
+        distill_student(
+            DistillStudentParams.model_validate(settings),
+            seed,
+            corpus=Path(inputs["corpus"]),
+            logits=inputs["logits"] and Path(inputs["logits"]),
+            embeddings=[Path(file) for file in inputs["embeddings"]],
+            folder=folder,
+            teacher=inputs["teacher"] and Path(inputs["teacher"]),
+            config=recipe["config"],
+        )
+    former, repeated = TrainingLayout(path.parent), TrainingLayout(folder)
+    differences = [] if read_json(repeated.report)["weights"] == report["weights"] else ["the weights"]
+    for table, repeated_table in ((former.steps, repeated.steps), (former.epochs, repeated.epochs)):
+        if table.exists() and _figures(table) != _figures(repeated_table):
+            differences.append(table.name)
+    if differences:
         raise UserError(
-            f"{folder}: not what {path} describes: {' and '.join(differing)} differ",
-            "The same bits need the same versions, kind of device and number of threads; the warnings above say what "
-            "is not as it was.",
+            f"{folder}: not what {path} describes: {' and '.join(differences)} differ",
+            "The same bits need the same versions, kind of device and number of threads; the warnings above name what "
+            "has changed.",
         )
 
 
 def write_config(path: Path, target: Path) -> None:
-    """Write the configuration of the run that a report comes from as YAML, for `snakemake --configfile`.
+    """Write the configuration of a report's run as YAML, for `snakemake --configfile`.
 
     Raises:
-        UserError: the report does not hold it.
+        UserError: the report has none.
     """
     config = _recipe(read_json(path), path)["config"]
     if config is None:
@@ -79,7 +85,7 @@ def write_config(path: Path, target: Path) -> None:
 def _recipe(report: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     recipe: Mapping[str, Any] | None = report.get("recipe")
     if recipe is None:
-        raise UserError(f"{path}: does not say how the model was asked for", "Name a report of a teacher or student.")
+        raise UserError(f"{path}: has no recipe for training again", "Name a report of a teacher or student.")
     return recipe
 
 
@@ -107,4 +113,5 @@ def _warn_of_changes(report: Mapping[str, Any]) -> None:
 
 def _figures(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as handle:
-        return [{k: v for k, v in row.items() if k not in MEASURED} for row in csv.DictReader(handle)]
+        rows = csv.DictReader(handle)
+        return [{name: value for name, value in row.items() if name not in MEASURED} for row in rows]

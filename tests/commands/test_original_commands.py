@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from assertkd.cli import parser_for
-from assertkd.commands.options import given_settings
+from assertkd.commands.options import settings_of
 from assertkd.settings.original import ORIGINAL
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -71,7 +71,7 @@ def test_an_option_sets_what_the_page_says(script: str, original: str, command: 
         assert options.seeds == [1, 2]
     elif is_key:
         expected: Any = [float(v) if v[0] == "0" else v for v in given] if plain in SAMPLES else 7
-        assert setting(given_settings(options), plain) == ("fp16" if not given else expected)
+        assert setting(settings_of(options), plain) == ("fp16" if not given else expected)
         assert ORIGINAL[script][option.strip("-")] == plain
     else:
         assert any(value in (Path("7"), True) for value in vars(options).values()), "it arrives somewhere"
@@ -80,13 +80,13 @@ def test_an_option_sets_what_the_page_says(script: str, original: str, command: 
 def test_flags_are_flags_and_take_a_value_too() -> None:
     for arguments, value in (([], True), (["True"], True), (["false"], False)):
         line = ["distill", "--pin_memory", *arguments]
-        assert setting(given_settings(parser_for(line).parse_args(line)), "distillation.training.pin_memory") is value
+        assert setting(settings_of(parser_for(line).parse_args(line)), "distillation.training.pin_memory") is value
 
 
 def test_an_option_means_what_its_own_script_meant(capsys: pytest.CaptureFixture[str]) -> None:
     for name, key in (("distill", "distillation.loss.temperature"), ("score", "evaluation.eval_temperature")):
         line = [name, "--temperature", "2.5"]
-        assert setting(given_settings(parser_for(line).parse_args(line)), key) == 2.5
+        assert setting(settings_of(parser_for(line).parse_args(line)), key) == 2.5
     with pytest.raises(SystemExit):
         parser_for(["prepare"]).parse_args(["prepare", "--epochs", "3"])
     assert "--epochs" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from assertkd.synthetic.families import FAMILIES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give the parser what the command takes, and what runs it."""
+    """Give the parser the command's options, and the function that runs it."""
     parser.set_defaults(run=_list)
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-SPLITS = ("train", "validation", "test")
+from assertkd.layout import SPLITS, RunLayout
 
 # The stages' modules load torch, which takes seconds; each command imports its own when it is run.
 
@@ -85,26 +85,26 @@ def _add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 def _inspect(options: argparse.Namespace) -> None:
-    from assertkd.logits.store.inspect import described, described_example
+    from assertkd.logits.store.inspect import format_example, format_store
     from assertkd.logits.store.reader import StoreReader
     from assertkd.models.tokenizer import load_tokenizer
 
     reader = StoreReader(options.dir)
-    print(described(reader))
+    print(format_store(reader))
     if options.verify:
         reader.verify()
         print("  checksums    OK")
     if options.example is not None:
         folder = options.dir.absolute()
-        corpus = folder.parents[1] / "corpus"
-        tokenizer = load_tokenizer(options.tokenizer or corpus / "tokenizer")
-        print(described_example(reader, options.example, tokenizer, options.records or corpus / f"{folder.name}.jsonl"))
+        corpus = RunLayout(folder.parents[1]).corpus
+        tokenizer = load_tokenizer(options.tokenizer or corpus.tokenizer)
+        print(format_example(reader, options.example, tokenizer, options.records or corpus.split(folder.name)))
 
 
 def _export(options: argparse.Namespace) -> None:
     from assertkd.logits.interchange.export import export_logits
 
-    output = options.output or options.run_dir / "interchange"
+    output = options.output or RunLayout(options.run_dir).interchange.folder
     for path, examples in export_logits(options.run_dir, output, options.split).items():
         print(f"{path}: {examples} examples, {path.stat().st_size / 1e6:.1f} MB")
 

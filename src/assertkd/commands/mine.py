@@ -4,12 +4,13 @@ import argparse
 import os
 from pathlib import Path
 
-from assertkd.commands.options import add_setting, given_settings
+from assertkd.commands.options import add_setting, settings_of
+from assertkd.layout import CorpusLayout
 from assertkd.settings import DataSettings, load_run
 from assertkd.settings.option_paths import option_paths
 
-USED = ("data.mining.", "data.max_characters")
-"""Keys of the config that mining uses."""
+KEYS = ("data.mining.", "data.max_characters")
+"""Beginnings of the keys of the config that mining uses."""
 
 DESCRIPTION = """Finds the JUnit and TestNG tests of Java projects (Maven, Gradle or plain), links each to the method
 that it tests, and writes one record for every assertion. No code of the projects is executed. In the workflow,
@@ -17,16 +18,20 @@ data.source: java does the same."""
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Give the parser what the command takes, and what runs it."""
+    """Give the parser the command's options, and the function that runs it."""
     command.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="a project, or a folder of projects")
     command.add_argument(
-        "--output", type=Path, default=Path("mined.jsonl"), metavar="FILE", help="the records (default: mined.jsonl)"
+        "--output",
+        type=Path,
+        default=Path(CorpusLayout.mined.name),
+        metavar="FILE",
+        help="the records (default: %(default)s)",
     )
     command.add_argument(
-        "--counts", type=Path, metavar="FILE", help="what was found and why it was left out (default: OUTPUT as .json)"
+        "--counts", type=Path, metavar="FILE", help="counts of what was mined and left out (default: OUTPUT as .json)"
     )
     for option in option_paths("data", DataSettings):
-        if option.key.startswith(USED):
+        if option.key.startswith(KEYS):
             add_setting(command, option)
     command.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)"
@@ -38,7 +43,7 @@ def _mine(options: argparse.Namespace) -> None:
     from assertkd.corpus.mine import format_counts, mine_corpus
 
     counts_file = options.counts or options.output.with_suffix(".json")
-    data = load_run({"run": "mined", "runs": {"mined": given_settings(options)}}).data
+    data = load_run({"run": "mined", "runs": {"mined": settings_of(options)}}).data
     counts = mine_corpus(
         data.mining, data.max_characters, options.folders, options.output, counts_file, options.workers
     )

@@ -1,4 +1,4 @@
-"""Command-line options made of the settings: each key of the config is one, under the original's name too."""
+"""Command-line options for the settings: one for each key of the config, under the original's name too."""
 
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,8 +10,8 @@ from assertkd.settings.load import SECTIONS
 from assertkd.settings.option_paths import Option, option_paths
 from assertkd.settings.original import FLAG_VALUES, original_names
 
-GIVEN = "key:"
-"""Begins the destination of every option that is a key, so that those that were given can be told from others."""
+KEY_PREFIX = "key:"
+"""Prefix of an option's destination, which marks it as a key of the config."""
 
 
 def add_setting_options(parser: argparse.ArgumentParser, shown: Iterable[str], scripts: Sequence[str]) -> None:
@@ -19,8 +19,8 @@ def add_setting_options(parser: argparse.ArgumentParser, shown: Iterable[str], s
 
     Args:
         parser: of a stage's command; must not accept abbreviations.
-        shown: sections that its help lists; options of the others are accepted too.
-        scripts: original scripts whose option names are accepted where they mean one key alone.
+        shown: sections in its help; the options of the others are accepted too, but hidden.
+        scripts: original scripts whose option names are accepted if they mean a single key.
     """
     names = original_names(list(scripts))
     for section, model in SECTIONS.items():
@@ -31,16 +31,16 @@ def add_setting_options(parser: argparse.ArgumentParser, shown: Iterable[str], s
             add_setting(parser if group is None else group, option, names.get(option.key, []), hidden=group is None)
 
 
-def given_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what the given options set, nested as in the config."""
+def settings_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings on the command line, nested as in the config."""
     settings: dict[str, Any] = {}
     for name, value in vars(options).items():
-        if name.startswith(GIVEN):
-            *sections, key = name.removeprefix(GIVEN).split(".")
-            home = settings
+        if name.startswith(KEY_PREFIX):
+            *sections, key = name.removeprefix(KEY_PREFIX).split(".")
+            values = settings
             for section in sections:
-                home = home.setdefault(section, {})
-            home[key] = value
+                values = values.setdefault(section, {})
+            values[key] = value
     return settings
 
 
@@ -50,9 +50,9 @@ def add_setting(
     names: Sequence[str] = (),
     hidden: bool = False,
 ) -> None:
-    """Give a parser the option of one key, under further names too; a hidden one is not listed by its help."""
+    """Give a parser the option of one key, under further names too; its help does not list a hidden one."""
     common: dict[str, Any] = {
-        "dest": f"{GIVEN}{option.key}",
+        "dest": f"{KEY_PREFIX}{option.key}",
         "default": argparse.SUPPRESS,
         "help": argparse.SUPPRESS if hidden else _help(option, names),
         "metavar": "VALUE",
@@ -68,10 +68,10 @@ def add_setting(
         parser.add_argument(*options, **common)
     for name in names:
         if name in FLAG_VALUES:
-            # Its help stands with the option of the key.
+            # The key's option has the help for it.
             unlisted: Mapping[str, Any] = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
             parser.add_argument(
-                f"--{name}", dest=f"{GIVEN}{option.key}", action="store_const", const=FLAG_VALUES[name], **unlisted
+                f"--{name}", dest=f"{KEY_PREFIX}{option.key}", action="store_const", const=FLAG_VALUES[name], **unlisted
             )
 
 
@@ -85,7 +85,7 @@ def _help(option: Option, names: Sequence[str]) -> str:
 
 
 def yaml_value(text: str) -> Any:
-    """Return an option's text as the config would read it: a number, true or false, null, a list, or text."""
+    """Return the value of an option's text, read as YAML like the config."""
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as fault:

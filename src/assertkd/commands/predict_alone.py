@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from assertkd.commands.options import given_settings
+from assertkd.commands.options import settings_of
 from assertkd.errors import UserError
 
 
@@ -41,7 +41,7 @@ def predict_alone(options: argparse.Namespace) -> None:
     from assertkd.settings import load_run
 
     hide_progress_bars()
-    given = given_settings(options)
+    given = settings_of(options)
     # A run of these options alone: so faults in them are said as those of any run are.
     run = load_run({"run": "alone", "runs": {"alone": given}, "variants": {"none": {}}})
     lengths = given.get("data", {})

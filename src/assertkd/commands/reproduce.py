@@ -8,7 +8,7 @@ Run it in the project's folder."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give the parser what the command takes, and what runs it."""
+    """Give the parser the command's options, and the function that runs it."""
     parser.add_argument("report", type=Path, help="training_report.json of a teacher or student")
     parser.add_argument("--into", type=Path, help="folder of the new model (default: `reproduced` beside the report)")
     parser.add_argument("--config", type=Path, help="train nothing; write the run's configuration to this YAML file")

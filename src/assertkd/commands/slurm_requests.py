@@ -2,12 +2,12 @@
 
 import argparse
 
-DESCRIPTION = """Takes the arguments of snakemake, makes a dry run of them, and prints the sbatch request of every job
-that would go to SLURM. RUN stands for the name of the run, which each start of Snakemake draws anew."""
+DESCRIPTION = """Takes the arguments of snakemake, makes a dry run, and prints the sbatch request of every job that
+would go to SLURM. RUN is a placeholder for Snakemake's own name of its start, which is random."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give the parser what the command takes, and what runs it."""
+    """Give the parser the command's options, and the function that runs it."""
     parser.set_defaults(run=_print_requests, passed_on=[])
 
 

@@ -12,14 +12,15 @@ from typing import Any
 
 import yaml
 
-from assertkd import validate as feasible
 from assertkd.commands import predict_alone
-from assertkd.commands.options import add_setting_options, given_settings
+from assertkd.commands.options import add_setting_options, settings_of
 from assertkd.errors import UserError
 from assertkd.files import write_text
+from assertkd.layout import RunLayout
 from assertkd.settings import RunSettings, load_config, load_run
 from assertkd.settings.load import NAME, merged_over
 from assertkd.settings.original import ORIGINAL
+from assertkd.validate import validate
 
 CONFIG = Path("config.yaml")
 RESULTS = Path("results")
@@ -42,17 +43,19 @@ class Stage:
 
     shown: tuple[str, ...]
     scripts: tuple[str, ...]
-    files: tuple[str, ...]
+    files: tuple[Path, ...]
 
+
+FILES = RunLayout("")
 
 STAGES = {
-    "prepare": Stage(("data", "tokenizer"), (DISTILL, FINE_TUNE, EVALUATE), ("corpus/quality.json",)),
-    "train-teacher": Stage(("data", "teacher"), (FINE_TUNE,), ("teacher/training_report.json",)),
-    "compress": Stage(("logits",), (DISTILL, FINE_TUNE, EVALUATE), ("logits/teacher_predictions.jsonl",)),
-    "distill": Stage(("data", "distillation"), (DISTILL,), ("{student}/training_report.json",)),
-    "predict": Stage(("evaluation",), (EVALUATE,), ("evaluation/{model}/predictions.jsonl",)),
-    "score": Stage(("evaluation",), (EVALUATE,), ("evaluation/{model}/metrics_summary_final.json",)),
-    "report": Stage(("evaluation", "report"), (EVALUATE,), ("report/report.html",)),
+    "prepare": Stage(("data", "tokenizer"), (DISTILL, FINE_TUNE, EVALUATE), (FILES.corpus.quality,)),
+    "train-teacher": Stage(("data", "teacher"), (FINE_TUNE,), (FILES.teacher.report,)),
+    "compress": Stage(("logits",), (DISTILL, FINE_TUNE, EVALUATE), (FILES.logits.teacher_predictions,)),
+    "distill": Stage(("data", "distillation"), (DISTILL,), (FILES.model("{student}").report,)),
+    "predict": Stage(("evaluation",), (EVALUATE,), (FILES.evaluation("{model}").predictions,)),
+    "score": Stage(("evaluation",), (EVALUATE,), (FILES.evaluation("{model}").summary,)),
+    "report": Stage(("evaluation", "report"), (EVALUATE,), (FILES.report.page,)),
 }
 
 DESCRIPTION = """Brings the results of this stage up to date, and of those before it as far as they are missing or were
@@ -112,7 +115,7 @@ def _run(options: argparse.Namespace) -> None:
         raise UserError("no Snakefile and config.yaml here", "Run the command in the folder of the project.")
     changes = changed_config(options, config)
     run = load_run(merged_over(config, changes))
-    feasible.check(run)
+    validate(run)
     targets = list(targets_of(options, run))
     text = "# What options have set; each command adds to it.\n" + yaml.safe_dump(changes, sort_keys=False)
     call = [sys.executable, "-m", "snakemake", "--profile", options.profile]
@@ -138,7 +141,7 @@ def changed_config(options: argparse.Namespace, config: dict[str, Any]) -> dict[
         raise UserError(f"--run {name}: not in {CONFIG}", f"It has {', '.join(config.get('runs') or {})}.")
     file = RESULTS / name / REMEMBERED
     changes = load_config(file) if file.is_file() else {}
-    given = _told_apart(given_settings(options))
+    given = _told_apart(settings_of(options))
     student = given.pop("distillation", {})
     if options.seeds:
         given["seeds"] = options.seeds
@@ -184,7 +187,7 @@ def targets_of(options: argparse.Namespace, run: RunSettings) -> Iterator[str]:
     files = list(STAGES[options.command].files)
     if getattr(options, "generate_distillation_data", False):
         files += STAGES["compress"].files
-    for file in dict.fromkeys(files):
+    for file in dict.fromkeys(map(str, files)):
         every = models if "{model}" in file else students if "{student}" in file else [""]
         yield from (str(folder / file.format(model=one, student=one)) for one in every)
 

@@ -1,11 +1,11 @@
-"""`assertkd threads`: how many threads a run's training jobs should have on this machine."""
+"""The command `assertkd threads`."""
 
 import argparse
 from pathlib import Path
 
 DESCRIPTION = (
-    "Trains models of the run's sizes for some seconds with 1, 2, 4, … threads, alone and side by side as far as the "
-    "cores reach, prints examples a second, and the option of snakemake that sets the best numbers."
+    "Trains models of the run's sizes for some seconds with 1, 2, 4, … threads, alone and as many side by side as "
+    "there are cores for; prints examples per second, and the option of snakemake that sets the best numbers."
 )
 
 

@@ -10,6 +10,7 @@ from assertkd.errors import UserError
 from assertkd.export.convert import Quantization, convert
 from assertkd.export.verify import compare, size_of
 from assertkd.files import write_json
+from assertkd.layout import RunLayout, TrainingLayout
 from assertkd.models.length_limits import limits_of
 from assertkd.models.text_generator import load_text_generator
 from assertkd.records import read_records
@@ -41,7 +42,8 @@ def export_student(
     Raises:
         UserError: there is no such model or test split.
     """
-    model_folder = student / "final_model" if (student / "final_model").is_dir() else student
+    trained = TrainingLayout(student).final_model
+    model_folder = trained if trained.is_dir() else student
     records = list(islice(read_records(test_file or test_split_of(model_folder)), examples))
     if not records:
         raise UserError(f"{test_file}: holds no records", "Name another file with --test.")
@@ -70,7 +72,7 @@ def test_split_of(model_folder: Path) -> Path:
         UserError: no folder above it has one.
     """
     for parent in model_folder.resolve().parents:
-        found = parent / "corpus" / "test.jsonl"
+        found = RunLayout(parent).corpus.test
         if found.is_file():
             return found
     raise UserError(f"{model_folder}: belongs to no run with a test split", "Name the records with --test FILE.")
