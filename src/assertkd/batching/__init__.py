@@ -1,1 +1,1 @@
-"""Examples, batches of them, and the teacher's distributions beside them, for every stage that runs a model."""
+"""Examples, batches and the teacher's distributions, for every stage that runs a model."""

@@ -1,4 +1,4 @@
-"""Examples of one epoch as padded batches, in their order."""
+"""Padded batches of one epoch."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,7 +13,7 @@ from assertkd.signals import ignore_stop_signals
 
 
 class BatchDataset(Dataset[Batch | UserError]):
-    """The batches of one epoch, built when they are asked for.
+    """The batches of one epoch, built on access.
 
     A `UserError` is returned, not raised: raised in a loader's process, it would reach the parent as another error.
     """

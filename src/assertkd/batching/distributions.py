@@ -1,4 +1,4 @@
-"""What a loss sees of the teacher: one batch of its distributions, row by row over the batch's target tokens."""
+"""Views of the teacher's distributions at the target tokens of a batch, for losses."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import torch
 
 
 class TeacherView(ABC):
-    """The teacher at N target tokens: the non-padded targets of a batch, its examples one behind the other.
+    """The teacher at N target tokens: the non-padded targets of a batch, in the order of its examples.
 
     Views are immutable; they hold tensors and paths, so that a loader's worker can collate them.
     """
@@ -21,7 +21,7 @@ class TeacherView(ABC):
     @property
     @abstractmethod
     def vocab_size(self) -> int:
-        """V, the size of the vocabulary that the distributions are over."""
+        """V, the size of the vocabulary."""
 
     @abstractmethod
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
@@ -33,7 +33,7 @@ class TeacherView(ABC):
 
 
 class FullDistribution(TeacherView):
-    """A view that knows every logit, and so the distribution at every temperature."""
+    """A view with every logit, hence with the distribution at every temperature."""
 
     @abstractmethod
     def logits(self, rows: slice) -> torch.Tensor:
@@ -66,7 +66,7 @@ class Buckets:
 
 
 class BucketedDistribution(TeacherView):
-    """A view that knows, of each token, a support and the mass of the rest. It never holds (N, V)."""
+    """A view with a support of likely tokens at each position and the mass of all others; it never has (N, V)."""
 
     @property
     @abstractmethod
@@ -84,7 +84,7 @@ class BucketedDistribution(TeacherView):
 
 @dataclass(frozen=True, slots=True)
 class DenseView(FullDistribution):
-    """Logits kept as they are.
+    """A view of stored logits.
 
     Attributes:
         values: (N, V) float16 of a store, float32 of a teacher in memory.

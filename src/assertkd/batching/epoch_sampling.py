@@ -1,4 +1,4 @@
-"""Epoch sampling: every epoch trains on records drawn afresh from a file that is never loaded whole."""
+"""Epoch sampling: every epoch trains on its own random sample of a file that is never loaded whole."""
 
 from collections.abc import Iterable
 from typing import Protocol
@@ -10,7 +10,7 @@ from assertkd.batching.examples import Example
 
 
 class Pool(Protocol):
-    """Numbered records that become examples when they are asked for."""
+    """Numbered records, encoded on request."""
 
     @property
     def examples_of(self) -> npt.NDArray[np.int64]:
@@ -30,8 +30,8 @@ class EpochSampler:
     memory at a time.
 
     Args:
-        pool: what is drawn from.
-        size: records an epoch; all of them where there are fewer.
+        pool: the records to sample.
+        size: records per epoch, or all if there are fewer.
         seed: the epoch's number is added to it.
     """
 
@@ -39,15 +39,15 @@ class EpochSampler:
         self._pool = pool
         self.size = min(size, len(pool))
         self._seed = seed
-        self._held: tuple[int, list[Example]] | None = None
+        self._latest: tuple[int, list[Example]] | None = None
 
     @property
     def records(self) -> int:
-        """The records that are drawn from."""
+        """Number of records to sample from."""
         return len(self._pool)
 
     def __len__(self) -> int:
-        """Return the records of an epoch."""
+        """Return the number of records per epoch."""
         return self.size
 
     def drawn(self, epoch: int) -> npt.NDArray[np.int64]:
@@ -60,11 +60,12 @@ class EpochSampler:
         return int(self._pool.examples_of[self.drawn(epoch)].sum())
 
     def examples(self, epoch: int) -> list[Example]:
-        """Return an epoch's examples; those of the epoch asked for before are let go."""
-        if self._held is None or self._held[0] != epoch:
-            self._held = None
-            self._held = epoch, self._pool.examples(self.drawn(epoch).tolist())
-        return self._held[1]
+        """Return an epoch's examples; those of the previous call are released if it was another epoch."""
+        if self._latest is None or self._latest[0] != epoch:
+            # Before the next examples are read, so that memory never has those of two epochs.
+            self._latest = None
+            self._latest = epoch, self._pool.examples(self.drawn(epoch).tolist())
+        return self._latest[1]
 
     def coverage(self, epoch: int) -> float:
         """Return the share of all records that were drawn in the epochs 1 to this one, in [0, 1]."""

@@ -1,4 +1,4 @@
-"""Examples as token ids, and batches of them as padded tensors with the teacher's distributions beside them."""
+"""Examples as token ids, and batches as padded tensors with the teacher's distributions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Example:
         input_ids: source tokens, the end token last; an `array` of them takes a ninth of a list's memory.
         target_ids: target tokens, the end token last.
         target: the target's text.
-        critical: which target tokens are critical; empty where nothing asks for it.
+        critical: which target tokens are critical; empty if no loss weights them.
     """
 
     id: str
@@ -89,10 +89,10 @@ Payload = Mapping[str, npt.NDArray[Any]]
 
 
 class TeacherSource(Protocol):
-    """Where a batch's teacher distributions come from; a logit store is one."""
+    """Source of a batch's teacher distributions, such as a logit store."""
 
     def read(self, example_id: str, target_ids: Sequence[int]) -> Payload:
-        """Return what is stored for an example, checked against its target."""
+        """Return the stored arrays of an example, checked against its target."""
 
     def collate_views(self, payloads: Sequence[Payload]) -> TeacherView:
         """Return one view over the payloads, in their order."""

@@ -1,4 +1,4 @@
-"""Which examples make a batch, and in which order batches come."""
+"""Batches of an epoch: which examples share a batch, and the order of batches."""
 
 import itertools
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ def bucketed_batches(lengths: Sequence[int], batch_size: int, seed: int, epoch: 
     """Return one epoch's batches: examples of similar length together, batches in random order.
 
     Examples are shuffled, cut into pools of `POOL_BATCHES` batches, sorted by length within a pool and cut into
-    batches, which are then shuffled. Every example stands in exactly one batch.
+    batches, which are then shuffled. Every example is in exactly one batch.
 
     Args:
         lengths: length of each example, in tokens.
@@ -38,7 +38,7 @@ def budgeted_batches(lengths: Sequence[Lengths], token_budget: int, seed: int, e
 
     As `bucketed_batches`, but a pool holds as many examples as `POOL_BATCHES` batches without padding would, and a
     batch takes the next example of its pool as long as `padded_tokens` stays within the budget. Batches of short
-    examples so hold more of them. How many batches an epoch has depends on the order.
+    examples are therefore larger. The number of batches of an epoch depends on the order.
 
     Args:
         lengths: of each example.
@@ -73,5 +73,5 @@ def budgeted_batches(lengths: Sequence[Lengths], token_budget: int, seed: int, e
 
 
 def padded_tokens(lengths: Sequence[Lengths]) -> int:
-    """Return what a batch of these examples takes, in tokens: each as long as the longest source and target."""
+    """Return the size of a batch in tokens, padding included: every row has the longest source and target."""
     return len(lengths) * (max(source for source, _ in lengths) + max(target for _, target in lengths))

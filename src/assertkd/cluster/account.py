@@ -19,16 +19,16 @@ def check_submission(resources: Mapping[str, object], environment: Mapping[str, 
     """Refuse to submit jobs while a variable that the profile names is not set.
 
     Args:
-        resources: what the profile gives every job, as it stands there: `slurm_account` is `$SBATCH_ACCOUNT`, say.
+        resources: the profile's default resources, unevaluated: `slurm_account` may be `$SBATCH_ACCOUNT`.
         environment: the environment variables.
 
     Raises:
         UserError: naming the variable and how to find its value.
     """
     for resource in ("slurm_account", "slurm_partition"):
-        named = VARIABLE.fullmatch(str(resources.get(resource, "")))
-        if named and not environment.get(named[1]):
-            name = named[1]
+        variable = VARIABLE.fullmatch(str(resources.get(resource, "")))
+        if variable and not environment.get(variable[1]):
+            name = variable[1]
             raise UserError(
                 f"{name} is not set: the profile gives SLURM jobs the {resource.removeprefix('slurm_')} that it names",
                 REMEDIES.get(name, f"Put `export {name}=<value>` into ~/.bashrc."),

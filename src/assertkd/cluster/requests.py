@@ -1,4 +1,4 @@
-"""What a profile would ask SLURM for: the `sbatch` of every job of a dry run, made by the executor plugin itself."""
+"""SLURM requests of a profile: the `sbatch` command of every job of a dry run, made by the executor plugin itself."""
 
 import io
 import logging
@@ -15,7 +15,7 @@ from assertkd.errors import UserError
 
 @dataclass(frozen=True)
 class Request:
-    """One job that would be sent to SLURM.
+    """One job that would be submitted to SLURM.
 
     Attributes:
         rule: its rule.
@@ -39,30 +39,30 @@ def slurm_requests(arguments: Sequence[str]) -> list[Request]:
         arguments: of `snakemake`, with a profile whose executor is slurm; read in the current folder.
 
     Raises:
-        UserError: the dry run fails, or its jobs would not go to SLURM.
+        UserError: the dry run fails, or the profile's executor is not slurm.
     """
     from snakemake.cli import args_to_api, parse_args
     from snakemake.logging import logger
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-    said = io.StringIO()
-    with redirect_stdout(said), redirect_stderr(said):
+    printed = io.StringIO()
+    with redirect_stdout(printed), redirect_stderr(printed):
         parser, options = parse_args([*arguments, "--dry-run"])
         if options.executor != "slurm":
             raise UserError(
                 f"executor {options.executor or 'local'}: these jobs do not go to SLURM",
-                "Name a profile that sends them there: --profile profiles/delftblue.",
+                "Name a profile that does: --profile profiles/delftblue.",
             )
         settings = ExecutorPluginRegistry().get_plugin("slurm").get_settings(options)
         collector = _Collector(settings)
-        # Snakemake takes off handlers that are not its own, but no filters.
+        # Snakemake removes foreign handlers, but no filters.
         logger.addFilter(collector)
         try:
             done = args_to_api(options, parser)
         finally:
             logger.removeFilter(collector)
     if not done:
-        raise UserError(said.getvalue().strip(), "Mend what the dry run complains of.")
+        raise UserError(printed.getvalue().strip(), "Correct what the dry run reports.")
     return collector.requests
 
 
@@ -91,7 +91,7 @@ def _command(job: Any, rule: str, wildcards: dict[str, str], settings: Any) -> s
 
     values = "_".join(wildcards.values()).replace("/", "_")
     resources = job.resources
-    given = {
+    options = {
         "run_uuid": f"{settings.jobname_prefix}_RUN" if settings.jobname_prefix else "RUN",
         "slurm_logfile": f"{settings.logdir or '.snakemake/slurm_logs'}/rule_{rule}/{values}/%j.log",
         "comment_str": f"rule_{rule}_wildcards_{values}" if values else f"rule_{rule}",
@@ -99,7 +99,7 @@ def _command(job: Any, rule: str, wildcards: dict[str, str], settings: Any) -> s
         "partition": f"-p {resources.get('slurm_partition')}" if resources.get("slurm_partition") else "",
         "workdir": os.curdir,
     }
-    command: str = get_submit_command(job, given, settings=settings) + set_gres_string(job)
+    command: str = get_submit_command(job, options, settings=settings) + set_gres_string(job)
     return command
 
 

@@ -1,4 +1,4 @@
-"""Which pieces of a target belong to a critical token: the words of a test that carry its meaning."""
+"""Critical tokens: the words of a test that carry its meaning, and the pieces of a target that belong to one."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from assertkd.files import read_json
 CRITICAL_TOKENS = Path(__file__).with_name("critical_tokens.json")
 
 GROUP_SIZES = {"JUnit": 87, "TestNG": 45, "Mockito": 38, "logical": 25, "exceptions": 22, "structural": 93}
-"""How many tokens each group of the list holds; 310 together."""
+"""Group to its number of tokens; 310 in all."""
 
 _IDENTIFIER_CHARACTER = r"[\w$]"
 
@@ -37,13 +37,13 @@ def read_critical_tokens(path: Path = CRITICAL_TOKENS) -> dict[str, CriticalCate
     """Return the list's categories by name, in the file's order.
 
     Raises:
-        UserError: the file does not have the list's form, a token stands in it twice or holds white space, or a
-            group's size is not the one of `GROUP_SIZES`.
+        UserError: the file does not have the list's form, a token is listed twice or has white space, or a group's
+            size is not that in `GROUP_SIZES`.
     """
-    held = read_json(path)
-    if not isinstance(held, dict):
+    entries = read_json(path)
+    if not isinstance(entries, dict):
         raise _fault(path, "expected an object of categories")
-    categories = {name: _category(path, name, entry) for name, entry in held.items()}
+    categories = {name: _category(path, name, entry) for name, entry in entries.items()}
     times = Counter(token for category in categories.values() for token in category.tokens)
     repeated = sorted(token for token, count in times.items() if count > 1)
     if repeated:
@@ -57,15 +57,15 @@ def read_critical_tokens(path: Path = CRITICAL_TOKENS) -> dict[str, CriticalCate
 
 
 def critical_pieces(text: str, offsets: Iterable[Sequence[int]]) -> list[bool]:
-    """Return, for every piece of `text`, whether it lies inside critical tokens.
+    """Return, for every piece of `text`, whether it is inside critical tokens.
 
-    A critical token counts where it stands as a whole word: with no identifier character (letter, digit, `_`, `$`)
-    before or after it. Operators count wherever they stand, the longest first, so that `!=` is not a `!`. White space
-    at a piece's ends is left out of account; a piece that is white space alone, or empty, is not critical.
+    A critical token must be a whole word: no identifier character (letter, digit, `_`, `$`) before or after it.
+    Operators match anywhere, the longest first, so that `!=` is not a `!`. White space at a piece's ends is ignored; a
+    piece of white space only, or an empty one, is not critical.
 
     Args:
         text: the tokenised text.
-        offsets: each piece's first character and the one after its last, as a fast tokenizer gives them.
+        offsets: each piece's first character and the one after its last, as from a fast tokenizer.
     """
     inside = bytearray(len(text))
     for match in _critical_token().finditer(text):
@@ -107,4 +107,4 @@ def _sizes(sizes: dict[str, int]) -> str:
 
 
 def _fault(path: Path, problem: str) -> UserError:
-    return UserError(f"{path}: {problem}", "Restore the file as the project ships it, or mend this entry.")
+    return UserError(f"{path}: {problem}", "Restore the file as the project ships it, or correct this entry.")

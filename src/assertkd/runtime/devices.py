@@ -14,22 +14,22 @@ BF16_CAPABILITY = (8, 0)
 """Ampere. Older GPUs (V100, T4) emulate bf16, many times slower than fp32; torch calls that supported."""
 
 GRANTED_GPUS = ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS", "SLURM_GPUS_ON_NODE", "CUDA_VISIBLE_DEVICES")
-"""Any of these, inside a SLURM job, says that the job was given GPUs."""
+"""Variables of a SLURM job that has GPUs: at least one of them is set."""
 
 STATUS = Path("/proc/self/status")
-"""Where Linux says how much memory this process had at most (VmHWM)."""
+"""File in which Linux reports the peak memory of this process (VmHWM)."""
 
 
 def resolve_device(name: str, rank: int = 0, size: int = 1) -> torch.device:
-    """Return the device that `auto`, `cpu`, `cuda` or `cuda:N` means in one of `size` processes that train together.
+    """Return the device for `auto`, `cpu`, `cuda` or `cuda:N` in one of `size` processes that train together.
 
-    GPUs are counted among those that CUDA_VISIBLE_DEVICES leaves. Process `rank` has the GPU of its number. `auto` is a
-    GPU, or the CPU where this process sees none; inside a SLURM job that was given none, it is the CPU even if the
-    node lets the process see other jobs' GPUs.
+    GPUs are counted among those in CUDA_VISIBLE_DEVICES. Process `rank` takes the GPU of its number. `auto` is a GPU,
+    or the CPU if this process sees none; in a SLURM job without GPUs it is the CPU, even if the process sees the GPUs
+    of other jobs.
 
     Raises:
-        UserError: a GPU is asked for that this process cannot see; or several processes are to train on one named
-            GPU, or on what `auto` finds where there is no GPU.
+        UserError: this process does not see the GPU; or several processes are to train on one GPU, or with `auto`
+            where there are fewer GPUs than processes.
     """
     if name == "auto" and size == 1:
         return torch.device("cuda:0" if torch.cuda.is_available() and not slurm_gave_none(os.environ) else "cpu")
@@ -44,8 +44,8 @@ def resolve_device(name: str, rank: int = 0, size: int = 1) -> torch.device:
     last = max(device.index, size - 1)
     seen = 0 if name == "auto" and slurm_gave_none(os.environ) else torch.cuda.device_count()
     if last >= seen:
-        wanted = f"device {name}" if size == 1 else f"device {name} and gpus: {size}"
-        raise UserError(f"{wanted}: this process sees {seen} GPUs", _remedy(size))
+        setting = f"device {name}" if size == 1 else f"device {name} and gpus: {size}"
+        raise UserError(f"{setting}: this process sees {seen} GPUs", _remedy(size))
     return device
 
 
@@ -55,7 +55,7 @@ def slurm_gave_none(environment: Mapping[str, str]) -> bool:
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """Refuse arithmetic that the device does not have.
+    """Refuse a precision that the device lacks.
 
     Raises:
         UserError: fp16 on a CPU, or bf16 on a GPU that can only emulate it.
@@ -69,7 +69,7 @@ def check_precision(precision: str, device: torch.device) -> None:
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """Return the most memory used so far, in MB: of the GPU where one is used, else of this process."""
+    """Return the peak memory so far, in MB: of the GPU for a CUDA device, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
     if STATUS.exists():

@@ -1,4 +1,4 @@
-"""What surrounds a stage when the workflow runs it: its log, its GPU, its threads, and user errors in two lines."""
+"""The job of a stage in the workflow: its log, its threads, its lock, and user errors in two lines."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ GPU_NODE = Path("/dev/nvidia0")
 
 
 def has_gpu() -> bool:
-    """Return whether this machine has an NVIDIA GPU; takes no time, since torch is not asked."""
+    """Return whether this machine has an NVIDIA GPU, without loading torch."""
     return GPU_NODE.exists()
 
 
@@ -27,7 +27,7 @@ def has_gpu() -> bool:
 def job(log: str | Path, threads: int = 1) -> Iterator[None]:
     """Run a stage with the package's log in the file `log` and torch on `threads` threads.
 
-    First it is checked that the modules which the workflow asks for are loaded.
+    The environment modules that the workflow requests must be loaded.
     A `UserError` is logged and printed as its two lines, and ends the process with exit code 1. A stopping signal
     (`assertkd.signals`) is logged and ends it with 128 + the signal's number, so that the workflow may try again.
     Any other exception is logged with its traceback and raised.
@@ -60,9 +60,9 @@ def job(log: str | Path, threads: int = 1) -> Iterator[None]:
 
 @contextmanager
 def sole_writer(folder: Path, part: str = "") -> Iterator[None]:
-    """Let no other process write the output folder `folder`, or this part of it, while the block runs.
+    """Lock the output folder `folder`, or this part of it, against other writers while the block runs.
 
-    Where another one writes it, its name and what to do are printed in two lines, and this process ends with code 1.
+    If another process writes it, two lines say which one and what to do, and this process ends with code 1.
     """
     with ExitStack() as stack:
         try:

@@ -1,4 +1,4 @@
-"""Where the package's log lines go."""
+"""Handlers for the package's log."""
 
 import logging
 import sys
@@ -19,7 +19,7 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 @contextmanager
 def attached(handler: logging.Handler, logger: logging.Logger) -> Iterator[None]:
-    """Let a handler write what `logger` is told while the block runs, and close it."""
+    """Attach a handler to `logger` while the block runs, then close it."""
     handler.setFormatter(logging.Formatter(LOG_FORMAT))
     logger.addHandler(handler)
     try:
@@ -30,7 +30,7 @@ def attached(handler: logging.Handler, logger: logging.Logger) -> Iterator[None]
 
 
 def hide_progress_bars() -> None:
-    """Switch off transformers' progress bars: they fill a log with carriage returns, and say nothing to a person."""
+    """Switch off transformers' progress bars, which fill a log with carriage returns."""
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()

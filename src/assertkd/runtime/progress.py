@@ -1,4 +1,4 @@
-"""Progress lines of a loop, few enough that a log stays readable."""
+"""Progress lines of a loop."""
 
 import logging
 import time
@@ -15,12 +15,12 @@ log = logging.getLogger(__name__)
 
 
 class Progress:
-    """Says how far a loop is: at most one line every `PROGRESS_SECONDS`, so that a log stays readable.
+    """Logs the progress of a loop: at most one line every `PROGRESS_SECONDS`, so that a log stays readable.
 
     Args:
-        what: is counted.
-        total: how many there are.
-        done: how many of them an earlier process did.
+        what: name of the steps that are counted.
+        total: number of steps.
+        done: steps that an earlier process did.
     """
 
     def __init__(self, what: str, total: int, done: int = 0) -> None:
@@ -30,7 +30,7 @@ class Progress:
         self._started = self._said = time.monotonic()
 
     def at(self, done: int, **values: float) -> None:
-        """Say that `done` of the total are done, with some figures, if the last line is old enough."""
+        """Log that `done` steps of the total are done, with some figures, if the last line is old enough."""
         now = time.monotonic()
         if now - self._said < PROGRESS_SECONDS and done < self._total:
             return

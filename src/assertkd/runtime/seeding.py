@@ -1,4 +1,4 @@
-"""Seeds: every random number of a training process follows from one."""
+"""Seeds and random states of all generators of a process."""
 
 import os
 import random
@@ -14,8 +14,8 @@ from torch import Tensor
 def seed_everything(seed: int) -> None:
     """Seed Python, numpy and torch (CPU and every GPU), and ask torch for deterministic algorithms.
 
-    Where a device has no deterministic form of an operation, torch warns and goes on. Call it before the process first
-    uses a GPU: cuBLAS reads its own setting then.
+    If a device has no deterministic form of an operation, torch warns and continues. Call it before the process first
+    uses a GPU: cuBLAS reads its setting then.
 
     Args:
         seed: 0 to 2**32 - 1.
@@ -49,7 +49,7 @@ def random_state() -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def set_random_state(values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Bring every generator into a state that `random_state` returned; GPUs that are not there are left out."""
+    """Set every generator to a state that `random_state` returned; absent GPUs are skipped."""
     version, next_gauss = values["python"]
     random.setstate((version, tuple(tensors["python"].tolist()), next_gauss))
     kind, position, has_gauss, gauss = values["numpy"]
@@ -62,7 +62,7 @@ def set_random_state(values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -
 
 @contextmanager
 def preserve_random_state() -> Iterator[None]:
-    """Whatever the block draws, the generators go on behind it as if it had not been there."""
+    """Restore the state of every generator at the end of the block."""
     state = random_state()
     try:
         yield

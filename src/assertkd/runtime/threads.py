@@ -1,10 +1,10 @@
-"""Threads that torch computes with."""
+"""Number of torch's threads."""
 
 from assertkd.runtime.logs import hide_progress_bars
 
 
 def set_threads(threads: int) -> None:
-    """Let torch compute on so many threads, and keep transformers' progress bars out of the log."""
+    """Set torch's number of threads, and switch off transformers' progress bars."""
     import torch
 
     torch.set_num_threads(threads)
