@@ -8,20 +8,20 @@ rule prefetch_models:
     conda:
         "../envs/assertkd.yaml"
     params:
-        settings=params.prefetch_models(RUN),
+        settings=settings(PrefetchModelsParams.from_run(RUN)),
     script:
         "../scripts/prefetch_models.py"
 
 
 rule measure_cuda:
     output:
-        figures=temp("results/{run}/cuda.json"),
+        figures=temp(FILES.cuda),
     log:
         "logs/{run}/cluster/measure_cuda.log",
     conda:
         "../envs/assertkd.yaml"
     envmodules:
-        *MODULES,
+        *RUN.cluster.modules,
     resources:
         gpu=gpus_here,
     script:
@@ -30,14 +30,14 @@ rule measure_cuda:
 
 rule check_cuda:
     input:
-        figures=f"results/{RUN.name}/cuda.json",
+        figures=RUN_FILES.cuda,
     log:
         f"logs/{RUN.name}/cluster/check_cuda.log",
     localrule: True
     conda:
         "../envs/assertkd.yaml"
     params:
-        settings=params.check_cuda(RUN),
+        settings=settings(CheckCudaParams.from_run(RUN)),
     script:
         "../scripts/check_cuda.py"
 

@@ -1,4 +1,4 @@
-# The checked settings of the chosen run, and the functions that stages use in place of lambdas.
+# The checked settings of the run, the names of its files, and the functions that rules use in place of lambdas.
 
 import csv
 import os
@@ -7,11 +7,31 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from assertkd.cluster.account import check_submission
-from assertkd.runtime.environment_modules import WANTED as WANTED_MODULES
+from assertkd.cluster.params import CheckCudaParams, PrefetchModelsParams
+from assertkd.corpus.params import MineCorpusParams, PrepareCorpusParams, PrepareUnlabelledParams
 from assertkd.errors import UserError
+from assertkd.evaluation.params import (
+    ExecuteGoldParams,
+    ExecuteParams,
+    PredictExternalTeacherParams,
+    PredictParams,
+    ScoreParams,
+)
+from assertkd.layout import TEACHER, RunLayout, student_name
+from assertkd.logits.params import (
+    CompressLogitsParams,
+    CompressPredictionsParams,
+    CompressUnlabelledParams,
+    ImportLogitsParams,
+)
+from assertkd.report.params import BuildReportParams
+from assertkd.runtime.environment_modules import WANTED as WANTED_MODULES
 from assertkd.runtime.job import has_gpu
-from assertkd.settings import feasible, load_run, params
+from assertkd.settings import load_run
 from assertkd.signals import leave_usr1_to_jobs
+from assertkd.students.params import DistillStudentParams, EmbedTargetsParams, encoder_slug
+from assertkd.teacher.params import TrainTeacherParams
+from assertkd.validate import validate
 
 # A second busy process makes spinning OpenMP threads ten times slower; passive ones wait instead.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -20,18 +40,25 @@ leave_usr1_to_jobs()
 
 try:
     RUN = load_run(config)
-    feasible.check(RUN)
+    validate(RUN)
+    STUDENTS = {variant: DistillStudentParams.from_run(RUN, variant) for variant in RUN.variants}
 except UserError as fault:
     raise WorkflowError(str(fault))
 
-# What a GPU job loads with `--software-deployment-method env-modules`; torch brings its own CUDA libraries.
-MODULES = ("2024r1", "cuda/12.5")
+# Paths with wildcards, for rules; and those of this run, for input functions.
+FILES = RunLayout("results/{run}")
+MODEL = FILES.model("{model}")
+STUDENT = FILES.student("{variant}", "{seed}")
+EVALUATION = FILES.evaluation("{model}")
+RUN_FILES = RunLayout(f"results/{RUN.name}")
+
+ENCODERS = {encoder_slug(encoder): encoder for student in STUDENTS.values() for encoder in student.encoders}
 
 if workflow.remote_exec:
     # Compute nodes have no network; a model that was not fetched is then missed at once and by name.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     if "env-modules" in map(str, workflow.deployment_settings.deployment_method):
-        os.environ[WANTED_MODULES] = " ".join(MODULES)
+        os.environ[WANTED_MODULES] = " ".join(RUN.cluster.modules)
 
 
 wildcard_constraints:
@@ -39,12 +66,19 @@ wildcard_constraints:
     variant=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
     seed=r"\d+",
     model=r"teacher|students/[A-Za-z0-9][A-Za-z0-9_.-]*/seed\d+",
+    encoder=r"[\w.-]+",
+    texts="train|teacher_predictions|unlabelled_predictions",
+
+
+def settings(params):
+    """What a rule gives its script as `params`."""
+    return params.model_dump(mode="json")
 
 
 def job_resources():
     """What the profile gives every job, as it stands there; nothing without a cluster."""
-    given = workflow.resource_settings.default_resources or {}
-    return {name: resource.raw for name, resource in given.items()}
+    defaults = workflow.resource_settings.default_resources or {}
+    return {name: resource.raw for name, resource in defaults.items()}
 
 
 def require_account():
@@ -62,37 +96,38 @@ def gpus_here(wildcards):
 
 def teacher_gpus(wildcards):
     """GPUs that the teacher's training takes."""
-    return params.gpus(RUN.teacher.training) * gpus_here(wildcards)
+    return RUN.teacher.training.gpu_count * gpus_here(wildcards)
 
 
 def student_gpus(wildcards):
     """GPUs that a student's training takes."""
-    return params.gpus(RUN.variants[wildcards.variant].training) * gpus_here(wildcards)
+    return STUDENTS[wildcards.variant].training.gpu_count * gpus_here(wildcards)
 
 
 def models():
-    """Every model of the run, as its folder below the run's."""
-    return ["teacher", *(f"students/{variant}/seed{seed}" for variant in RUN.variants for seed in RUN.seeds)]
+    """Every model of the run by its name."""
+    return [TEACHER, *(student_name(variant, seed) for variant in RUN.variants for seed in RUN.seeds)]
 
 
 def share_of_cores(wildcards):
-    """Threads of a job that every model has: models go side by side first, what cores are left are shared out."""
+    """Threads of a job that every model has: models go side by side first, and share the cores that are left."""
     # On a cluster's login node there is no such number.
     return max(1, (workflow.resource_settings.cores or 1) // len(models()))
 
 
 def trained_models():
     """Those of them that this workflow trains."""
-    return [model for model in models() if model != "teacher" or not RUN.data.has_external_teacher]
+    return [model for model in models() if model != TEACHER or not RUN.data.has_external_teacher]
 
 
 def report_files():
-    return [f"results/{RUN.name}/report/leaderboard.csv", f"results/{RUN.name}/report/report.html"]
+    """The files that a finished run ends with."""
+    return [RUN_FILES.report.leaderboard, RUN_FILES.report.page]
 
 
 def source_files(wildcards):
     """The files that records are read from: those that the config names, and mined ones; none if generated."""
-    mined = [params.mined_records(RUN)] if RUN.data.is_mined else []
+    mined = [RUN_FILES.corpus.mined] if RUN.data.is_mined else []
     return mined + list(RUN.data.files.values())
 
 
@@ -101,85 +136,107 @@ def unlabelled_file(wildcards):
     return RUN.data.unlabelled
 
 
-def student_params(wildcards):
-    return params.distill_student(RUN, wildcards.variant)
+def student_settings(wildcards):
+    """The params of a student's training."""
+    return settings(STUDENTS[wildcards.variant])
 
 
 def student_logits(wildcards):
-    """What a student needs of the teacher; nothing where it learns from gold assertions alone."""
-    return [f"results/{wildcards.run}/logits/{name}" for name in params.logits_of_student(RUN, wildcards.variant)]
+    """The teacher's logits and predictions that a student reads; none where it learns from gold assertions alone."""
+    return STUDENTS[wildcards.variant].logits_inputs(RUN_FILES.logits)
 
 
 def student_teacher(wildcards):
     """The teacher itself, for a student that is made of its layers or has its own outputs scored."""
-    needs = params.uses_teacher_itself(RUN, wildcards.variant)
-    return [f"results/{wildcards.run}/teacher/final_model"] if needs else []
+    return [RUN_FILES.teacher.final_model] if STUDENTS[wildcards.variant].needs_teacher_model else []
 
 
 def student_unlabelled(wildcards):
     """The records without an assertion, for a student that learns from them."""
-    learns = params.learns_unlabelled(RUN, wildcards.variant)
-    return [f"results/{wildcards.run}/corpus/unlabelled.jsonl"] if learns else []
+    learns = STUDENTS[wildcards.variant].target_policy.learns_unlabelled
+    return [RUN_FILES.corpus.unlabelled] if learns else []
 
 
-def predict_params(wildcards):
-    return params.predict(RUN, is_student=wildcards.model != "teacher")
+def student_embeddings(wildcards):
+    """The embeddings of a student's targets, by each encoder of its loss."""
+    student = STUDENTS[wildcards.variant]
+    return [
+        RUN_FILES.embeddings(encoder_slug(encoder), texts)
+        for encoder in student.encoders
+        for texts in student.embedded_texts
+    ]
+
+
+def embedded_file(wildcards):
+    """The file that holds the texts to embed."""
+    files = {
+        "train": RUN_FILES.corpus.train,
+        "teacher_predictions": RUN_FILES.logits.teacher_predictions,
+        "unlabelled_predictions": RUN_FILES.logits.unlabelled_predictions,
+    }
+    return files[wildcards.texts]
+
+
+def embed_settings(wildcards):
+    """The params of `embed_targets`."""
+    return settings(EmbedTargetsParams.from_run(RUN, ENCODERS[wildcards.encoder], wildcards.texts))
+
+
+def predict_settings(wildcards):
+    """The params of `predict`."""
+    return settings(PredictParams.from_run(RUN, is_student=wildcards.model != TEACHER))
 
 
 def test_logits(wildcards):
     """The teacher's logits on the test split, for a student's divergence from it."""
-    return [] if wildcards.model == "teacher" else [f"results/{wildcards.run}/logits/test"]
+    return [] if wildcards.model == TEACHER else [RUN_FILES.logits.test]
 
 
 def teacher_scores(wildcards):
-    """What was found of the teacher, for a student's gaps and agreement with it."""
-    if wildcards.model == "teacher":
-        return []
-    names = ("predictions_final.jsonl", "metrics_summary_final.json", "measured.json")
-    return [f"results/{wildcards.run}/evaluation/teacher/{name}" for name in names]
+    """The teacher's scores, for a student's gaps and its agreement with the teacher."""
+    teacher = RUN_FILES.evaluation(TEACHER)
+    return [] if wildcards.model == TEACHER else [teacher.examples, teacher.summary, teacher.measured]
 
 
 def executions(wildcards):
-    """What became of a model's assertions when they were run; nothing where the config leaves that out."""
-    if RUN.evaluation.execute.enabled is False:
-        return []
-    folder = f"results/{wildcards.run}/evaluation/{wildcards.model}"
-    return [f"{folder}/execution.jsonl", f"{folder}/execution.json"]
+    """The executions of a model's assertions; none where the config leaves them out."""
+    evaluation = RUN_FILES.evaluation(wildcards.model)
+    return [] if RUN.evaluation.execute.enabled is False else [evaluation.execution, evaluation.execution_summary]
 
 
 def trained_files(name):
-    """Input function: the file `name` of every model that this workflow trains."""
+    """Input function: the file of this name in the layout of every model that this workflow trains."""
 
     def files(wildcards):
-        return [f"results/{wildcards.run}/{model}/{name}" for model in trained_models()]
+        return [getattr(RUN_FILES.model(model), name) for model in trained_models()]
+
+    return files
+
+
+def scored_files(name):
+    """Input function: the file of this name in the layout of every model's evaluation."""
+
+    def files(wildcards):
+        return [getattr(RUN_FILES.evaluation(model), name) for model in models()]
 
     return files
 
 
 def unlabelled_quality(wildcards):
-    """What became of the records without an assertion; nothing where the config names none."""
-    return [] if RUN.data.unlabelled is None else [f"results/{wildcards.run}/corpus/unlabelled_quality.json"]
+    """The quality report of the records without an assertion; none where the config names no such file."""
+    return [] if RUN.data.unlabelled is None else [RUN_FILES.corpus.unlabelled_quality]
 
 
 def fidelity_files(wildcards):
-    """How faithful the logit cache is; nothing where the logits were given without a head."""
-    return [] if RUN.data.has_external_teacher else [f"results/{wildcards.run}/logits/fidelity.json"]
+    """The fidelity of the logit cache; none where logits are imported without a head."""
+    return [] if RUN.data.has_external_teacher else [RUN_FILES.logits.fidelity]
 
 
-def scored(name):
-    """Input function: the file `name` that `score` writes for every model of the run."""
-
-    def files(wildcards):
-        return [f"results/{wildcards.run}/evaluation/{model}/{name}" for model in models()]
-
-    return files
-
-
-def closing_words(run):
+def closing_message():
     """What a finished run says: where its report is, and the leaderboard's note where it has one."""
-    page = Path("results", run, "report", "report.html")
+    page = RUN_FILES.report.page
     if not page.exists():
-        return f"The run `{run}` has no full report yet."
-    with page.with_name("leaderboard.csv").open(encoding="utf-8", newline="") as handle:
+        return f"The run `{RUN.name}` has no full report yet."
+    with RUN_FILES.report.leaderboard.open(encoding="utf-8", newline="") as handle:
         notes = [row["note"] for row in csv.DictReader(handle) if row.get("note")]
     return "\n".join([*notes, f"Report: {page.resolve()}"])

@@ -2,9 +2,9 @@ rule mine_corpus:
     input:
         sources=RUN.data.java_sources,
     output:
-        records="results/{run}/corpus/mined.jsonl",
+        records=FILES.corpus.mined,
         counts=report(
-            "results/{run}/corpus/mined.json",
+            FILES.corpus.mined_counts,
             caption="../report/mined.rst",
             category="Corpus",
             labels={"file": "what was mined"},
@@ -18,7 +18,7 @@ rule mine_corpus:
         "../envs/assertkd.yaml"
     threads: 2
     params:
-        settings=params.mine_corpus(RUN),
+        settings=settings(MineCorpusParams.from_run(RUN)),
     script:
         "../scripts/mine_corpus.py"
 
@@ -27,17 +27,17 @@ rule prepare_corpus:
     input:
         files=source_files,
     output:
-        train="results/{run}/corpus/train.jsonl",
-        validation="results/{run}/corpus/validation.jsonl",
-        test="results/{run}/corpus/test.jsonl",
-        rejected="results/{run}/corpus/rejected.jsonl",
+        train=FILES.corpus.train,
+        validation=FILES.corpus.validation,
+        test=FILES.corpus.test,
+        rejected=FILES.corpus.rejected,
         quality=report(
-            "results/{run}/corpus/quality.json",
+            FILES.corpus.quality,
             caption="../report/quality.rst",
             category="Corpus",
             labels={"file": "what became of every record"},
         ),
-        tokenizer=directory("results/{run}/corpus/tokenizer"),
+        tokenizer=directory(FILES.corpus.tokenizer),
     log:
         "logs/{run}/corpus/prepare_corpus.log",
     benchmark:
@@ -46,6 +46,6 @@ rule prepare_corpus:
     conda:
         "../envs/assertkd.yaml"
     params:
-        settings=params.prepare_corpus(RUN),
+        settings=settings(PrepareCorpusParams.from_run(RUN)),
     script:
         "../scripts/prepare_corpus.py"

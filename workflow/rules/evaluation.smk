@@ -1,11 +1,11 @@
 rule predict:
     input:
-        model="results/{run}/{model}/final_model",
-        test="results/{run}/corpus/test.jsonl",
+        model=MODEL.final_model,
+        test=FILES.corpus.test,
         logits=test_logits,
     output:
-        predictions="results/{run}/evaluation/{model}/predictions.jsonl",
-        measured="results/{run}/evaluation/{model}/measured.json",
+        predictions=EVALUATION.predictions,
+        measured=EVALUATION.measured,
     log:
         "logs/{run}/evaluation/{model}/predict.log",
     benchmark:
@@ -13,22 +13,22 @@ rule predict:
     conda:
         "../envs/assertkd.yaml"
     envmodules:
-        *MODULES,
+        *RUN.cluster.modules,
     threads: 1
     resources:
         gpu=gpus_here,
     params:
-        settings=predict_params,
+        settings=predict_settings,
     script:
         "../scripts/predict.py"
 
 
 rule execute_gold:
     input:
-        test="results/{run}/corpus/test.jsonl",
+        test=FILES.corpus.test,
     output:
-        runs="results/{run}/evaluation/gold_execution.jsonl",
-        summary="results/{run}/evaluation/gold_execution.json",
+        runs=FILES.gold_execution,
+        summary=FILES.gold_summary,
     log:
         "logs/{run}/evaluation/execute_gold.log",
     benchmark:
@@ -38,20 +38,20 @@ rule execute_gold:
         "../envs/assertkd.yaml"
     threads: 2
     params:
-        settings=params.execute_gold(RUN),
+        settings=settings(ExecuteGoldParams.from_run(RUN)),
     script:
         "../scripts/execute_gold.py"
 
 
 rule execute:
     input:
-        predictions="results/{run}/evaluation/{model}/predictions.jsonl",
-        test="results/{run}/corpus/test.jsonl",
-        gold="results/{run}/evaluation/gold_execution.jsonl",
-        gold_summary="results/{run}/evaluation/gold_execution.json",
+        predictions=EVALUATION.predictions,
+        test=FILES.corpus.test,
+        gold=FILES.gold_execution,
+        gold_summary=FILES.gold_summary,
     output:
-        runs="results/{run}/evaluation/{model}/execution.jsonl",
-        summary="results/{run}/evaluation/{model}/execution.json",
+        runs=EVALUATION.execution,
+        summary=EVALUATION.execution_summary,
     log:
         "logs/{run}/evaluation/{model}/execute.log",
     benchmark:
@@ -61,27 +61,27 @@ rule execute:
         "../envs/assertkd.yaml"
     threads: share_of_cores
     params:
-        settings=params.execute(RUN),
+        settings=settings(ExecuteParams.from_run(RUN)),
     script:
         "../scripts/execute.py"
 
 
 rule score:
     input:
-        predictions="results/{run}/evaluation/{model}/predictions.jsonl",
-        measured="results/{run}/evaluation/{model}/measured.json",
+        predictions=EVALUATION.predictions,
+        measured=EVALUATION.measured,
         teacher=teacher_scores,
         execution=executions,
     output:
-        examples="results/{run}/evaluation/{model}/predictions_final.jsonl",
-        table="results/{run}/evaluation/{model}/metrics_final.csv",
+        examples=EVALUATION.examples,
+        table=EVALUATION.table,
         summary=report(
-            "results/{run}/evaluation/{model}/metrics_summary_final.json",
+            EVALUATION.summary,
             caption="../report/summary.rst",
             category="Models",
             labels={"model": "{model}", "file": "summary"},
         ),
-        comparison="results/{run}/evaluation/{model}/evaluation_metrics.json",
+        comparison=EVALUATION.comparison,
     log:
         "logs/{run}/evaluation/{model}/score.log",
     benchmark:
@@ -91,6 +91,6 @@ rule score:
         "../envs/assertkd.yaml"
     threads: share_of_cores
     params:
-        settings=params.score(RUN),
+        settings=settings(ScoreParams.from_run(RUN)),
     script:
         "../scripts/score.py"

@@ -1,47 +1,47 @@
-# In place of teacher.smk and logits.smk where data.distillation_jsonl holds what a teacher that ran elsewhere knew.
+# In place of teacher.smk and logits.smk where data.distillation_jsonl names the logits of an external teacher.
 
 
-rule compress_logits:
+rule import_logits:
     input:
         files=source_files,
-        train="results/{run}/corpus/train.jsonl",
-        validation="results/{run}/corpus/validation.jsonl",
-        test="results/{run}/corpus/test.jsonl",
-        tokenizer="results/{run}/corpus/tokenizer",
+        train=FILES.corpus.train,
+        validation=FILES.corpus.validation,
+        test=FILES.corpus.test,
+        tokenizer=FILES.corpus.tokenizer,
     output:
-        train=directory("results/{run}/logits/train"),
-        validation=directory("results/{run}/logits/validation"),
-        test=directory("results/{run}/logits/test"),
-        predictions="results/{run}/logits/teacher_predictions.jsonl",
+        train=directory(FILES.logits.train),
+        validation=directory(FILES.logits.validation),
+        test=directory(FILES.logits.test),
+        predictions=FILES.logits.teacher_predictions,
     log:
-        "logs/{run}/logits/compress_logits.log",
+        "logs/{run}/logits/import_logits.log",
     benchmark:
-        "logs/{run}/logits/compress_logits.benchmark.tsv"
+        "logs/{run}/logits/import_logits.benchmark.tsv"
     localrule: True
     conda:
         "../envs/assertkd.yaml"
     params:
-        settings=params.import_logits(RUN),
+        settings=settings(ImportLogitsParams.from_run(RUN)),
     script:
         "../scripts/import_logits.py"
 
 
 rule predict_external_teacher:
     input:
-        test="results/{run}/corpus/test.jsonl",
-        teacher="results/{run}/logits/teacher_predictions.jsonl",
+        test=FILES.corpus.test,
+        teacher=FILES.logits.teacher_predictions,
     output:
-        predictions="results/{run}/evaluation/teacher/predictions.jsonl",
-        measured="results/{run}/evaluation/teacher/measured.json",
+        predictions=FILES.evaluation(TEACHER).predictions,
+        measured=FILES.evaluation(TEACHER).measured,
     log:
-        "logs/{run}/evaluation/teacher/predict.log",
+        "logs/{run}/evaluation/teacher/predict_external_teacher.log",
     benchmark:
-        "logs/{run}/evaluation/teacher/predict.benchmark.tsv"
+        "logs/{run}/evaluation/teacher/predict_external_teacher.benchmark.tsv"
     localrule: True
     conda:
         "../envs/assertkd.yaml"
     params:
-        settings=params.predict_external_teacher(RUN),
+        settings=settings(PredictExternalTeacherParams.from_run(RUN)),
     script:
         "../scripts/predict_external_teacher.py"
 

@@ -1,22 +1,22 @@
 rule compress_logits:
     input:
-        model="results/{run}/teacher/final_model",
-        train="results/{run}/corpus/train.jsonl",
-        validation="results/{run}/corpus/validation.jsonl",
-        test="results/{run}/corpus/test.jsonl",
+        model=FILES.teacher.final_model,
+        train=FILES.corpus.train,
+        validation=FILES.corpus.validation,
+        test=FILES.corpus.test,
     output:
-        train=directory("results/{run}/logits/train"),
-        validation=directory("results/{run}/logits/validation"),
-        test=directory("results/{run}/logits/test"),
-        predictions="results/{run}/logits/teacher_predictions.jsonl",
+        train=directory(FILES.logits.train),
+        validation=directory(FILES.logits.validation),
+        test=directory(FILES.logits.test),
+        predictions=FILES.logits.teacher_predictions,
         fidelity=report(
-            "results/{run}/logits/fidelity.json",
+            FILES.logits.fidelity,
             caption="../report/fidelity.rst",
             category="Logits",
             labels={"file": "fidelity, figures"},
         ),
         fidelity_picture=report(
-            "results/{run}/logits/fidelity.svg",
+            FILES.logits.fidelity_picture,
             caption="../report/fidelity.rst",
             category="Logits",
             labels={"file": "fidelity"},
@@ -28,23 +28,23 @@ rule compress_logits:
     conda:
         "../envs/assertkd.yaml"
     envmodules:
-        *MODULES,
+        *RUN.cluster.modules,
     threads: 2
     resources:
         gpu=gpus_here,
     params:
-        settings=params.compress_logits(RUN),
+        settings=settings(CompressLogitsParams.from_run(RUN)),
     script:
         "../scripts/compress_logits.py"
 
 
 rule compress_predictions:
     input:
-        model="results/{run}/teacher/final_model",
-        train="results/{run}/corpus/train.jsonl",
-        predictions="results/{run}/logits/teacher_predictions.jsonl",
+        model=FILES.teacher.final_model,
+        train=FILES.corpus.train,
+        predictions=FILES.logits.teacher_predictions,
     output:
-        store=directory("results/{run}/logits/train_predictions"),
+        store=directory(FILES.logits.train_predictions),
     log:
         "logs/{run}/logits/compress_predictions.log",
     benchmark:
@@ -52,11 +52,11 @@ rule compress_predictions:
     conda:
         "../envs/assertkd.yaml"
     envmodules:
-        *MODULES,
+        *RUN.cluster.modules,
     threads: 2
     resources:
         gpu=gpus_here,
     params:
-        settings=params.compress_predictions(RUN),
+        settings=settings(CompressPredictionsParams.from_run(RUN)),
     script:
         "../scripts/compress_predictions.py"

@@ -1,37 +1,37 @@
 rule build_report:
     input:
-        quality="results/{run}/corpus/quality.json",
-        test="results/{run}/corpus/test.jsonl",
+        quality=FILES.corpus.quality,
+        test=FILES.corpus.test,
         fidelity=fidelity_files,
         unlabelled=unlabelled_quality,
-        summaries=scored("metrics_summary_final.json"),
-        comparisons=scored("evaluation_metrics.json"),
-        examples=scored("predictions_final.jsonl"),
-        metrics=scored("metrics_final.csv"),
-        training=trained_files("training_report.json"),
-        steps=trained_files("step_metrics.csv"),
-        epochs=trained_files("training_metrics.csv"),
+        summaries=scored_files("summary"),
+        comparisons=scored_files("comparison"),
+        examples=scored_files("examples"),
+        metrics=scored_files("table"),
+        training=trained_files("report"),
+        steps=trained_files("steps"),
+        epochs=trained_files("epochs"),
     output:
         leaderboard=report(
-            "results/{run}/report/leaderboard.csv",
+            FILES.report.leaderboard,
             caption="../report/leaderboard.rst",
             category="Results",
             labels={"file": "leaderboard"},
         ),
         significance=report(
-            "results/{run}/report/significance.json",
+            FILES.report.significance,
             caption="../report/significance.rst",
             category="Results",
             labels={"file": "significance"},
         ),
         page=report(
-            "results/{run}/report/report.html",
+            FILES.report.page,
             caption="../report/page.rst",
             category="Results",
             labels={"file": "report"},
         ),
         figures=report(
-            directory("results/{run}/report/figures"),
+            directory(FILES.report.figures),
             patterns=["{figure}.svg"],
             caption="../report/figures.rst",
             category="Figures",
@@ -45,7 +45,7 @@ rule build_report:
     conda:
         "../envs/assertkd.yaml"
     params:
-        settings=params.build_report(RUN),
+        settings=settings(BuildReportParams.from_run(RUN)),
         models=models(),
         trained=trained_models(),
     script:
@@ -60,15 +60,15 @@ rule report_so_far:
     conda:
         "../envs/assertkd.yaml"
     params:
-        settings=params.build_report(RUN),
+        settings=settings(BuildReportParams.from_run(RUN)),
         models=models(),
         trained=trained_models(),
-        run_folder=f"results/{RUN.name}",
-        has_fidelity=not RUN.data.has_external_teacher,
-        has_unlabelled=RUN.data.unlabelled is not None,
+        run_folder=str(RUN_FILES.folder),
+        fidelity=list(map(str, fidelity_files(None))),
+        unlabelled=list(map(str, unlabelled_quality(None))),
     script:
         "../scripts/report_so_far.py"
 
 
 onsuccess:
-    print(closing_words(RUN.name))
+    print(closing_message())

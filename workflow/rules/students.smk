@@ -1,28 +1,51 @@
+rule embed_targets:
+    input:
+        texts=embedded_file,
+    output:
+        embeddings=FILES.embeddings("{encoder}", "{texts}"),
+    log:
+        "logs/{run}/embeddings/{encoder}/{texts}.embed_targets.log",
+    benchmark:
+        "logs/{run}/embeddings/{encoder}/{texts}.embed_targets.benchmark.tsv"
+    conda:
+        "../envs/assertkd.yaml"
+    envmodules:
+        *RUN.cluster.modules,
+    threads: 1
+    resources:
+        gpu=gpus_here,
+    params:
+        settings=embed_settings,
+    script:
+        "../scripts/embed_targets.py"
+
+
 rule distill_student:
     input:
-        train="results/{run}/corpus/train.jsonl",
-        validation="results/{run}/corpus/validation.jsonl",
-        tokenizer="results/{run}/corpus/tokenizer",
+        train=FILES.corpus.train,
+        validation=FILES.corpus.validation,
+        tokenizer=FILES.corpus.tokenizer,
         unlabelled=student_unlabelled,
         logits=student_logits,
         teacher=student_teacher,
+        embeddings=student_embeddings,
     output:
-        model=directory("results/{run}/students/{variant}/seed{seed}/final_model"),
+        model=directory(STUDENT.final_model),
         report=report(
-            "results/{run}/students/{variant}/seed{seed}/training_report.json",
+            STUDENT.report,
             caption="../report/training.rst",
             category="Models",
             labels={"variant": "{variant}", "seed": "{seed}", "file": "training"},
         ),
-        steps="results/{run}/students/{variant}/seed{seed}/step_metrics.csv",
+        steps=STUDENT.steps,
         epochs=report(
-            "results/{run}/students/{variant}/seed{seed}/training_metrics.csv",
+            STUDENT.epochs,
             caption="../report/epochs.rst",
             category="Models",
             labels={"variant": "{variant}", "seed": "{seed}", "file": "epochs"},
         ),
-        losses="results/{run}/students/{variant}/seed{seed}/multi_component_loss_summary.json",
-        tensorboard=directory("results/{run}/students/{variant}/seed{seed}/tensorboard"),
+        losses=STUDENT.losses,
+        tensorboard=directory(STUDENT.tensorboard),
     log:
         "logs/{run}/students/{variant}/seed{seed}/distill_student.log",
     benchmark:
@@ -30,12 +53,11 @@ rule distill_student:
     conda:
         "../envs/assertkd.yaml"
     envmodules:
-        *MODULES,
+        *RUN.cluster.modules,
     threads: 1
     resources:
         gpu=student_gpus,
     params:
-        settings=student_params,
-        checkpoints="results/{run}/students/{variant}/seed{seed}/checkpoints",
+        settings=student_settings,
     script:
         "../scripts/distill_student.py"

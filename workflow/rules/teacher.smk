@@ -1,15 +1,15 @@
 rule train_teacher:
     input:
-        train="results/{run}/corpus/train.jsonl",
-        validation="results/{run}/corpus/validation.jsonl",
-        tokenizer="results/{run}/corpus/tokenizer",
+        train=FILES.corpus.train,
+        validation=FILES.corpus.validation,
+        tokenizer=FILES.corpus.tokenizer,
     output:
-        model=directory("results/{run}/teacher/final_model"),
-        report="results/{run}/teacher/training_report.json",
-        steps="results/{run}/teacher/step_metrics.csv",
-        epochs="results/{run}/teacher/training_metrics.csv",
-        losses="results/{run}/teacher/multi_component_loss_summary.json",
-        tensorboard=directory("results/{run}/teacher/tensorboard"),
+        model=directory(FILES.teacher.final_model),
+        report=FILES.teacher.report,
+        steps=FILES.teacher.steps,
+        epochs=FILES.teacher.epochs,
+        losses=FILES.teacher.losses,
+        tensorboard=directory(FILES.teacher.tensorboard),
     log:
         "logs/{run}/teacher/train_teacher.log",
     benchmark:
@@ -17,12 +17,11 @@ rule train_teacher:
     conda:
         "../envs/assertkd.yaml"
     envmodules:
-        *MODULES,
+        *RUN.cluster.modules,
     threads: 2
     resources:
         gpu=teacher_gpus,
     params:
-        settings=params.train_teacher(RUN),
-        checkpoints="results/{run}/teacher/checkpoints",
+        settings=settings(TrainTeacherParams.from_run(RUN)),
     script:
         "../scripts/train_teacher.py"

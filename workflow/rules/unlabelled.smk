@@ -5,15 +5,15 @@
 rule prepare_unlabelled:
     input:
         file=unlabelled_file,
-        train="results/{run}/corpus/train.jsonl",
-        validation="results/{run}/corpus/validation.jsonl",
-        test="results/{run}/corpus/test.jsonl",
-        tokenizer="results/{run}/corpus/tokenizer",
+        train=FILES.corpus.train,
+        validation=FILES.corpus.validation,
+        test=FILES.corpus.test,
+        tokenizer=FILES.corpus.tokenizer,
     output:
-        records="results/{run}/corpus/unlabelled.jsonl",
-        rejected="results/{run}/corpus/unlabelled_rejected.jsonl",
+        records=FILES.corpus.unlabelled,
+        rejected=FILES.corpus.unlabelled_rejected,
         quality=report(
-            "results/{run}/corpus/unlabelled_quality.json",
+            FILES.corpus.unlabelled_quality,
             caption="../report/quality.rst",
             category="Corpus",
             labels={"file": "what became of every unlabelled record"},
@@ -26,18 +26,18 @@ rule prepare_unlabelled:
     conda:
         "../envs/assertkd.yaml"
     params:
-        settings=params.prepare_unlabelled(RUN),
+        settings=settings(PrepareUnlabelledParams.from_run(RUN)),
     script:
         "../scripts/prepare_unlabelled.py"
 
 
 rule compress_unlabelled:
     input:
-        model="results/{run}/teacher/final_model",
-        records="results/{run}/corpus/unlabelled.jsonl",
+        model=FILES.teacher.final_model,
+        records=FILES.corpus.unlabelled,
     output:
-        store=directory("results/{run}/logits/unlabelled"),
-        predictions="results/{run}/logits/unlabelled_predictions.jsonl",
+        store=directory(FILES.logits.unlabelled),
+        predictions=FILES.logits.unlabelled_predictions,
     log:
         "logs/{run}/logits/compress_unlabelled.log",
     benchmark:
@@ -45,11 +45,11 @@ rule compress_unlabelled:
     conda:
         "../envs/assertkd.yaml"
     envmodules:
-        *MODULES,
+        *RUN.cluster.modules,
     threads: 2
     resources:
         gpu=gpus_here,
     params:
-        settings=params.compress_unlabelled(RUN),
+        settings=settings(CompressUnlabelledParams.from_run(RUN)),
     script:
         "../scripts/compress_unlabelled.py"

@@ -2,18 +2,20 @@
 
 from pathlib import Path
 
-from assertkd.report.build_report import ComparisonSettings, build_report
+from assertkd.report.build_report import build_report
+from assertkd.report.params import BuildReportParams
 from assertkd.report.results import models_of
 from assertkd.runtime.job import job, sole_writer
-from assertkd.settings import ReportSettings
 
-with sole_writer(Path(snakemake.output.page).parent), job(snakemake.log[0], snakemake.threads):
-    settings = snakemake.params.settings
+folder = Path(snakemake.output.page).parent
+
+with sole_writer(folder), job(snakemake.log[0], snakemake.threads):
+    params = BuildReportParams.model_validate(snakemake.params.settings)
     build_report(
-        ReportSettings(**settings["report"]),
-        ComparisonSettings(**settings["comparison"]),
-        models_of(snakemake.params.models, snakemake.params.trained, Path(snakemake.input.quality).parents[1]),
-        folder=Path(snakemake.output.page).parent,
+        params.report,
+        params.comparison,
+        models_of(snakemake.params.models, snakemake.params.trained, folder.parent),
+        folder=folder,
         fidelity=next(map(Path, snakemake.input.fidelity), None),
         unlabelled=next(map(Path, snakemake.input.unlabelled), None),
     )

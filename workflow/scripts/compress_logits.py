@@ -1,19 +1,20 @@
-"""Writes down what the teacher knows."""
+"""Stores the teacher's logits along the targets of every split."""
 
 from pathlib import Path
 
-from assertkd.corpus.targets import Supervision
 from assertkd.logits.compress_logits import compress_logits
+from assertkd.logits.params import CompressLogitsParams
 from assertkd.runtime.job import job, sole_writer
-from assertkd.settings import LogitsSettings
 
-with sole_writer(Path(snakemake.output.predictions).parent), job(snakemake.log[0], snakemake.threads):
-    settings = snakemake.params.settings
+folder = Path(snakemake.output.predictions).parent
+
+with sole_writer(folder), job(snakemake.log[0], snakemake.threads):
+    params = CompressLogitsParams.model_validate(snakemake.params.settings)
     compress_logits(
-        LogitsSettings(**settings["logits"]),
-        Supervision(**settings["supervision"]),
+        params.logits,
+        params.supervision,
         teacher=Path(snakemake.input.model),
         corpus=Path(snakemake.input.train).parent,
-        folder=Path(snakemake.output.predictions).parent,
-        temperatures=settings.get("temperatures", ()),
+        folder=folder,
+        temperatures=params.temperatures,
     )

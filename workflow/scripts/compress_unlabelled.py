@@ -1,18 +1,21 @@
-"""Lets the teacher predict for the records without an assertion, and writes down what it knows along that."""
+"""Stores the teacher's predictions for the records without an assertion, and its logits along them."""
 
 from pathlib import Path
 
-from assertkd.logits.compress_predictions import compress_unlabelled
+from assertkd.logits.compress_unlabelled import compress_unlabelled
+from assertkd.logits.params import CompressUnlabelledParams
 from assertkd.runtime.job import job, sole_writer
-from assertkd.settings import LogitsSettings
 
-with sole_writer(Path(snakemake.output.predictions).parent, "unlabelled"), job(snakemake.log[0], snakemake.threads):
-    settings = snakemake.params.settings
+folder = Path(snakemake.output.predictions).parent
+
+with sole_writer(folder, "unlabelled"), job(snakemake.log[0], snakemake.threads):
+    params = CompressUnlabelledParams.model_validate(snakemake.params.settings)
     compress_unlabelled(
-        LogitsSettings(**settings["logits"]),
-        **settings["limits"],
+        params.logits,
+        params.max_input_len,
+        params.max_output_len,
         teacher=Path(snakemake.input.model),
         records_file=Path(snakemake.input.records),
-        folder=Path(snakemake.output.predictions).parent,
-        temperatures=settings.get("temperatures", ()),
+        folder=folder,
+        temperatures=params.temperatures,
     )

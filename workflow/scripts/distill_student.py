@@ -2,20 +2,20 @@
 
 from pathlib import Path
 
-from assertkd.corpus.targets import Supervision
 from assertkd.runtime.job import job, sole_writer
-from assertkd.students.distill_student import Student, distill_student
+from assertkd.students.distill_student import distill_student
+from assertkd.students.params import DistillStudentParams
 
-with sole_writer(Path(snakemake.output.report).parent), job(snakemake.log[0], snakemake.threads):
-    settings = snakemake.params.settings
+folder = Path(snakemake.output.report).parent
+
+with sole_writer(folder), job(snakemake.log[0], snakemake.threads):
     distill_student(
-        Student.from_params(settings, int(snakemake.wildcards.seed)),
-        Supervision(**settings["supervision"]),
+        DistillStudentParams.model_validate(snakemake.params.settings),
+        int(snakemake.wildcards.seed),
         corpus=Path(snakemake.input.train).parent,
         logits=Path(snakemake.input.logits[0]).parent if snakemake.input.logits else None,
-        embeddings=Path("results") / snakemake.wildcards.run / "embeddings",
-        folder=Path(snakemake.output.report).parent,
+        embeddings=[Path(file) for file in snakemake.input.embeddings],
+        folder=folder,
         teacher=Path(snakemake.input.teacher[0]) if snakemake.input.teacher else None,
-        checkpoints=Path(snakemake.params.checkpoints),
         config=snakemake.config,
     )

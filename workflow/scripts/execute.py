@@ -3,17 +3,19 @@
 from pathlib import Path
 
 from assertkd.evaluation.execute import execute
+from assertkd.evaluation.params import ExecuteParams
 from assertkd.runtime.job import job, sole_writer
-from assertkd.settings import ExecuteSettings
 
-with sole_writer(Path(snakemake.output.summary).parent, "execution"), job(snakemake.log[0], snakemake.threads):
+summary = Path(snakemake.output.summary)
+
+with sole_writer(summary.parent, "execution"), job(snakemake.log[0], snakemake.threads):
     execute(
-        ExecuteSettings(**snakemake.params.settings["execute"]),
+        ExecuteParams.model_validate(snakemake.params.settings).execute,
         Path(snakemake.input.predictions),
         Path(snakemake.input.test),
         Path(snakemake.input.gold),
         Path(snakemake.input.gold_summary),
         Path(snakemake.output.runs),
-        Path(snakemake.output.summary),
+        summary,
         workers=snakemake.threads,
     )

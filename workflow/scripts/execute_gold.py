@@ -3,16 +3,18 @@
 from pathlib import Path
 
 from assertkd.evaluation.execute import execute_gold
+from assertkd.evaluation.params import ExecuteGoldParams
 from assertkd.runtime.job import job, sole_writer
-from assertkd.settings import ExecuteSettings
 
-with sole_writer(Path(snakemake.output.summary).parent, "gold"), job(snakemake.log[0], snakemake.threads):
-    settings = snakemake.params.settings
+summary = Path(snakemake.output.summary)
+
+with sole_writer(summary.parent, "gold"), job(snakemake.log[0], snakemake.threads):
+    params = ExecuteGoldParams.model_validate(snakemake.params.settings)
     execute_gold(
-        ExecuteSettings(**settings["execute"]),
+        params.execute,
         Path(snakemake.input.test),
-        settings["limit"],
+        params.limit,
         Path(snakemake.output.runs),
-        Path(snakemake.output.summary),
+        summary,
         workers=snakemake.threads,
     )

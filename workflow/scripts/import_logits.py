@@ -1,19 +1,20 @@
-"""Takes over what a teacher that ran elsewhere knew."""
+"""Stores the logits of an external teacher."""
 
 from pathlib import Path
 
-from assertkd.corpus.targets import Supervision
 from assertkd.logits.import_logits import import_logits
+from assertkd.logits.params import ImportLogitsParams
 from assertkd.runtime.job import job, sole_writer
-from assertkd.settings import LogitsSettings
 
-with sole_writer(Path(snakemake.output.predictions).parent), job(snakemake.log[0], snakemake.threads):
-    settings = snakemake.params.settings
+folder = Path(snakemake.output.predictions).parent
+
+with sole_writer(folder), job(snakemake.log[0], snakemake.threads):
+    params = ImportLogitsParams.model_validate(snakemake.params.settings)
     import_logits(
-        LogitsSettings(**settings["logits"]),
-        Supervision(**settings["supervision"]),
+        params.logits,
+        params.supervision,
         files=[Path(file) for file in snakemake.input.files],
         corpus=Path(snakemake.input.train).parent,
-        folder=Path(snakemake.output.predictions).parent,
-        temperatures=settings.get("temperatures", ()),
+        folder=folder,
+        temperatures=params.temperatures,
     )

@@ -3,16 +3,18 @@
 from pathlib import Path
 
 from assertkd.corpus.mine import mine_corpus
+from assertkd.corpus.params import MineCorpusParams
 from assertkd.runtime.job import job, sole_writer
-from assertkd.settings import MiningSettings
 
-with sole_writer(Path(snakemake.output.records).parent), job(snakemake.log[0], snakemake.threads):
-    settings = snakemake.params.settings
+records = Path(snakemake.output.records)
+
+with sole_writer(records.parent), job(snakemake.log[0], snakemake.threads):
+    params = MineCorpusParams.model_validate(snakemake.params.settings)
     mine_corpus(
-        MiningSettings(**settings["mining"]),
-        settings["max_characters"],
-        [Path(folder) for folder in settings["java_sources"]],
-        Path(snakemake.output.records),
+        params.mining,
+        params.max_characters,
+        [Path(folder) for folder in params.java_sources],
+        records,
         Path(snakemake.output.counts),
         workers=snakemake.threads,
     )

@@ -2,17 +2,20 @@
 
 from pathlib import Path
 
+from assertkd.evaluation.params import PredictParams
 from assertkd.evaluation.predict import predict
 from assertkd.runtime.job import job, sole_writer
-from assertkd.settings import EvaluationSettings
 
-with sole_writer(Path(snakemake.output.predictions).parent), job(snakemake.log[0], snakemake.threads):
-    settings = snakemake.params.settings
+folder = Path(snakemake.output.predictions).parent
+
+with sole_writer(folder), job(snakemake.log[0], snakemake.threads):
+    params = PredictParams.model_validate(snakemake.params.settings)
     predict(
-        EvaluationSettings(**settings["evaluation"]),
-        **settings["limits"],
+        params.evaluation,
+        params.max_input_len,
+        params.max_output_len,
         model_folder=Path(snakemake.input.model),
         test_file=Path(snakemake.input.test),
         teacher_logits=Path(snakemake.input.logits[0]) if snakemake.input.logits else None,
-        folder=Path(snakemake.output.predictions).parent,
+        folder=folder,
     )

@@ -1,7 +1,9 @@
 """Fetches and verifies all that the run takes from the hub."""
 
-from assertkd.models.prefetch import prefetch_models
+from assertkd.cluster.params import PrefetchModelsParams
+from assertkd.models.prefetch_models import prefetch_models
 from assertkd.runtime.job import job
 
 with job(snakemake.log[0], snakemake.threads):
-    prefetch_models(**snakemake.params.settings)
+    params = PrefetchModelsParams.model_validate(snakemake.params.settings)
+    prefetch_models(params.models, params.tokenizers, params.encoders)

@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
+from assertkd.corpus.params import PrepareCorpusParams
 from assertkd.corpus.prepare_corpus import prepare_corpus
 from assertkd.runtime.job import job, sole_writer
-from assertkd.settings import DataSettings, ModelSettings, TokenizerSettings
+from assertkd.settings import ModelSettings
 
-with sole_writer(Path(snakemake.output.train).parent), job(snakemake.log[0], snakemake.threads):
-    settings = snakemake.params.settings
-    prepare_corpus(
-        DataSettings(**settings["data"]),
-        TokenizerSettings(**settings["tokenizer"]),
-        ModelSettings(name=settings["teacher"]),
-        Path(snakemake.output.train).parent,
-    )
+folder = Path(snakemake.output.train).parent
+
+with sole_writer(folder), job(snakemake.log[0], snakemake.threads):
+    params = PrepareCorpusParams.model_validate(snakemake.params.settings)
+    prepare_corpus(params.data, params.tokenizer, ModelSettings(name=params.teacher), folder)

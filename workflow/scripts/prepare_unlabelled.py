@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from assertkd.corpus.params import PrepareUnlabelledParams
 from assertkd.corpus.prepare_unlabelled import prepare_unlabelled
 from assertkd.runtime.job import job, sole_writer
 
-with sole_writer(Path(snakemake.output.records).parent, "unlabelled"), job(snakemake.log[0], snakemake.threads):
-    prepare_unlabelled(
-        Path(snakemake.input.file),
-        corpus=Path(snakemake.output.records).parent,
-        **snakemake.params.settings,
-    )
+folder = Path(snakemake.output.records).parent
+
+with sole_writer(folder, "unlabelled"), job(snakemake.log[0], snakemake.threads):
+    params = PrepareUnlabelledParams.model_validate(snakemake.params.settings)
+    prepare_unlabelled(Path(snakemake.input.file), corpus=folder, **dict(params))

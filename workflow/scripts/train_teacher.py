@@ -3,20 +3,15 @@
 from pathlib import Path
 
 from assertkd.runtime.job import job, sole_writer
-from assertkd.settings import TeacherModelSettings, TeacherSettings, TrainingSettings
+from assertkd.teacher.params import TrainTeacherParams
 from assertkd.teacher.train_teacher import train_teacher
 
-with sole_writer(Path(snakemake.output.report).parent), job(snakemake.log[0], snakemake.threads):
-    settings = snakemake.params.settings
+folder = Path(snakemake.output.report).parent
+
+with sole_writer(folder), job(snakemake.log[0], snakemake.threads):
     train_teacher(
-        TeacherSettings(
-            model=TeacherModelSettings(**settings["model"]),
-            training=TrainingSettings(**settings["training"]),
-            seed=settings["seed"],
-        ),
-        **settings["limits"],
+        TrainTeacherParams.model_validate(snakemake.params.settings),
         corpus=Path(snakemake.input.train).parent,
-        folder=Path(snakemake.output.report).parent,
-        checkpoints=Path(snakemake.params.checkpoints),
+        folder=folder,
         config=snakemake.config,
     )

@@ -101,7 +101,7 @@ def _rate(device: torch.device, arithmetic: torch.dtype) -> float:
     return REPEATS * 2 * SIZE**3 / (time.monotonic() - began)
 
 
-def account_of(figures: Path, trainings: Mapping[str, tuple[str, str, TrainingMemory | None]]) -> str:
+def check_cuda(figures: Path, trainings: Mapping[str, tuple[str, str, TrainingMemory | None]]) -> str:
     """Return what `measure_cuda` found, as lines to read, and whether each training fits.
 
     Args:

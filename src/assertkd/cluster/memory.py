@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-import torch
-from transformers import AutoConfig, T5Config, T5ForConditionalGeneration
-
-from assertkd.models.t5.model import t5_sizes
+from assertkd.errors import UserError
+from assertkd.models.distillable import ModelShape
+from assertkd.models.registry import shape_and_parameter_count
 from assertkd.settings import ModelSettings, TrainingSettings
-from assertkd.settings.model import SCRATCH
 
 BYTES_PER_WEIGHT = 16
 """float32 weight, gradient, and AdamW's two moments."""
@@ -15,26 +13,13 @@ BYTES_PER_WEIGHT_AUTOCAST = 2
 """The half-precision copy of a weight that autocast keeps through a forward and backward pass."""
 ACTIVATIONS_PER_LAYER = 34
 """Bytes in half precision for every token and unit of width that one layer keeps for its backward pass (Korthikanti et
-al. 2022, section 4.1; T5's layers are of the same make)."""
+al. 2022, section 4.1)."""
 SCORES_PER_HEAD = 5
 """Bytes in half precision for every pair of tokens and head that an attention keeps (the same section)."""
 LOGIT_COPIES = 4
 """Arrays of the size of the logits, in float32, that a loss with a teacher's distribution keeps."""
 CUDA_CONTEXT = 1_000_000_000
 """Bytes that CUDA itself and its libraries take, about."""
-
-PUBLISHED = {
-    "Salesforce/codet5p-770m": T5Config(
-        vocab_size=32100, d_model=1024, d_kv=64, d_ff=4096, num_layers=24, num_decoder_layers=24, num_heads=16
-    ),
-    "Salesforce/codet5p-220m": T5Config(
-        vocab_size=32100, d_model=768, d_kv=64, d_ff=3072, num_layers=12, num_decoder_layers=12, num_heads=12
-    ),
-    "Salesforce/codet5-small": T5Config(
-        vocab_size=32100, d_model=512, d_kv=64, d_ff=2048, num_layers=6, num_decoder_layers=6, num_heads=8
-    ),
-}
-"""Sizes of the models of the shipped runs, so that they are known before anything is fetched."""
 
 
 @dataclass(frozen=True)
@@ -69,42 +54,24 @@ def training_memory(
         max_output_len: longest target, in tokens.
         vocab_size: entries of the tokenizer, for a model from scratch.
     """
-    config = _config(model, vocab_size)
-    if config is None:
+    try:
+        shape, parameters = shape_and_parameter_count(model, vocab_size, only_local=True)
+    except UserError:
         return None
-    parameters = count_parameters(config)
     autocast = 0 if training.precision == "fp32" else BYTES_PER_WEIGHT_AUTOCAST
     return TrainingMemory(
         parameters=parameters,
         weights=parameters * (BYTES_PER_WEIGHT + autocast),
-        activations=_activations(config, training, max_input_len, max_output_len),
+        activations=_activations(shape, training, max_input_len, max_output_len),
     )
 
 
-def count_parameters(config: T5Config) -> int:
-    """Return the number of weights of a model of these sizes; nothing of its size is built."""
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in T5ForConditionalGeneration(config).parameters())
-
-
-def _config(model: ModelSettings, vocab_size: int) -> T5Config | None:
-    if model.name == SCRATCH:
-        return T5Config(vocab_size=vocab_size, **t5_sizes(model.scratch))
-    if model.name in PUBLISHED:
-        return PUBLISHED[model.name]
-    try:
-        config = AutoConfig.from_pretrained(model.name, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError):
-        return None
-    return config if isinstance(config, T5Config) else None
-
-
-def _activations(config: T5Config, training: TrainingSettings, inputs: int, targets: int) -> int:
-    batch, width, heads = training.batch_size, config.d_model, config.num_heads
+def _activations(shape: ModelShape, training: TrainingSettings, inputs: int, targets: int) -> int:
+    batch, width, heads = training.batch_size, shape.width, shape.heads
     per_token = ACTIVATIONS_PER_LAYER * width
-    encoder = config.num_layers * batch * inputs * (per_token + SCORES_PER_HEAD * heads * inputs)
+    encoder = shape.encoder_layers * batch * inputs * (per_token + SCORES_PER_HEAD * heads * inputs)
     # A decoder layer attends twice: to the targets and to the input.
-    decoder = config.num_decoder_layers * batch * targets * (per_token + SCORES_PER_HEAD * heads * (targets + inputs))
+    decoder = shape.decoder_layers * batch * targets * (per_token + SCORES_PER_HEAD * heads * (targets + inputs))
     precision = 2 if training.precision == "fp32" else 1
-    logits = LOGIT_COPIES * 4 * batch * targets * config.vocab_size
+    logits = LOGIT_COPIES * 4 * batch * targets * shape.vocab_size
     return int(precision * (encoder + decoder) + logits)

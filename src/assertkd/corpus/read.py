@@ -43,16 +43,16 @@ def read_raw(
     """Yield what each line of a raw JSONL file holds, with its line number.
 
     A line has `focal_method`, `test_method` and `assertion`; instead of the last two it may have `test_method_masked`
-    and `assertions` (a list). `id` and `project` are optional; a teacher's fields (`TEACHER_FIELDS`) are passed over,
+    and `assertions` (a list). `id` and `project` are optional; a teacher's fields (`TEACHER_FIELDS`) are ignored,
     all others are kept. A test without a marker gets one at the end of its body.
 
     Args:
         path: the file.
         multiple: what a list of assertions becomes: one record each, or one record with all of them as its target.
             Split, each record's test holds the assertions before its own.
-        max_characters: longest field that is taken.
-        labelled: whether a line has to have an assertion; None if it may. Without one it becomes one record with a
-            blank one; False makes that of every line, whatever it holds.
+        max_characters: longest field that is accepted.
+        labelled: whether a line needs an assertion; None if it is optional. A line without one becomes one record with
+            a blank assertion; False makes such a record of every line.
 
     Raises:
         UserError: the file is missing or holds no line.

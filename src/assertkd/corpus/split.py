@@ -24,7 +24,7 @@ def split_off(
         seed: shuffles the groups.
 
     Returns:
-        Split name to records in their original order; `train` has what the others leave.
+        Split name to records in their original order; `train` has the rest.
 
     Raises:
         UserError: there are too few groups to fill every split.
@@ -36,14 +36,14 @@ def split_off(
     random.Random(seed).shuffle(order)
     parts: dict[str, list[int]] = {name: [] for name in shares}
     for name, share in shares.items():
-        wanted = share * len(records)
+        goal = share * len(records)
         for key in list(order):
             filled, size = len(parts[name]), len(members[key])
-            if filled < wanted and filled + size <= SLACK * wanted:
+            if filled < goal and filled + size <= SLACK * goal:
                 parts[name] += members[key]
                 order.remove(key)
         smallest = min(order, key=lambda key: len(members[key]), default=None)
-        if wanted and not parts[name] and smallest is not None and len(members[smallest]) < len(records) / 2:
+        if goal and not parts[name] and smallest is not None and len(members[smallest]) < len(records) / 2:
             parts[name] += members[smallest]
             order.remove(smallest)
     parts["train"] = [index for key in order for index in members[key]]
@@ -57,7 +57,7 @@ def split_off(
 
 
 def shuffled(records: Sequence[Record], seed: int) -> list[Record]:
-    """Return the records in an order drawn with `seed`."""
+    """Return the records in a random order that `seed` determines."""
     order = list(records)
     random.Random(seed).shuffle(order)
     return order

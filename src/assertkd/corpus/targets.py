@@ -1,4 +1,4 @@
-"""What a training record's target is: its gold assertion, or the teacher's own prediction where gold is withheld."""
+"""Targets of training records: the gold assertion, or the teacher's prediction where gold is withheld."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,11 +7,12 @@ from pathlib import Path
 from assertkd.corpus.split import labelled_ids
 from assertkd.jsonl import LineIndex, read_lines, write_lines
 from assertkd.records import Record
+from assertkd.settings import RunSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Supervision:
-    """What models are given and what they are to write.
+    """Lengths of inputs and targets, and which training records have gold targets.
 
     Attributes:
         max_input_len: longest input, in tokens.
@@ -25,6 +26,13 @@ class Supervision:
     labelled_share: float
     seed: int
 
+    @classmethod
+    def from_run(cls, run: RunSettings) -> "Supervision":
+        """Return the supervision of a run; the seed is 0 where all records are labelled, since it chooses nothing."""
+        data = run.data
+        seed = data.split_seed if data.labelled_share < 1 else 0
+        return cls(data.max_input_len, data.max_output_len, data.labelled_share, seed)
+
 
 def training_targets(
     records: Sequence[Record], supervision: Supervision, predictions: Mapping[str, str]
@@ -34,7 +42,7 @@ def training_targets(
     Args:
         records: the training split.
         supervision: says which of them have gold targets.
-        predictions: record id to the teacher's prediction; an unlabelled record without one is left out.
+        predictions: record id to the teacher's prediction; a record with neither gold nor prediction is left out.
     """
     labelled = labelled_ids([record.id for record in records], supervision.labelled_share, supervision.seed)
     gold = {record.id: record.assertion for record in records if record.id in labelled}
@@ -42,7 +50,7 @@ def training_targets(
 
 
 def write_teacher_predictions(path: Path, predictions: Mapping[str, Mapping[str, str]]) -> None:
-    """Write split name to record id to the teacher's prediction as JSONL, whole."""
+    """Write the teacher's predictions, split name to record id to text, as JSONL, whole."""
     write_lines(
         path,
         (
@@ -54,14 +62,14 @@ def write_teacher_predictions(path: Path, predictions: Mapping[str, Mapping[str,
 
 
 def index_teacher_predictions(path: Path, split: str) -> LineIndex:
-    """Return the lines of one split in a file of `write_teacher_predictions`, to be read as they are needed.
+    """Return an index of one split's lines in a file of `write_teacher_predictions`.
 
     Raises:
         UserError: the file is missing, or a line of it is no prediction.
     """
 
     def of_split(line: Mapping[str, str]) -> bool:
-        # Both keys are asked for, so that a line that lacks one is found here and not in the middle of a training.
+        # Both keys are read, so that a line without one is an error here and not in the middle of a training.
         return line["split"] == split and line["teacher_prediction"] is not None
 
     return LineIndex(path, "compress_logits", of_split)

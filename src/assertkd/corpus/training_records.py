@@ -1,4 +1,4 @@
-"""The records that a model trains on and the targets of each, read from their files when they are asked for."""
+"""The records that a model trains on and the targets of each, read from their files on demand."""
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Part:
-    """Some records of one file, and what each is to be learnt with.
+    """Some records of one file, with the kinds of target of each.
 
     Attributes:
         records: the file.
-        predictions: the teacher's predictions; None where none is a target.
+        predictions: the teacher's predictions; None if none is a target.
         ids: the records that have a target.
         gold: (records,) whether the record's gold assertion is a target.
         predicted: (records,) whether the teacher's prediction is one.
@@ -50,18 +50,18 @@ def chosen_part(
         records: the file.
         predictions: the teacher's predictions.
         gold: ids of the records whose gold assertion is a target.
-        predicted: ids of those whose prediction is one; those that `predictions` lacks are passed over.
+        predicted: ids of those whose prediction is one; ids without a prediction are ignored.
     """
     has_gold = np.array([identity in gold for identity in records.ids], np.bool_)
-    held: Container[str] = () if predictions is None else predictions
-    has_predicted = np.array([one in predicted and one in held for one in records.ids], np.bool_)
+    available: Container[str] = () if predictions is None else predictions
+    has_predicted = np.array([identity in predicted and identity in available for identity in records.ids], np.bool_)
     kept = has_gold | has_predicted
     ids = [identity for identity, keep in zip(records.ids, kept, strict=True) if keep]
     return Part(records, predictions, ids, has_gold[kept], has_predicted[kept])
 
 
 class TrainingRecords:
-    """The records of several parts behind each other, numbered from 0. Only what is read is in memory.
+    """The records of several parts in a row, numbered from 0. A record is in memory only while it is read.
 
     Attributes:
         targets: (records,) how many targets each record has, 1 or 2.
@@ -82,9 +82,9 @@ class TrainingRecords:
         Raises:
             UserError: a file has changed since it was indexed.
         """
-        wanted = np.fromiter(numbers, np.int64)
+        chosen = np.fromiter(numbers, np.int64)
         for part, start, end in zip(self._parts, self._starts, self._starts[1:], strict=False):
-            rows = wanted[(wanted >= start) & (wanted < end)] - start
+            rows = chosen[(chosen >= start) & (chosen < end)] - start
             ids = [part.ids[row] for row in rows]
             with_prediction = [part.ids[row] for row in rows if part.predicted[row]]
             predictions = part.predictions.lines(with_prediction) if part.predictions is not None else iter(())

@@ -3,19 +3,18 @@
 from collections.abc import Sequence
 
 import torch
-from transformers import T5ForConditionalGeneration
 
 from assertkd.batching.collation import collate
-from assertkd.batching.examples import IGNORED, Example, SpecialIds
+from assertkd.batching.examples import IGNORED, Example
 from assertkd.logits.store.reader import StoreReader
 from assertkd.losses.divergence import kl
 from assertkd.losses.target_batch import TargetBatch
-from assertkd.models.t5.model import TargetLogits
+from assertkd.models.distillable import DistillableModel
 
 
 @torch.no_grad()
 def kl_divergence(
-    model: T5ForConditionalGeneration,
+    model: DistillableModel,
     examples: Sequence[Example],
     store: StoreReader,
     temperature: float,
@@ -38,16 +37,13 @@ def kl_divergence(
     Raises:
         UserError: the store does not fit the examples, or does not hold the temperature.
     """
-    special = SpecialIds(model.config.pad_token_id, model.config.decoder_start_token_id)
     order = sorted(examples, key=lambda example: len(example.input_ids))
-    run = TargetLogits(model)
     total = torch.zeros((), dtype=torch.float64, device=device)
     tokens = 0
     for start in range(0, len(order), batch_size):
-        batch = collate(order[start : start + batch_size], special, store).to(device)
-        is_target = batch.labels != IGNORED
-        logits = run(batch.input_ids, batch.attention_mask, batch.decoder_input_ids, is_target)
-        target = TargetBatch(logits, batch.labels[is_target], batch.teacher, temperature)
+        batch = collate(order[start : start + batch_size], model.pad_token_id, store).to(device)
+        logits = model(batch.input_ids, batch.attention_mask, batch.labels).logits
+        target = TargetBatch(logits, batch.labels[batch.labels != IGNORED], batch.teacher, temperature)
         total += kl(target).double() / temperature**2
         tokens += batch.tokens
     return float(total) / tokens

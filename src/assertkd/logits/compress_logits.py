@@ -1,4 +1,4 @@
-"""The logits stage: one pass of the teacher over every split, teacher-forced on the targets, into the store."""
+"""The rule `compress_logits`: one pass of the teacher over every split, teacher-forced on the targets."""
 
 import logging
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from pathlib import Path
 from assertkd.batching.examples import Example
 from assertkd.corpus.targets import Supervision, training_targets, write_teacher_predictions
 from assertkd.files import write_json
+from assertkd.layout import SPLITS, CorpusLayout, LogitsLayout
 from assertkd.logits.fidelity.figure import draw_fidelity
-from assertkd.logits.fidelity.report import described, fidelity_report
-from assertkd.logits.head_inputs import sample_positions
-from assertkd.logits.teacher_pass import Recorder
+from assertkd.logits.fidelity.report import fidelity_report, format_fidelity
+from assertkd.logits.teacher_pass import TeacherPass
 from assertkd.settings import LogitsSettings
+from assertkd.settings.logits import FidelitySettings
 
-SPLITS = ("train", "validation", "test")
 PREDICTED_SPLITS = ("train", "validation")
 """Splits that students see in training; the test's predictions are the evaluation's."""
 
@@ -42,35 +42,37 @@ def compress_logits(
     Raises:
         UserError: the teacher or the corpus is missing, or the teacher's vectors do not fit the codec.
     """
-    recorder = Recorder(settings, supervision.max_input_len, supervision.max_output_len, teacher, temperatures)
+    teacher_pass = TeacherPass(settings, supervision.max_input_len, supervision.max_output_len, teacher, temperatures)
     predictions: dict[str, dict[str, str]] = {}
+    layout = LogitsLayout(folder)
     # One split after the other, so that only one is in memory.
     for split in SPLITS:
-        path = corpus / f"{split}.jsonl"
-        records, inputs = recorder.read(path)
+        path = CorpusLayout(corpus).split(split)
+        records, inputs = teacher_pass.read(path)
         targets = {record.id: record.assertion for record in records}
         if split in PREDICTED_SPLITS:
-            predictions[split] = recorder.predict(records, inputs, split)
+            predictions[split] = teacher_pass.predict(records, inputs, split)
         if split == "train":
             targets = training_targets(records, supervision, predictions["train"])
         examples = [
-            Example(record.id, ids, recorder.prompt.encode_target(targets[record.id]))
+            Example(record.id, ids, teacher_pass.prompt.encode_target(targets[record.id]))
             for record, ids in zip(records, inputs, strict=True)
         ]
-        recorder.compress(examples, split, path, folder / split)
+        teacher_pass.compress(examples, split, path, layout.store(split))
         if split == "train":
-            # What students train on is what the cache must be true of; the test split decides nothing.
-            _report_fidelity(recorder, examples, settings, folder)
-    write_teacher_predictions(folder / "teacher_predictions.jsonl", predictions)
+            # Students train on this split, so the fidelity is measured on it; the test split decides nothing.
+            _report_fidelity(teacher_pass, examples, settings.fidelity, layout)
+    write_teacher_predictions(layout.teacher_predictions, predictions)
 
 
-def _report_fidelity(recorder: Recorder, examples: Sequence[Example], settings: LogitsSettings, folder: Path) -> None:
-    wanted, device = settings.fidelity, recorder.device
-    # A pass of its own, so that a resumed run, which skips what is stored, measures the same sample.
-    sample = sample_positions(recorder.model, examples, wanted.positions, wanted.seed, settings.batch_size, device)
-    report = fidelity_report(sample, recorder.codec(), device)
-    report["sample"] |= {"split": "train", "seed": wanted.seed}
-    write_json(folder / "fidelity.json", report)
-    draw_fidelity(report, folder / "fidelity.svg")
-    for line in described(report):
+def _report_fidelity(
+    teacher_pass: TeacherPass, examples: Sequence[Example], options: FidelitySettings, layout: LogitsLayout
+) -> None:
+    # A second pass over the sample, so that a resumed run, which skips what is stored, measures the same.
+    sample = teacher_pass.sample(examples, options.positions, options.seed)
+    report = fidelity_report(sample, teacher_pass.codec, teacher_pass.device)
+    report["sample"] |= {"split": "train", "seed": options.seed}
+    write_json(layout.fidelity, report)
+    draw_fidelity(report, layout.fidelity_picture)
+    for line in format_fidelity(report):
         log.info("%s", line)

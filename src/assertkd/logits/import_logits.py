@@ -1,4 +1,4 @@
-"""Stores of logits that are given as interchange files: the logits stage of a run whose teacher ran elsewhere."""
+"""The rule `compress_logits` where the teacher ran elsewhere: stores from interchange files."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from assertkd.corpus.split import labelled_ids
 from assertkd.corpus.targets import Supervision, write_teacher_predictions
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
+from assertkd.layout import SPLITS, CorpusLayout, LogitsLayout, ModelLayout
 from assertkd.logits.codecs.registry import codec_parameters
 from assertkd.logits.interchange.import_file import ExternalExample, each_once, sha256_of_files, write_stores
-from assertkd.logits.interchange.lines import FILES, read_interchange
+from assertkd.logits.interchange.lines import read_interchange
 from assertkd.logits.store.manifest import Provenance
-from assertkd.logits.store.pairing import PREDICTIONS
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import read_records
@@ -20,8 +20,8 @@ from assertkd.settings import LogitsSettings
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A record of the corpus that needs logits: along its assertion, or where not labelled along the prediction."""
+class _CorpusRecord:
+    """A record of the corpus. Its target is its assertion, or where it is not labelled the teacher's prediction."""
 
     split: str
     assertion: str
@@ -51,48 +51,52 @@ def import_logits(
     Raises:
         UserError: a line is damaged or for another target (file:line is named), or a record has no line (its id is).
     """
-    prompt = Prompt(load_tokenizer(corpus / "tokenizer"), supervision.max_input_len, supervision.max_output_len)
-    tokenizer, teacher = sha256_of_file(corpus / "tokenizer" / "tokenizer.json"), sha256_of_files(files)
+    inputs, outputs = CorpusLayout(corpus), LogitsLayout(folder)
+    prompt = Prompt(load_tokenizer(inputs.tokenizer), supervision.max_input_len, supervision.max_output_len)
+    tokenizer, teacher = sha256_of_file(ModelLayout(inputs.tokenizer).tokenizer), sha256_of_files(files)
     provenance = {
-        split: Provenance(tokenizer=tokenizer, teacher=teacher, corpus=sha256_of_file(corpus / f"{split}.jsonl"))
-        for split in FILES
+        split: Provenance(tokenizer=tokenizer, teacher=teacher, corpus=sha256_of_file(inputs.split(split)))
+        for split in SPLITS
     }
-    predictions: dict[str, dict[str, str]] = {split: {} for split in FILES}
-    examples = _examples_of_corpus(files, _wanted(corpus, supervision), prompt, predictions)
+    predictions: dict[str, dict[str, str]] = {split: {} for split in SPLITS}
+    examples = _examples_of_corpus(files, _corpus_records(inputs, supervision), prompt, predictions)
     write_stores(
         examples,
-        {split: folder / split for split in FILES},
+        {split: outputs.store(split) for split in SPLITS},
         provenance,
         codec=(settings.codec, codec_parameters(settings, temperatures)),
         entries=len(prompt.tokenizer),
-        rows_per_shard=settings.examples_per_shard,
+        examples_per_shard=settings.examples_per_shard,
         temperatures=temperatures,
     )
-    write_teacher_predictions(folder / PREDICTIONS, predictions)
+    write_teacher_predictions(outputs.teacher_predictions, predictions)
 
 
-def _wanted(corpus: Path, supervision: Supervision) -> dict[str, _Wanted]:
-    wanted = {}
-    for split in FILES:
-        records = list(read_records(corpus / f"{split}.jsonl"))
+def _corpus_records(corpus: CorpusLayout, supervision: Supervision) -> dict[str, _CorpusRecord]:
+    by_id = {}
+    for split in SPLITS:
+        records = list(read_records(corpus.split(split)))
         gold = {record.id for record in records}
         if split == "train":
             gold = labelled_ids([record.id for record in records], supervision.labelled_share, supervision.seed)
-        wanted.update({record.id: _Wanted(split, record.assertion, record.id in gold) for record in records})
-    return wanted
+        by_id.update({record.id: _CorpusRecord(split, record.assertion, record.id in gold) for record in records})
+    return by_id
 
 
 def _examples_of_corpus(
-    files: Sequence[Path], wanted: Mapping[str, _Wanted], prompt: Prompt, predictions: dict[str, dict[str, str]]
+    files: Sequence[Path],
+    records: Mapping[str, _CorpusRecord],
+    prompt: Prompt,
+    predictions: dict[str, dict[str, str]],
 ) -> Iterator[ExternalExample]:
-    """Yield the lines of the wanted records, and put down their predictions by split on the way."""
-    left = dict.fromkeys(wanted)
+    """Yield the lines of the corpus's records, and add their predictions to `predictions` by split on the way."""
+    missing = dict.fromkeys(records)
     # What is no JSON, `prepare_corpus` has rejected by the rule that the config sets for bad records.
     for line in each_once(line for file in files for line in read_interchange(file, strict=False)):
-        record = wanted.get(line.id)
+        record = records.get(line.id)
         if record is None:
             continue
-        del left[line.id]
+        del missing[line.id]
         if line.prediction is not None:
             predictions[record.split][line.id] = line.prediction
         target = record.assertion if record.labelled else line.prediction
@@ -102,8 +106,8 @@ def _examples_of_corpus(
                 "Give it in every line, or set data.labelled_share: 1.",
             )
         target_ids = prompt.encode_target(target)
-        given = record.assertion if line.assertion is None else line.assertion
-        if (line.target_ids or prompt.encode_target(given)) != target_ids:
+        assertion = record.assertion if line.assertion is None else line.assertion
+        if (line.target_ids or prompt.encode_target(assertion)) != target_ids:
             raise UserError(
                 f"{line.where}: the logits are for another target than the "
                 + ("assertion's tokens" if record.labelled else "tokens of the teacher's prediction"),
@@ -112,9 +116,9 @@ def _examples_of_corpus(
                 else "Set data.labelled_share: 1 where the logits are the gold assertions'.",
             )
         yield ExternalExample(line, record.split, target_ids)
-    if left:
-        named = ", ".join(map(str, files))
+    if missing:
         raise UserError(
-            f"{named}: no logits for {len(left)} records of the corpus (first {next(iter(left))!r})",
+            f"{', '.join(map(str, files))}: no logits for {len(missing)} records of the corpus "
+            f"(first {next(iter(missing))!r})",
             "Rerun `prepare_corpus` if the files have changed since.",
         )

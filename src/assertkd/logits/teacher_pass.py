@@ -1,19 +1,25 @@
-"""The teacher at work for the logit store: what it predicts, and what it knows at the tokens of given targets."""
+"""One pass of the teacher over records: what it predicts, and the stores of what it knows at target tokens."""
 
 import logging
+import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import torch
+
+from assertkd.batching.collation import collate
 from assertkd.batching.examples import Example
 from assertkd.files import sha256_of_file
+from assertkd.layout import ModelLayout
 from assertkd.logits.codecs.codec import Codec
+from assertkd.logits.codecs.head import Float32
 from assertkd.logits.codecs.registry import build_codec, codec_parameters
-from assertkd.logits.head_inputs import by_length, head_inputs, lm_head
+from assertkd.logits.fidelity.measure import Sample, draw_sample
 from assertkd.logits.store.manifest import Provenance
 from assertkd.logits.store.writer import StoreWriter
-from assertkd.models.t5.generation import generate_texts
-from assertkd.models.t5.model import TargetLogits, load_model, weights_file
+from assertkd.models.registry import load_model, weights_file
+from assertkd.models.text_generator import TorchTextGenerator
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import Record, read_records
@@ -24,8 +30,8 @@ from assertkd.settings import LogitsSettings
 log = logging.getLogger(__name__)
 
 
-class Recorder:
-    """One teacher with what its answers are stored by.
+class TeacherPass:
+    """The teacher, teacher-forced, and the codec that its distributions are stored by.
 
     Args:
         settings: codec and batch size.
@@ -37,7 +43,8 @@ class Recorder:
     Attributes:
         model: the teacher, in evaluation mode, on `device`.
         prompt: encodes records with the teacher's tokenizer.
-        device: where it runs.
+        device: the teacher's.
+        codec: of the settings, for this teacher's sizes.
 
     Raises:
         UserError: the teacher is missing, or the device is.
@@ -54,85 +61,109 @@ class Recorder:
         self.device = resolve_device(settings.device)
         self.model = load_model(teacher).to(self.device).eval()
         self.prompt = Prompt(load_tokenizer(teacher), max_input_len, max_output_len)
+        self.codec: Codec = build_codec(
+            settings.codec,
+            self.model.vocab_size,
+            self.model.hidden_size,
+            codec_parameters(settings, temperatures),
+        )
+        self._head: Float32 = self.model.head_weight.float().cpu().numpy()
         self._settings, self._teacher, self._temperatures = settings, teacher, temperatures
 
     def read(self, path: Path) -> tuple[list[Record], list[Sequence[int]]]:
-        """Return a file's records without the sources, which nothing asks for once they are encoded, and the inputs."""
+        """Return a file's records without their sources, which are not needed once encoded, and the encoded inputs."""
         records, inputs = [], list[Sequence[int]]()
         for record in read_records(path):
             inputs.append(array("i", self.prompt.encode_record(record).ids))
             records.append(Record(record.id, "", "", record.assertion))
         return records, inputs
 
-    def predict(self, records: Sequence[Record], inputs: Sequence[Sequence[int]], what: str) -> dict[str, str]:
-        """Return record id to what the teacher writes itself; `what` names the records in the log."""
-        texts = generate_texts(
-            self.model,
-            self.prompt.tokenizer,
+    def predict(self, records: Sequence[Record], inputs: Sequence[Sequence[int]], name: str) -> dict[str, str]:
+        """Return record id to what the teacher writes itself; `name` is that of the records in the log."""
+        texts = TorchTextGenerator(self.model, self.prompt.tokenizer, self.device).generate(
             inputs,
             batch_size=self._settings.batch_size,
             max_new_tokens=self.prompt.max_output_len,
             num_beams=self._settings.num_beams,
-            device=self.device,
-            progress=Progress(f"teacher predicts {what}", len(records)).at,
+            progress=Progress(f"teacher predicts {name}", len(records)).at,
         )
         empty = sum(not text for text in texts)
         if empty:
-            log.warning("%s: the teacher predicts nothing for %d of %d records", what, empty, len(texts))
+            log.warning("%s: the teacher predicts nothing for %d of %d records", name, empty, len(texts))
         return {record.id: text for record, text in zip(records, texts, strict=True)}
 
-    def compress(self, examples: Sequence[Example], what: str, records: Path, folder: Path) -> None:
+    def compress(self, examples: Sequence[Example], name: str, records: Path, folder: Path) -> None:
         """Write the store of what the teacher knows at the targets of some examples.
 
         Args:
             examples: inputs with targets.
-            what: names them in the log.
+            name: theirs in the log.
             records: the file that they come from, for the store's provenance.
             folder: where the store goes.
 
         Raises:
             UserError: the teacher's vectors do not fit the codec.
         """
-        run = TargetLogits(self.model)
-        # The order is a function of the examples, so a resumed pass repeats it.
-        order = by_length(examples)
-        said = Progress(f"teacher-forced {what}", len(order))
-        with StoreWriter(
+        progress = Progress(f"teacher-forced {name}", len(examples))
+        provenance = Provenance(
+            tokenizer=sha256_of_file(ModelLayout(self._teacher).tokenizer),
+            teacher=sha256_of_file(weights_file(self._teacher)),
+            corpus=sha256_of_file(records),
+        )
+        writer = StoreWriter(
             folder,
-            self.codec(),
-            lm_head(self.model),
-            self._provenance(records),
+            self.codec,
+            self._head,
+            provenance,
             temperatures=self._temperatures,
-            rows_per_shard=self._settings.examples_per_shard,
-        ) as writer:
-            for start in range(0, len(order), self._settings.batch_size):
-                chunk = order[start : start + self._settings.batch_size]
-                if all(writer.is_done(example.id) for example in chunk):
-                    continue
-                for example, hidden in zip(chunk, head_inputs(run, chunk, self.device), strict=True):
-                    if not writer.is_done(example.id):
-                        writer.add(example.id, example.target_ids, hidden)
-                said.at(start + len(chunk))
-            manifest = writer.finish()
+            examples_per_shard=self._settings.examples_per_shard,
+        )
+        finished = 0
+        for batch in self._batches(examples):
+            finished += len(batch)
+            if all(writer.is_done(example.id) for example in batch):
+                continue
+            for example, hidden in zip(batch, self._head_inputs(batch), strict=True):
+                if not writer.is_done(example.id):
+                    writer.add(example.id, example.target_ids, hidden)
+            progress.at(finished)
+        manifest = writer.finish()
         size = sum(file.stat().st_size for file in folder.iterdir())
         log.info(
             "%s: %d examples, %d target tokens, %.1f MB (%.0f bytes a token)",
-            what,
+            name,
             manifest.rows,
             manifest.tokens,
             size / 1e6,
             size / max(1, manifest.tokens),
         )
 
-    def codec(self) -> Codec:
-        """Return the codec of the settings, for this teacher's sizes."""
-        config = self.model.config
-        parameters = codec_parameters(self._settings, self._temperatures)
-        return build_codec(self._settings.codec, config.vocab_size, config.d_model, parameters)
+    def sample(self, examples: Sequence[Example], positions: int, seed: int) -> Sample:
+        """Return what enters the head at the targets of examples drawn at random.
 
-    def _provenance(self, records: Path) -> Provenance:
-        return Provenance(
-            tokenizer=sha256_of_file(self._teacher / "tokenizer.json"),
-            teacher=sha256_of_file(weights_file(self._teacher)),
-            corpus=sha256_of_file(records),
-        )
+        Args:
+            examples: to draw from.
+            positions: target tokens to draw (`draw_sample`).
+            seed: of the drawing.
+        """
+        numbers = draw_sample([len(example.target_ids) for example in examples], positions, seed)
+        started = time.perf_counter()
+        hidden: list[Float32] = []
+        for batch in self._batches([examples[number] for number in numbers]):
+            # Each batch is copied to the CPU, which waits for the GPU: the clock needs no other.
+            hidden += self._head_inputs(batch)
+        return Sample(self._head, hidden, time.perf_counter() - started)
+
+    def _batches(self, examples: Sequence[Example]) -> Iterator[list[Example]]:
+        """Yield the examples batch by batch, like lengths together. A resumed pass repeats the order."""
+        order = sorted(examples, key=lambda example: (len(example.input_ids), example.id))
+        for start in range(0, len(order), self._settings.batch_size):
+            yield order[start : start + self._settings.batch_size]
+
+    @torch.inference_mode()
+    def _head_inputs(self, examples: Sequence[Example]) -> list[Float32]:
+        """Return for every example of a batch the vectors (T, d) that enter the head at its T target tokens."""
+        batch = collate(examples, self.model.pad_token_id, None).to(self.device)
+        hidden = self.model.head_inputs(batch.input_ids, batch.attention_mask, batch.labels)
+        rows = torch.split(hidden.float().cpu(), [len(example.target_ids) for example in examples])
+        return [part.numpy() for part in rows]

@@ -3,27 +3,27 @@
 from collections.abc import Callable, Sequence
 
 
-def write_by_length(
+def generate_by_length(
     encoded_inputs: Sequence[Sequence[int]],
     batch_size: int,
-    write: Callable[[list[Sequence[int]]], Sequence[str]],
+    generate: Callable[[list[Sequence[int]]], Sequence[str]],
     progress: Callable[[int], None] | None = None,
 ) -> list[str]:
     """Return the text for every input, stripped, in the order of the inputs.
 
     Args:
         encoded_inputs: token ids of every input.
-        batch_size: inputs that are handed to `write` together, the longest first: if memory does not suffice, the
+        batch_size: inputs that are passed to `generate` together, the longest first: if memory does not suffice, the
             first batch says so.
-        write: returns a batch's texts in its order.
+        generate: returns a batch's texts in its order.
         progress: called after every batch with the number of inputs that are done.
     """
     order = sorted(range(len(encoded_inputs)), key=lambda index: -len(encoded_inputs[index]))
     texts = [""] * len(order)
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        written = write([encoded_inputs[index] for index in chosen])
-        for index, text in zip(chosen, written, strict=True):
+        outputs = generate([encoded_inputs[index] for index in chosen])
+        for index, text in zip(chosen, outputs, strict=True):
             texts[index] = text.strip()
         if progress is not None:
             progress(start + len(chosen))

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedTokenizerFast
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from assertkd.settings.model import ScratchSettings
 
@@ -194,6 +194,14 @@ class DistillableModel(nn.Module, ABC):
     @abstractmethod
     def remember_length_limits(self, max_input: int, max_output: int) -> None:
         """Note the longest input and output, in tokens, that the model is trained for; `save` writes them down."""
+
+    @abstractmethod
+    def network_for_ctranslate2(self) -> PreTrainedModel:
+        """Return the network, with the configuration by which CTranslate2's converter computes what this model does.
+
+        Raises:
+            UserError: CTranslate2 cannot express the model.
+        """
 
     @abstractmethod
     def save(self, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

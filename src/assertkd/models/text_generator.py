@@ -1,31 +1,35 @@
-"""Models that write assertions, in whichever form they are saved."""
+"""Models that generate text for inputs, in whichever form they are saved."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import torch
-from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
+from transformers import PreTrainedTokenizerFast
 
-from assertkd.models.export_form import is_export
-from assertkd.models.exported import ExportedModel
-from assertkd.models.t5.generation import generate_texts
-from assertkd.models.t5.model import load_model, parameter_count
+from assertkd.models.batched_by_length import generate_by_length
+from assertkd.models.decoding import evaluation_mode, pad_sequences
+from assertkd.models.distillable import DistillableModel
+from assertkd.models.exported import ExportedModel, is_export
+from assertkd.models.registry import load_model, parameter_count
 from assertkd.models.tokenizer import load_tokenizer
+from assertkd.prompts.prompt import PromptTokenizer
 
 
 class TextGenerator(Protocol):
-    """A model that writes.
+    """A model that generates text.
 
     Attributes:
         tokenizer: its tokenizer.
         parameters: weights, shared ones counted once.
     """
 
-    tokenizer: PreTrainedTokenizerFast
     parameters: int
 
-    def write(
+    @property
+    def tokenizer(self) -> PromptTokenizer: ...
+
+    def generate(
         self,
         encoded_inputs: Sequence[Sequence[int]],
         *,
@@ -34,20 +38,27 @@ class TextGenerator(Protocol):
         num_beams: int = 1,
         progress: Callable[[int], None] | None = None,
     ) -> list[str]:
-        """Return the text for every input; see `assertkd.models.t5.generation.generate_texts`."""
+        """Return the text for every input, in the order of the inputs, special tokens left out, stripped.
+
+        Inputs of like length share a batch, so that little of it is padding.
+
+        Args:
+            encoded_inputs: token ids of every input, the end token included, unpadded, of any length from 1.
+            batch_size: inputs that are decoded together.
+            max_new_tokens: longest output, the end token included.
+            num_beams: 1 decodes greedily, more by beam search.
+            progress: called after every batch with the number of inputs that are done.
+        """
         ...
 
 
 class TorchTextGenerator:
-    """A model in the transformers form, on a device."""
+    """A model in the transformers form, on a device, in evaluation mode when it generates."""
 
     def __init__(
-        self,
-        model: T5ForConditionalGeneration,
-        tokenizer: PreTrainedTokenizerFast,
-        device: torch.device | str = "cpu",
+        self, model: DistillableModel, tokenizer: PreTrainedTokenizerFast, device: torch.device | str = "cpu"
     ) -> None:
-        self.model = model.to(device).eval()
+        self.model = model.to(device)
         self.tokenizer = tokenizer
         self.parameters = parameter_count(model)
         self.device = device
@@ -59,9 +70,10 @@ class TorchTextGenerator:
         Raises:
             UserError: there is none.
         """
-        return cls(load_model(folder), load_tokenizer(folder), device)
+        model = load_model(folder).eval()
+        return cls(model, load_tokenizer(folder), device)
 
-    def write(
+    def generate(
         self,
         encoded_inputs: Sequence[Sequence[int]],
         *,
@@ -70,35 +82,23 @@ class TorchTextGenerator:
         num_beams: int = 1,
         progress: Callable[[int], None] | None = None,
     ) -> list[str]:
-        """Return the text for every input."""
-        return generate_texts(
-            self.model,
-            self.tokenizer,
-            encoded_inputs,
-            batch_size=batch_size,
-            max_new_tokens=max_new_tokens,
-            num_beams=num_beams,
-            device=self.device,
-            progress=progress,
-        )
+        """Return the text for every input; see `TextGenerator`."""
+
+        def generate_batch(batch: Sequence[Sequence[int]]) -> list[str]:
+            input_ids, attention_mask = (t.to(self.device) for t in pad_sequences(batch, self.model.pad_token_id))
+            outputs = self.model.generate(input_ids, attention_mask, max_new_tokens, num_beams)
+            return list(self.tokenizer.batch_decode(outputs.tolist(), skip_special_tokens=True))
+
+        with evaluation_mode(self.model):
+            return generate_by_length(encoded_inputs, batch_size, generate_batch, progress)
 
 
-class ExportedTextGenerator:
-    """An exported model, on the CPU."""
-
-    def __init__(self, folder: Path, threads: int) -> None:
-        self.exported = ExportedModel(folder, threads)
-        self.tokenizer = self.exported.tokenizer
-        self.parameters = self.exported.description.parameters
-        self.write = self.exported.generate_texts
-
-
-def load_text_generator(folder: Path, device: torch.device) -> TorchTextGenerator | ExportedTextGenerator:
+def load_text_generator(folder: Path, device: torch.device) -> TorchTextGenerator | ExportedModel:
     """Return the model of a `final_model/` or of an export; the latter always computes on the CPU.
 
     Raises:
         UserError: there is none.
     """
     if is_export(folder):
-        return ExportedTextGenerator(folder, torch.get_num_threads())
+        return ExportedModel(folder, torch.get_num_threads())
     return TorchTextGenerator.load(folder, device)

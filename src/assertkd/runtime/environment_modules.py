@@ -23,6 +23,6 @@ def check_modules(environment: Mapping[str, str]) -> None:
     if missing:
         raise UserError(
             f"module load {' '.join(missing)}: failed, loaded are: {', '.join(loaded) or 'none'}",
-            "Find the modules of today with `module spider`, and name them in workflow/rules/common.smk; or run "
-            "without --software-deployment-method env-modules.",
+            "List the modules with `module spider`, and name them in config.yaml (cluster.modules); or run without "
+            "--software-deployment-method env-modules.",
         )

@@ -1,5 +1,6 @@
 """The typed configuration: a module a section of options, and how `config.yaml` becomes one run (`load`)."""
 
+from assertkd.settings.cluster import ClusterSettings
 from assertkd.settings.data import DataSettings
 from assertkd.settings.distillation import DistillationSettings
 from assertkd.settings.evaluation import EvaluationSettings
@@ -14,6 +15,7 @@ from assertkd.settings.teacher import TeacherSettings
 from assertkd.settings.training import TrainingSettings
 
 __all__ = [
+    "ClusterSettings",
     "DataSettings",
     "DistillationSettings",
     "EvaluationSettings",

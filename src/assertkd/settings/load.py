@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from assertkd.errors import UserError, nearest
+from assertkd.settings.cluster import ClusterSettings
 from assertkd.settings.data import DataSettings
 from assertkd.settings.distillation import DistillationSettings
 from assertkd.settings.evaluation import EvaluationSettings
@@ -28,6 +29,7 @@ SECTIONS: dict[str, type[Section]] = {
     "distillation": DistillationSettings,
     "evaluation": EvaluationSettings,
     "report": ReportSettings,
+    "cluster": ClusterSettings,
 }
 TOP_LEVEL_KEYS = ("run", "runs", "seeds", "variants", *SECTIONS)
 RUN_KEYS = ("seeds", "variants", *SECTIONS)
@@ -59,6 +61,7 @@ class RunSettings:
     variants: dict[str, DistillationSettings]
     evaluation: EvaluationSettings
     report: ReportSettings
+    cluster: ClusterSettings
 
     @property
     def baseline(self) -> str | None:

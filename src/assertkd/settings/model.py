@@ -51,7 +51,7 @@ class ModelSettings(Section):
 
     def used(self) -> Self:
         """Return the settings with those that have no effect at their defaults."""
-        return type(self)(**self.model_dump(exclude=set() if self.name == SCRATCH else {"scratch"}))
+        return self.with_defaults(() if self.name == SCRATCH else {"scratch"})
 
 
 class StudentModelSettings(ModelSettings):
@@ -73,7 +73,7 @@ class StudentModelSettings(ModelSettings):
         """Return the settings with those that have no effect at their defaults."""
         if self.teacher_layers is None:
             return super().used()
-        return type(self)(**self.model_dump(include={"teacher_layers", "teacher_decoder_layers"}))
+        return self.with_defaults({"name", "scratch"})
 
     @property
     def layers(self) -> dict[str, tuple[int, ...]] | None:

@@ -1,6 +1,7 @@
 """What all groups of options share: unknown keys are faults, values are frozen, and types that many options have."""
 
-from typing import Annotated
+from collections.abc import Collection
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,3 +16,7 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True, protected_namespaces=()
     )
+
+    def with_defaults(self, names: Collection[str]) -> Self:
+        """Return the same options, those of these names at their defaults."""
+        return type(self)(**self.model_dump(exclude=set(names)))

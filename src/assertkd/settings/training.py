@@ -92,6 +92,11 @@ class TrainingSettings(Section):
     """Where an interrupted training with other settings or data has left a checkpoint: `refuse` to train and say what
     differs, or `discard` it and start over."""
 
+    @property
+    def gpu_count(self) -> int:
+        """GPUs that the training takes on a machine that has enough."""
+        return 0 if self.device == "cpu" else self.gpus
+
     @model_validator(mode="after")
     def _each_process_has_a_gpu(self) -> "TrainingSettings":
         if self.gpus > 1 and self.device.startswith("cuda:"):
@@ -116,4 +121,4 @@ class TrainingSettings(Section):
         """Return the settings with those that have no effect at their defaults."""
         without_effect = set() if self.enhanced_metrics else {"validation_samples"}
         without_effect |= set() if self.epoch_sampling else {"sampling_seed"}
-        return TrainingSettings(**self.model_dump(exclude=without_effect))
+        return self.with_defaults(without_effect)

@@ -18,7 +18,7 @@ from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.runtime.devices import resolve_device
 from assertkd.runtime.seeding import seed_everything
-from assertkd.students.params import DistillStudentParams
+from assertkd.students.params import DistillStudentParams, encoder_slug
 from assertkd.students.training_targets import open_training_targets
 from assertkd.training.data import OnPolicyTeacher, TrainingData
 from assertkd.training.examples import ExamplePool, training_examples, validation_examples
@@ -37,7 +37,7 @@ def distill_student(
     seed: int,
     corpus: Path,
     logits: Path | None,
-    embeddings: Mapping[str, Sequence[Path]],
+    embeddings: Sequence[Path],
     folder: Path,
     teacher: Path | None = None,
     checkpoints: Path | None = None,
@@ -50,7 +50,7 @@ def distill_student(
         seed: of its weights, batches and dropout.
         corpus: folder with `train.jsonl`, `validation.jsonl` and `tokenizer/`.
         logits: folder with the teacher's predictions and stores; None for a student that needs none.
-        embeddings: encoder name to the files with the embeddings of the targets.
+        embeddings: files of `embed_targets`, each in a folder of its encoder's name.
         folder: where the results go.
         teacher: the teacher's `final_model/`; None for a student that is not made of its layers and not on-policy.
         checkpoints: where an interrupted training is continued from; `folder/checkpoints` if None.
@@ -90,7 +90,7 @@ def distill_student(
             "corpus": str(corpus),
             "logits": logits and str(logits),
             "teacher": teacher and str(teacher),
-            "embeddings": {encoder: [str(file) for file in files] for encoder, files in embeddings.items()},
+            "embeddings": [str(file) for file in embeddings],
         }
         recipe = Recipe("student", params.model_dump(mode="json") | {"seed": seed}, inputs, config)
         train(
@@ -107,7 +107,7 @@ def distill_student(
 
 
 def load_encoders(
-    params: DistillStudentParams, embeddings: Mapping[str, Sequence[Path]], texts: Iterable[str]
+    params: DistillStudentParams, embeddings: Sequence[Path], texts: Iterable[str]
 ) -> dict[str, TextEncoder]:
     """Return the encoder of every loss component that embeds texts, the target texts' embeddings pinned in it.
 
@@ -115,14 +115,15 @@ def load_encoders(
 
     Args:
         params: of the student.
-        embeddings: encoder name to the files with the embeddings of the targets.
+        embeddings: files of `embed_targets`, each in a folder of its encoder's name.
         texts: the targets.
     """
     processes, texts = ProcessGroup(), list(texts)
     device = resolve_device(params.training.device, processes.rank, processes.size)
     encoders = {name: TextEncoder(name, device) for name in params.encoders}
     for name, encoder in encoders.items():
-        computed = pin_targets(encoder, embeddings.get(name, ()), texts)
+        files = [file for file in embeddings if file.parent.name == encoder_slug(name)]
+        computed = pin_targets(encoder, files, texts)
         log.info("%s: %d of the targets' embeddings were not in the files", name, computed)
     return {one.name: encoders[one.encoder] for one in params.loss.components if one.encoder is not None}
 

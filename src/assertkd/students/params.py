@@ -1,5 +1,6 @@
 """What `distill_student` uses of a run's settings, and which of the teacher's outputs a variant reads."""
 
+import re
 from typing import Literal
 
 from assertkd.corpus.targets import Supervision
@@ -86,6 +87,14 @@ class DistillStudentParams(Section):
         """The encoders that its loss components embed with, each once."""
         return tuple(dict.fromkeys(c.encoder for c in self.loss.components if c.encoder is not None))
 
+    @property
+    def embedded_texts(self) -> tuple[str, ...]:
+        """Names of the texts that it learns, as `embed_targets` embeds them."""
+        policy = self.target_policy
+        gold = ("train",) if policy.targets != "teacher" else ()
+        predicted = ("teacher_predictions",) if policy.learns_predictions else ()
+        return (*gold, *predicted, *(("unlabelled_predictions",) if policy.learns_unlabelled else ()))
+
     def logits_inputs(self, logits: LogitsLayout) -> list[str]:
         """Return the stores and predictions that it reads of a run's logits; none if it learns from gold alone."""
         policy = self.target_policy
@@ -95,3 +104,24 @@ class DistillStudentParams(Section):
         if policy.learns_unlabelled:
             inputs.append(logits.unlabelled_predictions)
         return [str(path) for path in inputs]
+
+
+def encoder_slug(encoder: str) -> str:
+    """Return an encoder's name, a hub name or folder, as the name of a folder."""
+    return re.sub(r"[^\w.-]+", "_", encoder)
+
+
+class EmbedTargetsParams(Section):
+    """The encoder, and which gold assertions students may use."""
+
+    encoder: str
+    labelled_share: float
+    seed: int
+
+    @classmethod
+    def from_run(cls, run: RunSettings, encoder: str, texts: str) -> "EmbedTargetsParams":
+        """Return the params for some texts of a run; only of gold assertions (`train`) a share may be withheld."""
+        if texts != "train":
+            return cls(encoder=encoder, labelled_share=1.0, seed=0)
+        supervision = Supervision.from_run(run)
+        return cls(encoder=encoder, labelled_share=supervision.labelled_share, seed=supervision.seed)

@@ -13,8 +13,8 @@ from assertkd.java.structure import CONSTRUCTOR, Assertion, JavaClass, JavaFile,
 from assertkd.records import MARKER, Record
 from assertkd.settings.mining import MiningSettings
 
-FILES_HELD = 64
-"""Sources that are kept while records are cut: tests and their focal methods lie in few files at a time."""
+CACHED_SOURCES = 64
+"""Sources in memory while records are cut: tests and their focal methods are in few files at a time."""
 
 
 def cut_records(
@@ -25,14 +25,14 @@ def cut_records(
     Args:
         project: where the files lie.
         files: all files of the project, parsed.
-        settings: which tests are taken.
-        max_characters: longest test that is taken.
-        counts: is added to, as the records are taken.
+        settings: which tests are used.
+        max_characters: longest test that is used.
+        counts: grow while the records are read.
     """
     index = ProjectIndex(file for file in files if file.fault is None)
     linker = Linker(index)
 
-    @lru_cache(maxsize=FILES_HELD)
+    @lru_cache(maxsize=CACHED_SOURCES)
     def source(path: str) -> bytes:
         return read_source(project.root / path)
 

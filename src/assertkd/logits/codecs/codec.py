@@ -1,24 +1,28 @@
-"""A codec: how the teacher's distributions over one example's target become bytes, and what a loss gets back."""
+"""A codec: how the teacher's distributions over one example's target become arrays, and what a loss gets back."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from assertkd.batching.distributions import TeacherView
 from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
 from assertkd.logits.codecs.head import Float32, StoredHead
 
-Encoder = Callable[[Float32], bytes]
-"""Turns the hidden vectors (T, d) of one example into its bytes. Pure: the same vectors give the same bytes."""
+Encoder = Callable[[Float32], Payload]
+"""Turns the hidden vectors (T, d) of one example into its arrays. Pure: the same vectors give the same arrays."""
+
+Layout = Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]]
+"""Array name to the numpy type and the shape of a row."""
 
 
 class Codec(ABC):
     """A way to store distributions. An instance is its parameters and sizes and nothing else; it reads no files.
 
-    What comes in for one example is `hidden` (T, d) float32: for each target token, the end of sequence included, the
+    The input for one example is `hidden` (T, d) float32: for each target token, the end of sequence included, the
     vector that enters the teacher's LM head, after the `d_model ** -0.5` of models that tie their embeddings,
     so that the logits are `hidden @ head.T`.
 
@@ -27,6 +31,7 @@ class Codec(ABC):
         keeps_head: whether a store of this codec needs the head beside its shards.
         keeps_vocabulary: whether its views give the distribution over the whole vocabulary (`FullDistribution`),
             not a support and the mass of the rest (`BucketedDistribution`).
+        layout: the arrays of an example.
         vocab_size: V.
         hidden_size: d.
     """
@@ -34,6 +39,7 @@ class Codec(ABC):
     name: ClassVar[str]
     keeps_head: ClassVar[bool]
     keeps_vocabulary: ClassVar[bool]
+    layout: Layout
 
     def __init__(self, vocab_size: int, hidden_size: int) -> None:
         self.vocab_size = vocab_size
@@ -52,21 +58,34 @@ class Codec(ABC):
         """
 
     @abstractmethod
-    def decode(self, data: bytes, tokens: int) -> Payload:
-        """Return the payload of `tokens` rows that the encoder wrote as `data`.
-
-        Raises:
-            ValueError: `data` has not the length that this many tokens take.
-        """
-
-    @abstractmethod
     def collate(self, payloads: Sequence[Payload], head: StoredHead | None) -> TeacherView:
-        """Return one view over the payloads of a batch, in their order.
+        """Return one view over a batch, in the order of its examples.
 
         Args:
-            payloads: from `decode`; none gives a view of no tokens.
+            payloads: each example's arrays, as `encoder` gave them; none gives a view of no tokens.
             head: the store's head; None where the codec keeps none.
         """
+
+    def validate(self, arrays: Payload, tokens: int) -> None:
+        """Check that these may be the arrays of an example with `tokens` target tokens.
+
+        Raises:
+            ValueError: names, types or shapes are others.
+        """
+        types = {name: (array.dtype, array.shape[1:]) for name, array in arrays.items()}
+        if types != self.layout:
+            raise ValueError(f"arrays {types}, expected {self.layout}")
+        rows = {name: len(array) for name, array in arrays.items()}
+        if rows != self._rows(arrays, tokens):
+            raise ValueError(f"arrays of {rows} rows, expected {self._rows(arrays, tokens)} for {tokens} tokens")
+
+    def _rows(self, arrays: Payload, tokens: int) -> dict[str, int]:
+        return dict.fromkeys(self.layout, tokens)
+
+    def _joined(self, payloads: Sequence[Payload], name: str) -> npt.NDArray[Any]:
+        """Return one array of all examples, rows one behind the other, with memory of its own."""
+        dtype, shape = self.layout[name]
+        return np.concatenate([np.empty((0, *shape), dtype), *(arrays[name] for arrays in payloads)])
 
 
 def checked_hidden(hidden: Float32, hidden_size: int) -> Float32:

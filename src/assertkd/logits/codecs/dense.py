@@ -1,27 +1,32 @@
-"""Codec `dense`: every logit, in float16. Large, good for every loss; the baseline that others are held against."""
+"""Codec `dense`: every logit, in float16. Large, exact for every loss; the baseline of the other codecs."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from assertkd.batching.distributions import DenseView
+from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
-from assertkd.logits.codecs.codec import Codec, Encoder, Payload, checked_hidden
+from assertkd.logits.codecs.codec import Codec, Encoder, checked_hidden
 from assertkd.logits.codecs.head import Float32, StoredHead
-from assertkd.logits.codecs.views import stack_rows
 
 LARGEST = float(np.finfo(np.float16).max)
 STORED = np.dtype("<f2")
 
 
 class DenseCodec(Codec):
-    """float16 logits, row by row: 2 · V bytes a token."""
+    """float16 logits: 2 · V bytes a token."""
 
     name: ClassVar[str] = "dense"
     keeps_head: ClassVar[bool] = False
     keeps_vocabulary: ClassVar[bool] = True
+
+    def __init__(self, vocab_size: int, hidden_size: int) -> None:
+        super().__init__(vocab_size, hidden_size)
+        self.layout = {"logits": (STORED, (vocab_size,))}
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -31,14 +36,10 @@ class DenseCodec(Codec):
     def encoder(self, head: Float32) -> Encoder:
         """Return an encoder that computes one example's logits at a time."""
         columns = head.T
+        return lambda hidden: self.encode_logits(checked_hidden(hidden, self.hidden_size) @ columns)
 
-        def encode(hidden: Float32) -> bytes:
-            return self.encode_logits(checked_hidden(hidden, self.hidden_size) @ columns)
-
-        return encode
-
-    def encode_logits(self, logits: Float32) -> bytes:
-        """Return the bytes of logits (T, V) that come from elsewhere than a head.
+    def encode_logits(self, logits: Float32) -> Payload:
+        """Return the array of logits (T, V) that come from elsewhere than a head.
 
         Raises:
             UserError: a logit is NaN or infinite, or lies beyond float16.
@@ -46,15 +47,11 @@ class DenseCodec(Codec):
         """
         if logits.ndim != 2 or logits.shape[1] != self.vocab_size:
             raise ValueError(f"logits have shape {logits.shape}, expected (tokens, {self.vocab_size})")
-        return in_float16(logits).tobytes()
-
-    def decode(self, data: bytes, tokens: int) -> Payload:
-        """Return the logits, (tokens, V) float16."""
-        return np.frombuffer(data, STORED).reshape(tokens, self.vocab_size)
+        return {"logits": in_float16(logits)}
 
     def collate(self, payloads: Sequence[Payload], head: StoredHead | None) -> DenseView:
         """Return a view that holds the float16 logits of the batch."""
-        return DenseView(stack_rows(payloads, self.vocab_size, np.float16))
+        return DenseView(torch.from_numpy(self._joined(payloads, "logits")))
 
 
 def in_float16(logits: Float32) -> npt.NDArray[np.float16]:

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
+import torch
 
+from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
-from assertkd.logits.codecs.codec import Codec, Encoder, Payload, checked_hidden
+from assertkd.logits.codecs.codec import Codec, Encoder, checked_hidden
 from assertkd.logits.codecs.head import Float32, StoredHead, balance_head
 from assertkd.logits.codecs.quantisation import dequantise, feedback_weights, quantise
-from assertkd.logits.codecs.views import HiddenView, stack_rows
+from assertkd.logits.codecs.views import HiddenView
 
 HiddenType = Literal["int8", "float16"]
 
@@ -45,6 +47,11 @@ class HiddenCodec(Codec):
             raise UserError(f"codec `hidden`: group_size {group_size} is below 1", "Use 64, or any number above 0.")
         self.dtype = dtype
         self.group_size = group_size
+        if dtype == "float16":
+            self.layout = {"hidden": (np.dtype("<f2"), (hidden_size,))}
+        else:
+            groups = -(-hidden_size // group_size)
+            self.layout = {"scales": (np.dtype("<f2"), (groups,)), "levels": (np.dtype("i1"), (hidden_size,))}
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -58,35 +65,30 @@ class HiddenCodec(Codec):
         units = balanced.units
         if self.dtype == "float16":
 
-            def encode_float16(hidden: Float32) -> bytes:
+            def encode_float16(hidden: Float32) -> Payload:
                 vectors = checked_hidden(hidden, self.hidden_size) * units
                 if np.abs(vectors).max(initial=0.0) > np.finfo(np.float16).max:
                     raise UserError("a hidden value does not fit float16", "Store with `dtype: int8`.")
-                return vectors.astype("<f2").tobytes()
+                return {"hidden": vectors.astype("<f2")}
 
             return encode_float16
 
         weights = feedback_weights(balanced.deviations)
 
-        def encode_int8(hidden: Float32) -> bytes:
+        def encode_int8(hidden: Float32) -> Payload:
             vectors = checked_hidden(hidden, self.hidden_size) * units
             levels, scales = quantise(vectors, weights, self.group_size)
-            return scales.astype("<f2").tobytes() + levels.tobytes()
+            return {"scales": scales, "levels": levels}
 
         return encode_int8
-
-    def decode(self, data: bytes, tokens: int) -> Payload:
-        """Return the vectors, (tokens, d) float32, in the units of the stored head."""
-        if self.dtype == "float16":
-            return np.frombuffer(data, "<f2").reshape(tokens, self.hidden_size).astype(np.float32)
-        groups = -(-self.hidden_size // self.group_size)
-        split = 2 * tokens * groups
-        scales = np.frombuffer(data[:split], "<f2").reshape(tokens, groups)
-        levels = np.frombuffer(data[split:], np.int8).reshape(tokens, self.hidden_size)
-        return dequantise(levels, scales, self.group_size)
 
     def collate(self, payloads: Sequence[Payload], head: StoredHead | None) -> HiddenView:
         """Return a view that holds the batch's hidden vectors and the handle on the head."""
         if head is None:
             raise ValueError("the codec `hidden` needs the store's head")
-        return HiddenView(stack_rows(payloads, self.hidden_size, np.float32), head)
+        if self.dtype == "float16":
+            vectors = self._joined(payloads, "hidden").astype(np.float32)
+        else:
+            levels, scales = self._joined(payloads, "levels"), self._joined(payloads, "scales")
+            vectors = dequantise(levels, scales, self.group_size)
+        return HiddenView(torch.from_numpy(vectors), head)

@@ -1,12 +1,12 @@
 """Codec `topk`: the likeliest tokens, as many as each position is worth, and the mass of all others.
 
-The bytes of one example of T tokens, S support entries and n temperatures, little-endian, nothing between the parts:
+The arrays of one example of T tokens, S support entries and n temperatures:
 
-    counts   T         uint8 (uint16 where max_k > 256)   k - 1 of each token
-    steps    T         uint8                              code of the step between quantised log-probabilities
-    tails    T · n     float16                            log-odds of the tail against the support, by temperature
-    ids      S         uint16 (uint32 where V > 65,536)   a token's ids, likeliest first
-    levels   S - T     uint8                              steps below the token's likeliest, which itself has none
+    k        (T,)     uint8 (uint16 where max_k > 256)   size of a token's support, less 1
+    step     (T,)     uint8                              code of the step between quantised log-probabilities
+    tail     (T, n)   float16                            log-odds of the tail against the support, by temperature
+    ids      (S,)     uint16 (uint32 where V > 65,536)   a token's ids, likeliest first
+    levels   (S - T,) uint8                              steps below the token's likeliest, which itself has none
 """
 
 import math
@@ -14,12 +14,15 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
+import torch
 
+from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
-from assertkd.logits.codecs.codec import Codec, Encoder, Payload, checked_hidden
+from assertkd.logits.codecs.codec import Codec, Encoder, checked_hidden
 from assertkd.logits.codecs.head import Float32, StoredHead
 from assertkd.logits.codecs.support import choose_support
-from assertkd.logits.codecs.views import TopKView, stack_padded, stack_rows
+from assertkd.logits.codecs.views import TopKView
 
 LEVELS = 255
 STEPS_PER_OCTAVE = 8
@@ -82,8 +85,13 @@ class TopKCodec(Codec):
         self.temperatures = tuple(sorted({1.0, *map(float, temperatures)}))
         self.tolerance = float(tolerance)
         self.max_k = max_k
-        self._count = np.dtype("u1" if max_k <= 256 else "<u2")
-        self._id = np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
+        self.layout = {
+            "k": (np.dtype("u1" if max_k <= 256 else "<u2"), ()),
+            "step": (np.dtype("u1"), ()),
+            "tail": (np.dtype("<f2"), (len(self.temperatures),)),
+            "ids": (np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4"), ()),
+            "levels": (np.dtype("u1"), ()),
+        }
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -93,14 +101,10 @@ class TopKCodec(Codec):
     def encoder(self, head: Float32) -> Encoder:
         """Return an encoder that computes a chunk's logits at a time."""
         columns = head.T
+        return lambda hidden: self._encode(checked_hidden(hidden, self.hidden_size), columns)
 
-        def encode(hidden: Float32) -> bytes:
-            return self._encode(checked_hidden(hidden, self.hidden_size), columns)
-
-        return encode
-
-    def encode_logits(self, logits: Float32) -> bytes:
-        """Return the bytes of logits (T, V) that come from elsewhere than a head.
+    def encode_logits(self, logits: Float32) -> Payload:
+        """Return the arrays of logits (T, V) that come from elsewhere than a head.
 
         Raises:
             UserError: a logit is NaN or infinite.
@@ -110,91 +114,74 @@ class TopKCodec(Codec):
             raise ValueError(f"logits have shape {logits.shape}, expected (tokens, {self.vocab_size})")
         return self._encode(logits.astype(np.float32, copy=False), None)
 
-    def decode(self, data: bytes, tokens: int) -> Payload:
-        """Return one row a token, padded to the longest support: fields `k`, `tail`, `ids` and `distance`.
+    def validate(self, arrays: Payload, tokens: int) -> None:
+        """Check shapes, as every codec does, and that supports and tails are possible.
 
-        `tail` are the log-odds at each temperature; `distance` are nats below the likeliest token at T = 1, infinite
-        at the padding, whose ids repeat the row's first.
+        Raises:
+            ValueError: they are not.
         """
-        width = len(self.temperatures)
-        fixed = tokens * (self._count.itemsize + 1 + 2 * width)
-        if tokens < 1 or len(data) < fixed:
-            raise ValueError(f"{len(data)} bytes are too few for the {tokens} tokens")
-        counts = np.frombuffer(data, self._count, tokens).astype(np.int64) + 1
-        entries, longest = int(counts.sum()), int(counts.max())
-        expected = fixed + entries * self._id.itemsize + entries - tokens
-        if len(data) != expected:
-            raise ValueError(f"{len(data)} bytes for {tokens} tokens that take {expected}")
+        super().validate(arrays, tokens)
+        longest, last = int(arrays["k"].max(initial=0)) + 1, int(arrays["ids"].max(initial=0))
         if longest > min(self.max_k, self.vocab_size):
             raise ValueError(f"a support of {longest} tokens, beyond max_k or the vocabulary")
-        offset = tokens * self._count.itemsize
-        steps = STEPS[np.frombuffer(data, np.uint8, tokens, offset)]
-        tails = np.frombuffer(data, "<f2", tokens * width, offset + tokens).reshape(tokens, width)
-        flat_ids = np.frombuffer(data, self._id, entries, fixed)
-        levels = np.frombuffer(data, np.uint8, entries - tokens, fixed + entries * self._id.itemsize)
-        if int(flat_ids.max()) >= self.vocab_size:
-            raise ValueError(f"token id {flat_ids.max()} is outside the vocabulary of {self.vocab_size}")
-        if np.isnan(tails).any() or np.isposinf(tails).any():
+        if last >= self.vocab_size:
+            raise ValueError(f"token id {last} is outside the vocabulary of {self.vocab_size}")
+        if np.isnan(arrays["tail"]).any() or np.isposinf(arrays["tail"]).any():
             raise ValueError("a tail whose log-odds are not a number or infinite")
-        held = np.arange(longest) < counts[:, None]
-        rows = np.empty(tokens, self._row(longest))
-        rows["k"] = counts
-        rows["tail"] = tails
-        rows["ids"] = flat_ids[np.cumsum(counts) - counts][:, None]
-        rows["ids"][held] = flat_ids
-        distance = np.full((tokens, longest), np.inf, np.float32)
-        distance[:, 0] = 0.0
-        below = held.copy()
-        below[:, 0] = False
-        distance[below] = levels * np.repeat(steps, counts - 1)
-        rows["distance"] = distance
-        return rows
 
     def collate(self, payloads: Sequence[Payload], head: StoredHead | None) -> TopKView:
         """Return a view that holds the supports of the batch, padded to its longest."""
-        longest = max((payload["ids"].shape[1] for payload in payloads), default=1)
+        k, step, tail, flat_ids, levels = (self._joined(payloads, name) for name in self.layout)
+        counts = k.astype(np.int64) + 1
+        kept = np.arange(counts.max(initial=1)) < counts[:, None]
+        # Padding repeats the row's first id, at an infinite distance.
+        ids = np.where(kept, 0, flat_ids[np.cumsum(counts) - counts][:, None]).astype(np.int32)
+        ids[kept] = flat_ids
+        distance = np.where(kept, np.float32(0), np.float32(np.inf))
+        distance[_below(kept)] = levels * np.repeat(STEPS[step], counts - 1)
         return TopKView(
-            ids=stack_padded([rows["ids"] for rows in payloads], longest, None, np.int32),
-            distance=stack_padded([rows["distance"] for rows in payloads], longest, np.inf, np.float32),
-            tail=stack_rows([rows["tail"] for rows in payloads], len(self.temperatures), np.float32),
+            ids=torch.from_numpy(ids),
+            distance=torch.from_numpy(distance),
+            tail=torch.from_numpy(tail.astype(np.float32)),
             stored=self.temperatures,
             vocabulary=self.vocab_size,
         )
 
-    def _row(self, longest: int) -> np.dtype[np.void]:
-        return np.dtype(
-            [
-                ("k", "<i4"),
-                ("tail", "<f4", (len(self.temperatures),)),
-                ("ids", "<i4", (longest,)),
-                ("distance", "<f4", (longest,)),
-            ]
-        )
+    def _rows(self, arrays: Payload, tokens: int) -> dict[str, int]:
+        entries = int(arrays["k"].sum(dtype=np.int64)) + tokens
+        return super()._rows(arrays, tokens) | {"ids": entries, "levels": entries - tokens}
 
-    def _encode(self, vectors: Float32, columns: Float32 | None) -> bytes:
+    def _encode(self, vectors: Float32, columns: Float32 | None) -> Payload:
         chunk = max(1, CHUNK_ELEMENTS // self.vocab_size)
-        parts: list[tuple[bytes, ...]] = []
+        parts: list[Payload] = []
         for start in range(0, len(vectors), chunk):
             rows = vectors[start : start + chunk]
             logits = rows if columns is None else rows @ columns
             if not np.isfinite(logits).all():
                 raise UserError("a logit is NaN or infinite", "Check the teacher: it cannot be distilled.")
             parts.append(self._encode_chunk(logits))
-        return b"".join(b"".join(column) for column in zip(*parts, strict=True))
+        return {name: self._joined(parts, name) for name in self.layout}
 
-    def _encode_chunk(self, logits: Float32) -> tuple[bytes, ...]:
-        price = self.tolerance * (self._id.itemsize + 1)
+    def _encode_chunk(self, logits: Float32) -> Payload:
+        types = {name: dtype for name, (dtype, _) in self.layout.items()}
+        price = self.tolerance * (types["ids"].itemsize + 1)
         support = choose_support(logits, self.temperatures, price, self.max_k)
         last = np.take_along_axis(support.distance, support.k[:, None] - 1, axis=1)[:, 0]
         codes = np.searchsorted(STEPS, last.astype(np.float64) / LEVELS).clip(max=len(STEPS) - 1)
         levels = np.rint(support.distance / STEPS[codes][:, None]).clip(max=LEVELS)
-        held = np.arange(support.ids.shape[1]) < support.k[:, None]
-        below = held.copy()
-        below[:, 0] = False
-        return (
-            (support.k - 1).astype(self._count).tobytes(),
-            codes.astype(np.uint8).tobytes(),
-            support.tail.astype("<f2").tobytes(),
-            support.ids[held].astype(self._id).tobytes(),
-            levels[below].astype(np.uint8).tobytes(),
-        )
+        kept = np.arange(support.ids.shape[1]) < support.k[:, None]
+        arrays = {
+            "k": support.k - 1,
+            "step": codes,
+            "tail": support.tail,
+            "ids": support.ids[kept],
+            "levels": levels[_below(kept)],
+        }
+        return {name: array.astype(types[name]) for name, array in arrays.items()}
+
+
+def _below(kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return which kept tokens (T, K) are not the likeliest of their row."""
+    below = kept.copy()
+    below[:, 0] = False
+    return below

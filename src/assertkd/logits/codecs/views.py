@@ -1,11 +1,8 @@
 """What the codecs hidden and topk give back of a batch: rebuilt logits, or supports with tails."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from assertkd.batching.distributions import BucketedDistribution, Buckets, FullDistribution
@@ -116,28 +113,3 @@ class TopKView(BucketedDistribution):
         shares = torch.log_softmax(-self.distance[rows] / temperature, dim=-1)
         log_head = torch.nn.functional.logsigmoid(-odds)
         return Buckets(self.ids[rows].long(), shares + log_head[:, None], torch.nn.functional.logsigmoid(odds))
-
-
-def stack_rows(payloads: Sequence[npt.NDArray[np.generic]], columns: int, dtype: npt.DTypeLike) -> torch.Tensor:
-    """Return the payloads' rows one behind the other, (N, columns) of `dtype`, as a tensor with memory of its own."""
-    return torch.from_numpy(np.concatenate([np.empty((0, columns), dtype), *payloads], dtype=dtype))
-
-
-def stack_padded(
-    payloads: Sequence[npt.NDArray[np.generic]], columns: int, padding: float | None, dtype: npt.DTypeLike
-) -> torch.Tensor:
-    """Return the payloads' rows one behind the other, each filled up to `columns`.
-
-    Args:
-        payloads: of at most `columns` columns each.
-        columns: of the result.
-        padding: what fills a row up; None for the row's first value.
-        dtype: of the result.
-    """
-    filled = [np.empty((0, columns), dtype)]
-    for rows in payloads:
-        block = np.empty((len(rows), columns), dtype)
-        block[:, : rows.shape[1]] = rows
-        block[:, rows.shape[1] :] = rows[:, :1] if padding is None else padding
-        filled.append(block)
-    return torch.from_numpy(np.concatenate(filled))

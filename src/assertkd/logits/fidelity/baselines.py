@@ -1,39 +1,42 @@
-"""Forms that the codecs are held against: what others store. They are measured; no store is written with them."""
+"""Other programs' forms, which the codecs are compared with. They are measured; no store is written with them."""
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import lz4.frame
 import numpy as np
 import torch
 
-from assertkd.batching.distributions import FullDistribution
-from assertkd.logits.codecs.codec import Codec, Encoder, Payload, checked_hidden
-from assertkd.logits.codecs.dense import DenseCodec, in_float16
+from assertkd.batching.distributions import DenseView
+from assertkd.batching.examples import Payload
+from assertkd.logits.codecs.codec import Codec, Encoder, checked_hidden
+from assertkd.logits.codecs.dense import STORED, DenseCodec, in_float16
 from assertkd.logits.codecs.head import Float32, StoredHead
 
 
 class OriginalForm(DenseCodec):
-    """What AssertKD's predecessor wrote: float16 logits of one example, LZ4, base64 (about 8/3 · V bytes a token)."""
+    """AssertKD's predecessor: float16 logits of one example, LZ4, base64 (about 8/3 · V bytes a token)."""
 
     name: ClassVar[str] = "original"
 
-    def encode_logits(self, logits: Float32) -> bytes:
-        """Return the text of logits (T, V), ASCII."""
-        return base64.b64encode(lz4.frame.compress(super().encode_logits(logits)))
+    def encode_logits(self, logits: Float32) -> Payload:
+        """Return the text of logits (T, V), in ASCII."""
+        frame = lz4.frame.compress(super().encode_logits(logits)["logits"].tobytes())
+        return {"text": np.frombuffer(base64.b64encode(frame), np.uint8)}
 
-    def decode(self, data: bytes, tokens: int) -> Payload:
-        """Return the logits, (tokens, V) float16."""
-        return super().decode(lz4.frame.decompress(base64.b64decode(data)), tokens)
+    def collate(self, payloads: Sequence[Payload], head: StoredHead | None) -> DenseView:
+        """Return a view that holds the float16 logits of the batch."""
+        frames = [lz4.frame.decompress(base64.b64decode(arrays["text"].tobytes())) for arrays in payloads]
+        rows = [np.frombuffer(frame, STORED).reshape(-1, self.vocab_size) for frame in frames]
+        return super().collate([{"logits": logits} for logits in rows], head)
 
 
 class RenormalisedTopK(Codec):
     """The k largest logits in float16 with their ids, everything else forgotten: 4 or 6 bytes for each of the k.
 
-    A softmax over what is left gives the other tokens no probability at all. That is what top-k caches do that
-    keep no tail, and why their `KL(full ‖ stored)` is infinite.
+    A softmax over what is left gives the other tokens no probability at all. Top-k caches that keep no tail do so,
+    and their `KL(full ‖ stored)` is infinite.
 
     Args:
         vocab_size: V.
@@ -48,8 +51,8 @@ class RenormalisedTopK(Codec):
     def __init__(self, vocab_size: int, hidden_size: int, k: int = 128) -> None:
         super().__init__(vocab_size, hidden_size)
         self.k = min(k, vocab_size)
-        ids = "<u2" if vocab_size <= 1 << 16 else "<u4"
-        self._row = np.dtype([("ids", ids, self.k), ("logits", "<f2", self.k)])
+        ids = np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
+        self.layout = {"ids": (ids, (self.k,)), "logits": (STORED, (self.k,))}
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -59,63 +62,16 @@ class RenormalisedTopK(Codec):
     def encoder(self, head: Float32) -> Encoder:
         """Return an encoder that computes one example's logits and keeps the largest."""
 
-        def encode(hidden: Float32) -> bytes:
+        def encode(hidden: Float32) -> Payload:
             logits = checked_hidden(hidden, self.hidden_size) @ head.T
             kept = np.argpartition(logits, -self.k, axis=1)[:, -self.k :]
-            rows = np.empty(len(logits), self._row)
-            rows["ids"], rows["logits"] = kept, in_float16(np.take_along_axis(logits, kept, axis=1))
-            return rows.tobytes()
+            largest = in_float16(np.take_along_axis(logits, kept, axis=1))
+            return {"ids": kept.astype(self.layout["ids"][0]), "logits": largest}
 
         return encode
 
-    def decode(self, data: bytes, tokens: int) -> Payload:
-        """Return one record of `ids` (k,) and `logits` (k,) a token."""
-        rows = np.frombuffer(data, self._row)
-        if len(rows) != tokens:
-            raise ValueError(f"{len(rows)} rows for {tokens} tokens")
-        return rows
-
-    def collate(self, payloads: Sequence[Payload], head: StoredHead | None) -> "TruncatedView":
-        """Return a view that holds the ids and logits of the batch."""
-        rows = np.concatenate([np.empty(0, self._row), *payloads])
-        ids, logits = rows["ids"].astype(np.int64), rows["logits"].astype(np.float32)
-        return TruncatedView(torch.from_numpy(ids), torch.from_numpy(logits), self.vocab_size)
-
-
-@dataclass(frozen=True, slots=True)
-class TruncatedView(FullDistribution):
-    """The largest logits of each token; all others are minus infinity.
-
-    Attributes:
-        ids: (N, k) token ids.
-        values: (N, k) float32, their logits.
-        width: V.
-    """
-
-    ids: torch.Tensor
-    values: torch.Tensor
-    width: int
-
-    @property
-    def num_tokens(self) -> int:
-        """N."""
-        return self.ids.shape[0]
-
-    @property
-    def vocab_size(self) -> int:
-        """V."""
-        return self.width
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
-        """Return the view on `device`."""
-        ids, values = (tensor.to(device, non_blocking=non_blocking) for tensor in (self.ids, self.values))
-        return type(self)(ids, values, self.width)
-
-    def pin_memory(self) -> Self:
-        """Return the view in page-locked memory."""
-        return type(self)(self.ids.pin_memory(), self.values.pin_memory(), self.width)
-
-    def logits(self, rows: slice) -> torch.Tensor:
-        """Return (n, V) float32: the kept logits, minus infinity elsewhere."""
-        ids, values = self.ids[rows], self.values[rows]
-        return values.new_full((len(ids), self.width), -torch.inf).scatter_(1, ids, values)
+    def collate(self, payloads: Sequence[Payload], head: StoredHead | None) -> DenseView:
+        """Return a view of logits that are minus infinity where none is kept."""
+        ids = torch.from_numpy(self._joined(payloads, "ids").astype(np.int64))
+        logits = torch.from_numpy(self._joined(payloads, "logits"))
+        return DenseView(logits.new_full((len(ids), self.vocab_size), -torch.inf).scatter_(1, ids, logits))

@@ -2,9 +2,9 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def draw_sample(lengths: Sequence[int], positions: int, seed: int) -> list[int]:
 
     Args:
         lengths: target tokens of every example.
-        positions: how many are wanted.
+        positions: number of target tokens.
         seed: of the drawing.
     """
     order = np.random.default_rng(seed).permutation(len(lengths))
@@ -64,7 +64,7 @@ def draw_sample(lengths: Sequence[int], positions: int, seed: int) -> list[int]:
 def measure(sample: Sample, codecs: Mapping[str, Codec], device: torch.device) -> dict[str, Any]:
     """Return the size, divergence and speed of every codec on the sample, as JSON values.
 
-    `fidelity_report.UNITS` says what each figure is.
+    `report.UNITS` says what each figure is.
     A codec that refuses the teacher's vectors is listed with `refused`, its own words, in place of figures.
 
     Args:
@@ -72,26 +72,23 @@ def measure(sample: Sample, codecs: Mapping[str, Codec], device: torch.device) -
         codecs: by the names that they are to be listed under.
         device: where distributions are rebuilt and compared.
     """
-    tallies = {
-        name: _Tally(codec, codec.encoder(sample.head), sample.positions, device) for name, codec in codecs.items()
-    }
+    measurements = {name: _Measurement(codec, sample, device) for name, codec in codecs.items()}
     with _stored(sample.head) as head, torch.inference_mode():
         weight = torch.from_numpy(sample.head).to(device)
         entropy, done = 0.0, 0
         for part in _chunks(sample.hidden, CHUNK_ELEMENTS // len(sample.head)):
             logits = torch.from_numpy(np.concatenate(part)).to(device) @ weight.T
-            stored = {name: tally.take(part, head, device) for name, tally in tallies.items()}
+            for measurement in measurements.values():
+                measurement.take(part, head)
             step = max(1, BLOCK_ELEMENTS // len(weight))
             for start in range(0, len(logits), step):
-                block = slice(start, min(start + step, len(logits)))
-                for tau in TEMPERATURES:
-                    log_p = torch.log_softmax(logits[block].double() / tau, dim=-1)
-                    if tau == 1:
+                rows = slice(start, min(start + step, len(logits)))
+                for temperature in TEMPERATURES:
+                    log_p = torch.log_softmax(logits[rows].double() / temperature, dim=-1)
+                    if temperature == 1:
                         entropy -= float((log_p.exp() * log_p).sum())
-                    for name, one in stored.items():
-                        log_q = None if one is None else one.log_probabilities(block, tau)
-                        if log_q is not None:
-                            tallies[name].compare(tau, done + start, log_p, log_q)
+                    for measurement in measurements.values():
+                        measurement.compare(temperature, rows, done, log_p)
             done += len(logits)
     teacher = None if sample.seconds is None else 1e6 * sample.seconds / sample.positions
     return {
@@ -105,7 +102,9 @@ def measure(sample: Sample, codecs: Mapping[str, Codec], device: torch.device) -
         "device": str(device),
         "threads": torch.get_num_threads(),
         "teacher_us_per_token": teacher,
-        "codecs": [{"name": name, **tally.figures(sample, teacher)} for name, tally in tallies.items()],
+        "codecs": [
+            {"name": name, **measurement.figures(sample, teacher)} for name, measurement in measurements.items()
+        ],
     }
 
 
@@ -123,10 +122,113 @@ def divergence(log_p: torch.Tensor, log_q: torch.Tensor) -> tuple[torch.Tensor, 
     return terms.sum(dim=-1).clamp_min(0.0), dropped
 
 
-def spread(buckets: Buckets, vocab_size: int) -> torch.Tensor:
-    """Return the distributions over the whole vocabulary that buckets stand for, (n, V) float64 log-probabilities.
+class _Measurement:
+    """Size, speed and divergence of one codec, over the chunks of a sample.
 
-    The tail's mass is spread evenly over the tokens outside the support, which is all that is known of it.
+    Attributes:
+        refused: why the codec cannot store the teacher; None while it can.
+    """
+
+    def __init__(self, codec: Codec, sample: Sample, device: torch.device) -> None:
+        self._codec, self._device = codec, device
+        self._encode = codec.encoder(sample.head)
+        self._bytes = 0
+        self._seconds = {"encode": 0.0, "decode": 0.0, "rebuild": 0.0}
+        self.refused: str | None = None
+        # What is stored of the chunk: a view, and its logits where it has them.
+        self._view: TeacherView | None = None
+        self._logits: torch.Tensor | None = None
+        self._measured: set[float] = set()
+        # Made at once: small results kept between large temporaries would scatter the heap, by hundreds of megabytes.
+        self._divergences = torch.zeros(len(TEMPERATURES), 2, sample.positions, dtype=torch.float64, device=device)
+
+    def take(self, part: Sequence[Float32], head: StoredHead) -> None:
+        """Take a chunk of examples through the codec and measure the time of each step."""
+        if self.refused is not None:
+            return
+        try:
+            with self._timed("encode"):
+                encoded = [self._encode(hidden) for hidden in part]
+        except UserError as fault:
+            self.refused, self._view, self._logits = fault.problem, None, None
+            return
+        self._bytes += sum(array.nbytes for arrays in encoded for array in arrays.values())
+        with self._timed("decode"):
+            view = self._codec.collate(encoded, head if self._codec.keeps_head else None)
+        self._view = view.to(self._device)
+        if not self._seconds["rebuild"]:
+            # The head is loaded at the first use, once a process: no cost of a batch.
+            _rebuild(self._view, slice(0, 1))
+        with self._timed("rebuild"):
+            self._logits = _rebuild(self._view, slice(0, view.num_tokens))
+
+    def compare(self, temperature: float, rows: slice, offset: int, log_p: torch.Tensor) -> None:
+        """Record the divergences of some rows of the chunk, which begins at position `offset` of the sample."""
+        if self._logits is not None:
+            log_q = torch.log_softmax(self._logits[rows].double() / temperature, dim=-1)
+        elif isinstance(self._view, BucketedDistribution) and temperature in self._view.temperatures:
+            log_q = _whole_distribution(self._view.buckets(rows, temperature), self._view.vocab_size)
+        else:
+            return
+        self._measured.add(temperature)
+        kl, dropped = self._divergences[TEMPERATURES.index(temperature)]
+        places = slice(offset + rows.start, offset + rows.stop)
+        kl[places], dropped[places] = divergence(log_p, log_q)
+
+    def figures(self, sample: Sample, teacher: float | None) -> dict[str, Any]:
+        """Return the codec's line of the report."""
+        parameters = {"codec": self._codec.name, "parameters": self._codec.parameters}
+        if self.refused is not None:
+            return parameters | {"refused": self.refused}
+        megabytes = 2e-6 * sample.positions * len(sample.head)
+        rebuild = 1e6 * self._seconds["rebuild"] / sample.positions
+        return parameters | {
+            "bytes_per_token": self._bytes / sample.positions,
+            "kl": {f"{temperature:g}": self._kl(temperature) for temperature in TEMPERATURES},
+            "encode_mb_per_s": megabytes / self._seconds["encode"],
+            "decode_mb_per_s": megabytes / self._seconds["decode"],
+            "rebuild_us_per_token": rebuild,
+            "rebuild_share_of_teacher": None if teacher is None else rebuild / teacher,
+        }
+
+    def _kl(self, temperature: float) -> dict[str, float | None] | None:
+        if temperature not in self._measured:
+            return None
+        kl, dropped = self._divergences[TEMPERATURES.index(temperature)]
+        finite = bool(kl.isfinite().all())
+        return {
+            "mean": float(kl.mean()) if finite else None,
+            "p99": float(kl.quantile(0.99)) if finite else None,
+            "mass_dropped": float(dropped.mean()),
+        }
+
+    @contextmanager
+    def _timed(self, step: str) -> Iterator[None]:
+        self._synchronise()
+        started = time.perf_counter()
+        yield
+        self._synchronise()
+        self._seconds[step] += time.perf_counter() - started
+
+    def _synchronise(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+
+def _rebuild(view: TeacherView, rows: slice) -> torch.Tensor | None:
+    """Ask a view what a loss asks; return its logits (n, V) where it has them."""
+    if isinstance(view, FullDistribution):
+        return view.logits(rows)
+    if isinstance(view, BucketedDistribution):
+        view.buckets(rows, view.temperatures[0])
+        return None
+    raise TypeError(f"{type(view).__name__} gives no distribution over the vocabulary")
+
+
+def _whole_distribution(buckets: Buckets, vocab_size: int) -> torch.Tensor:
+    """Return the distributions over the whole vocabulary that buckets mean, (n, V) float64 log-probabilities.
+
+    The tail's mass lies evenly on the tokens outside the support: nothing more is known of it.
     """
     kept = buckets.log_p.isfinite()
     outside = (vocab_size - kept.sum(dim=-1)).clamp_min(1)
@@ -136,123 +238,8 @@ def spread(buckets: Buckets, vocab_size: int) -> torch.Tensor:
     return log_q
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """What a codec gives back of some positions: a view, and its logits (N, V) where it has them."""
-
-    view: TeacherView
-    logits: torch.Tensor | None
-
-    def log_probabilities(self, rows: slice, temperature: float) -> torch.Tensor | None:
-        """Return the distributions of some rows, (n, V) float64; None at a temperature that is not stored."""
-        if self.logits is not None:
-            return torch.log_softmax(self.logits[rows].double() / temperature, dim=-1)
-        if isinstance(self.view, BucketedDistribution) and temperature in self.view.temperatures:
-            return spread(self.view.buckets(rows, temperature), self.view.vocab_size)
-        return None
-
-
-def _rebuild(view: TeacherView, rows: slice) -> torch.Tensor | None:
-    """Do what a loss asks of a view; return its logits (n, V) where it has them."""
-    if isinstance(view, FullDistribution):
-        return view.logits(rows)
-    if isinstance(view, BucketedDistribution):
-        view.buckets(rows, view.temperatures[0])
-        return None
-    raise TypeError(f"{type(view).__name__} gives no distribution over the vocabulary")
-
-
-@dataclass
-class _Tally:
-    """What one codec took and cost so far."""
-
-    codec: Codec
-    encode: Callable[[Float32], bytes]
-    positions: int
-    device: torch.device
-    stored: set[float] = field(default_factory=set)
-    size: int = 0
-    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("encode", "decode", "rebuild"), 0.0))
-    refused: str | None = None
-    kl: dict[float, torch.Tensor] = field(init=False)
-    dropped: dict[float, torch.Tensor] = field(init=False)
-
-    def __post_init__(self) -> None:
-        # Made at once: small results kept between large temporaries would scatter the heap, by hundreds of megabytes.
-        made = [torch.zeros(len(TEMPERATURES), self.positions, dtype=torch.float64, device=self.device) for _ in "ab"]
-        self.kl, self.dropped = (dict(zip(TEMPERATURES, rows, strict=True)) for rows in made)
-
-    def take(self, part: Sequence[Float32], head: StoredHead, device: torch.device) -> _Stored | None:
-        """Take examples through the codec, by the clock; return what comes back, None from where it refuses."""
-        if self.refused is not None:
-            return None
-        try:
-            with self._timed("encode", device):
-                written = [self.encode(hidden) for hidden in part]
-        except UserError as fault:
-            self.refused = fault.problem
-            return None
-        self.size += sum(map(len, written))
-        with self._timed("decode", device):
-            payloads = [self.codec.decode(data, len(hidden)) for data, hidden in zip(written, part, strict=True)]
-        view = self.codec.collate(payloads, head if self.codec.keeps_head else None).to(device)
-        if not self.seconds["rebuild"]:
-            # The head is loaded at the first use, once a process: no cost of a batch.
-            _rebuild(view, slice(0, 1))
-        with self._timed("rebuild", device):
-            logits = _rebuild(view, slice(0, view.num_tokens))
-        return _Stored(view, logits)
-
-    def compare(self, temperature: float, start: int, log_p: torch.Tensor, log_q: torch.Tensor) -> None:
-        """Write down the divergences of the positions from `start` on."""
-        self.stored.add(temperature)
-        rows = slice(start, start + len(log_p))
-        self.kl[temperature][rows], self.dropped[temperature][rows] = divergence(log_p, log_q)
-
-    def figures(self, sample: Sample, teacher: float | None) -> dict[str, Any]:
-        """Return the codec's line of the report."""
-        parameters = {"codec": self.codec.name, "parameters": self.codec.parameters}
-        if self.refused is not None:
-            return parameters | {"refused": self.refused}
-        mega = 2e-6 * sample.positions * len(sample.head)
-        rebuild = 1e6 * self.seconds["rebuild"] / sample.positions
-        return parameters | {
-            "bytes_per_token": self.size / sample.positions,
-            "kl": {f"{tau:g}": self._kl(tau) for tau in TEMPERATURES},
-            "encode_mb_per_s": mega / self.seconds["encode"],
-            "decode_mb_per_s": mega / self.seconds["decode"],
-            "rebuild_us_per_token": rebuild,
-            "rebuild_share_of_teacher": None if teacher is None else rebuild / teacher,
-        }
-
-    def _kl(self, temperature: float) -> dict[str, float | None] | None:
-        if temperature not in self.stored:
-            return None
-        kl = self.kl[temperature]
-        finite = bool(kl.isfinite().all())
-        return {
-            "mean": float(kl.mean()) if finite else None,
-            "p99": float(kl.quantile(0.99)) if finite else None,
-            "mass_dropped": float(self.dropped[temperature].mean()),
-        }
-
-    @contextmanager
-    def _timed(self, what: str, device: torch.device) -> Iterator[None]:
-        synchronise(device)
-        started = time.perf_counter()
-        yield
-        synchronise(device)
-        self.seconds[what] += time.perf_counter() - started
-
-
-def synchronise(device: torch.device) -> None:
-    """Wait until a GPU has done what it was given, so that a clock read next tells the truth."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def _chunks(hidden: Sequence[Float32], rows: int) -> Iterator[list[Float32]]:
-    """Yield runs of examples of about `rows` positions together, one example at least."""
+    """Yield consecutive examples of about `rows` positions together, one example at least."""
     part: list[Float32] = []
     for one in hidden:
         part.append(one)

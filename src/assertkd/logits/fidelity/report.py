@@ -1,4 +1,4 @@
-"""The fidelity report of a run's logit cache: the codec in use beside the others and what they are held against."""
+"""The fidelity report of a run's logit cache: the codec in use, the other codecs, and the baselines."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +31,7 @@ UNITS = {
 
 
 def candidates(vocab_size: int, hidden_size: int) -> dict[str, Codec]:
-    """Return what is measured: every codec at a few settings, and the forms that they are held against."""
+    """Return what is measured: every codec at a few settings, and the baselines."""
     sizes = (vocab_size, hidden_size)
     # A group much wider than the vectors is the same as one as wide.
     groups = [size for size in (16, 64, 256) if size <= 64 or size < 2 * hidden_size]
@@ -57,19 +57,20 @@ def fidelity_report(sample: Sample, used: Codec, device: torch.device) -> dict[s
         device: where distributions are rebuilt and compared.
     """
     codecs = candidates(*sample.head.shape)
-    same = [name for name, codec in codecs.items() if _identity(codec) == _identity(used)]
+    identity = used.name, used.parameters
+    same = [name for name, codec in codecs.items() if (codec.name, codec.parameters) == identity]
     name = same[0] if same else f"{used.name}, as configured"
     return {"in_use": name, **measure(sample, codecs if same else codecs | {name: used}, device), "units": UNITS}
 
 
-def described(report: Mapping[str, Any]) -> list[str]:
+def format_fidelity(report: Mapping[str, Any]) -> list[str]:
     """Return one line of text for each codec of a report: its size, its mean KL at each temperature, its speed."""
     lines = []
     for line in report["codecs"]:
         if "refused" in line:
             lines.append(f"{line['name']:<32} refused: {line['refused']}")
             continue
-        divergences = "  ".join(f"T={tau}: {_worded(kl):>9}" for tau, kl in line["kl"].items())
+        divergences = "  ".join(f"T={tau}: {_format_kl(kl):>9}" for tau, kl in line["kl"].items())
         lines.append(
             f"{line['name']:<32}{line['bytes_per_token']:>10,.1f} B/token   KL {divergences}   "
             f"encode {line['encode_mb_per_s']:>8,.0f} MB/s  decode {line['decode_mb_per_s']:>8,.0f} MB/s  "
@@ -78,11 +79,7 @@ def described(report: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _identity(codec: Codec) -> tuple[str, dict[str, Any]]:
-    return codec.name, codec.parameters
-
-
-def _worded(kl: Mapping[str, float | None] | None) -> str:
+def _format_kl(kl: Mapping[str, float | None] | None) -> str:
     if kl is None:
         return "unstored"
     return "infinite" if kl["mean"] is None else f"{kl['mean']:.2e}"

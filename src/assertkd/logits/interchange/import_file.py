@@ -3,7 +3,6 @@
 import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
+from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
 from assertkd.logits.codecs.head import Float32
@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 class EncodesLogits(Protocol):
     """A codec that can store logits without the vectors that enter the head."""
 
-    def encode_logits(self, logits: Float32) -> bytes:
-        """Return the bytes of one example's logits (T, V)."""
+    def encode_logits(self, logits: Float32) -> Payload:
+        """Return the arrays of one example's logits (T, V)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def write_stores(
     *,
     codec: tuple[str, Mapping[str, Any]],
     entries: int,
-    rows_per_shard: int = 1024,
+    examples_per_shard: int = 1024,
     temperatures: Sequence[float] = (),
 ) -> dict[str, Manifest]:
     """Write the examples to their stores and return each store's manifest; nothing is finished before all are read.
@@ -107,7 +107,7 @@ def write_stores(
         provenance: split name to what the store comes from.
         codec: name and parameters of a codec that takes logits.
         entries: of the tokenizer.
-        rows_per_shard: examples a shard.
+        examples_per_shard: examples a shard.
         temperatures: those that the distillation is configured for, for the manifest.
 
     Raises:
@@ -125,31 +125,28 @@ def write_stores(
             f"the codec `{encoder.name}` stores what enters the teacher's head, and the files hold logits alone",
             f"Use one of: {able}.",
         )
-    with ExitStack() as stack:
-        writers = {
-            split: stack.enter_context(
-                StoreWriter(
-                    path,
-                    encoder,
-                    None,
-                    provenance[split],
-                    rows_per_shard=rows_per_shard,
-                    temperatures=temperatures,
-                )
-            )
-            for split, path in folders.items()
-        }
-        for example in chain([first], remaining):
-            writer, line = writers[example.split], example.line
-            if writer.is_done(line.id):
-                continue
-            logits = line.logits(len(example.target_ids), entries, vocab_size)
-            try:
-                data = encoder.encode_logits(logits.astype(np.float32))
-            except UserError as fault:
-                raise UserError(f"{line.where}: {fault.problem}", fault.remedy) from None
-            writer.add_encoded(line.id, example.target_ids, data)
-        manifests = {split: writer.finish() for split, writer in writers.items()}
+    writers = {
+        split: StoreWriter(
+            path,
+            encoder,
+            None,
+            provenance[split],
+            examples_per_shard=examples_per_shard,
+            temperatures=temperatures,
+        )
+        for split, path in folders.items()
+    }
+    for example in chain([first], remaining):
+        writer, line = writers[example.split], example.line
+        if writer.is_done(line.id):
+            continue
+        logits = line.logits(len(example.target_ids), entries, vocab_size)
+        try:
+            arrays = encoder.encode_logits(logits.astype(np.float32))
+        except UserError as fault:
+            raise UserError(f"{line.where}: {fault.problem}", fault.remedy) from None
+        writer.add_encoded(line.id, example.target_ids, arrays)
+    manifests = {split: writer.finish() for split, writer in writers.items()}
     for split, manifest in manifests.items():
         log.info("%s: %d examples, %d target tokens", split, manifest.rows, manifest.tokens)
     return manifests

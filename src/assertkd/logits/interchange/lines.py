@@ -12,27 +12,20 @@ Of these only `teacher_logits_compressed` is needed. A line without shape and `t
 `assertion`: T is the number of its tokens, and V follows from the size.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from assertkd.errors import UserError
+from assertkd.jsonl import numbered_lines, parse_object
 from assertkd.logits.interchange.packed_logits import DTYPE, Float16, PackedLogits, pack_logits
 from assertkd.records import Record, line_id
-
-FILES = {
-    "train": "distillation_data_training.jsonl",
-    "validation": "distillation_data_validation.jsonl",
-    "test": "distillation_data_test.jsonl",
-}
-"""Split name to the file that holds it."""
 
 
 @dataclass(frozen=True, slots=True)
 class InterchangeLine:
-    """One line as it stands; the logits are still packed.
+    """One line; the logits are still packed.
 
     Attributes:
         where: its file and line, for messages.
@@ -94,21 +87,19 @@ def read_interchange(path: Path, *, strict: bool = True) -> Iterator[Interchange
     Raises:
         UserError: the file is missing, or a line or a field of it is not of its form (file:line is named).
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file", "Name an existing JSONL file of teacher logits.")
-    with path.open("rb") as handle:
-        for number, raw in enumerate(handle, start=1):
-            if not raw.strip():
-                continue
-            where = f"{path}:{number}"
-            try:
-                line = json.loads(raw.decode("utf-8-sig"))
-            except (ValueError, RecursionError):
-                line = None
-            if isinstance(line, dict):
-                yield _parsed(line, where, line_id(line, path, number))
-            elif strict:
-                raise UserError(f"{where}: not a JSON object in UTF-8", "Give one JSON object a line.")
+    for number, raw in numbered_lines(path, "Name an existing JSONL file of teacher logits."):
+        if not raw.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            line = parse_object(raw)
+        except ValueError as fault:
+            if strict:
+                raise UserError(
+                    f"{where}: not a JSON object in UTF-8 ({fault})", "Give one JSON object a line."
+                ) from None
+            continue
+        yield _parsed(line, where, line_id(line, path, number))
 
 
 def _parsed(line: dict[str, Any], where: str, identity: str) -> InterchangeLine:
@@ -135,12 +126,12 @@ def _parsed(line: dict[str, Any], where: str, identity: str) -> InterchangeLine:
 def _text(line: dict[str, Any], name: str, where: str) -> str | None:
     value = line.get(name)
     if value is not None and not isinstance(value, str):
-        raise UserError(f"{where}: {name} is not a string", "Mend the line.")
+        raise UserError(f"{where}: {name} is not a string", "Correct the line.")
     try:
         # JSON can spell half of a surrogate pair, which has no UTF-8 form and could not be written again.
         _ = value is None or value.isascii() or value.encode()
     except UnicodeEncodeError:
-        raise UserError(f"{where}: {name} holds half of a surrogate pair", "Mend the line.") from None
+        raise UserError(f"{where}: {name} holds half of a surrogate pair", "Correct the line.") from None
     return value
 
 
@@ -150,5 +141,5 @@ def _integers(line: dict[str, Any], name: str, where: str) -> list[int] | None:
         return None
     # JSON's true is an int to Python.
     if not (isinstance(value, list) and value and all(type(item) is int and 0 <= item < 2**31 for item in value)):
-        raise UserError(f"{where}: {name} is not a list of whole numbers", "Mend the line.")
+        raise UserError(f"{where}: {name} is not a list of whole numbers", "Correct the line.")
     return value

@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from assertkd.errors import UserError
-from assertkd.logits.store.shard import LARGEST_RATIO
 
 DTYPE = "float16"
 STORED = np.dtype("<f2")
+
+LARGEST_RATIO = 256
+"""More than LZ4 can compress by (255), so a declared size beyond it is false."""
 
 LARGEST_SURPLUS = 1.5
 """Models pad their vocabulary to a round size. Where V follows from the size alone and is larger than the tokenizer's

@@ -1,4 +1,4 @@
-"""What a store holds, as text: its manifest, its size, and the teacher's likeliest tokens for one example."""
+"""A store as text: its manifest, its size, and the teacher's likeliest tokens for one example."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from assertkd.batching.distributions import BucketedDistribution, FullDistribution, TeacherView
 from assertkd.errors import UserError
 from assertkd.logits.interchange.lines import read_interchange
-from assertkd.logits.store.pairing import LONGEST, stored_predictions, stored_target
+from assertkd.logits.store.pairing import NO_LIMIT, stored_predictions, stored_target
 from assertkd.logits.store.reader import StoreReader
 from assertkd.prompts.prompt import Prompt
 
@@ -22,7 +22,7 @@ SHOWN_TOKENS = 5
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """What the teacher thought at one target token, at temperature 1.
+    """The teacher's distribution at one target token, at temperature 1.
 
     Attributes:
         gold: the target's token id.
@@ -40,7 +40,7 @@ class Position:
 
 
 def positions(view: TeacherView, target_ids: Sequence[int], count: int = SHOWN_TOKENS) -> Iterator[Position]:
-    """Yield what the teacher thought at each target token.
+    """Yield the teacher's distribution at each target token.
 
     Args:
         view: of one example, T tokens.
@@ -52,8 +52,8 @@ def positions(view: TeacherView, target_ids: Sequence[int], count: int = SHOWN_T
     """
     for row, gold in enumerate(target_ids):
         ids, log_p, log_tail = _sorted_row(view, row)
-        found = (ids == gold).nonzero()
-        place = int(found[0, 0]) if len(found) else None
+        places = (ids == gold).nonzero()
+        place = int(places[0, 0]) if len(places) else None
         # Equal probabilities share the better rank, as sorting leaves their order open.
         rank = None if place is None else int((log_p > log_p[place]).sum()) + 1
         yield Position(
@@ -72,14 +72,14 @@ def _sorted_row(view: TeacherView, row: int) -> tuple[Tensor, Tensor, Tensor]:
         log_p, ids = torch.log_softmax(view.logits(rows)[0].double(), dim=-1).sort(descending=True, stable=True)
         return ids, log_p, torch.tensor(-torch.inf)
     if not isinstance(view, BucketedDistribution):
-        raise TypeError(f"{type(view).__name__} is no view that can be shown")
+        raise TypeError(f"{type(view).__name__} cannot be shown")
     buckets = view.buckets(rows, 1.0)
     log_p, order = buckets.log_p[0].double().sort(descending=True, stable=True)
     kept = log_p > -torch.inf
     return buckets.ids[0][order][kept], log_p[kept], buckets.log_tail[0]
 
 
-def described(reader: StoreReader) -> str:
+def format_store(reader: StoreReader) -> str:
     """Return the store's manifest and sizes as lines of text."""
     manifest = reader.manifest
     identity = manifest.identity
@@ -101,14 +101,14 @@ def described(reader: StoreReader) -> str:
     }
     lines = [str(reader.folder), *(f"  {name:<13}{fact}" for name, fact in facts.items() if fact is not None)]
     lines += [
-        f"  {shard.file}  {shard.rows} examples, {shard.tokens:,} tokens, {shard.blocks} blocks, "
-        f"{shard.bytes:,} bytes, SHA-256 {shard.sha256[:12]}…"
+        f"  {shard.file}  {shard.rows} examples, {shard.tokens:,} tokens, {shard.bytes:,} bytes, "
+        f"SHA-256 {shard.sha256[:12]}…"
         for shard in manifest.shards
     ]
     return "\n".join(lines)
 
 
-def described_example(reader: StoreReader, example_id: str, tokenizer: PreTrainedTokenizerFast, records: Path) -> str:
+def format_example(reader: StoreReader, example_id: str, tokenizer: PreTrainedTokenizerFast, records: Path) -> str:
     """Return one example as a table: each target token with its rank and probability, and the likeliest five.
 
     Args:
@@ -126,26 +126,25 @@ def described_example(reader: StoreReader, example_id: str, tokenizer: PreTraine
     prediction = line.prediction
     if prediction is None:
         prediction = stored_predictions(reader.folder.parent, reader.folder.name).get(example_id)
-    prompt = Prompt(tokenizer, LONGEST, LONGEST)
+    prompt = Prompt(tokenizer, NO_LIMIT, NO_LIMIT)
     target, target_ids = stored_target(reader, prompt, example_id, (line.assertion, prediction))
     view = reader.collate_views([reader.read(example_id, target_ids)])
-    shown = list(positions(view, target_ids))
-    names = [_shown(tokenizer, token) for token in target_ids]
+    names = [_format_token(tokenizer, token) for token in target_ids]
     width = max(map(len, names))
     rows = [f"{example_id}: {line.assertion}"]
     if target != line.assertion:
         rows.append(f"  target, the teacher's prediction: {target}")
     rows.append(f"  {'token':<{width}}  rank  probability  likeliest")
-    for name, position in zip(names, shown, strict=True):
+    for name, position in zip(names, positions(view, target_ids), strict=True):
         rank = "-" if position.rank is None else str(position.rank)
         probability = "-" if position.probability is None else f"{position.probability:.4f}"
-        top = "  ".join(f"{_shown(tokenizer, token)} {p:.4f}" for token, p in position.top)
+        top = "  ".join(f"{_format_token(tokenizer, token)} {p:.4f}" for token, p in position.top)
         tail = f"  (others {position.tail:.4f})" if position.tail else ""
         rows.append(f"  {name:<{width}}  {rank:>4}  {probability:>11}  {top}{tail}")
     return "\n".join(rows)
 
 
-def _shown(tokenizer: PreTrainedTokenizerFast, token: int) -> str:
+def _format_token(tokenizer: PreTrainedTokenizerFast, token: int) -> str:
     """Return a token in quotes, blanks kept; by its name where it is part of a character or beyond the tokenizer."""
     if token >= len(tokenizer):
         return f"#{token}"

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from assertkd.batching.distributions import TeacherView
+from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
-from assertkd.logits.codecs.codec import Payload
 from assertkd.logits.codecs.head import RERUN
 from assertkd.logits.store.reader import StoreReader
 
@@ -33,17 +33,18 @@ class JoinedStores:
                 "tokenizer": first.provenance.tokenizer != other.provenance.tokenizer,
                 "codec": (first.codec, first.parameters) != (other.codec, other.parameters),
             }
-            named = [name for name, found in differs.items() if found]
-            if named:
+            differing = [name for name, is_other in differs.items() if is_other]
+            if differing:
                 raise UserError(
-                    f"{store.folder}: written with another {' and another '.join(named)} than {stores[0].folder}", RERUN
+                    f"{store.folder}: written with another {' and another '.join(differing)} than {stores[0].folder}",
+                    RERUN,
                 )
 
     def read(self, example_id: str, target_ids: Sequence[int]) -> Payload:
         """Return what the teacher knew of an example at exactly this target.
 
         Raises:
-            UserError: no store holds the example with this target, or its block is missing or damaged.
+            UserError: no store holds the example with this target, or its bytes are missing or damaged.
         """
         holders = [store for store in self._stores if example_id in store]
         for store in holders:

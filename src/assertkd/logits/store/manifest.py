@@ -12,7 +12,10 @@ from assertkd.files import read_json, write_json
 from assertkd.logits.codecs.head import RERUN
 
 MANIFEST_FILE = "manifest.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+RULES = {"train_predictions": "compress_predictions", "unlabelled": "compress_unlabelled"}
+"""Store to the rule that writes it; `compress_logits` writes the others."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
@@ -47,8 +50,8 @@ class Identity(_Section):
         head_sha256: of the head file; None where the codec keeps no head.
         temperatures: those that the distillation is configured for.
         provenance: the inputs.
-        rows_per_shard: examples a shard, the last one's excepted.
-        block_bytes: encoded bytes at which a block is closed.
+        examples_per_shard: examples at which a shard is closed.
+        shard_bytes: bytes of arrays at which it is closed, if it has no more examples than that.
     """
 
     codec: str
@@ -58,12 +61,12 @@ class Identity(_Section):
     head_sha256: Sha256 | None
     temperatures: list[float]
     provenance: Provenance
-    rows_per_shard: Annotated[int, Field(ge=1)]
-    block_bytes: Annotated[int, Field(ge=1)]
+    examples_per_shard: Annotated[int, Field(ge=1)]
+    shard_bytes: Annotated[int, Field(ge=1)]
 
-    def fingerprint(self) -> bytes:
-        """Return 16 bytes that stand in every shard, so that no shard of another store passes for one of this."""
-        return hashlib.sha256(_canonical(self.model_dump())).digest()[:16]
+    def fingerprint(self) -> str:
+        """Return the SHA-256 that stands in every shard, so that no shard of another store passes for one of this."""
+        return _sha256(self.model_dump())
 
 
 class ShardEntry(_Section):
@@ -73,21 +76,21 @@ class ShardEntry(_Section):
         file: name in the store's folder.
         rows: examples.
         tokens: target tokens over all its examples.
-        blocks: LZ4 frames, the index excepted.
         bytes: size of the file.
         sha256: of the file.
+        header_sha256: of the file's header, its length included.
     """
 
-    file: Annotated[str, Field(pattern=r"^shard-\d{5,}\.lz4$")]
+    file: Annotated[str, Field(pattern=r"^shard-\d{5,}\.safetensors$")]
     rows: Count
     tokens: Count
-    blocks: Count
     bytes: Count
     sha256: Sha256
+    header_sha256: Sha256
 
 
 class Manifest(_Section):
-    """A store, whole or (`complete` false) as far as it was written."""
+    """A store; `complete` is false while shards are missing."""
 
     complete: bool
     identity: Identity
@@ -104,11 +107,16 @@ class Manifest(_Section):
         return sum(shard.tokens for shard in self.shards)
 
 
+def rule_of(folder: Path) -> str:
+    """Return the name of the rule that writes the store in this folder of a run."""
+    return RULES.get(folder.name, "compress_logits")
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `manifest.json` into `folder`, whole."""
     content = {"format_version": FORMAT_VERSION, "rows": manifest.rows, "tokens": manifest.tokens}
     content |= manifest.model_dump()
-    write_json(folder / MANIFEST_FILE, content | {"checksum": _checksum(content)})
+    write_json(folder / MANIFEST_FILE, content | {"checksum": _sha256(content)})
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -125,8 +133,11 @@ def read_manifest(folder: Path) -> Manifest:
         raise UserError(f"{path}: not a manifest", RERUN)
     version = content.get("format_version")
     if version != FORMAT_VERSION:
-        raise UserError(f"{path}: format version {version!r} is unknown, this is version {FORMAT_VERSION}", RERUN)
-    if content.pop("checksum", None) != _checksum(content):
+        raise UserError(
+            f"{path}: format version {version!r}, but this version of AssertKD reads {FORMAT_VERSION}",
+            f"Rerun `{rule_of(folder)}`, which replaces the store.",
+        )
+    if content.pop("checksum", None) != _sha256(content):
         raise UserError(f"{path}: damaged or edited (its checksum does not agree)", RERUN)
     sections = {name: content.get(name) for name in Manifest.model_fields}
     try:
@@ -135,9 +146,6 @@ def read_manifest(folder: Path) -> Manifest:
         raise UserError(f"{path}: not a manifest ({fault.errors()[0]['msg']})", RERUN) from None
 
 
-def _checksum(content: dict[str, Any]) -> str:
-    return hashlib.sha256(_canonical(content)).hexdigest()
-
-
-def _canonical(content: Any) -> bytes:
-    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+def _sha256(content: Any) -> str:
+    """Return the SHA-256 of a JSON value, however it is laid out as text."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,16 +1,15 @@
-"""Which text the logits of an example belong to: the store keeps the hash of a target, not the target."""
+"""Which text the logits of an example are for: the store keeps the hash of a target, not the target."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 from assertkd.corpus.targets import read_teacher_predictions
 from assertkd.errors import UserError
+from assertkd.layout import LogitsLayout
 from assertkd.logits.store.reader import StoreReader
 from assertkd.prompts.prompt import Prompt
 
-PREDICTIONS = "teacher_predictions.jsonl"
-
-LONGEST = 1 << 20
+NO_LIMIT = 1 << 20
 """Longer than any input or target, for a `Prompt` that cuts nothing: the store knows where its targets were cut."""
 
 
@@ -21,7 +20,7 @@ def stored_target(
 
     Args:
         reader: the store.
-        prompt: with the run's tokenizer, and `LONGEST` as its limits.
+        prompt: with the run's tokenizer, and `NO_LIMIT` as its limits.
         example_id: the example.
         texts: what the target may have been, as gold and the teacher's prediction; None is passed over.
 
@@ -45,5 +44,5 @@ def stored_target(
 
 def stored_predictions(logits: Path, split: str) -> dict[str, str]:
     """Return record id to the teacher's prediction, from the folder of a run's stores; empty where it has none."""
-    path = logits / PREDICTIONS
+    path = LogitsLayout(logits).teacher_predictions
     return read_teacher_predictions(path, split) if path.is_file() else {}

@@ -1,26 +1,27 @@
-"""Reads a store of logits, any example at a time, from any process; faults are named by shard and block."""
+"""Reads a store of logits, any example at a time, from any process; faults are named by shard and example."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from assertkd.batching.distributions import TeacherView
+from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
-from assertkd.logits.codecs.codec import Payload
+from assertkd.layout import ModelLayout
 from assertkd.logits.codecs.head import HEAD_FILE, RERUN, StoredHead
 from assertkd.logits.codecs.registry import build_codec
-from assertkd.logits.store.manifest import MANIFEST_FILE, read_manifest
-from assertkd.logits.store.shard import read_block, read_index, target_hash
+from assertkd.logits.store.manifest import MANIFEST_FILE, read_manifest, rule_of
+from assertkd.logits.store.shard import ShardIndex, read_example, read_index, target_hash
 
 
 class StoreReader:
-    """A finished store. Opening it reads the manifest and the shards' indexes; examples are read as they are asked for.
+    """A finished store. Opening it reads the manifest and the shards' headers; examples are read on request.
 
-    No file stays open, so a reader may be used in loader workers however they are started. The block read last is kept,
-    which makes reading in the order of writing cheap.
+    No file stays open, so a reader may be used in loader workers however they are started.
 
     Args:
         folder: the store, as `StoreWriter` left it.
@@ -31,7 +32,7 @@ class StoreReader:
         head: the handle on its head; None where the codec keeps none.
 
     Raises:
-        UserError: the store is missing, unfinished, or damaged as far as opening it can tell.
+        UserError: the store is missing, unfinished or of another format version, or a manifest or header is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,13 +47,31 @@ class StoreReader:
             raise UserError(f"{folder / MANIFEST_FILE}: {fault.problem}", RERUN) from None
         self.head = self._find_head(identity.head_sha256)
         fingerprint = identity.fingerprint()
-        self._shards = [read_index(folder, shard, fingerprint) for shard in self.manifest.shards]
-        self._places: dict[str, tuple[int, int]] = {}
-        for number, shard in enumerate(self._shards):
-            self._places.update((name, (number, row)) for row, name in enumerate(shard.ids))
+        self._shards = [read_index(folder, shard, self.codec.layout, fingerprint) for shard in self.manifest.shards]
+        self._places = {example_id: (shard, row) for shard in self._shards for row, example_id in enumerate(shard.ids)}
         if len(self._places) != self.manifest.rows:
             raise UserError(f"{folder}: an example id comes twice", RERUN)
-        self._last: tuple[int, int, bytes] | None = None
+
+    @classmethod
+    def of_inputs(cls, folder: Path, *, records: Path, tokenizer: Path, teacher: Path | None = None) -> Self:
+        """Return the reader of a store, which must come from these files.
+
+        Args:
+            folder: the store.
+            records: the JSONL file whose records it is about.
+            tokenizer: folder of the tokenizer, or of a model that has it.
+            teacher: the teacher's weights, where they are at hand.
+
+        Raises:
+            UserError: the store cannot be opened, or was made from other files (each that differs is named).
+        """
+        store = cls(folder)
+        store.expect(
+            tokenizer=sha256_of_file(ModelLayout(tokenizer).tokenizer),
+            teacher=None if teacher is None else sha256_of_file(teacher),
+            corpus=sha256_of_file(records),
+        )
+        return store
 
     def __len__(self) -> int:
         """Return the number of examples."""
@@ -72,8 +91,8 @@ class StoreReader:
         Raises:
             UserError: there is no such example.
         """
-        number, row = self._place(example_id)
-        return int(self._shards[number].examples[row]["tokens"])
+        shard, row = self._place(example_id)
+        return int(shard.tokens[row])
 
     def is_for(self, example_id: str, target_ids: Sequence[int] | npt.NDArray[np.integer]) -> bool:
         """Return whether these token ids are the target that an example was written with.
@@ -81,53 +100,54 @@ class StoreReader:
         Raises:
             UserError: there is no such example.
         """
-        number, row = self._place(example_id)
-        example = self._shards[number].examples[row]
-        return bool(len(target_ids) == example["tokens"] and target_hash(target_ids) == example["target"])
+        shard, row = self._place(example_id)
+        return bool(len(target_ids) == shard.tokens[row] and target_hash(target_ids) == shard.targets[row])
 
     def read(self, example_id: str, target_ids: Sequence[int] | npt.NDArray[np.integer]) -> Payload:
-        """Return what the teacher knew of one example, decoded, for `collate_views`.
+        """Return what the teacher knew of one example, for `collate_views`.
 
         Args:
             example_id: as it was written.
             target_ids: the token ids of its target, end of sequence included, as the caller is about to train on.
 
         Returns:
-            An array of `len(target_ids)` rows; what a row is, is the codec's matter.
+            The codec's arrays.
 
         Raises:
-            UserError: there is no such example, its target was another one, or its block is missing or damaged.
+            UserError: there is no such example, its target was another one, or its bytes are missing or damaged.
         """
-        number, row = self._place(example_id)
-        shard = self._shards[number]
-        _, block, tokens, start, size = (int(value) for value in shard.examples[row].tolist())
+        shard, row = self._place(example_id)
         if not self.is_for(example_id, target_ids):
             raise UserError(
-                f"example {example_id!r}: the {tokens} target tokens that its logits in {shard.path} "
-                f"were computed for are not the {len(target_ids)} given (another corpus or tokenizer)",
+                f"example {example_id!r}: the {shard.tokens[row]} target tokens of its logits in {shard.path} "
+                f"are not the {len(target_ids)} of the caller (another corpus or tokenizer)",
                 RERUN,
             )
-        data = self._block(number, block)[start : start + size]
+        arrays = read_example(shard, row)
         try:
-            return self.codec.decode(data, tokens)
+            self.codec.validate(arrays, len(target_ids))
         except ValueError as fault:
-            raise UserError(f"{shard.path}: block {block}: example {example_id!r}: {fault}", RERUN) from None
+            raise UserError(f"{shard.path}: example {example_id!r}: {fault}", RERUN) from None
+        return arrays
 
     def collate_views(self, payloads: Sequence[Payload]) -> TeacherView:
         """Return one view over the payloads of a batch, in their order."""
         return self.codec.collate(payloads, self.head)
 
     def expect(self, *, tokenizer: str | None = None, teacher: str | None = None, corpus: str | None = None) -> None:
-        """Check the hashes of the store's inputs; those not given are not checked.
+        """Check the SHA-256 of the store's inputs; None is not checked.
 
         Raises:
             UserError: one differs (each that does is named).
         """
         expected = {"tokenizer": tokenizer, "teacher": teacher, "corpus": corpus}
-        found = self.manifest.identity.provenance.model_dump()
-        differing = [name for name, value in expected.items() if value is not None and value != found[name]]
+        actual = self.manifest.identity.provenance.model_dump()
+        differing = [name for name, value in expected.items() if value is not None and value != actual[name]]
         if differing:
-            raise UserError(f"{self.folder}: written with another {' and another '.join(differing)}", RERUN)
+            raise UserError(
+                f"{self.folder}: written with another {' and another '.join(differing)}",
+                f"Rerun `{rule_of(self.folder)}`.",
+            )
 
     def verify(self) -> None:
         """Read every file once and compare its SHA-256 with the manifest's.
@@ -141,7 +161,7 @@ class StoreReader:
         if self.head is not None and sha256_of_file(self.head.path) != self.head.sha256:
             raise UserError(f"{self.head.path}: damaged (SHA-256 differs)", RERUN)
 
-    def _place(self, example_id: str) -> tuple[int, int]:
+    def _place(self, example_id: str) -> tuple[ShardIndex, int]:
         if example_id not in self._places:
             raise UserError(f"{self.folder}: holds no example {example_id!r}", RERUN)
         return self._places[example_id]
@@ -153,8 +173,3 @@ class StoreReader:
         if sha256 is None or not path.is_file():
             raise UserError(f"{path}: no such file, so the hidden vectors give no logits", RERUN)
         return StoredHead(path.absolute(), sha256, self.codec.vocab_size, self.codec.hidden_size)
-
-    def _block(self, number: int, block: int) -> bytes:
-        if self._last is None or self._last[:2] != (number, block):
-            self._last = (number, block, read_block(self._shards[number], block))
-        return self._last[2]

@@ -1,40 +1,47 @@
-"""One shard file: a header, independent LZ4 frames that hold blocks of examples, and the index of what lies where.
+"""A shard: one safetensors file with the arrays of its examples. `safetensors.safe_open` reads it.
 
-    header   magic, version, fingerprint of the store, counts, place and size of the index
-    blocks   LZ4 frames with content checksum (xxh32), each the encoded examples of one block end to end
-    index    one LZ4 frame with content checksum: the blocks, the examples, the length of each id, the ids (UTF-8)
+Each tensor is one of the codec's arrays (`Codec.layout`), the rows of the examples one behind the other. The header's
+metadata say which rows are whose. They are JSON texts, lists in the order of the examples:
 
-Integers are little-endian. The index stands last because the blocks are written as they come.
+    ids        of the examples
+    targets    `target_hash` of each target
+    tokens     number of tokens of each target
+    crc32      of each example's bytes, array by array
+    rows       array name to the number of rows of each example
+    store      fingerprint of the store, in hexadecimal; no list
+
+The manifest holds the SHA-256 of the header, so opening a shard checks all of the above; the CRC-32 checks an example
+when it is read.
+
+Files are written and read here and not by the safetensors package: it would copy a whole shard to write it, and map a
+whole shard into memory to read an example of it.
 """
 
 import hashlib
-import struct
-from collections.abc import Sequence
-from contextlib import ExitStack
+import json
+import os
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import lz4.frame
 import numpy as np
 import numpy.typing as npt
 
+from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file, written_whole
+from assertkd.logits.codecs.codec import Layout
 from assertkd.logits.codecs.head import RERUN
-from assertkd.logits.store.manifest import FORMAT_VERSION, ShardEntry
+from assertkd.logits.store.manifest import ShardEntry
 
-MAGIC = b"AKDLOGIT"
-HEADER = struct.Struct("<8sI16sIIQQQQ")
+TYPES = {"int8": "I8", "uint8": "U8", "uint16": "U16", "uint32": "U32", "float16": "F16"}
+"""numpy's names of types to those of safetensors."""
 
-BLOCK = np.dtype([("offset", "<u8"), ("stored", "<u8"), ("size", "<u8")])
-EXAMPLE = np.dtype([("target", "<u8"), ("block", "<u4"), ("tokens", "<u4"), ("start", "<u8"), ("size", "<u8")])
-ID_LENGTH = np.dtype("<u4")
-
-LARGEST_RATIO = 256
-"""More than LZ4 can compress by (255), so a declared size beyond it is false."""
-
-Table = npt.NDArray[np.void]
+LENGTH_BYTES = 8
+"""A file begins with the length of its header, as a little-endian integer."""
 
 
 def target_hash(target_ids: Sequence[int] | npt.NDArray[np.integer]) -> int:
@@ -44,98 +51,80 @@ def target_hash(target_ids: Sequence[int] | npt.NDArray[np.integer]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class EncodedExample:
+    """One example as a shard takes it.
+
+    Attributes:
+        id: unique in the store.
+        target: `target_hash` of its target.
+        tokens: T, the number of its target tokens.
+        arrays: from the codec.
+    """
+
+    id: str
+    target: int
+    tokens: int
+    arrays: Payload
+
+
+@dataclass(frozen=True, slots=True)
 class ShardIndex:
     """What lies where in a shard.
 
     Attributes:
         path: the shard.
         ids: of its examples, in order.
-        examples: one `EXAMPLE` a row: hash of the target, block, tokens, start and size of its bytes in the block.
-        blocks: one `BLOCK` a block: offset and size of the frame in the file, size of what it holds.
+        targets: `target_hash` of each.
+        tokens: target tokens of each.
+        crc32: of each example's bytes.
+        layout: of the arrays.
+        bounds: array name to where each example's rows begin in the file, and where the last one's end.
     """
 
     path: Path
     ids: list[str]
-    examples: Table
-    blocks: Table
+    targets: npt.NDArray[np.uint64]
+    tokens: npt.NDArray[np.int64]
+    crc32: npt.NDArray[np.uint32]
+    layout: Layout
+    bounds: dict[str, npt.NDArray[np.int64]]
 
 
-class ShardWriter:
-    """Writes one shard under a temporary name; `close` gives it its own. Holds one block in memory.
-
-    Args:
-        path: the shard's file.
-        fingerprint: of the store, 16 bytes.
-        block_bytes: encoded bytes at which a block is closed.
-    """
-
-    def __init__(self, path: Path, fingerprint: bytes, block_bytes: int) -> None:
-        self.path = path
-        self.rows = 0
-        self._fingerprint = fingerprint
-        self._block_bytes = block_bytes
-        self._ids: list[bytes] = []
-        self._examples: list[tuple[int, int, int, int, int]] = []
-        self._blocks: list[tuple[int, int, int]] = []
-        self._block = bytearray()
-        self._stack = ExitStack()
-        self._handle: IO[Any] = self._stack.enter_context(written_whole(path, "wb"))
-        self._handle.write(bytes(HEADER.size))
-
-    def add(self, example_id: str, target: int, tokens: int, data: bytes) -> None:
-        """Append one example: its id, the `target_hash` of its target, its number of target tokens, its bytes."""
-        self._ids.append(example_id.encode())
-        self._examples.append((target, len(self._blocks), tokens, len(self._block), len(data)))
-        self._block += data
-        self.rows += 1
-        if len(self._block) >= self._block_bytes:
-            self._write_block()
-
-    def close(self) -> ShardEntry:
-        """Write what is left, the index and the header, put the file in its place, and return its manifest entry."""
-        if self._block:
-            self._write_block()
-        examples = np.array(self._examples, EXAMPLE)
-        lengths = np.array([len(name) for name in self._ids], ID_LENGTH)
-        tables = (np.array(self._blocks, BLOCK).tobytes(), examples.tobytes(), lengths.tobytes())
-        index = b"".join((*tables, *self._ids))
-        offset, stored = self._write_frame(index)
-        tokens = int(examples["tokens"].sum(dtype=np.int64))
-        counts = (len(self._blocks), self.rows, tokens, offset, stored, len(index))
-        header = HEADER.pack(MAGIC, FORMAT_VERSION, self._fingerprint, *counts)
-        self._handle.seek(0)
-        self._handle.write(header)
-        self._stack.close()
-        return ShardEntry(
-            file=self.path.name,
-            rows=self.rows,
-            tokens=tokens,
-            blocks=len(self._blocks),
-            bytes=offset + stored,
-            sha256=sha256_of_file(self.path),
-        )
-
-    def abandon(self) -> None:
-        """Remove what was written; after `close` there is nothing to remove."""
-        unfinished = RuntimeError("the shard was abandoned")
-        self._stack.__exit__(RuntimeError, unfinished, None)
-
-    def _write_block(self) -> None:
-        self._blocks.append((*self._write_frame(self._block), len(self._block)))
-        self._block.clear()
-
-    def _write_frame(self, content: bytes | bytearray) -> tuple[int, int]:
-        frame = lz4.frame.compress(bytes(content), content_checksum=True, store_size=True)
-        offset = self._handle.tell()
-        self._handle.write(frame)
-        return offset, len(frame)
+def write_shard(path: Path, layout: Layout, fingerprint: str, examples: Sequence[EncodedExample]) -> ShardEntry:
+    """Write a shard, whole, and return its manifest entry. The same examples give the same bytes."""
+    tokens = [example.tokens for example in examples]
+    rows = {name: [len(example.arrays[name]) for example in examples] for name in layout}
+    metadata = {
+        "ids": [example.id for example in examples],
+        "targets": [example.target for example in examples],
+        "tokens": tokens,
+        "crc32": [_crc32(example.arrays[name].tobytes() for name in layout) for example in examples],
+        "rows": rows,
+    }
+    content = {"__metadata__": {name: json.dumps(value) for name, value in metadata.items()} | {"store": fingerprint}}
+    header = json.dumps(content | _tensors(layout, rows)).encode()
+    header += b" " * (-len(header) % LENGTH_BYTES)
+    header = len(header).to_bytes(LENGTH_BYTES, "little") + header
+    with written_whole(path, "wb") as handle:
+        handle.write(header)
+        for name in layout:
+            for example in examples:
+                handle.write(example.arrays[name].tobytes())
+    return ShardEntry(
+        file=path.name,
+        rows=len(examples),
+        tokens=sum(tokens),
+        bytes=path.stat().st_size,
+        sha256=sha256_of_file(path),
+        header_sha256=hashlib.sha256(header).hexdigest(),
+    )
 
 
-def read_index(folder: Path, entry: ShardEntry, fingerprint: bytes) -> ShardIndex:
+def read_index(folder: Path, entry: ShardEntry, layout: Layout, fingerprint: str) -> ShardIndex:
     """Return the index of the shard that `entry` describes.
 
     Raises:
-        UserError: the shard is missing, cut short, damaged, of another format version or of another store.
+        UserError: the shard is missing, cut short, damaged or of another store.
     """
     path = folder / entry.file
     if not path.is_file():
@@ -143,80 +132,88 @@ def read_index(folder: Path, entry: ShardEntry, fingerprint: bytes) -> ShardInde
     length = path.stat().st_size
     if length != entry.bytes:
         raise _damaged(path, f"has {length} bytes, the manifest says {entry.bytes}")
-    if length < HEADER.size:
-        raise _damaged(path, "is shorter than a header")
     with path.open("rb") as handle:
-        fields = HEADER.unpack(handle.read(HEADER.size))
-        magic, version, owner, blocks, rows, tokens, offset, stored, size = fields
-        if magic != MAGIC:
-            raise _damaged(path, "header: does not begin like a shard of logits")
-        if version != FORMAT_VERSION:
-            raise _damaged(path, f"header: format version {version} is unknown, this is version {FORMAT_VERSION}")
-        if owner != fingerprint:
+        prefix = handle.read(LENGTH_BYTES)
+        declared = int.from_bytes(prefix, "little")
+        if declared > length - LENGTH_BYTES:
+            raise _damaged(path, f"declares a header of {declared} bytes in a file of {length}")
+        header = prefix + handle.read(declared)
+    if hashlib.sha256(header).hexdigest() != entry.header_sha256:
+        raise _damaged(path, "header: damaged, or that of another store (SHA-256 differs)")
+    try:
+        content = json.loads(header[LENGTH_BYTES:])
+        metadata = content.pop("__metadata__")
+        if metadata.pop("store") != fingerprint:
             raise _damaged(path, "header: the shard belongs to another store")
-        if (blocks, rows, tokens) != (entry.blocks, entry.rows, entry.tokens):
-            raise _damaged(path, "header: counts differ from the manifest's")
-        tables = blocks * BLOCK.itemsize + rows * (EXAMPLE.itemsize + ID_LENGTH.itemsize)
-        if offset < HEADER.size or offset + stored != length or size < tables:
+        index = {name: json.loads(value) for name, value in metadata.items()}
+        ids, rows = index["ids"], index["rows"]
+        lists = [ids, *(index[name] for name in ("targets", "tokens", "crc32")), *rows.values()]
+        sound = all(len(values) == entry.rows for values in lists) and sum(index["tokens"]) == entry.tokens
+        sound = sound and all(count >= 0 for counts in rows.values() for count in counts)
+        tensors = _tensors(layout, rows)
+        ends = [tensor["data_offsets"][1] for tensor in tensors.values()]
+        if not sound or content != tensors or len(header) + ends[-1] != length:
             raise _damaged(path, "header: declared sizes do not fit the file")
-        content = _read_frame(handle, path, "index", offset, stored, size)
-    return _parse_index(path, content, blocks, rows, offset)
+        return ShardIndex(
+            path,
+            ids,
+            np.array(index["targets"], np.uint64),
+            np.array(index["tokens"], np.int64),
+            np.array(index["crc32"], np.uint32),
+            layout,
+            {
+                name: len(header)
+                + tensors[name]["data_offsets"][0]
+                + _row_bytes(layout, name) * np.cumsum([0, *rows[name]], dtype=np.int64)
+                for name in layout
+            },
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as fault:
+        raise _damaged(path, f"header: not that of a shard ({fault!r})") from None
 
 
-def read_block(index: ShardIndex, block: int) -> bytes:
-    """Return the bytes that one block of a shard holds, decompressed, its checksum verified.
+def read_example(index: ShardIndex, number: int) -> Payload:
+    """Return the arrays of one example of a shard, their checksum verified. They cannot be written to.
 
     Raises:
-        UserError: the shard is missing or the block is damaged.
+        UserError: the shard is missing or the example is damaged.
     """
-    offset, stored, size = (int(value) for value in index.blocks[block].tolist())
+    data = {}
     try:
-        with index.path.open("rb") as handle:
-            return _read_frame(handle, index.path, f"block {block}", offset, stored, size)
+        handle = os.open(index.path, os.O_RDONLY)
     except FileNotFoundError:
         raise UserError(f"{index.path}: no such file, though it was there", RERUN) from None
-
-
-def _parse_index(path: Path, content: bytes, blocks: int, rows: int, end: int) -> ShardIndex:
-    block_table = np.frombuffer(content, BLOCK, blocks)
-    example_table = np.frombuffer(content, EXAMPLE, rows, block_table.nbytes)
-    lengths = np.frombuffer(content, ID_LENGTH, rows, block_table.nbytes + example_table.nbytes)
-    names = content[block_table.nbytes + example_table.nbytes + lengths.nbytes :]
-    ends = np.cumsum(lengths, dtype=np.int64)
-    frame_ends = HEADER.size + np.cumsum(block_table["stored"], dtype=np.uint64)
-    sound = (
-        len(names) == lengths.sum(dtype=np.int64)
-        and np.array_equal(block_table["offset"] + block_table["stored"], frame_ends)
-        and (not blocks or frame_ends[-1] == end)
-        and (example_table["block"] < blocks).all()
-    )
-    if sound:
-        held = block_table["size"][example_table["block"]]
-        sound = bool((example_table["start"] + example_table["size"] <= held).all())
-    if not sound:
-        raise _damaged(path, "index: declared places and sizes do not fit the file")
-    bounds = zip([0, *ends.tolist()], ends.tolist(), strict=False)
-    return ShardIndex(path, [names[a:b].decode() for a, b in bounds], example_table, block_table)
-
-
-def _read_frame(handle: IO[bytes], path: Path, part: str, offset: int, stored: int, size: int) -> bytes:
-    if size > LARGEST_RATIO * stored:
-        raise _damaged(path, f"{part}: declares {size} bytes in a frame of {stored}")
-    handle.seek(offset)
-    frame = handle.read(stored)
-    if len(frame) != stored:
-        raise _damaged(path, f"{part}: the file ends within it")
     try:
-        # The decoder takes as much memory as the frame declares, hence the look at the declaration first.
-        info = lz4.frame.get_frame_info(frame)
-        if info["content_size"] != size or not info["content_checksum"]:
-            raise _damaged(path, f"{part}: its frame declares another size than the index")
-        content, consumed = lz4.frame.decompress(frame, return_bytes_read=True)
-    except RuntimeError as fault:
-        raise _damaged(path, f"{part}: {fault}") from None
-    if consumed != stored or len(content) != size:
-        raise _damaged(path, f"{part}: its frame has another length than the index says")
-    return bytes(content)
+        for name, bounds in index.bounds.items():
+            start, end = bounds[number : number + 2].tolist()
+            data[name] = os.pread(handle, end - start, start)
+    finally:
+        os.close(handle)
+    if _crc32(data.values()) != index.crc32[number]:
+        raise _damaged(index.path, f"example {index.ids[number]!r}: its bytes are not those that were written")
+    return {name: np.frombuffer(data[name], dtype).reshape(-1, *shape) for name, (dtype, shape) in index.layout.items()}
+
+
+def _tensors(layout: Layout, rows: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """Return the header's description of the tensors, which lie one behind the other in the order of the layout."""
+    tensors, end = {}, 0
+    for name, (dtype, shape) in layout.items():
+        count, start = sum(rows[name]), end
+        end += count * _row_bytes(layout, name)
+        tensors[name] = {"dtype": TYPES[dtype.name], "shape": [count, *shape], "data_offsets": [start, end]}
+    return tensors
+
+
+def _row_bytes(layout: Layout, name: str) -> int:
+    dtype, shape = layout[name]
+    return dtype.itemsize * prod(shape)
+
+
+def _crc32(parts: Iterable[bytes]) -> int:
+    crc = 0
+    for part in parts:
+        crc = zlib.crc32(part, crc)
+    return crc
 
 
 def _damaged(path: Path, what: str) -> UserError:

@@ -4,20 +4,22 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
+from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file, written_whole
 from assertkd.logits.codecs.codec import Codec
 from assertkd.logits.codecs.head import HEAD_FILE, Float32, balance_head, head_bytes
 from assertkd.logits.store.manifest import Identity, Manifest, Provenance, ShardEntry, read_manifest, write_manifest
-from assertkd.logits.store.shard import ShardWriter, read_index, target_hash
+from assertkd.logits.store.shard import EncodedExample, read_index, target_hash, write_shard
 
-OWN_FILE = re.compile(r"(manifest\.json|head\.safetensors|shard-\d+\.lz4|\..+\.partial|\.snakemake_timestamp)")
+OWN_FILE = re.compile(
+    r"(manifest\.json|head\.safetensors|shard-\d+\.(safetensors|lz4)|\..+\.partial|\.snakemake_timestamp)"
+)
+"""Names of a store's files; version 1 had `.lz4`."""
 
 
 class StoreWriter:
@@ -26,15 +28,13 @@ class StoreWriter:
     If `unfinished` holds shards of the same identity (codec, head, provenance, sizes), they are kept:
     examples for which `is_done` is true must be left out, the others added in the order of an uninterrupted run,
     and the store comes out byte for byte the same. Shards of any other identity are removed.
-    Memory is bounded by one block and the ids.
+    Memory holds the arrays of one shard and the ids.
 
-    Use as a context manager, and call `finish` at the end of the block:
-
-        with StoreWriter(folder, codec, head, provenance) as writer:
-            for example in examples:
-                if not writer.is_done(example.id):
-                    writer.add(example.id, target_ids, hidden)
-            writer.finish()
+        writer = StoreWriter(folder, codec, head, provenance)
+        for example in examples:
+            if not writer.is_done(example.id):
+                writer.add(example.id, target_ids, hidden)
+        writer.finish()
 
     Args:
         folder: where the finished store is to stand. A store that stands there is replaced at the end.
@@ -43,14 +43,14 @@ class StoreWriter:
             codec keeps no head.
         provenance: hashes of what the teacher's answers come from.
         temperatures: those that the distillation is configured for, for the manifest.
-        unfinished: folder to write into, on the same file system; `{folder}.unfinished` by default.
-        rows_per_shard: examples a shard; what a kill costs at most. A multiple of the teacher's batch size lets
-            a resumed run see the same batches.
-        block_bytes: encoded bytes at which a block is closed. A block is what one random read decompresses,
-            and larger ones gain nothing: neither codec's bytes compress.
+        examples_per_shard: examples at which a shard is closed; what a kill costs at most.
+        shard_bytes: bytes of arrays at which a shard is closed even if it has fewer examples.
+
+    Attributes:
+        unfinished: the folder that is written into: `{folder}.unfinished`.
 
     Raises:
-        UserError: a parameter is out of its range.
+        UserError: a size is out of its range.
         ValueError: the head is missing though the codec keeps it, or its shape differs from the codec's sizes.
     """
 
@@ -62,13 +62,12 @@ class StoreWriter:
         provenance: Provenance,
         *,
         temperatures: Sequence[float] = (),
-        unfinished: Path | None = None,
-        rows_per_shard: int = 1024,
-        block_bytes: int = 65_536,
+        examples_per_shard: int = 1024,
+        shard_bytes: int = 1 << 28,
     ) -> None:
-        if rows_per_shard < 1 or block_bytes < 1:
+        if examples_per_shard < 1 or shard_bytes < 1:
             raise UserError(
-                f"rows_per_shard ({rows_per_shard}) and block_bytes ({block_bytes}) must be 1 or more",
+                f"examples_per_shard ({examples_per_shard}) and shard_bytes ({shard_bytes}) must be 1 or more",
                 "Correct the settings of the logit store.",
             )
         if head is None and codec.keeps_head:
@@ -76,49 +75,30 @@ class StoreWriter:
         if head is not None and head.shape != (codec.vocab_size, codec.hidden_size):
             raise ValueError(f"head of shape {head.shape}, expected {(codec.vocab_size, codec.hidden_size)}")
         self.folder = folder
-        self.unfinished = unfinished or folder.with_name(f"{folder.name}.unfinished")
+        self.unfinished = folder.with_name(f"{folder.name}.unfinished")
         self._codec = codec
         self._encode = codec.encoder(head) if head is not None else None
-        kept_head = head_bytes(balance_head(head)) if head is not None and codec.keeps_head else None
+        stored_head = head_bytes(balance_head(head)) if head is not None and codec.keeps_head else None
         self._identity = Identity(
             codec=codec.name,
             parameters=codec.parameters,
             vocab_size=codec.vocab_size,
             hidden_size=codec.hidden_size,
-            head_sha256=hashlib.sha256(kept_head).hexdigest() if kept_head is not None else None,
+            head_sha256=hashlib.sha256(stored_head).hexdigest() if stored_head is not None else None,
             temperatures=[float(temperature) for temperature in temperatures],
             provenance=provenance,
-            rows_per_shard=rows_per_shard,
-            block_bytes=block_bytes,
+            examples_per_shard=examples_per_shard,
+            shard_bytes=shard_bytes,
         )
         self._shards: list[ShardEntry] = []
         self._done: set[str] = set()
-        self._shard: ShardWriter | None = None
+        self._pending: list[EncodedExample] = []
+        self._pending_bytes = 0
         self._resume()
-        if kept_head is not None:
+        if stored_head is not None:
             with written_whole(self.unfinished / HEAD_FILE, "wb") as handle:
-                handle.write(kept_head)
+                handle.write(stored_head)
         self._write_manifest(complete=False)
-
-    def __enter__(self) -> Self:
-        """Return the writer itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        fault: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Drop the shard that is open; finished shards stay for the next run to resume from."""
-        if self._shard is not None:
-            self._shard.abandon()
-            self._shard = None
-
-    @property
-    def done_examples(self) -> int:
-        """The number of examples in finished shards."""
-        return sum(shard.rows for shard in self._shards)
 
     def is_done(self, example_id: str) -> bool:
         """Return whether this example has been added, in this run or one that it resumes."""
@@ -137,21 +117,23 @@ class StoreWriter:
             ValueError: lengths or shapes disagree, or the writer has no head.
         """
         if self._encode is None:
-            raise ValueError("the writer was given no head; use add_encoded")
+            raise ValueError("the writer has no head; use add_encoded")
         if len(hidden) != len(target_ids):
             raise ValueError(f"{example_id}: {len(hidden)} hidden vectors for {len(target_ids)} target tokens")
         try:
-            data = self._encode(hidden)
+            arrays = self._encode(hidden)
         except UserError as fault:
             raise UserError(f"example {example_id!r}: {fault.problem}", fault.remedy) from None
-        self.add_encoded(example_id, target_ids, data)
+        self.add_encoded(example_id, target_ids, arrays)
 
-    def add_encoded(self, example_id: str, target_ids: Sequence[int] | npt.NDArray[np.integer], data: bytes) -> None:
+    def add_encoded(
+        self, example_id: str, target_ids: Sequence[int] | npt.NDArray[np.integer], arrays: Payload
+    ) -> None:
         """Append one example that the store's codec has encoded already.
 
         Raises:
             UserError: the id was added before.
-            ValueError: the target is empty.
+            ValueError: the target is empty, or the arrays are not the codec's for this target.
         """
         if len(target_ids) == 0:
             raise ValueError(f"{example_id}: the target has no tokens")
@@ -159,12 +141,11 @@ class StoreWriter:
             raise UserError(
                 f"example {example_id!r} comes twice", "Give every record an id of its own: rerun `prepare_corpus`."
             )
-        if self._shard is None:
-            path = self.unfinished / f"shard-{len(self._shards):05d}.lz4"
-            self._shard = ShardWriter(path, self._identity.fingerprint(), self._identity.block_bytes)
-        self._shard.add(example_id, target_hash(target_ids), len(target_ids), data)
+        self._codec.validate(arrays, len(target_ids))
+        self._pending.append(EncodedExample(example_id, target_hash(target_ids), len(target_ids), arrays))
+        self._pending_bytes += sum(array.nbytes for array in arrays.values())
         self._done.add(example_id)
-        if self._shard.rows == self._identity.rows_per_shard:
+        if len(self._pending) == self._identity.examples_per_shard or self._pending_bytes >= self._identity.shard_bytes:
             self._close_shard()
 
     def finish(self) -> Manifest:
@@ -173,7 +154,7 @@ class StoreWriter:
         Raises:
             UserError: `folder` holds files that are no part of a store.
         """
-        if self._shard is not None:
+        if self._pending:
             self._close_shard()
         manifest = self._write_manifest(complete=True)
         _remove_own_files(self.folder)
@@ -191,14 +172,13 @@ class StoreWriter:
 
     def _resume(self) -> None:
         try:
-            found = read_manifest(self.unfinished)
+            manifest = read_manifest(self.unfinished)
         except UserError:
-            found = None
-        fingerprint = self._identity.fingerprint()
-        if found is not None and found.identity == self._identity:
-            for shard in found.shards:
+            manifest = None
+        if manifest is not None and manifest.identity == self._identity:
+            for shard in manifest.shards:
                 try:
-                    index = read_index(self.unfinished, shard, fingerprint)
+                    index = read_index(self.unfinished, shard, self._codec.layout, self._identity.fingerprint())
                 except UserError:
                     break
                 if sha256_of_file(index.path) != shard.sha256:
@@ -208,10 +188,10 @@ class StoreWriter:
         _remove_own_files(self.unfinished, keep={shard.file for shard in self._shards})
 
     def _close_shard(self) -> None:
-        if self._shard is not None:
-            self._shards.append(self._shard.close())
-            self._shard = None
-            self._write_manifest(complete=False)
+        path = self.unfinished / f"shard-{len(self._shards):05d}.safetensors"
+        self._shards.append(write_shard(path, self._codec.layout, self._identity.fingerprint(), self._pending))
+        self._pending, self._pending_bytes = [], 0
+        self._write_manifest(complete=False)
 
     def _write_manifest(self, *, complete: bool) -> Manifest:
         manifest = Manifest(complete=complete, identity=self._identity, shards=list(self._shards))

@@ -1,13 +1,12 @@
 """Decoding: token ids and texts that a T5 model writes, greedily, by beam search or by sampling."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
+from transformers import T5ForConditionalGeneration
 
-from assertkd.models.batched_by_length import write_by_length
-from assertkd.models.decoding import evaluation_mode, pad_sequences
+from assertkd.models.decoding import evaluation_mode
 from assertkd.models.t5.decoder_steps import DecoderSteps
 
 COMPACT_AT = 0.75
@@ -144,44 +143,3 @@ def end_tokens(model: T5ForConditionalGeneration) -> Tensor:
     """Return the ids that end a sequence, shape (number of them,), on the model's device."""
     ends = model.generation_config.eos_token_id
     return torch.tensor(ends if isinstance(ends, list) else [ends], device=model.device)
-
-
-def generate_texts(
-    model: T5ForConditionalGeneration,
-    tokenizer: PreTrainedTokenizerFast,
-    encoded_inputs: Sequence[Sequence[int]],
-    *,
-    batch_size: int,
-    max_new_tokens: int,
-    num_beams: int = 1,
-    device: torch.device | str = "cpu",
-    progress: Callable[[int], None] | None = None,
-) -> list[str]:
-    """Return what the model writes for every input, in the order of the inputs, special tokens left out, stripped.
-
-    Inputs of like length share a batch, so that little of it is padding. The model is put into evaluation mode and
-    afterwards back into the mode in which it came.
-
-    Args:
-        model: on `device`.
-        tokenizer: turns the written ids into text.
-        encoded_inputs: token ids of every input, EOS included, unpadded, of any length from 1.
-        batch_size: inputs that are decoded together.
-        max_new_tokens: longest output, EOS included.
-        num_beams: 1 decodes greedily, more by beam search.
-        device: where the batches go.
-        progress: called after every batch with the number of inputs that are done.
-    """
-    pad = model.generation_config.pad_token_id
-
-    def write(batch: Sequence[Sequence[int]]) -> list[str]:
-        input_ids, attention_mask = pad_sequences(batch, pad)
-        input_ids, attention_mask = input_ids.to(device), attention_mask.to(device)
-        if num_beams == 1:
-            written = greedy(model, input_ids, attention_mask, max_new_tokens)
-        else:
-            written = beam(model, input_ids, attention_mask, max_new_tokens, num_beams)
-        return list(tokenizer.batch_decode(written.tolist(), skip_special_tokens=True))
-
-    with evaluation_mode(model):
-        return write_by_length(encoded_inputs, batch_size, write, progress)

@@ -8,8 +8,10 @@ import sys
 import time
 
 import torch
-from transformers import T5Config, T5ForConditionalGeneration
+from torch.nn import functional
 
+from assertkd.models.registry import random_model
+from assertkd.settings import ModelSettings
 from assertkd.training.optimizer import adamw
 from assertkd.training.parallel.threads import Workload
 
@@ -20,13 +22,15 @@ def main(work: Workload, threads: int) -> None:
     """Warm up, wait for the word, measure."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    model = T5ForConditionalGeneration(T5Config(**work.sizes, dropout_rate=0.0, decoder_start_token_id=0)).train()
+    model = random_model(ModelSettings(**work.model), work.vocab_size).train()
     optimizer = adamw(model, 1e-4, 0.01)
-    ids = torch.randint(2, work.sizes["vocab_size"], (work.batch_size, work.source))
-    labels = torch.randint(2, work.sizes["vocab_size"], (work.batch_size, work.target))
+    input_ids = torch.randint(2, work.vocab_size, (work.batch_size, work.source))
+    mask = torch.ones_like(input_ids)
+    labels = torch.randint(2, work.vocab_size, (work.batch_size, work.target))
 
     def step() -> None:
-        model(input_ids=ids, labels=labels).loss.backward()
+        loss = functional.cross_entropy(model(input_ids, mask, labels).logits, labels.flatten())
+        torch.autograd.backward(loss)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 

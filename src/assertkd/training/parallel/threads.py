@@ -9,13 +9,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-
-from transformers import AutoConfig
+from typing import Any
 
 from assertkd.errors import UserError
+from assertkd.models.registry import shape_and_parameter_count
 from assertkd.settings import ModelSettings
 from assertkd.settings.load import RunSettings
-from assertkd.settings.model import SCRATCH
 from assertkd.settings.training import TrainingSettings
 
 SOURCE_SHARE, TARGET_SHARE = 0.6, 0.25
@@ -24,17 +23,19 @@ SOURCE_SHARE, TARGET_SHARE = 0.6, 0.25
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """Training steps to be timed, of a T5 model with random weights.
+    """Training steps to be timed, of a model with random weights.
 
     Attributes:
-        sizes: keyword arguments of `T5Config`.
+        model: `ModelSettings` as JSON values.
+        vocab_size: entries of the model's vocabulary.
         batch_size: examples a step.
         source: tokens of an input.
         target: tokens of a target.
         seconds: how long to measure.
     """
 
-    sizes: dict[str, int]
+    model: dict[str, Any]
+    vocab_size: int
     batch_size: int
     source: int
     target: int
@@ -71,31 +72,13 @@ def workload(model: ModelSettings, training: TrainingSettings, run: RunSettings,
     """Return the steps of a model of a run.
 
     Raises:
-        UserError: the model is not from scratch, and its configuration cannot be read.
+        UserError: the model's configuration cannot be read.
     """
-    if model.name == SCRATCH:
-        scratch = model.scratch
-        sizes = {
-            "vocab_size": run.tokenizer.vocab_size,
-            "d_model": scratch.d_model,
-            "d_kv": scratch.d_model // scratch.heads,
-            "d_ff": scratch.d_ff,
-            "num_heads": scratch.heads,
-            "num_layers": scratch.encoder_layers,
-            "num_decoder_layers": scratch.decoder_layers,
-        }
-    else:
-        try:
-            config = AutoConfig.from_pretrained(model.name, trust_remote_code=False)
-        except (OSError, ValueError, KeyError) as fault:
-            raise UserError(
-                f"{model.name}: no configuration could be read ({str(fault).splitlines()[0]})",
-                "Check the name, and that this machine has the model or can reach the hub.",
-            ) from fault
-        names = ("vocab_size", "d_model", "d_kv", "d_ff", "num_heads", "num_layers", "num_decoder_layers")
-        sizes = {name: int(getattr(config, name)) for name in names}
+    # Read here, so that a model without a configuration is named before any trial starts.
+    shape, _ = shape_and_parameter_count(model, run.tokenizer.vocab_size)
     return Workload(
-        sizes,
+        ModelSettings(name=model.name, scratch=model.scratch).model_dump(mode="json"),
+        shape.vocab_size,
         training.batch_size,
         max(1, round(SOURCE_SHARE * run.data.max_input_len)),
         max(1, round(TARGET_SHARE * run.data.max_output_len)),
