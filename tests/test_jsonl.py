@@ -1,12 +1,13 @@
-"""Lines of a JSONL file, read from their places."""
+"""JSONL: what is written is read again, in order or by id, and every fault names its line."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from assertkd.errors import UserError
-from assertkd.jsonl import LineIndex
+from assertkd.jsonl import LineError, LineIndex, numbered_lines, parse_object, read_lines, write_lines
 
 LINES = [{"id": f"r{n}", "text": "grüße\n" * n, "split": "train" if n % 3 else "test"} for n in range(7)]
 
@@ -53,3 +54,74 @@ def test_a_missing_file_names_its_rule(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file") as caught:
         LineIndex(tmp_path / "none.jsonl", "compress_logits")
     assert caught.value.remedy == "Run `compress_logits` first."
+
+
+def read_all(path: Path) -> list[dict[str, object]]:
+    return list(read_lines(path, lambda line: {"id": line["id"], **line}, what="a record", rule="prepare_corpus"))
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "new/lines.jsonl"
+    assert write_lines(path, iter(LINES)) == 7
+    assert read_all(path) == LINES
+    assert path.read_bytes().count(b"\n") == 7
+    assert "grüße" in path.read_text(encoding="utf-8"), "text is stored as such"
+    assert write_lines(path, ()) == 0
+    assert read_all(path) == []
+
+
+def test_a_fault_while_writing_leaves_the_former_file(path: Path) -> None:
+    def faulty() -> Iterator[dict[str, int]]:
+        yield {"id": 1}
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_lines(path, faulty())
+    assert read_all(path) == LINES
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"\xff", "not UTF-8"),
+        (b"[1]", "not a JSON object"),
+        (b'{"text": ""}', "KeyError('id')"),
+    ],
+)
+def test_a_bad_line_of_a_stage_names_its_place_and_rule(path: Path, bad: bytes, reason: str) -> None:
+    path.write_bytes(path.read_bytes() + bad + b"\n")
+    lines = read_lines(path, lambda line: line["id"], what="a record", rule="prepare_corpus")
+    assert [next(lines) for _ in LINES] == [line["id"] for line in LINES], "the lines before it are read"
+    with pytest.raises(UserError) as caught:
+        next(lines)
+    assert caught.value.problem.startswith(f"{path}:8: not a record (")
+    assert reason in caught.value.problem
+    assert caught.value.remedy == "Delete the file and rerun `prepare_corpus`."
+
+
+def test_the_words_of_a_line_error_stand_behind_the_place(path: Path) -> None:
+    def refuse(line: dict[str, object]) -> None:
+        raise LineError(f"{line['id']} is not welcome")
+
+    with pytest.raises(UserError) as caught:
+        list(read_lines(path, refuse, what="a record", rule="prepare_corpus"))
+    assert caught.value.problem == f"{path}:1: r0 is not welcome"
+
+
+def test_a_missing_file_has_the_callers_remedy(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such file") as caught:
+        list(numbered_lines(tmp_path / "none.jsonl", "Name another file."))
+    assert caught.value.remedy == "Name another file."
+
+
+def test_lines_are_numbered_from_one_blank_ones_included(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"a\n\nb")
+    assert list(numbered_lines(tmp_path / "file", "")) == [(1, b"a\n"), (2, b"\n"), (3, b"b")]
+
+
+def test_a_byte_order_mark_is_skipped() -> None:
+    assert parse_object(b'\xef\xbb\xbf{"id": "\xc3\xbc"}\r\n') == {"id": "ü"}
