@@ -1,7 +1,6 @@
-"""The commands of the stages: each brings the results of a run up to date, as far as its stage."""
+"""The commands of the stages: each brings the results of a run up to date, up to its stage."""
 
 import argparse
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +15,8 @@ from assertkd.commands import predict_alone
 from assertkd.commands.options import add_setting_options, settings_of
 from assertkd.errors import UserError
 from assertkd.files import write_text
-from assertkd.layout import RunLayout
+from assertkd.jsonl import parse_object
+from assertkd.layout import SPLITS, RunLayout
 from assertkd.settings import RunSettings, load_config, load_run
 from assertkd.settings.load import NAME, merged_over
 from assertkd.settings.original import ORIGINAL
@@ -25,9 +25,9 @@ from assertkd.validate import validate
 CONFIG = Path("config.yaml")
 RESULTS = Path("results")
 REMEMBERED = "options.yaml"
-"""In the run's folder: what options have set, so that the next command need not be given them again."""
+"""File in the run's folder with the options of earlier commands, which apply to later ones too."""
 STUDENT = "student"
-"""The variant of a run that is made of options."""
+"""Name of the variant in a run that options define."""
 DISTILL, FINE_TUNE, EVALUATE = ORIGINAL
 
 
@@ -36,9 +36,9 @@ class Stage:
     """A stage as a command.
 
     Attributes:
-        shown: sections of the config that its help lists.
-        scripts: original scripts whose option names it takes.
-        files: what it writes below a run's folder; `{model}` stands for each model, `{student}` for each student.
+        shown: sections of the config in its help.
+        scripts: original scripts whose option names it accepts.
+        files: its results below a run's folder, for each `{model}` or `{student}`.
     """
 
     shown: tuple[str, ...]
@@ -58,14 +58,14 @@ STAGES = {
     "report": Stage(("evaluation", "report"), (EVALUATE,), (FILES.report.page,)),
 }
 
-DESCRIPTION = """Brings the results of this stage up to date, and of those before it as far as they are missing or were
-made otherwise: the workflow does the work. --run names a run of config.yaml; without it the run is made of options, on
-top of the defaults. Options are remembered in results/<run>/options.yaml: later commands on that run need not repeat
-them. Every key of the config is an option; those of the stage are listed."""
+DESCRIPTION = """Brings the results of this stage and of the stages before it up to date: the workflow runs only what is
+missing or outdated. --run names a run of config.yaml; without it, options and defaults define the run. Options are stored
+in results/<run>/options.yaml: later commands on that run need not repeat them. Every key of the config is an option;
+those of the stage are listed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give the parser of a stage, which its default `command` names, what it takes."""
+    """Give a parser the arguments of the stage that its default `command` names."""
     stage = STAGES[parser.get_default("command")]
     parser.usage = f"{parser.prog} [--run NAME | --output_dir DIR] [--variant NAME …] [--<key> VALUE …]"
     parser.add_argument(
@@ -93,12 +93,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "--generate_distillation_data",
             action=argparse.BooleanOptionalAction,
             default=False,
-            help="also write down the teacher's logits, as compress does",
+            help="also store the teacher's logits, as compress does",
         )
     parser.add_argument(
         "--profile", default="profiles/local", metavar="DIR", help="of Snakemake (default: profiles/local)"
     )
-    parser.add_argument("--dry-run", action="store_true", help="say what would be run, and run nothing")
+    parser.add_argument("--dry-run", action="store_true", help="list the jobs that would run, and run nothing")
     add_setting_options(parser, stage.shown, stage.scripts)
     if parser.get_default("command") == "predict":
         predict_alone.add_arguments(parser)
@@ -120,7 +120,7 @@ def _run(options: argparse.Namespace) -> None:
     text = "# What options have set; each command adds to it.\n" + yaml.safe_dump(changes, sort_keys=False)
     call = [sys.executable, "-m", "snakemake", "--profile", options.profile]
     with TemporaryDirectory() as folder:
-        # A dry run leaves nothing behind, so it must not be remembered.
+        # A dry run must not store the options.
         file = Path(folder) / REMEMBERED if options.dry_run else RESULTS / run.name / REMEMBERED
         write_text(file, text)
         call += ["--dry-run"] * options.dry_run + ["--configfile", str(file), "--", *targets]
@@ -130,22 +130,22 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def changed_config(options: argparse.Namespace, config: dict[str, Any]) -> dict[str, Any]:
-    """Return what options set, now and in earlier commands on the same run, as a config to be merged over `config`.
+    """Return the options of this command and of earlier ones on the same run, as a config to merge over `config`.
 
     Raises:
-        UserError: a run or variant that options are to change is not named, or the folder is none of a run's.
+        UserError: the run or the variant of an option is missing, or the folder is not that of a run.
     """
     name = _run_name(options)
-    known = options.run_name is not None
-    if known and name not in (config.get("runs") or {}):
+    is_configured = options.run_name is not None
+    if is_configured and name not in (config.get("runs") or {}):
         raise UserError(f"--run {name}: not in {CONFIG}", f"It has {', '.join(config.get('runs') or {})}.")
     file = RESULTS / name / REMEMBERED
     changes = load_config(file) if file.is_file() else {}
-    given = _told_apart(settings_of(options))
-    student = given.pop("distillation", {})
+    settings = _with_external_teacher(settings_of(options))
+    student = settings.pop("distillation", {})
     if options.seeds:
-        given["seeds"] = options.seeds
-    if known:
+        settings["seeds"] = options.seeds
+    if is_configured:
         if student and not options.variant:
             raise UserError(
                 "which variant the options of `distillation` are for is not said",
@@ -154,17 +154,17 @@ def changed_config(options: argparse.Namespace, config: dict[str, Any]) -> dict[
         chosen = options.variant if student else []
     else:
         earlier = changes.get("runs", {}).get(name, {}).get("variants")
-        given["variants"] = earlier or options.variant or [STUDENT]
-        chosen = options.variant or given["variants"]
-    below = {"run": name, "runs": {name: given}, "variants": dict.fromkeys(chosen, student)}
+        settings["variants"] = earlier or options.variant or [STUDENT]
+        chosen = options.variant or settings["variants"]
+    below = {"run": name, "runs": {name: settings}, "variants": dict.fromkeys(chosen, student)}
     return merged_over(changes, below)
 
 
 def targets_of(options: argparse.Namespace, run: RunSettings) -> Iterator[str]:
-    """Yield the files that a stage's command asks the workflow for.
+    """Yield the files that a stage's command requests from the workflow.
 
     Raises:
-        UserError: a variant or model is none of the run's.
+        UserError: a variant or model does not belong to the run.
     """
     folder = RESULTS / run.name
     variants = options.variant or list(run.variants)
@@ -209,27 +209,26 @@ def _run_name(options: argparse.Namespace) -> str:
     return str(folder.name)
 
 
-def _told_apart(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings with files of records and files with a teacher's logits told apart, as they were given."""
-    data = dict(given.get("data", {}))
-    files = {split: data[key] for split in ("train", "validation", "test") if (key := f"{split}_file") in data}
+def _with_external_teacher(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings with `data.distillation_jsonl` in place of files of records that have a teacher's logits."""
+    data = dict(settings.get("data", {}))
+    files = {split: data[key] for split in SPLITS if (key := f"{split}_file") in data}
     if not files:
-        return given
+        return settings
     if not any(holds_logits(Path(str(file))) for file in files.values()):
-        return {**given, "data": {"source": "files", **data}}
+        return {**settings, "data": {"source": "files", **data}}
     for split in files:
         del data[f"{split}_file"]
     data["distillation_jsonl"] = {**data.get("distillation_jsonl", {}), **files}
-    logits = {"codec": "dense", **given.get("logits", {})}
-    teacher = given.get("teacher", {}).get("model", {}).get("name", "Salesforce/codet5p-770m")
-    return {**given, "data": data, "logits": logits, "tokenizer": {"name": teacher, **given.get("tokenizer", {})}}
+    logits = {"codec": "dense", **settings.get("logits", {})}
+    teacher = settings.get("teacher", {}).get("model", {}).get("name", "Salesforce/codet5p-770m")
+    return {**settings, "data": data, "logits": logits, "tokenizer": {"name": teacher, **settings.get("tokenizer", {})}}
 
 
 def holds_logits(path: Path) -> bool:
-    """Return whether a JSONL file's first record carries a teacher's logits; False for a file that is missing."""
+    """Return whether the first record of a JSONL file has a teacher's logits; False if the file is missing."""
     try:
         with path.open("rb") as handle:
-            line = json.loads(handle.readline())
+            return "teacher_logits_compressed" in parse_object(handle.readline())
     except (OSError, ValueError):
         return False
-    return isinstance(line, dict) and "teacher_logits_compressed" in line
