@@ -8,10 +8,8 @@ import torch
 
 from assertkd.batching.collation import BatchDataset, collate, loaded
 from assertkd.batching.distributions import DenseView
-from assertkd.batching.examples import IGNORED, Example, SpecialIds
+from assertkd.batching.examples import IGNORED, Example, Payload, SpecialIds
 from assertkd.errors import UserError
-from assertkd.logits.codecs.codec import Payload
-from assertkd.logits.codecs.views import stack_rows
 
 SPECIAL = SpecialIds(pad=0, decoder_start=3)
 EXAMPLES = [Example("a", [7, 8, 9, 1], [5, 1]), Example("b", [6, 1], [4, 5, 6, 1]), Example("c", [9, 9, 1], [1])]
@@ -24,10 +22,10 @@ class Rows:
         if example_id == "b" and target_ids != [4, 5, 6, 1]:
             raise UserError("b: another target", "Rerun.")
         base = 10 * "abc".index(example_id)
-        return np.array([[base + t] * 4 for t in range(len(target_ids))], dtype=np.float16)
+        return {"logits": np.array([[base + t] * 4 for t in range(len(target_ids))], dtype=np.float16)}
 
     def collate_views(self, payloads: Sequence[Payload]) -> DenseView:
-        return DenseView(stack_rows(payloads, 4, np.float16))
+        return DenseView(torch.from_numpy(np.concatenate([payload["logits"] for payload in payloads])))
 
 
 def test_collate() -> None:

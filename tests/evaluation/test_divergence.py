@@ -46,10 +46,10 @@ def teacher() -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
 def stored(folder: Path, codec: Codec, teacher: tuple[np.ndarray, dict[str, np.ndarray]]) -> StoreReader:
     head, hidden = teacher
-    with StoreWriter(folder, codec, head, Provenance(tokenizer="1" * 64, teacher="2" * 64, corpus="3" * 64)) as writer:
-        for one in EXAMPLES:
-            writer.add(one.id, one.target_ids, hidden[one.id])
-        writer.finish()
+    writer = StoreWriter(folder, codec, head, Provenance(tokenizer="1" * 64, teacher="2" * 64, corpus="3" * 64))
+    for one in EXAMPLES:
+        writer.add(one.id, one.target_ids, hidden[one.id])
+    writer.finish()
     return StoreReader(folder)
 
 

@@ -60,15 +60,14 @@ def provenance() -> Provenance:
 
 @pytest.fixture
 def write_store(head: np.ndarray) -> Callable[..., Path]:
-    """Return a function that writes examples to a store of small shards and blocks, and returns its folder."""
+    """Return a function that writes examples to a store of small shards, and returns its folder."""
 
     def write(folder: Path, codec: Codec, examples: list[Example], **options: object) -> Path:
-        sizes = {"rows_per_shard": 16, "block_bytes": 600}
-        with StoreWriter(folder, codec, head, PROVENANCE, **(sizes | options)) as writer:
-            for example in examples:
-                if not writer.is_done(example.id):
-                    writer.add(example.id, example.target_ids, example.hidden)
-            writer.finish()
+        writer = StoreWriter(folder, codec, head, PROVENANCE, **({"examples_per_shard": 16} | options))
+        for example in examples:
+            if not writer.is_done(example.id):
+                writer.add(example.id, example.target_ids, example.hidden)
+        writer.finish()
         return folder
 
     return write
@@ -121,15 +120,15 @@ def make_run(tmp_path: Path, tiny_tokenizer) -> Callable[..., Run]:
             write_records(folder / "corpus" / f"{split}.jsonl", records)
             run.predictions |= {record.id: f"assertTrue({split}{n});" for n, record in enumerate(records)}
             built = build_codec(codec, len(tiny_tokenizer), 24, {})
-            with StoreWriter(folder / "logits" / split, built, run.head, PROVENANCE, rows_per_shard=3) as writer:
-                for n, record in reversed(list(enumerate(records))):
-                    predicted = split == "train" and n % 2
-                    target = run.predictions[record.id] if predicted else record.assertion
-                    ids = prompt.encode_target(target)
-                    run.targets[record.id] = ids
-                    run.hidden[record.id] = rng.standard_normal((len(ids), 24)).astype(np.float32)
-                    writer.add(record.id, ids, run.hidden[record.id])
-                writer.finish()
+            writer = StoreWriter(folder / "logits" / split, built, run.head, PROVENANCE, examples_per_shard=3)
+            for n, record in reversed(list(enumerate(records))):
+                predicted = split == "train" and n % 2
+                target = run.predictions[record.id] if predicted else record.assertion
+                ids = prompt.encode_target(target)
+                run.targets[record.id] = ids
+                run.hidden[record.id] = rng.standard_normal((len(ids), 24)).astype(np.float32)
+                writer.add(record.id, ids, run.hidden[record.id])
+            writer.finish()
             if split == "test":
                 predictions = [Prediction(r.id, run.predictions[r.id], r.assertion) for r in records]
                 write_predictions(folder / "evaluation" / "teacher" / "predictions.jsonl", predictions)

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from interchange_files import FILES
 
 from assertkd.batching.distributions import BucketedDistribution, Buckets, DenseView
 from assertkd.cli import main
-from assertkd.logits.interchange.lines import FILES
 from assertkd.logits.store.inspect import positions
 from assertkd.records import read_records
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from interchange_files import FILES
 
 from assertkd.corpus.split import labelled_ids
 from assertkd.corpus.targets import Supervision, read_teacher_predictions
 from assertkd.errors import UserError
 from assertkd.logits.import_logits import import_logits
 from assertkd.logits.interchange.export import export_logits
-from assertkd.logits.interchange.lines import FILES
 from assertkd.logits.store.reader import StoreReader
 from assertkd.records import read_records
 from assertkd.settings import LogitsSettings

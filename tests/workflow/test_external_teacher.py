@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from driver import Project
 
+from assertkd.layout import SPLITS, InterchangeLayout
 from assertkd.logits.interchange.export import export_logits
-from assertkd.logits.interchange.lines import FILES
 from assertkd.report.columns import COST_COLUMNS
 
 pytestmark = pytest.mark.workflow
@@ -83,7 +83,7 @@ def test_the_linters_find_nothing(project: Project) -> None:
 def test_a_run_from_exported_logits_ends_with_a_report_and_without_a_teacher(edited: Project) -> None:
     run = edited.folder / "results/tiny"
     export_logits(run, edited.folder / "files")
-    files = {split: str(edited.folder / "files" / name) for split, name in FILES.items()}
+    files = {split: str(InterchangeLayout(edited.folder / "files").split(split)) for split in SPLITS}
     config = given(files, name=str(run / "corpus/tokenizer"))
     done = edited.snakemake("--profile", "profiles/local", **config)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -5,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
+from assertkd.logits.codecs.codec import Codec
 from assertkd.logits.codecs.dense import DenseCodec
-from assertkd.logits.codecs.head import balance_head
+from assertkd.logits.codecs.head import StoredHead, balance_head
 from assertkd.logits.codecs.hidden import HiddenCodec
 from assertkd.logits.codecs.registry import CODECS, build_codec
 from assertkd.logits.codecs.topk import TopKCodec
@@ -22,6 +26,20 @@ def mean_kl(full: np.ndarray, decoded: np.ndarray, temperature: float) -> float:
     return torch.nn.functional.kl_div(q, p, log_target=True, reduction="batchmean").item()
 
 
+def size_of(arrays: Payload) -> int:
+    """Bytes that an example takes in a shard."""
+    return sum(array.nbytes for array in arrays.values())
+
+
+def same(one: Payload, other: Payload) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def hidden_of(codec: HiddenCodec, arrays: Payload) -> np.ndarray:
+    """The vectors of the codec's view; the head is not read for them."""
+    return codec.collate([arrays], StoredHead(Path("unread"), "", codec.vocab_size, codec.hidden_size)).hidden.numpy()
+
+
 def logits_of(hidden: np.ndarray, head: np.ndarray) -> np.ndarray:
     """The logits that vectors in the units of the stored head give."""
     balanced = balance_head(head)
@@ -33,12 +51,12 @@ def logits_of(hidden: np.ndarray, head: np.ndarray) -> np.ndarray:
 def test_int8_hidden_vectors_keep_the_distribution(teacher, kind: str, temperature: float) -> None:
     head, hidden = teacher(kind, 4000, 768, 64)
     codec = HiddenCodec(4000, 768)
-    data = codec.encoder(head)(hidden)
-    assert len(data) <= 800 * 64
+    arrays = codec.encoder(head)(hidden)
+    assert size_of(arrays) <= 800 * 64
     full = hidden.astype(np.float64) @ head.T.astype(np.float64)
     probabilities = torch.softmax(torch.from_numpy(full), dim=-1)
     assert 0.5 < -(probabilities * probabilities.clamp_min(1e-300).log()).sum(-1).mean() < 6, "not a realistic teacher"
-    assert mean_kl(full, logits_of(codec.decode(data, 64), head), temperature) <= 1e-4
+    assert mean_kl(full, logits_of(hidden_of(codec, arrays), head), temperature) <= 1e-4
 
 
 @pytest.mark.parametrize("kind", ["plain", "outlier", "rogue"])
@@ -46,11 +64,11 @@ def test_float16_hidden_vectors_and_dense_logits_are_closer_still(teacher, kind:
     head, hidden = teacher(kind, 4000, 128, 64)
     full = hidden.astype(np.float64) @ head.T.astype(np.float64)
     half = HiddenCodec(4000, 128, dtype="float16")
-    assert mean_kl(full, logits_of(half.decode(half.encoder(head)(hidden), 64), head), 1.0) <= 1e-6
+    assert mean_kl(full, logits_of(hidden_of(half, half.encoder(head)(hidden)), head), 1.0) <= 1e-6
     dense = DenseCodec(4000, 128)
-    decoded = dense.decode(dense.encoder(head)(hidden), 64)
-    assert decoded.dtype == np.float16
-    assert mean_kl(full, decoded.astype(np.float32), 1.0) <= 1e-5
+    decoded = dense.collate([dense.encoder(head)(hidden)], None).values
+    assert decoded.dtype == torch.float16
+    assert mean_kl(full, decoded.float().numpy(), 1.0) <= 1e-5
 
 
 def test_int8_without_balancing_and_feedback_would_not_do(teacher) -> None:
@@ -66,11 +84,11 @@ def test_int8_without_balancing_and_feedback_would_not_do(teacher) -> None:
 @given(hidden=HIDDEN)
 def test_round_trip_of_dense(hidden: np.ndarray) -> None:
     codec = DenseCodec(60, 24)
-    data = codec.encoder(FIXED_HEAD)(hidden)
+    arrays = codec.encoder(FIXED_HEAD)(hidden)
     expected = hidden @ FIXED_HEAD.T
-    assert len(data) == 2 * 60 * len(hidden)
-    assert np.allclose(codec.decode(data, len(hidden)), expected, rtol=2**-10, atol=1e-3)
-    assert data == codec.encode_logits(expected)
+    assert size_of(arrays) == 2 * 60 * len(hidden)
+    assert np.allclose(codec.collate([arrays], None).values.numpy(), expected, rtol=2**-10, atol=1e-3)
+    assert same(arrays, codec.encode_logits(expected))
 
 
 @settings(max_examples=50, deadline=None)
@@ -78,11 +96,11 @@ def test_round_trip_of_dense(hidden: np.ndarray) -> None:
 def test_round_trip_of_hidden(hidden: np.ndarray, dtype: str, group_size: int) -> None:
     codec = HiddenCodec(60, 24, dtype=dtype, group_size=group_size)
     encode = codec.encoder(FIXED_HEAD)
-    data = encode(hidden)
+    arrays = encode(hidden)
     groups = -(-24 // group_size)
-    assert len(data) == len(hidden) * (24 + 2 * groups if dtype == "int8" else 48)
-    assert encode(hidden) == data
-    decoded = codec.decode(data, len(hidden))
+    assert size_of(arrays) == len(hidden) * (24 + 2 * groups if dtype == "int8" else 48)
+    assert same(encode(hidden), arrays)
+    decoded = hidden_of(codec, arrays)
     assert decoded.dtype == np.float32
     expected = hidden * FIXED_HEAD.std(axis=0)
     # Feedback moves a value by a few steps of at most a hundredth of the largest value.
@@ -109,7 +127,7 @@ def test_logits_beyond_float16_are_refused() -> None:
     with pytest.raises(UserError, match="does not fit float16"):
         codec.encode_logits(np.array([[0.0, np.nan, 1.0]], np.float32))
     at_the_edge = codec.encode_logits(np.array([[65504.0, -65504.0, 65519.0]], np.float32)[:, [0, 1, 0]])
-    assert np.isfinite(codec.decode(at_the_edge, 1)).all()
+    assert np.isfinite(at_the_edge["logits"]).all()
 
 
 @pytest.mark.parametrize("name", CODECS)
@@ -124,11 +142,22 @@ def test_hidden_vectors_that_are_not_finite_are_refused(name: str, bad: float) -
     "codec",
     [DenseCodec(60, 24), HiddenCodec(60, 24), HiddenCodec(60, 24, dtype="float16"), TopKCodec(60, 24, (2.0,))],
 )
-def test_bytes_of_another_length_are_refused(codec) -> None:
-    data = codec.encoder(FIXED_HEAD)(np.ones((3, 24), np.float32))
-    for wrong, tokens in ((data[:-1], 3), (data + b"\0", 3), (data, 2), (data, 4), (b"", 3)):
-        with pytest.raises(ValueError):
-            codec.decode(wrong, tokens)
+def test_arrays_of_other_names_types_and_lengths_are_refused(codec: Codec) -> None:
+    arrays = codec.encoder(FIXED_HEAD)(np.ones((3, 24), np.float32))
+    codec.validate(arrays, 3)
+    name = next(iter(arrays))
+    for wrong, tokens in (
+        (arrays | {name: arrays[name][:-1]}, 3),
+        (arrays | {name: np.concatenate([arrays[name], arrays[name][:1]])}, 3),
+        (arrays | {name: arrays[name].astype(np.float64)}, 3),
+        (arrays | {name: arrays[name][..., None]}, 3),
+        (arrays | {"other": arrays[name]}, 3),
+        (arrays, 2),
+        (arrays, 4),
+        ({}, 3),
+    ):
+        with pytest.raises(ValueError, match="expected"):
+            codec.validate(wrong, tokens)
 
 
 def test_registry_builds_a_codec_again_from_its_parameters() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from assertkd.batching.distributions import BucketedDistribution, Buckets
+from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
 from assertkd.logits.codecs import topk
 from assertkd.logits.codecs.topk import TopKCodec
@@ -25,8 +26,18 @@ def log_probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
-def view_of(codec: TopKCodec, data: bytes, tokens: int) -> BucketedDistribution:
-    return codec.collate([codec.decode(data, tokens)], None)
+def view_of(codec: TopKCodec, arrays: Payload, tokens: int) -> BucketedDistribution:
+    codec.validate(arrays, tokens)
+    return codec.collate([arrays], None)
+
+
+def same(one: Payload, other: Payload) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def size_of(arrays: Payload) -> int:
+    """Bytes that an example takes in a shard."""
+    return sum(array.nbytes for array in arrays.values())
 
 
 def all_buckets(view: BucketedDistribution, temperature: float) -> Buckets:
@@ -65,9 +76,9 @@ def test_round_trip_within_the_stated_error(
 ) -> None:
     tokens, vocabulary = logits.shape
     codec = TopKCodec(vocabulary, 8, temperatures, tolerance, max_k)
-    data = codec.encode_logits(logits)
-    view = view_of(codec, data, tokens)
-    assert data == codec.encode_logits(logits)
+    arrays = codec.encode_logits(logits)
+    view = view_of(codec, arrays, tokens)
+    assert same(arrays, codec.encode_logits(logits))
     assert view.temperatures == codec.temperatures == tuple(sorted({1.0, *temperatures}))
     for temperature in codec.temperatures:
         truth = log_probabilities(logits, temperature)
@@ -89,9 +100,9 @@ def test_round_trip_within_the_stated_error(
 @given(logits=LOGITS, tolerance=st.sampled_from([1e-5, 1e-3, 3e-2]))
 def test_no_other_k_is_cheaper(logits: np.ndarray, tolerance: float) -> None:
     """KL(full ‖ kept) by its definition, for every k."""
-    tokens, vocabulary = logits.shape
+    vocabulary = logits.shape[1]
     codec = TopKCodec(vocabulary, 8, (), tolerance)
-    chosen = codec.decode(codec.encode_logits(logits), tokens)["k"]
+    chosen = codec.encode_logits(logits)["k"].astype(int) + 1
     truth = -np.sort(-log_probabilities(logits, 1.0), axis=1)
     for row, k in zip(truth, chosen, strict=True):
         costs = []
@@ -110,7 +121,7 @@ def test_a_byte_is_worth_the_tolerance() -> None:
     saved = 0.3 * np.log(0.3 / rest) + 0.1 * np.log(0.1 / 8 / rest)
     for tolerance, k in ((saved / 3 * 0.99, 2), (saved / 3 * 1.01, 1)):
         codec = TopKCodec(10, 8, (), tolerance)
-        assert codec.decode(codec.encode_logits(logits), 1)["k"].tolist() == [k]
+        assert (codec.encode_logits(logits)["k"] + 1).tolist() == [k]
 
 
 def test_bytes_and_divergence_of_a_sharp_teacher(teacher) -> None:
@@ -121,9 +132,9 @@ def test_bytes_and_divergence_of_a_sharp_teacher(teacher) -> None:
     assert 0.2 < -(np.exp(truth) * truth).sum(axis=1).mean() < 1, "not the teacher that is meant"
     for tolerance, most_bytes, most_kl in ((1e-3, 40, 1e-2), (3e-5, 150, 1e-3)):
         codec = TopKCodec(32_100, 768, (2.0, 4.0), tolerance)
-        data = codec.encoder(head)(hidden)
-        buckets = all_buckets(view_of(codec, data, 96), 1.0)
-        assert len(data) <= most_bytes * 96
+        arrays = codec.encoder(head)(hidden)
+        buckets = all_buckets(view_of(codec, arrays, 96), 1.0)
+        assert size_of(arrays) <= most_bytes * 96
         assert mean_kl(truth, spread(buckets, 32_100)) <= most_kl
         quantised = 0.0
         for row, (ids, log_p, tail) in zip(truth, supports(buckets), strict=True):
@@ -159,17 +170,17 @@ def test_ids_of_large_vocabularies(vocabulary: int, bytes_an_id: int) -> None:
     logits = np.zeros((2, vocabulary), np.float32)
     logits[0, vocabulary - 1] = logits[1, [3, vocabulary - 2]] = 25.0
     codec = TopKCodec(vocabulary, 8)
-    data = codec.encode_logits(logits)
-    # Counts, steps and tails; then the ids, and the levels of all but the likeliest.
-    assert len(data) == 2 * (1 + 1 + 2) + 3 * bytes_an_id + 1
-    found = [ids.tolist() for ids, _, _ in supports(all_buckets(view_of(codec, data, 2), 1.0))]
+    arrays = codec.encode_logits(logits)
+    # Sizes, steps and tails; then the ids, and the levels of all but the likeliest.
+    assert size_of(arrays) == 2 * (1 + 1 + 2) + 3 * bytes_an_id + 1
+    found = [ids.tolist() for ids, _, _ in supports(all_buckets(view_of(codec, arrays, 2), 1.0))]
     assert found == [[vocabulary - 1], [3, vocabulary - 2]]
 
 
 def test_hidden_vectors_and_their_logits_give_the_same(teacher) -> None:
     head, hidden = teacher("plain", 300, 16, 20)
     codec = TopKCodec(300, 16, (2.0,))
-    assert codec.encoder(head)(hidden) == codec.encode_logits(hidden @ head.T)
+    assert same(codec.encoder(head)(hidden), codec.encode_logits(hidden @ head.T))
 
 
 def test_chunks_change_nothing(teacher, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,20 +188,20 @@ def test_chunks_change_nothing(teacher, monkeypatch: pytest.MonkeyPatch) -> None
     codec = TopKCodec(300, 16, (2.0,))
     whole = codec.encode_logits(hidden @ head.T)
     monkeypatch.setattr(topk, "CHUNK_ELEMENTS", 700)
-    assert codec.encode_logits(hidden @ head.T) == whole
+    assert same(codec.encode_logits(hidden @ head.T), whole)
 
 
 def test_equally_likely_tokens_are_kept_by_their_ids() -> None:
     logits = np.zeros((1, 50), np.float32)
     logits[0, [40, 11, 30, 22]] = 9.0
     codec = TopKCodec(50, 8, max_k=3)
-    assert codec.decode(codec.encode_logits(logits), 1)["ids"].tolist() == [[11, 22, 30]]
+    assert codec.encode_logits(logits)["ids"].tolist() == [11, 22, 30]
 
 
 def test_a_negative_zero_is_a_zero() -> None:
     codec = TopKCodec(3, 8, max_k=2, tolerance=1e-9)
     logits = np.array([[-0.0, -1.0, 0.0], [0.0, -1.0, -0.0]], np.float32)
-    assert codec.decode(codec.encode_logits(logits), 2)["ids"].tolist() == [[0, 2], [0, 2]]
+    assert view_of(codec, codec.encode_logits(logits), 2).ids.tolist() == [[0, 2], [0, 2]]
 
 
 def test_extreme_logits_stay_finite() -> None:
@@ -234,7 +245,7 @@ def test_views_pad_cut_and_travel(teacher) -> None:
     head, hidden = teacher("plain", 300, 16, 30)
     codec = TopKCodec(300, 16, (2.0,), max_k=20)
     encode = codec.encoder(head)
-    payloads = [codec.decode(encode(hidden[a:b]), b - a) for a, b in ((0, 1), (1, 12), (12, 30))]
+    payloads = [encode(hidden[a:b]) for a, b in ((0, 1), (1, 12), (12, 30))]
     view = codec.collate(payloads, None)
     assert (view.num_tokens, view.vocab_size, view.temperatures) == (30, 300, (1.0, 2.0))
     whole = all_buckets(view, 2.0)
@@ -253,41 +264,40 @@ def test_views_pad_cut_and_travel(teacher) -> None:
     assert all_buckets(empty, 2.0).log_tail.shape == (0,)
 
 
-def test_bytes_that_do_not_fit_are_refused() -> None:
+def test_arrays_that_do_not_fit_are_refused() -> None:
     rng = np.random.default_rng(1)
     codec = TopKCodec(50, 8, (2.0,), max_k=300)
-    data = codec.encode_logits(5 * rng.standard_normal((3, 50)).astype(np.float32))
+    arrays = codec.encode_logits(5 * rng.standard_normal((3, 50)).astype(np.float32))
+    codec.validate(arrays, 3)
     for wrong, tokens in (
-        (data[:-1], 3),
-        (data + b"\0", 3),
-        (data, 2),
-        (data, 4),
-        (b"", 3),
-        (data, 0),
-        (data, 1 << 40),
+        (arrays | {"levels": arrays["levels"][:-1]}, 3),
+        (arrays | {"ids": np.append(arrays["ids"], arrays["ids"][:1])}, 3),
+        (arrays, 2),
+        (arrays, 4),
+        ({name: array[:0] for name, array in arrays.items()}, 3),
+        (arrays, 0),
+        (arrays, 1 << 40),
     ):
-        with pytest.raises(ValueError, match="bytes"):
-            codec.decode(wrong, tokens)
-    longer = bytearray(data)
-    longer[0:2] = (60_000).to_bytes(2, "little")
-    with pytest.raises(ValueError, match="bytes"):
-        codec.decode(bytes(longer), 3)
-    entries = int(codec.decode(data, 3)["k"].sum())
-    fixed = len(data) - 3 * entries + 3
-    beyond = bytearray(data)
-    beyond[fixed : fixed + 2] = (50).to_bytes(2, "little")
+        with pytest.raises(ValueError, match="rows"):
+            codec.validate(wrong, tokens)
+
+    def changed(name: str, value: float) -> Payload:
+        array = arrays[name].copy()
+        array.flat[0] = value
+        return arrays | {name: array}
+
+    with pytest.raises(ValueError, match="rows"):
+        codec.validate(changed("k", 60_000), 3)
     with pytest.raises(ValueError, match="token id 50"):
-        codec.decode(bytes(beyond), 3)
+        codec.validate(changed("ids", 50), 3)
     for odds in (np.nan, np.inf):
-        tail = bytearray(data)
-        tail[9:11] = np.array(odds, "<f2").tobytes()
         with pytest.raises(ValueError, match="log-odds"):
-            codec.decode(bytes(tail), 3)
+            codec.validate(changed("tail", odds), 3)
     narrow = TopKCodec(50, 8, (2.0,), max_k=257)
     wide = TopKCodec(400, 8, (2.0,), max_k=400, tolerance=1e-9)
     many = wide.encode_logits(rng.standard_normal((1, 400)).astype(np.float32))
     with pytest.raises(ValueError, match="beyond max_k"):
-        narrow.decode(many, 1)
+        narrow.validate(many, 1)
 
 
 @pytest.mark.parametrize(

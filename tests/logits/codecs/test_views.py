@@ -5,13 +5,14 @@ import pytest
 import torch
 
 from assertkd.batching.distributions import DenseView, FullDistribution
+from assertkd.batching.examples import Payload
 from assertkd.logits.codecs.dense import DenseCodec
 from assertkd.logits.codecs.hidden import HiddenCodec
 from assertkd.logits.codecs.views import HiddenView
 from assertkd.logits.store.reader import StoreReader
 
 
-def read_all(reader: StoreReader, examples: list) -> list[np.ndarray]:
+def read_all(reader: StoreReader, examples: list) -> list[Payload]:
     return [reader.read(example.id, example.target_ids) for example in examples]
 
 

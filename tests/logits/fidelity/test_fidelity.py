@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from assertkd.batching.examples import Payload
 from assertkd.corpus.targets import Supervision
 from assertkd.logits.codecs.dense import DenseCodec
-from assertkd.logits.codecs.head import balance_head
+from assertkd.logits.codecs.head import StoredHead, balance_head
 from assertkd.logits.codecs.hidden import HiddenCodec
 from assertkd.logits.codecs.topk import TopKCodec
 from assertkd.logits.compress_logits import compress_logits
@@ -18,7 +19,7 @@ from assertkd.logits.fidelity import measure as fidelity
 from assertkd.logits.fidelity.baselines import OriginalForm, RenormalisedTopK
 from assertkd.logits.fidelity.figure import draw_fidelity
 from assertkd.logits.fidelity.measure import Sample, divergence, draw_sample, measure
-from assertkd.logits.fidelity.report import UNITS, candidates, described, fidelity_report
+from assertkd.logits.fidelity.report import UNITS, candidates, fidelity_report, format_fidelity
 from assertkd.logits.store.reader import StoreReader
 from assertkd.models.t5.model import save_model
 from assertkd.prompts.prompt import Prompt
@@ -56,7 +57,7 @@ def line_of(report: dict, name: str) -> dict:
     return line
 
 
-def encoded(codec, sample: Sample) -> list[bytes]:
+def encoded(codec, sample: Sample) -> list[Payload]:
     encode = codec.encoder(sample.head)
     return [encode(hidden) for hidden in sample.hidden]
 
@@ -65,10 +66,10 @@ def encoded(codec, sample: Sample) -> list[bytes]:
 def test_divergence_of_dense_logits(sample: Sample, temperature: int) -> None:
     line = line_of(measure(sample, {"it": DenseCodec(V, D)}, CPU), "it")
     expected = reference(logits_of(sample), logits_of(sample).astype(np.float16), temperature)
-    found = line["kl"][str(temperature)]
-    assert found["mean"] == pytest.approx(expected.mean(), rel=1e-2)
-    assert found["p99"] == pytest.approx(np.quantile(expected, 0.99), rel=1e-2)
-    assert found["mass_dropped"] == 0
+    actual = line["kl"][str(temperature)]
+    assert actual["mean"] == pytest.approx(expected.mean(), rel=1e-2)
+    assert actual["p99"] == pytest.approx(np.quantile(expected, 0.99), rel=1e-2)
+    assert actual["mass_dropped"] == 0
     assert line["bytes_per_token"] == 2 * V
 
 
@@ -78,11 +79,11 @@ def test_divergence_of_hidden_vectors(sample: Sample, temperature: int) -> None:
     line = line_of(measure(sample, {"it": codec}, CPU), "it")
     balanced = balance_head(sample.head)
     kept = balanced.deviations.astype(np.float64) + balanced.mean
-    decoded = [codec.decode(data, len(h)) for data, h in zip(encoded(codec, sample), sample.hidden, strict=True)]
-    expected = reference(logits_of(sample), np.concatenate(decoded).astype(np.float64) @ kept.T, temperature)
-    found = line["kl"][str(temperature)]
-    assert found["mean"] == pytest.approx(expected.mean(), rel=1e-3)
-    assert found["p99"] == pytest.approx(np.quantile(expected, 0.99), rel=1e-3)
+    decoded = codec.collate(encoded(codec, sample), StoredHead(Path("unread"), "", V, D)).hidden.numpy()
+    expected = reference(logits_of(sample), decoded.astype(np.float64) @ kept.T, temperature)
+    actual = line["kl"][str(temperature)]
+    assert actual["mean"] == pytest.approx(expected.mean(), rel=1e-3)
+    assert actual["p99"] == pytest.approx(np.quantile(expected, 0.99), rel=1e-3)
     assert line["bytes_per_token"] == D + 2
 
 
@@ -90,10 +91,10 @@ def test_divergence_of_hidden_vectors(sample: Sample, temperature: int) -> None:
 def test_a_renormalised_top_k_drops_mass_and_diverges_without_bound(sample: Sample, temperature: int) -> None:
     line = line_of(measure(sample, {"it": RenormalisedTopK(V, D, 16)}, CPU), "it")
     p = np.sort(np.exp(log_softmax(logits_of(sample), temperature)), axis=1)
-    found = line["kl"][str(temperature)]
-    assert found["mean"] is None
-    assert found["p99"] is None
-    assert found["mass_dropped"] == pytest.approx(p[:, :-16].sum(axis=1).mean(), rel=1e-4)
+    actual = line["kl"][str(temperature)]
+    assert actual["mean"] is None
+    assert actual["p99"] is None
+    assert actual["mass_dropped"] == pytest.approx(p[:, :-16].sum(axis=1).mean(), rel=1e-4)
     assert line["bytes_per_token"] == 16 * 4
 
 
@@ -101,23 +102,23 @@ def test_a_renormalised_top_k_drops_mass_and_diverges_without_bound(sample: Samp
 def test_divergence_of_a_support_and_a_tail(sample: Sample, temperature: int) -> None:
     """The tail's mass lies evenly on what is outside the support, whose size differs from row to row."""
     codec = TopKCodec(V, D, temperatures=[2, 4], tolerance=1e-3, max_k=40)
-    found = line_of(measure(sample, {"it": codec}, CPU), "it")["kl"][str(temperature)]
+    actual = line_of(measure(sample, {"it": codec}, CPU), "it")["kl"][str(temperature)]
     expected, sizes = [], set()
-    for data, hidden in zip(encoded(codec, sample), sample.hidden, strict=True):
-        rows = codec.decode(data, len(hidden))
+    for arrays, hidden in zip(encoded(codec, sample), sample.hidden, strict=True):
+        view = codec.collate([arrays], None)
         log_p = log_softmax(hidden @ sample.head.T, temperature)
-        for row, one in zip(rows, log_p, strict=True):
-            k = int(row["k"])
-            weights = np.exp(-row["distance"][:k].astype(np.float64) / temperature)
-            inside = 1 / (1 + np.exp(row["tail"].astype(np.float64)[codec.temperatures.index(temperature)]))
+        for row, one in enumerate(log_p):
+            k = int(arrays["k"][row]) + 1
+            weights = np.exp(-view.distance[row, :k].double().numpy() / temperature)
+            inside = 1 / (1 + np.exp(view.tail[row].double().numpy()[codec.temperatures.index(temperature)]))
             q = np.full(V, (1 - inside) / (V - k))
-            q[row["ids"][:k]] = inside * weights / weights.sum()
+            q[view.ids[row, :k]] = inside * weights / weights.sum()
             expected.append((np.exp(one) * (one - np.log(q))).sum())
             sizes.add(k)
     assert len(sizes) > 3
-    assert found["mean"] == pytest.approx(np.mean(expected), rel=1e-3)
-    assert found["p99"] == pytest.approx(np.quantile(expected, 0.99), rel=1e-3)
-    assert found["mass_dropped"] == 0
+    assert actual["mean"] == pytest.approx(np.mean(expected), rel=1e-3)
+    assert actual["p99"] == pytest.approx(np.quantile(expected, 0.99), rel=1e-3)
+    assert actual["mass_dropped"] == 0
 
 
 def test_a_temperature_that_is_not_stored_has_no_figure(sample: Sample, tmp_path: Path) -> None:
@@ -125,7 +126,7 @@ def test_a_temperature_that_is_not_stored_has_no_figure(sample: Sample, tmp_path
     kl = line_of(report, report["in_use"])["kl"]
     assert kl["2"] is None
     assert kl["4"]["mean"] >= 0
-    assert any("unstored" in line for line in described(report))
+    assert any("unstored" in line for line in format_fidelity(report))
     draw_fidelity(report, tmp_path / "it.svg")
     assert ET.parse(tmp_path / "it.svg").getroot().tag.endswith("svg")
 
@@ -139,11 +140,11 @@ def test_a_top_k_of_the_whole_vocabulary_is_as_close_as_float16(sample: Sample) 
 def test_the_original_form_holds_the_dense_logits(sample: Sample) -> None:
     original, dense = OriginalForm(V, D), DenseCodec(V, D)
     texts = encoded(original, sample)
-    for text, data, hidden in zip(texts, encoded(dense, sample), sample.hidden, strict=True):
-        assert text.decode("ascii").isprintable()
-        assert np.array_equal(original.decode(text, len(hidden)), dense.decode(data, len(hidden)))
+    for text, arrays in zip(texts, encoded(dense, sample), strict=True):
+        assert text["text"].tobytes().decode("ascii").isprintable()
+        assert np.array_equal(original.collate([text], None).values.numpy(), arrays["logits"])
     line = line_of(measure(sample, {"it": original}, CPU), "it")
-    assert line["bytes_per_token"] == sum(map(len, texts)) / sample.positions
+    assert line["bytes_per_token"] == sum(len(text["text"]) for text in texts) / sample.positions
 
 
 def test_divergence_where_a_distribution_is_zero() -> None:
@@ -189,7 +190,7 @@ def test_the_report_is_json_of_finite_numbers_in_named_units(sample: Sample) -> 
         assert line.keys() - {"name", "codec", "parameters"} <= UNITS.keys()
         share = line["rebuild_us_per_token"] / report["teacher_us_per_token"]
         assert line["rebuild_share_of_teacher"] == pytest.approx(share)
-    assert len(described(report)) == len(report["codecs"])
+    assert len(format_fidelity(report)) == len(report["codecs"])
 
 
 def test_a_codec_that_refuses_the_teacher_is_listed_with_its_reason(sample: Sample, tmp_path: Path) -> None:
@@ -198,7 +199,7 @@ def test_a_codec_that_refuses_the_teacher_is_listed_with_its_reason(sample: Samp
     assert "does not fit float16" in line_of(report, "dense")["refused"]
     assert "kl" not in line_of(report, "dense")
     assert line_of(report, report["in_use"])["kl"]["1"]["mean"] >= 0
-    assert any("refused" in line for line in described(report))
+    assert any("refused" in line for line in format_fidelity(report))
     draw_fidelity(report, tmp_path / "it.svg")
     assert "original" not in "".join(ET.parse(tmp_path / "it.svg").getroot().itertext())
 

@@ -9,19 +9,20 @@ from typing import Any
 import lz4.frame
 import numpy as np
 import pytest
+from interchange_files import FILES
 
 from assertkd.batching.distributions import TeacherView
+from assertkd.batching.examples import Payload
 from assertkd.corpus.read import read_raw
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
-from assertkd.logits.codecs.codec import Payload
 from assertkd.logits.codecs.dense import DenseCodec
 from assertkd.logits.codecs.head import StoredHead
 from assertkd.logits.codecs.hidden import HiddenCodec
 from assertkd.logits.codecs.registry import CODECS
 from assertkd.logits.interchange.export import export_logits
 from assertkd.logits.interchange.import_file import import_file
-from assertkd.logits.interchange.lines import FILES, read_interchange
+from assertkd.logits.interchange.lines import read_interchange
 from assertkd.logits.store.reader import StoreReader
 from assertkd.records import TEACHER_FIELDS, read_records
 

@@ -1,9 +1,11 @@
+import hashlib
 import json
+import zlib
 
-import lz4.frame
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from torch.utils.data import DataLoader, Dataset
 
 from assertkd.errors import UserError
@@ -22,6 +24,10 @@ def content(folder) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+def done(writer: StoreWriter, examples: list) -> int:
+    return sum(writer.is_done(example.id) for example in examples)
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_every_example_comes_back_in_any_order(tmp_path, write_store, head, examples, codec) -> None:
     folder = write_store(tmp_path / "train", codec, examples)
@@ -30,15 +36,18 @@ def test_every_example_comes_back_in_any_order(tmp_path, write_store, head, exam
     assert len(reader) == 40
     assert list(reader.ids()) == [example.id for example in examples]
     for example in [*examples[::-3], *examples]:
-        expected = codec.decode(encode(example.hidden), len(example.target_ids))
-        assert np.array_equal(reader.read(example.id, example.target_ids), expected)
+        expected, arrays = encode(example.hidden), reader.read(example.id, example.target_ids)
+        assert arrays.keys() == expected.keys()
+        for name, array in arrays.items():
+            assert array.dtype == expected[name].dtype
+            assert np.array_equal(array, expected[name])
     reader.verify()
 
 
 def test_manifest_says_what_is_there(tmp_path, write_store, examples, provenance) -> None:
     folder = write_store(tmp_path / "train", HiddenCodec(50, 24), examples, temperatures=[1.0, 4.0])
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["format_version"] == 1
+    assert manifest["format_version"] == 2
     assert manifest["complete"] is True
     assert manifest["rows"] == 40
     assert manifest["tokens"] == sum(len(example.target_ids) for example in examples)
@@ -56,42 +65,53 @@ def test_manifest_says_what_is_there(tmp_path, write_store, examples, provenance
         assert entry["sha256"] == sha256_of_file(path)
 
 
-def test_a_shard_is_a_header_and_plain_lz4_frames(tmp_path, write_store, head, examples) -> None:
-    """Read with nothing but lz4 and the numbers in the description of the format."""
-    codec = HiddenCodec(50, 24)
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_shard_is_a_safetensors_file(tmp_path, write_store, head, examples, codec) -> None:
+    """Read with nothing but the safetensors package and the description of the format."""
     folder = write_store(tmp_path / "train", codec, examples)
-    data = (folder / "shard-00000.lz4").read_bytes()
-    assert data[:8] == b"AKDLOGIT"
-    blocks, rows = np.frombuffer(data, "<u4", 2, 28)
-    tokens, index_offset, index_bytes, _ = np.frombuffer(data, "<u8", 4, 36)
-    assert (rows, tokens) == (16, sum(len(example.target_ids) for example in examples[:16]))
-    assert index_offset + index_bytes == len(data)
-    rest, frames = data[68:], []
-    while rest:
-        frame, consumed = lz4.frame.decompress(rest, return_bytes_read=True)
-        assert lz4.frame.get_frame_info(rest)["content_checksum"]
-        frames.append(frame)
-        rest = rest[consumed:]
-    assert len(frames) == blocks + 1 > 3
-    assert b"".join(frames[:-1]) == b"".join(map(codec.encoder(head), (example.hidden for example in examples[:16])))
-    assert frames[-1].endswith("".join(example.id for example in examples[:16]).encode())
+    encode = codec.encoder(head)
+    arrays = [encode(example.hidden) for example in examples[:16]]
+    with safe_open(folder / "shard-00000.safetensors", framework="np") as shard:
+        assert set(shard.keys()) == set(codec.layout)
+        for name in codec.layout:
+            tensor, expected = shard.get_tensor(name), np.concatenate([one[name] for one in arrays])
+            assert tensor.dtype == expected.dtype
+            assert np.array_equal(tensor, expected)
+        metadata = shard.metadata()
+    assert json.loads(metadata["ids"]) == [example.id for example in examples[:16]]
+    assert json.loads(metadata["tokens"]) == [len(example.target_ids) for example in examples[:16]]
+    for name, rows in json.loads(metadata["rows"]).items():
+        assert rows == [len(one[name]) for one in arrays]
+    for value, one in zip(json.loads(metadata["crc32"]), arrays, strict=True):
+        assert value == zlib.crc32(b"".join(one[name].tobytes() for name in codec.layout))
+    target = hashlib.sha256(np.array(examples[0].target_ids, "<i4").tobytes()).digest()
+    assert json.loads(metadata["targets"])[0] == int.from_bytes(target[:8], "little")
 
 
-def test_reading_one_example_decompresses_one_block(tmp_path, write_store, examples, monkeypatch) -> None:
-    reader = StoreReader(write_store(tmp_path / "train", HiddenCodec(50, 24), examples))
+def test_reading_one_example_reads_its_bytes_alone(tmp_path, write_store, head, examples, monkeypatch) -> None:
+    codec = HiddenCodec(50, 24)
+    reader = StoreReader(write_store(tmp_path / "train", codec, examples))
     sizes = []
-    decompress = lz4.frame.decompress
+    pread = shard_module.os.pread
 
-    def watched(frame: bytes, **options: bool) -> object:
-        sizes.append(len(frame))
-        return decompress(frame, **options)
+    def watched(handle: int, size: int, start: int) -> bytes:
+        sizes.append(size)
+        return pread(handle, size, start)
 
-    monkeypatch.setattr(shard_module.lz4.frame, "decompress", watched)
+    monkeypatch.setattr(shard_module.os, "pread", watched)
     reader.read(examples[20].id, examples[20].target_ids)
-    assert len(sizes) == 1
-    assert sizes[0] < 1200
-    reader.read(examples[20].id, examples[20].target_ids)
-    assert len(sizes) == 1
+    assert sum(sizes) == len(examples[20].target_ids) * (24 + 2)
+
+
+def test_a_shard_is_closed_at_a_number_of_bytes_too(tmp_path, write_store, examples) -> None:
+    codec = DenseCodec(50, 24)
+    folder = write_store(tmp_path / "train", codec, examples, shard_bytes=1000)
+    reader = StoreReader(folder)
+    assert len(reader.manifest.shards) > 3
+    for entry in reader.manifest.shards[:-1]:
+        assert 1000 <= 100 * entry.tokens < 1000 + 100 * max(len(example.target_ids) for example in examples)
+        assert entry.rows < 16
+    assert content(write_store(tmp_path / "again", codec, examples, shard_bytes=1000)) == content(folder)
 
 
 @pytest.mark.parametrize("stopped_after", [0, 7, 16, 17, 39, 40])
@@ -102,22 +122,20 @@ def test_a_resumed_store_is_byte_for_byte_the_uninterrupted_one(
     whole = write_store(tmp_path / "whole", codec, examples)
     folder = tmp_path / "resumed"
 
-    sizes = {"rows_per_shard": 16, "block_bytes": 600}
-    with pytest.raises(KeyboardInterrupt), StoreWriter(folder, codec, head, provenance, **sizes) as writer:
-        for example in examples[:stopped_after]:
-            writer.add(example.id, example.target_ids, example.hidden)
-        raise KeyboardInterrupt
+    writer = StoreWriter(folder, codec, head, provenance, examples_per_shard=16)
+    for example in examples[:stopped_after]:
+        writer.add(example.id, example.target_ids, example.hidden)
     assert not folder.exists()
     assert not list(writer.unfinished.glob(".*"))
-    leftover = writer.unfinished / ".shard-00009.lz4.1.partial"
+    leftover = writer.unfinished / ".shard-00009.safetensors.1.partial"
     leftover.write_bytes(b"what a kill -9 leaves behind")
 
-    with StoreWriter(folder, codec, head, provenance, **sizes) as writer:
-        assert writer.done_examples == stopped_after // 16 * 16
-        for example in examples:
-            if not writer.is_done(example.id):
-                writer.add(example.id, example.target_ids, example.hidden)
-        writer.finish()
+    writer = StoreWriter(folder, codec, head, provenance, examples_per_shard=16)
+    assert done(writer, examples) == stopped_after // 16 * 16
+    for example in examples:
+        if not writer.is_done(example.id):
+            writer.add(example.id, example.target_ids, example.hidden)
+    writer.finish()
     assert content(folder) == content(whole)
     assert not writer.unfinished.exists()
 
@@ -135,7 +153,8 @@ def test_a_run_killed_between_the_last_shard_and_the_rename_resumes(tmp_path, wr
     "change",
     [
         {"temperatures": [2.0]},
-        {"rows_per_shard": 8},
+        {"examples_per_shard": 8},
+        {"shard_bytes": 10_000},
         {"codec": HiddenCodec(50, 24, group_size=8)},
         {"corpus": "4" * 64},
         {"head": 2.0},
@@ -143,10 +162,10 @@ def test_a_run_killed_between_the_last_shard_and_the_rename_resumes(tmp_path, wr
 )
 def test_shards_of_another_identity_are_not_resumed(tmp_path, head, examples, provenance, change: dict) -> None:
     def write(head: np.ndarray, provenance: object, codec=HiddenCodec(50, 24), **options: object) -> int:  # noqa: B008
-        with StoreWriter(tmp_path / "train", codec, head, provenance, **({"rows_per_shard": 4} | options)) as writer:
-            resumed = writer.done_examples
-            for example in examples[resumed : resumed + 9]:
-                writer.add(example.id, example.target_ids, example.hidden)
+        writer = StoreWriter(tmp_path / "train", codec, head, provenance, **({"examples_per_shard": 4} | options))
+        resumed = done(writer, examples)
+        for example in examples[resumed : resumed + 9]:
+            writer.add(example.id, example.target_ids, example.hidden)
         return resumed
 
     assert write(head, provenance) == 0
@@ -157,17 +176,19 @@ def test_shards_of_another_identity_are_not_resumed(tmp_path, head, examples, pr
     assert write(other_head, changed, **change) == 0
 
 
-def test_a_damaged_shard_is_written_again_on_resuming(tmp_path, write_store, head, examples, provenance) -> None:
+@pytest.mark.parametrize("place", [200, -1])
+def test_a_damaged_shard_is_written_again_on_resuming(
+    tmp_path, write_store, head, examples, provenance, place: int
+) -> None:
     codec = HiddenCodec(50, 24)
     whole = write_store(tmp_path / "whole", codec, examples)
     folder = tmp_path / "train"
-    sizes = {"rows_per_shard": 16, "block_bytes": 600}
-    with StoreWriter(folder, codec, head, provenance, **sizes) as writer:
-        for example in examples:
-            writer.add(example.id, example.target_ids, example.hidden)
-    path = writer.unfinished / "shard-00001.lz4"
+    writer = StoreWriter(folder, codec, head, provenance, examples_per_shard=16)
+    for example in examples:
+        writer.add(example.id, example.target_ids, example.hidden)
+    path = writer.unfinished / "shard-00001.safetensors"
     data = bytearray(path.read_bytes())
-    data[200] ^= 1
+    data[place] ^= 1
     path.write_bytes(data)
     write_store(folder, codec, examples)
     assert content(folder) == content(whole)
@@ -176,49 +197,61 @@ def test_a_damaged_shard_is_written_again_on_resuming(tmp_path, write_store, hea
 def test_a_finished_store_is_replaced_and_foreign_files_are_not(tmp_path, write_store, examples) -> None:
     folder = write_store(tmp_path / "train", HiddenCodec(50, 24), examples)
     write_store(folder, DenseCodec(50, 24), examples[:5])
-    assert sorted(content(folder)) == ["manifest.json", "shard-00000.lz4"]
+    assert sorted(content(folder)) == ["manifest.json", "shard-00000.safetensors"]
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="no part of a store"):
         write_store(folder, DenseCodec(50, 24), examples[:5])
     assert (folder / "notes.txt").read_text() == "mine"
 
 
+def test_files_of_the_former_format_are_replaced(tmp_path, write_store, examples) -> None:
+    for folder in (tmp_path / "train", tmp_path / "train.unfinished"):
+        folder.mkdir()
+        (folder / "manifest.json").write_text('{"format_version": 1}')
+        (folder / "shard-00000.lz4").write_bytes(b"AKDLOGIT")
+    write_store(tmp_path / "train", DenseCodec(50, 24), examples[:5])
+    assert sorted(content(tmp_path / "train")) == ["manifest.json", "shard-00000.safetensors"]
+
+
 def test_writer_refuses_what_cannot_be_stored(tmp_path, head, provenance) -> None:
     codec = HiddenCodec(50, 24)
     vectors = np.ones((2, 24), np.float32)
-    with StoreWriter(tmp_path / "train", codec, head, provenance) as writer:
+    writer = StoreWriter(tmp_path / "train", codec, head, provenance)
+    writer.add("a", [1, 2], vectors)
+    with pytest.raises(UserError, match="'a' comes twice"):
         writer.add("a", [1, 2], vectors)
-        with pytest.raises(UserError, match="'a' comes twice"):
-            writer.add("a", [1, 2], vectors)
-        with pytest.raises(UserError, match=r"'b'.*NaN"):
-            writer.add("b", [1, 2], vectors * np.nan)
-        with pytest.raises(ValueError, match="c: 2 hidden vectors for 3"):
-            writer.add("c", [1, 2, 3], vectors)
-        with pytest.raises(ValueError, match="no tokens"):
-            writer.add("d", [], vectors[:0])
+    with pytest.raises(UserError, match=r"'b'.*NaN"):
+        writer.add("b", [1, 2], vectors * np.nan)
+    with pytest.raises(ValueError, match="c: 2 hidden vectors for 3"):
+        writer.add("c", [1, 2, 3], vectors)
+    with pytest.raises(ValueError, match="no tokens"):
+        writer.add("d", [], vectors[:0])
+    with pytest.raises(ValueError, match="rows"):
+        writer.add_encoded("e", [1, 2, 3], codec.encoder(head)(vectors))
     with pytest.raises(ValueError, match="needs the teacher's head"):
         StoreWriter(tmp_path / "other", codec, None, provenance)
     with pytest.raises(ValueError, match="shape"):
         StoreWriter(tmp_path / "other", codec, head.T, provenance)
-    with pytest.raises(UserError, match="rows_per_shard"):
-        StoreWriter(tmp_path / "other", codec, head, provenance, rows_per_shard=0)
+    with pytest.raises(UserError, match="examples_per_shard"):
+        StoreWriter(tmp_path / "other", codec, head, provenance, examples_per_shard=0)
 
 
 def test_logits_from_elsewhere_need_no_head(tmp_path, provenance) -> None:
     codec = DenseCodec(50, 24)
     logits = np.random.default_rng(0).standard_normal((3, 50)).astype(np.float32)
-    with StoreWriter(tmp_path / "train", codec, None, provenance) as writer:
-        writer.add_encoded("a", [5, 6, 1], codec.encode_logits(logits))
-        writer.finish()
-    assert np.array_equal(StoreReader(tmp_path / "train").read("a", [5, 6, 1]), logits.astype(np.float16))
+    writer = StoreWriter(tmp_path / "train", codec, None, provenance)
+    writer.add_encoded("a", [5, 6, 1], codec.encode_logits(logits))
+    writer.finish()
+    stored = StoreReader(tmp_path / "train").read("a", [5, 6, 1])
+    assert np.array_equal(stored["logits"], logits.astype(np.float16))
 
 
 def test_a_store_of_d_768_takes_800_bytes_a_token_at_most(tmp_path, teacher, provenance) -> None:
     head, hidden = teacher("outlier", 800, 768, 360)
-    with StoreWriter(tmp_path / "train", HiddenCodec(800, 768), head, provenance) as writer:
-        for number in range(20):
-            writer.add(f"project/{number:06d}", range(18), hidden[number * 18 : (number + 1) * 18])
-        manifest = writer.finish()
+    writer = StoreWriter(tmp_path / "train", HiddenCodec(800, 768), head, provenance)
+    for number in range(20):
+        writer.add(f"project/{number:06d}", range(18), hidden[number * 18 : (number + 1) * 18])
+    manifest = writer.finish()
     assert sum(shard.bytes for shard in manifest.shards) <= 800 * manifest.tokens
 
 
@@ -232,7 +265,7 @@ class Examples(Dataset):
     def __len__(self) -> int:
         return len(self.examples)
 
-    def __getitem__(self, number: int) -> np.ndarray:
+    def __getitem__(self, number: int) -> dict[str, np.ndarray]:
         return self.reader.read(*self.examples[number])
 
 
