@@ -207,7 +207,7 @@ class FlowReader:
         return found + more, states
 
     def relate(self, left: Node, right: Node, states: States, kind: str) -> tuple[list[Flow], States]:
-        """Return a flow of every name on the left from every value on the right; the names are known anew."""
+        """Return a flow of every name on the left from every value on the right; then the names come from here."""
         names, values = self.values(left), self.values(right)
         found = [Flow(name, place, kind, (value,), (at,)) for name, place in names for value, at in values]
         return found, states | {name: [place] for name, place in names}

@@ -22,7 +22,7 @@ KEYWORDS = frozenset({
 # fmt: on
 
 RECALLS_LENGTH = 2
-"""The reference's length as far as the penalty of the weighted recall goes. Every published implementation measures the
+"""The reference's length in the penalty of the weighted recall. Every published implementation measures the
 pair of tokens and weights in place of the tokens, and published figures compare only with that: no penalty from three
 tokens on."""
 
@@ -47,7 +47,7 @@ def weighted_ngram_match(predicted: Sequence[str], expected: Sequence[str]) -> f
 
 
 def ngram_counts(tokens: Sequence[str]) -> list[Counts]:
-    """Return how often each n-gram stands in `tokens`, for n = 1 to 4."""
+    """Return how often each n-gram occurs in `tokens`, for n = 1 to 4."""
     return [Counter(zip(*(tokens[skipped:] for skipped in range(n)), strict=False)) for n in range(1, LONGEST + 1)]
 
 

@@ -11,7 +11,7 @@ Shape = tuple[object, ...]
 
 
 def syntax_match(prediction: str, reference: str) -> float:
-    """Return the share of the reference's subtrees that stand in the prediction's tree too, in [0, 1].
+    """Return the share of the reference's subtrees that the prediction's tree has too, in [0, 1].
 
     A subtree is a node with all below it, names and values left out. Both texts are parsed as they are, so that what
     does not parse has at least the subtrees outside its errors.

@@ -19,7 +19,7 @@ Positions = dict[tuple[str, ...], list[int]]
 def pans(prediction: str, reference: str) -> float:
     """Return the position-aware n-gram similarity of two texts' Java tokens, in [0, 1]; symmetric.
 
-    For every n from 1 to 4, as far as both texts have n tokens, the n-grams of one are matched one-to-one to equal
+    For every n from 1 to 4 for which both texts have n tokens, the n-grams of one are matched one-to-one to equal
     n-grams of the other, the nearest positions first. A match of positions i and j earns exp(-0.1 |i - j|). The score
     of n is the harmonic mean of precision and recall of what is earned, 2 · earned / (n-grams of both); the result is
     the mean over n. Equal texts get 1.0 (two empty ones too), texts that share no token 0.0.

@@ -17,8 +17,8 @@ def generate(records: int, seed: int, families: Sequence[str] | None = None) -> 
     """Yield `records` records of small Java classes with JUnit 4 tests, no two with the same input.
 
     The same arguments give the same records on every machine, and a longer run starts with the records of a
-    shorter one of the same seed. Records go round the projects in turn. `extra` holds `class_source` and
-    `test_source` (compilation units; the latter has the marker in its gap), `class_name`, `test_class_name`,
+    shorter one of the same seed. Records go round the projects in turn. `extra` holds the compilation units
+    `class_source` and `test_source` (with the marker in place of the assertion), `class_name`, `test_class_name`,
     `family` and `assertion_type`. Each record has a package of its own, so that all compile together.
 
     Args:

@@ -88,7 +88,7 @@ def class_unit(package: str, heading: str, body: str) -> str:
 def test_unit(package: str, class_name: str, test_method: str) -> str:
     """Return the compilation unit of a JUnit 4 test class with one test.
 
-    The imports cover every JUnit assertion, so that any candidate assertion can be compiled in the gap.
+    The imports cover every JUnit assertion, so that any candidate assertion can be compiled in place of the marker.
     """
     return (
         f"package {package};\n\nimport static org.junit.Assert.*;\n\nimport java.util.*;\n"

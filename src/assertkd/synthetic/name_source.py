@@ -27,7 +27,7 @@ class Receiver:
 
 
 class NameSource:
-    """Hands out names and values for one scenario, never the same noun or string twice."""
+    """Names and values for one scenario; no noun or string comes twice."""
 
     def __init__(self, rng: random.Random, project: Project) -> None:
         self.rng = rng

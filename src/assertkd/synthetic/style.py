@@ -65,7 +65,7 @@ STYLES: tuple[Style, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class WrittenTest:
-    """A test method with the marker in its gap, and the assertion that fills the gap."""
+    """A test method with the marker, and the assertion that belongs in its place."""
 
     method: str
     assertion: str

@@ -1,4 +1,4 @@
-"""How Java processes are kept from doing harm: the command line that confines them, as far as this machine allows."""
+"""Isolation of Java processes: the command line that confines them, as strictly as this machine allows."""
 
 import os
 import subprocess

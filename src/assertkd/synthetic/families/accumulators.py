@@ -7,17 +7,17 @@ from assertkd.synthetic.scenario import Claim, Scenario, equal, equal_text, thro
 
 
 @family(weight=1.1)
-def counter(cast: NameSource) -> Scenario:
+def counter(names: NameSource) -> Scenario:
     """A counter with a step, a start and sometimes a floor."""
-    noun = cast.noun()
-    name = cast.class_name(noun, "Counter", "Meter", "Score")
-    variable = cast.variable(name)
-    verbs = cast.pick(("increment", "decrement"), ("up", "down"), ("gain", "lose"), ("add", "drop"))
-    up, down = (cast.method(verb, noun) for verb in verbs)
-    reset = cast.method("reset", noun)
-    getter = cast.method(cast.pick("get", "value", "count"), noun)
-    step, start = cast.pick(1, 1, 1, 2, 5), cast.pick(0, 0, 0, 10)
-    floor = cast.chance(0.5)
+    noun = names.noun()
+    name = names.class_name(noun, "Counter", "Meter", "Score")
+    variable = names.variable(name)
+    verbs = names.pick(("increment", "decrement"), ("up", "down"), ("gain", "lose"), ("add", "drop"))
+    up, down = (names.method(verb, noun) for verb in verbs)
+    reset = names.method("reset", noun)
+    getter = names.method(names.pick("get", "value", "count"), noun)
+    step, start = names.pick(1, 1, 1, 2, 5), names.pick(0, 0, 0, 10)
+    floor = names.chance(0.5)
     less = f"count = Math.max(0, count - {step});" if floor else f"count -= {step};"
     body = java.fill(
         """
@@ -48,15 +48,15 @@ def counter(cast: NameSource) -> Scenario:
         getter=getter,
     )
     value = f"{variable}.{getter}()"
-    steps: list[str | Claim] = [cast.construct(name, variable)]
-    if cast.chance(0.6) or start:
+    steps: list[str | Claim] = [names.construct(name, variable)]
+    if names.chance(0.6) or start:
         steps.append(equal(start, value))
-    focal = cast.pick(up, up, down, reset)
-    ups = cast.integer(0 if focal == down else 1, 4)
+    focal = names.pick(up, up, down, reset)
+    ups = names.integer(0 if focal == down else 1, 4)
     total = start + ups * step
     steps += [f"{variable}.{up}();"] * ups
     if focal == down:
-        downs = cast.integer(1, 2)
+        downs = names.integer(1, 2)
         steps += [f"{variable}.{down}();"] * downs
         for _ in range(downs):
             total = max(0, total - step) if floor else total - step
@@ -68,17 +68,17 @@ def counter(cast: NameSource) -> Scenario:
 
 
 @family(weight=1.9)
-def account(cast: NameSource) -> Scenario:
+def account(names: NameSource) -> Scenario:
     """A balance with deposits and withdrawals."""
-    noun = cast.noun()
-    name = cast.class_name(noun, "Account", "Wallet", "Budget")
-    variable = cast.variable(name)
-    amount = cast.pick("amount", "cents", "points", "sum")
-    verbs = cast.pick(("deposit", "withdraw"), ("credit", "debit"), ("earn", "spend"), ("save", "pay"))
-    put, take = (cast.method(verb, noun) for verb in verbs)
-    policy = cast.pick("throw", "throw", "false")
-    type_ = cast.pick("int", "int", "long")
-    exception = cast.pick("IllegalStateException", "IllegalArgumentException")
+    noun = names.noun()
+    name = names.class_name(noun, "Account", "Wallet", "Budget")
+    variable = names.variable(name)
+    amount = names.pick("amount", "cents", "points", "sum")
+    verbs = names.pick(("deposit", "withdraw"), ("credit", "debit"), ("earn", "spend"), ("save", "pay"))
+    put, take = (names.method(verb, noun) for verb in verbs)
+    policy = names.pick("throw", "throw", "false")
+    type_ = names.pick("int", "int", "long")
+    exception = names.pick("IllegalStateException", "IllegalArgumentException")
     body = java.fill(
         """
         private $type balance;
@@ -113,17 +113,17 @@ def account(cast: NameSource) -> Scenario:
         take=take,
         short=f"throw new {exception}();" if policy == "throw" else "return false;",
     )
-    start, moved = cast.integer(1, 10) * 10, cast.integer(1, 10) * 10
+    start, moved = names.integer(1, 10) * 10, names.integer(1, 10) * 10
     balance = f"{variable}.getBalance()"
-    steps: list[str | Claim] = [cast.construct(name, variable, start)]
-    focal = cast.pick(put, put, take, take, take, "getBalance")
+    steps: list[str | Claim] = [names.construct(name, variable, start)]
+    focal = names.pick(put, put, take, take, take, "getBalance")
     if focal == "getBalance":
         return Scenario(name, body, focal, tuple(steps), equal(start, balance, type_), "return start")
-    if focal == put and cast.chance(0.35):
-        steps.append(f"{type_} {amount} = {cast.pick(0, -moved)};")
+    if focal == put and names.chance(0.35):
+        steps.append(f"{type_} {amount} = {names.pick(0, -moved)};")
         claim = throws("IllegalArgumentException", f"{variable}.{put}({amount})")
         return Scenario(name, body, focal, tuple(steps), claim, f"validate {amount}")
-    if focal == take and cast.chance(0.6):
+    if focal == take and names.chance(0.6):
         steps.append(f"{type_} {amount} = {moved};")
         call = f"{variable}.{take}({amount})"
         if moved > start and policy == "throw":
@@ -138,13 +138,13 @@ def account(cast: NameSource) -> Scenario:
 
 
 @family(weight=0.8)
-def event_log(cast: NameSource) -> Scenario:
+def event_log(names: NameSource) -> Scenario:
     """Messages joined into one text."""
-    noun = cast.noun()
-    name = cast.class_name(noun, "Log", "Journal", "Trace")
-    variable = cast.variable(name)
-    write = cast.pick("log", "write", "append", "note")
-    separator = cast.pick(";", "|", ",", " ")
+    noun = names.noun()
+    name = names.class_name(noun, "Log", "Journal", "Trace")
+    variable = names.variable(name)
+    write = names.pick("log", "write", "append", "note")
+    separator = names.pick(";", "|", ",", " ")
     body = java.fill(
         """
         private final StringBuilder lines = new StringBuilder();
@@ -171,10 +171,10 @@ def event_log(cast: NameSource) -> Scenario:
         noun=noun,
         separator=separator,
     )
-    values = cast.words(cast.integer(0, 3))
-    focal = cast.pick(write, write, "last")
-    values = values or (cast.words(1) if focal == write else [])
-    steps = [cast.construct(name, variable), *(f"{variable}.{write}({java.text(value)});" for value in values)]
+    values = names.words(names.integer(0, 3))
+    focal = names.pick(write, write, "last")
+    values = values or (names.words(1) if focal == write else [])
+    steps = [names.construct(name, variable), *(f"{variable}.{write}({java.text(value)});" for value in values)]
     if focal == write:
         claim = equal_text(separator.join(values), f"{variable}.text()", guessable=False)
         return Scenario(name, body, focal, tuple(steps), claim, f"join {java.plural(noun)}")

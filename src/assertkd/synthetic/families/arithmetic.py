@@ -7,15 +7,15 @@ from assertkd.synthetic.scenario import Scenario, equal, verdict
 
 
 @family(weight=0.6)
-def percentage(cast: NameSource) -> Scenario:
+def percentage(names: NameSource) -> Scenario:
     """A percentage added to an amount or taken off it, in whole numbers."""
-    noun = cast.noun()
-    amount = cast.compound(noun)
-    name = cast.class_name(noun, "Discount", "Share", "Tax")
-    variable = cast.variable(name)
-    percent = cast.pick(5, 10, 20, 25, 50)
-    adds = cast.chance(0.4)
-    method = cast.method(cast.pick("apply", "adjust", "calculate"), noun)
+    noun = names.noun()
+    amount = names.compound(noun)
+    name = names.class_name(noun, "Discount", "Share", "Tax")
+    variable = names.variable(name)
+    percent = names.pick(5, 10, 20, 25, 50)
+    adds = names.chance(0.4)
+    method = names.method(names.pick("apply", "adjust", "calculate"), noun)
     body = java.fill(
         """
         private final int percent;
@@ -36,20 +36,20 @@ def percentage(cast: NameSource) -> Scenario:
         amount=amount,
         sign="+" if adds else "-",
     )
-    value = cast.pick(100, 200, 40, 60, 80, 20, 0, -cast.integer(1, 9))
+    value = names.pick(100, 200, 40, 60, 80, 20, 0, -names.integer(1, 9))
     part = java.quotient(value * percent, 100)
     result = 0 if value <= 0 else value + part if adds else value - part
-    steps = (cast.construct(name, variable, percent), f"int {amount} = {value};")
+    steps = (names.construct(name, variable, percent), f"int {amount} = {value};")
     return Scenario(name, body, method, steps, equal(result, f"{variable}.{method}({amount})"), "use percent")
 
 
 @family(weight=0.6)
-def conversion(cast: NameSource) -> Scenario:
+def conversion(names: NameSource) -> Scenario:
     """A quantity expressed in a larger or smaller unit."""
-    measure = cast.measure()
-    name = cast.class_name(cast.noun(), "Units", "Converter", "Scale")
-    on = cast.receiver(name)
-    source, target, factor = cast.pick(
+    measure = names.measure()
+    name = names.class_name(names.noun(), "Units", "Converter", "Scale")
+    on = names.receiver(name)
+    source, target, factor = names.pick(
         ("Minutes", "Seconds", 60),
         ("Hours", "Minutes", 60),
         ("Days", "Hours", 24),
@@ -58,9 +58,9 @@ def conversion(cast: NameSource) -> Scenario:
         ("Dozens", "Pieces", 12),
         ("Weeks", "Days", 7),
     )
-    down = cast.chance(0.4)
+    down = names.chance(0.4)
     method = f"{source.lower()}To{target}" if not down else f"{target.lower()}To{source}"
-    type_ = cast.pick("int", "long", "double")
+    type_ = names.pick("int", "long", "double")
     body = java.fill(
         """
         public ${modifier}$type $method($type $measure) {
@@ -74,7 +74,7 @@ def conversion(cast: NameSource) -> Scenario:
         sign="/" if down else "*",
         factor=factor,
     )
-    result = cast.integer(1, 10)
+    result = names.integer(1, 10)
     value = result * factor
     if not down:
         result, value = value, result
@@ -88,15 +88,15 @@ def conversion(cast: NameSource) -> Scenario:
 
 
 @family(weight=0.7)
-def digits(cast: NameSource) -> Scenario:
+def digits(names: NameSource) -> Scenario:
     """Small arithmetic on one int: digits, sign, remainder, half."""
-    noun = cast.noun()
-    amount = cast.compound(noun)
-    name = cast.class_name(noun, "Digits", "Numbers", "Checksum")
-    on = cast.receiver(name)
-    value = cast.pick(cast.integer(0, 99), cast.integer(-20, -1), cast.integer(10, 30))
-    divisor = cast.pick(2, 3, 4, 5, 7, 10)
-    method, returned, result = cast.pick(
+    noun = names.noun()
+    amount = names.compound(noun)
+    name = names.class_name(noun, "Digits", "Numbers", "Checksum")
+    on = names.receiver(name)
+    value = names.pick(names.integer(0, 99), names.integer(-20, -1), names.integer(10, 30))
+    divisor = names.pick(2, 3, 4, 5, 7, 10)
+    method, returned, result = names.pick(
         ("lastDigit", f"Math.abs({amount} % 10)", abs(java.remainder(value, 10))),
         ("absolute", f"{amount} < 0 ? -{amount} : {amount}", abs(value)),
         ("negate", f"-{amount}", -value),
@@ -122,14 +122,14 @@ def digits(cast: NameSource) -> Scenario:
 
 
 @family(weight=1.0)
-def bit_flags(cast: NameSource) -> Scenario:
+def bit_flags(names: NameSource) -> Scenario:
     """Flags kept in the bits of an int, set, cleared and asked for."""
-    names = [cast.noun().upper() for _ in range(3)]
-    noun = cast.noun()
-    name = cast.class_name(noun, "Flags", "Mask", "Permissions")
-    variable = cast.variable(name)
-    verbs = cast.pick(("enable", "disable", "isEnabled"), ("set", "clear", "isSet"), ("grant", "revoke", "allows"))
-    enable, disable, has = (cast.method(verb, noun) for verb in verbs)
+    flags = [names.noun().upper() for _ in range(3)]
+    noun = names.noun()
+    name = names.class_name(noun, "Flags", "Mask", "Permissions")
+    variable = names.variable(name)
+    verbs = names.pick(("enable", "disable", "isEnabled"), ("set", "clear", "isSet"), ("grant", "revoke", "allows"))
+    enable, disable, has = (names.method(verb, noun) for verb in verbs)
     body = java.fill(
         """
         public static final int $first = 1;
@@ -156,25 +156,25 @@ def bit_flags(cast: NameSource) -> Scenario:
             return bits;
         }
         """,
-        first=names[0],
-        second=names[1],
-        third=names[2],
+        first=flags[0],
+        second=flags[1],
+        third=flags[2],
         enable=enable,
         disable=disable,
         has=has,
     )
-    focal = cast.pick(enable, disable, has, has)
-    bits, steps = 0, [cast.construct(name, variable)]
-    for _ in range(cast.integer(1, 3)):
-        place = cast.integer(0, 2)
-        on = focal != disable or not bits or cast.chance(0.3)
+    focal = names.pick(enable, disable, has, has)
+    bits, steps = 0, [names.construct(name, variable)]
+    for _ in range(names.integer(1, 3)):
+        place = names.integer(0, 2)
+        on = focal != disable or not bits or names.chance(0.3)
         bits = bits | (1 << place) if on else bits & ~(1 << place)
-        steps.append(f"{variable}.{enable if on else disable}({name}.{names[place]});")
-    place = cast.integer(0, 2)
+        steps.append(f"{variable}.{enable if on else disable}({name}.{flags[place]});")
+    place = names.integer(0, 2)
     if focal == disable:
         bits &= ~(1 << place)
-        steps.append(f"{variable}.{disable}({name}.{names[place]});")
-    steps.append(f"int flag = {name}.{names[cast.pick(place, cast.integer(0, 2))]};")
-    place = names.index(steps[-1].split(".")[1].rstrip(";"))
+        steps.append(f"{variable}.{disable}({name}.{flags[place]});")
+    steps.append(f"int flag = {name}.{flags[names.pick(place, names.integer(0, 2))]};")
+    place = flags.index(steps[-1].split(".")[1].rstrip(";"))
     claim = verdict(bool(bits & (1 << place)), f"{variable}.{has}(flag)", guessable=focal == has)
     return Scenario(name, body, focal, tuple(steps), claim, "change flag")

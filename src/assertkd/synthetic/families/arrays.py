@@ -7,15 +7,15 @@ from assertkd.synthetic.scenario import Scenario, equal, equal_array, throws, ve
 
 
 @family(weight=0.8)
-def array_query(cast: NameSource) -> Scenario:
+def array_query(names: NameSource) -> Scenario:
     """One number read from an array: extremes, totals, counts."""
-    noun = cast.noun()
-    amounts = java.plural(cast.compound(noun))
-    name = cast.class_name(noun, "Series", "Samples", "Chart")
-    on = cast.receiver(name)
-    values = cast.integers(cast.integer(1, 4), 1, 30)
+    noun = names.noun()
+    amounts = java.plural(names.compound(noun))
+    name = names.class_name(noun, "Series", "Samples", "Chart")
+    on = names.receiver(name)
+    values = names.integers(names.integer(1, 4), 1, 30)
     loop = f"for (int value : {amounts})"
-    method, start, step, result = cast.pick(
+    method, start, step, result = names.pick(
         ("max", f"{amounts}[0]", "best = Math.max(best, value);", max(values)),
         ("min", f"{amounts}[0]", "best = Math.min(best, value);", min(values)),
         ("total", "0", "best += value;", sum(values)),
@@ -24,8 +24,8 @@ def array_query(cast: NameSource) -> Scenario:
         ("countLarge", "0", "best += value > 10 ? 1 : 0;", sum(value > 10 for value in values)),
         ("countOdd", "0", "best += value % 2;", sum(value % 2 for value in values)),
     )
-    method = cast.method(method, noun)
-    local = cast.pick("found", "best", "sum", "answer")
+    method = names.method(method, noun)
+    local = names.pick("found", "best", "sum", "answer")
     body = java.fill(
         """
         public ${modifier}int $method(int[] $amounts) {
@@ -52,16 +52,16 @@ def array_query(cast: NameSource) -> Scenario:
 
 
 @family(weight=1.7)
-def array_change(cast: NameSource) -> Scenario:
+def array_change(names: NameSource) -> Scenario:
     """A new array made from another, element by element."""
-    noun = cast.noun()
-    amounts = java.plural(cast.compound(noun))
-    name = cast.class_name(noun, "Arrays", "Sequence", "Line")
-    on = cast.receiver(name)
-    values = cast.integers(cast.integer(1, 4), 1, 20)
+    noun = names.noun()
+    amounts = java.plural(names.compound(noun))
+    name = names.class_name(noun, "Arrays", "Sequence", "Line")
+    on = names.receiver(name)
+    values = names.integers(names.integer(1, 4), 1, 20)
     count = len(values)
-    limit = cast.integer(4, 16)
-    method, place, result = cast.pick(
+    limit = names.integer(4, 16)
+    method, place, result = names.pick(
         ("reverse", f"{amounts}[length - 1 - i]", values[::-1]),
         ("increment", f"{amounts}[i] + 1", [value + 1 for value in values]),
         ("rotate", f"{amounts}[(i + 1) % length]", values[1:] + values[:1]),
@@ -96,15 +96,15 @@ def array_change(cast: NameSource) -> Scenario:
 
 
 @family(weight=0.8)
-def average(cast: NameSource) -> Scenario:
+def average(names: NameSource) -> Scenario:
     """Measurements gathered one by one: mean, highest, count."""
-    measure = cast.measure()
-    noun = cast.noun()
-    name = cast.class_name(noun, "Average", "Monitor", "Summary")
-    variable = cast.variable(name)
-    add = cast.method(cast.pick("add", "record", "accept", "observe"), noun)
-    mean, peak = cast.method("average", noun), cast.method("highest", noun)
-    count = cast.method("count", noun)
+    measure = names.measure()
+    noun = names.noun()
+    name = names.class_name(noun, "Average", "Monitor", "Summary")
+    variable = names.variable(name)
+    add = names.method(names.pick("add", "record", "accept", "observe"), noun)
+    mean, peak = names.method("average", noun), names.method("highest", noun)
+    count = names.method("count", noun)
     body = java.fill(
         """
         private double sum;
@@ -137,12 +137,12 @@ def average(cast: NameSource) -> Scenario:
         peak=peak,
         count=count,
     )
-    values = [cast.integer(1, 20) / 2 for _ in range(cast.integer(0, 2))]
+    values = [names.integer(1, 20) / 2 for _ in range(names.integer(0, 2))]
     if len(values) == 2 and (sum(values) * 2) % 2:
         values[1] += 0.5
-    focal = cast.pick(add, mean, mean, peak, count)
-    steps = [cast.construct(name, variable), *(f"{variable}.{add}({value});" for value in values)]
-    shown = focal if focal != add else cast.pick(peak, count)
+    focal = names.pick(add, mean, mean, peak, count)
+    steps = [names.construct(name, variable), *(f"{variable}.{add}({value});" for value in values)]
+    shown = focal if focal != add else names.pick(peak, count)
     middle = sum(values) / len(values) if values else 0.0
     claim = {
         mean: equal(middle, f"{variable}.{mean}()", "double"),
@@ -153,14 +153,14 @@ def average(cast: NameSource) -> Scenario:
 
 
 @family(weight=1.0)
-def matrix(cast: NameSource) -> Scenario:
+def matrix(names: NameSource) -> Scenario:
     """A two by two grid of ints: cells, rows, columns, symmetry."""
-    noun = cast.noun()
-    name = cast.class_name(noun, "Grid", "Matrix", "Board")
-    variable = cast.variable(name)
-    get, trace, line = (cast.method(verb, noun) for verb in ("get", "trace", "row"))
-    pillar, diagonal, symmetric = (cast.method(verb, noun) for verb in ("column", "diagonal", "isSymmetric"))
-    policy = cast.pick("zero", "throw")
+    noun = names.noun()
+    name = names.class_name(noun, "Grid", "Matrix", "Board")
+    variable = names.variable(name)
+    get, trace, line = (names.method(verb, noun) for verb in ("get", "trace", "row"))
+    pillar, diagonal, symmetric = (names.method(verb, noun) for verb in ("column", "diagonal", "isSymmetric"))
+    policy = names.pick("zero", "throw")
     body = java.fill(
         """
         private final int[][] cells;
@@ -205,22 +205,22 @@ def matrix(cast: NameSource) -> Scenario:
         symmetric=symmetric,
         outside="return 0;" if policy == "zero" else "throw new IndexOutOfBoundsException();",
     )
-    a, b, c, d = (cast.integer(0, 9) for _ in range(4))
-    b = c if cast.chance(0.3) else b
+    a, b, c, d = (names.integer(0, 9) for _ in range(4))
+    b = c if names.chance(0.3) else b
     steps: tuple[str, ...] = (
         f"int[][] cells = {{{{{a}, {b}}}, {{{c}, {d}}}}};",
-        cast.construct(name, variable, "cells"),
+        names.construct(name, variable, "cells"),
     )
-    focal = cast.pick(get, get, trace, line, pillar, diagonal, symmetric)
+    focal = names.pick(get, get, trace, line, pillar, diagonal, symmetric)
     if focal == get:
-        row, column = cast.integer(0, 1), cast.pick(0, 1, 1, 2)
+        row, column = names.integer(0, 1), names.pick(0, 1, 1, 2)
         steps += (f"int row = {row};", f"int column = {column};")
         call = f"{variable}.{get}(row, column)"
         if column == 2 and policy == "throw":
             return Scenario(name, body, focal, steps, throws("IndexOutOfBoundsException", call), "check cell")
         return Scenario(name, body, focal, steps, equal([[a, b, 0], [c, d, 0]][row][column], call), "read cell")
     if focal in (line, pillar):
-        index = cast.integer(0, 1)
+        index = names.integer(0, 1)
         steps += (f"int index = {index};",)
         values = [[a, b], [c, d]][index] if focal == line else [[a, c], [b, d]][index]
         claim = equal_array("int", values, f"{variable}.{focal}(index)")

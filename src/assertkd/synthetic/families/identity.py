@@ -7,11 +7,11 @@ from assertkd.synthetic.scenario import Claim, Scenario, different, equal, equal
 
 
 @family(weight=2.2)
-def equality(cast: NameSource) -> Scenario:
+def equality(names: NameSource) -> Scenario:
     """The equals method over one or two fields."""
-    noun, amount = cast.noun(), cast.amount()
-    name = cast.class_name(cast.noun(), "Id", "Item", "Entry")
-    ignoring = cast.chance(0.4)
+    noun, amount = names.noun(), names.amount()
+    name = names.class_name(names.noun(), "Id", "Item", "Entry")
+    ignoring = names.chance(0.4)
     compared = f"{noun}.equals(that.{noun})" + ("" if ignoring else f" && {amount} == that.{amount}")
     body = java.fill(
         """
@@ -43,21 +43,21 @@ def equality(cast: NameSource) -> Scenario:
         name=name,
         compared=compared,
     )
-    word, other = cast.words(2)
-    number = cast.round_number()
-    second_word = word if cast.chance(0.7) else other
-    second_number = number if cast.chance(0.6) else number + 1
+    word, other = names.words(2)
+    number = names.round_number()
+    second_word = word if names.chance(0.7) else other
+    second_number = number if names.chance(0.6) else number + 1
     same = word == second_word and (ignoring or number == second_number)
-    first, second = cast.pick(("first", "second"), ("left", "right"), ("one", "other"))
+    first, second = names.pick(("first", "second"), ("left", "right"), ("one", "other"))
     steps = (
-        cast.construct(name, first, java.text(word), number),
-        cast.construct(name, second, java.text(second_word), second_number),
+        names.construct(name, first, java.text(word), number),
+        names.construct(name, second, java.text(second_word), second_number),
     )
-    kind = cast.pick("equals", "equals", "values", "values", "foreign")
+    kind = names.pick("equals", "equals", "values", "values", "foreign")
     if kind == "foreign":
         steps = (
             steps[0],
-            f"Object {second} = {cast.pick('null', java.text(word), f'new {name}({java.text(word)}, {number})')};",
+            f"Object {second} = {names.pick('null', java.text(word), f'new {name}({java.text(word)}, {number})')};",
         )
         same = f"new {name}" in steps[1]
         return Scenario(name, body, "equals", steps, verdict(same, f"{first}.equals({second})"), "compare type")
@@ -69,13 +69,13 @@ def equality(cast: NameSource) -> Scenario:
 
 
 @family(weight=2.4)
-def shared_instance(cast: NameSource) -> Scenario:
+def shared_instance(names: NameSource) -> Scenario:
     """A factory that returns the same object again, or a new one each time."""
-    key = cast.noun()
-    name = cast.class_name(cast.noun(), "Factory", "Pool", "Provider")
-    variable = cast.variable(name)
-    get = cast.pick("get", "obtain", "lookup", "provide")
-    cached = cast.chance(0.65)
+    key = names.noun()
+    name = names.class_name(names.noun(), "Factory", "Pool", "Provider")
+    variable = names.variable(name)
+    get = names.pick("get", "obtain", "lookup", "provide")
+    cached = names.chance(0.65)
     made = (
         f"return instances.computeIfAbsent({key}, k -> new Object());"
         if cached
@@ -96,16 +96,16 @@ def shared_instance(cast: NameSource) -> Scenario:
         key=key,
         made=made,
     )
-    word, other = cast.words(2)
-    steps = [cast.construct(name, variable)]
-    kind = cast.pick("same", "same", "same", "null")
-    first, second = cast.pick(("first", "second"), ("one", "other"), ("before", "after"))
+    word, other = names.words(2)
+    steps = [names.construct(name, variable)]
+    kind = names.pick("same", "same", "same", "null")
+    first, second = names.pick(("first", "second"), ("one", "other"), ("before", "after"))
     if kind == "null":
-        given = cast.pick("null", java.text(word))
+        given = names.pick("null", java.text(word))
         steps.append(f"String {key} = {given};")
         claim = Claim("assertNull" if given == "null" else "assertNotNull", f"{variable}.{get}({key})", type="Object")
         return Scenario(name, body, get, tuple(steps), claim, "handle null")
-    again = word if cast.chance(0.7) else other
+    again = word if names.chance(0.7) else other
     steps += [
         f"Object {first} = {variable}.{get}({java.text(word)});",
         f"Object {second} = {variable}.{get}({java.text(again)});",
@@ -115,17 +115,17 @@ def shared_instance(cast: NameSource) -> Scenario:
 
 
 @family(weight=1.2)
-def builder(cast: NameSource) -> Scenario:
+def builder(names: NameSource) -> Scenario:
     """A fluent builder of a short description."""
-    noun, amount = cast.noun(), cast.amount()
-    name = cast.class_name(cast.noun(), "Builder", "Request", "Query")
-    variable = cast.variable(name)
-    prefix = cast.pick("with", "set", "")
+    noun, amount = names.noun(), names.amount()
+    name = names.class_name(names.noun(), "Builder", "Request", "Query")
+    variable = names.variable(name)
+    prefix = names.pick("with", "set", "")
     set_noun = java.uncapitalised(prefix + java.capitalised(noun))
     set_amount = java.uncapitalised(prefix + java.capitalised(amount))
-    build = cast.pick("build", "describe", "render")
-    separator = cast.pick(":", "=", " x ", "@")
-    start = cast.integer(1, 9)
+    build = names.pick("build", "describe", "render")
+    separator = names.pick(":", "=", " x ", "@")
+    start = names.integer(1, 9)
     body = java.fill(
         """
         private String $noun;
@@ -158,18 +158,18 @@ def builder(cast: NameSource) -> Scenario:
         build=build,
         separator=separator,
     )
-    word, number = cast.word(), cast.round_number()
-    chosen_noun = cast.chance(0.8)
-    chosen_amount = chosen_noun or cast.chance(0.7)
-    kind = cast.pick("build", "build", "same")
+    word, number = names.word(), names.round_number()
+    chosen_noun = names.chance(0.8)
+    chosen_amount = chosen_noun or names.chance(0.7)
+    kind = names.pick("build", "build", "same")
     if kind == "same":
         steps: tuple[str, ...] = (
-            cast.construct(name, variable),
+            names.construct(name, variable),
             f"{name} returned = {variable}.{set_amount}({number});",
         )
         return Scenario(name, body, set_amount, steps, identical(True, variable, "returned"), "return builder")
     parts = [f".{set_noun}({java.text(word)})"] * chosen_noun + [f".{set_amount}({number})"] * chosen_amount
-    steps = (f"{name} {variable} = new {name}(){''.join(cast.shuffled(parts))};",)
+    steps = (f"{name} {variable} = new {name}(){''.join(names.shuffled(parts))};",)
     call = f"{variable}.{build}()"
     if not chosen_noun:
         return Scenario(name, body, build, steps, throws("IllegalStateException", call), f"require {noun}")
@@ -177,13 +177,13 @@ def builder(cast: NameSource) -> Scenario:
 
 
 @family(weight=1.2)
-def ordering(cast: NameSource) -> Scenario:
+def ordering(names: NameSource) -> Scenario:
     """A natural order, ascending or descending."""
-    noun, amount = cast.noun(), cast.amount()
-    name = cast.class_name(noun, "Priority", "Rank", "Version", "Grade")
-    descending = cast.chance(0.4)
+    noun, amount = names.noun(), names.amount()
+    name = names.class_name(noun, "Priority", "Rank", "Version", "Grade")
+    descending = names.chance(0.4)
     left, right = (f"other.{amount}", amount) if descending else (amount, f"other.{amount}")
-    newer = cast.pick("isBefore", "precedes", "comesFirst")
+    newer = names.pick("isBefore", "precedes", "comesFirst")
     body = java.fill(
         """
         private final int $amount;
@@ -212,11 +212,11 @@ def ordering(cast: NameSource) -> Scenario:
         newer=newer,
         pair=f"{amount} {'>=' if descending else '<='} other.{amount}",
     )
-    one, two = cast.integer(1, 20), cast.integer(1, 20)
-    two = one if cast.chance(0.2) else two
-    focal = cast.pick("compareTo", "compareTo", "first")
-    first, other = cast.pick(("first", "second"), ("left", "right"), ("one", "other"))
-    steps: tuple[str, ...] = (cast.construct(name, first, one), cast.construct(name, other, two))
+    one, two = names.integer(1, 20), names.integer(1, 20)
+    two = one if names.chance(0.2) else two
+    focal = names.pick("compareTo", "compareTo", "first")
+    first, other = names.pick(("first", "second"), ("left", "right"), ("one", "other"))
+    steps: tuple[str, ...] = (names.construct(name, first, one), names.construct(name, other, two))
     sign = (one > two) - (one < two)
     sign = -sign if descending else sign
     implements = f"Comparable<{name}>"

@@ -7,15 +7,15 @@ from assertkd.synthetic.scenario import Claim, Scenario, equal, equal_text, thro
 
 
 @family(weight=1.6)
-def indexed_list(cast: NameSource) -> Scenario:
+def indexed_list(names: NameSource) -> Scenario:
     """A list asked by position and by value."""
-    item = cast.noun()
+    item = names.noun()
     items = java.plural(item)
-    name = cast.class_name(item, "List", "Catalog", "Roster")
-    variable = cast.variable(name)
-    find = f"{cast.pick('indexOf', 'positionOf', 'find')}{java.capitalised(item)}"
-    at = cast.pick("get", "at", "pick")
-    outside = cast.pick("return null;", "throw new IndexOutOfBoundsException();")
+    name = names.class_name(item, "List", "Catalog", "Roster")
+    variable = names.variable(name)
+    find = f"{names.pick('indexOf', 'positionOf', 'find')}{java.capitalised(item)}"
+    at = names.pick("get", "at", "pick")
+    outside = names.pick("return null;", "throw new IndexOutOfBoundsException();")
     body = java.fill(
         """
         private final List<String> $items;
@@ -55,23 +55,23 @@ def indexed_list(cast: NameSource) -> Scenario:
         at=at,
         outside=outside,
     )
-    values = cast.words(cast.integer(1, 4))
-    absent = cast.word()
-    steps = [cast.construct(name, variable, java.texts(values))]
-    focal = cast.pick(find, at, at, "remove", "firstTwo")
+    values = names.words(names.integer(1, 4))
+    absent = names.word()
+    steps = [names.construct(name, variable, java.texts(values))]
+    focal = names.pick(find, at, at, "remove", "firstTwo")
     if focal == "firstTwo":
         expected = f"Arrays.asList({java.texts(values[:2])})"
         claim = equal(expected, f"{variable}.firstTwo()", "List<String>")
         return Scenario(name, body, focal, tuple(steps), claim, "limit to two")
     if focal == at:
-        index = cast.integer(0, len(values))
+        index = names.integer(0, len(values))
         steps.append(f"int index = {index};")
         call = f"{variable}.{at}(index)"
         if index == len(values) and "throw" in outside:
             return Scenario(name, body, focal, tuple(steps), throws("IndexOutOfBoundsException", call), "reject index")
         value = values[index] if index < len(values) else None
         return Scenario(name, body, focal, tuple(steps), equal_text(value, call), f"return {item}")
-    target = cast.pick(*values, absent)
+    target = names.pick(*values, absent)
     steps.append(f"String {item} = {java.text(target)};")
     if focal == find:
         index = values.index(target) if target in values else -1
@@ -82,16 +82,16 @@ def indexed_list(cast: NameSource) -> Scenario:
 
 
 @family(weight=1.8)
-def unique_set(cast: NameSource) -> Scenario:
+def unique_set(names: NameSource) -> Scenario:
     """A set of strings that may ignore case."""
-    item = cast.noun()
+    item = names.noun()
     items = java.plural(item)
-    name = cast.class_name(item, "Set", "Group", "Registry")
-    variable = cast.variable(name)
-    add = cast.pick("add", "register", "include", "join")
-    has = cast.pick("contains", "has", "knows")
-    focal = cast.pick(add, has, has, "count", "smallest")
-    folded = focal == add and cast.chance(0.4)
+    name = names.class_name(item, "Set", "Group", "Registry")
+    variable = names.variable(name)
+    add = names.pick("add", "register", "include", "join")
+    has = names.pick("contains", "has", "knows")
+    focal = names.pick(add, has, has, "count", "smallest")
+    folded = focal == add and names.chance(0.4)
     body = java.fill(
         """
         private final Set<String> $items = new TreeSet<>();
@@ -118,18 +118,20 @@ def unique_set(cast: NameSource) -> Scenario:
         has=has,
         change=".toLowerCase()" if folded else "",
     )
-    pool = cast.words(3)
-    values = [cast.pick(*pool) for _ in range(cast.integer(1, 4))]
+    pool = names.words(3)
+    values = [names.pick(*pool) for _ in range(names.integer(1, 4))]
     stored = set(values)
-    steps: list[str | Claim] = [cast.construct(name, variable)]
+    steps: list[str | Claim] = [names.construct(name, variable)]
     if focal == add:
         *earlier, last = values
-        steps += cast.calls(variable, add, [word.upper() if folded and cast.chance(0.5) else word for word in earlier])
+        steps += names.calls(
+            variable, add, [word.upper() if folded and names.chance(0.5) else word for word in earlier]
+        )
         claim = verdict(last not in earlier, f"{variable}.{add}({java.text(last)})", guessable=False)
         return Scenario(name, body, focal, tuple(steps), claim, "detect duplicates")
-    steps += cast.calls(variable, add, values)
+    steps += names.calls(variable, add, values)
     if focal == has:
-        target = cast.pick(*pool)
+        target = names.pick(*pool)
         steps.append(f"String {item} = {java.text(target)};")
         claim = verdict(target in stored, f"{variable}.{has}({item})")
         return Scenario(name, body, focal, tuple(steps), claim, "look up")
@@ -140,14 +142,14 @@ def unique_set(cast: NameSource) -> Scenario:
 
 
 @family(weight=0.7)
-def defensive_copy(cast: NameSource) -> Scenario:
+def defensive_copy(names: NameSource) -> Scenario:
     """A getter that gives away a copy, a read-only view or the list itself."""
-    item = cast.noun()
+    item = names.noun()
     items = java.plural(item)
-    name = cast.class_name(cast.noun(), "Bundle", "Bag", "Folder")
-    variable = cast.variable(name)
+    name = names.class_name(names.noun(), "Bundle", "Bag", "Folder")
+    variable = names.variable(name)
     getter = f"get{java.capitalised(items)}"
-    policy = cast.pick("copy", "view", "live")
+    policy = names.pick("copy", "view", "live")
     value = {
         "copy": f"new ArrayList<>({items})",
         "view": f"Collections.unmodifiableList({items})",
@@ -170,8 +172,8 @@ def defensive_copy(cast: NameSource) -> Scenario:
         getter=getter,
         value=value,
     )
-    values = cast.words(cast.integer(1, 2))
-    steps: list[str | Claim] = [cast.construct(name, variable), *cast.calls(variable, "add", values)]
+    values = names.words(names.integer(1, 2))
+    steps: list[str | Claim] = [names.construct(name, variable), *names.calls(variable, "add", values)]
     steps.append(f"List<String> {items} = {variable}.{getter}();")
     if policy == "view":
         steps.append(throws("UnsupportedOperationException", f"{items}.clear()"))
@@ -179,4 +181,4 @@ def defensive_copy(cast: NameSource) -> Scenario:
         steps.append(f"{items}.clear();")
         values = values if policy == "copy" else []
     claim = equal(len(values), f"{variable}.{getter}().size()", guessable=False)
-    return Scenario(name, body, getter, tuple(steps), claim, cast.pick("guard content", f"list {items}"))
+    return Scenario(name, body, getter, tuple(steps), claim, names.pick("guard content", f"list {items}"))

@@ -7,14 +7,14 @@ from assertkd.synthetic.scenario import Claim, Scenario, equal, equal_text, thro
 
 
 @family(weight=2.1)
-def lookup(cast: NameSource) -> Scenario:
+def lookup(names: NameSource) -> Scenario:
     """A map from strings to strings with one of three policies for unknown keys."""
-    key, value = cast.noun(), cast.noun()
-    name = cast.class_name(value, "Directory", "Lookup", "Settings")
-    variable = cast.variable(name)
-    put, find = cast.pick(("put", "get"), ("assign", "resolve"), ("store", "load"), ("bind", "find"))
-    fallback = cast.word()
-    policy = cast.pick("null", "default", "throw")
+    key, value = names.noun(), names.noun()
+    name = names.class_name(value, "Directory", "Lookup", "Settings")
+    variable = names.variable(name)
+    put, find = names.pick(("put", "get"), ("assign", "resolve"), ("store", "load"), ("bind", "find"))
+    fallback = names.word()
+    policy = names.pick("null", "default", "throw")
     entries = f"{value}By{java.capitalised(key)}"
     found = {
         "null": f"return {entries}.get({key});",
@@ -49,18 +49,18 @@ def lookup(cast: NameSource) -> Scenario:
         find=find,
         found=found,
     )
-    keys = cast.words(3)
+    keys = names.words(3)
     held: dict[str, str] = {}
-    steps: list[str | Claim] = [cast.construct(name, variable)]
-    for _ in range(cast.integer(1, 3)):
-        chosen, word = cast.pick(*keys), cast.word()
+    steps: list[str | Claim] = [names.construct(name, variable)]
+    for _ in range(names.integer(1, 3)):
+        chosen, word = names.pick(*keys), names.word()
         held[chosen] = word
         steps.append(f"{variable}.{put}({java.texts([chosen, word])});")
-    focal = cast.pick(put, find, find, find, "contains", "size")
+    focal = names.pick(put, find, find, find, "contains", "size")
     if focal in (put, "size"):
         claim = equal(len(held), f"{variable}.size()", guessable=focal == "size")
         return Scenario(name, body, focal, tuple(steps), claim, "replace same key")
-    target = cast.pick(*keys)
+    target = names.pick(*keys)
     steps.append(f"String {key} = {java.text(target)};")
     call = f"{variable}.{focal}({key})"
     if focal == "contains":
@@ -72,12 +72,12 @@ def lookup(cast: NameSource) -> Scenario:
 
 
 @family(weight=1.0)
-def tally(cast: NameSource) -> Scenario:
+def tally(names: NameSource) -> Scenario:
     """Occurrences counted by name."""
-    item = cast.noun()
-    name = cast.class_name(item, "Tally", "Statistics", "Votes")
-    variable = cast.variable(name)
-    add, count = cast.pick(("add", "count"), ("vote", "votes"), ("record", "countOf"), ("see", "seen"))
+    item = names.noun()
+    name = names.class_name(item, "Tally", "Statistics", "Votes")
+    variable = names.variable(name)
+    add, count = names.pick(("add", "count"), ("vote", "votes"), ("record", "countOf"), ("see", "seen"))
     body = java.fill(
         """
         private final Map<String, Integer> counts = new TreeMap<>();
@@ -108,12 +108,12 @@ def tally(cast: NameSource) -> Scenario:
         add=add,
         count=count,
     )
-    pool = cast.words(3)
-    values = [cast.pick(*pool) for _ in range(cast.integer(0, 5))]
-    steps = [cast.construct(name, variable), *(f"{variable}.{add}({java.text(value)});" for value in values)]
-    focal = cast.pick(count, count, "distinct", "mostCommon")
+    pool = names.words(3)
+    values = [names.pick(*pool) for _ in range(names.integer(0, 5))]
+    steps = [names.construct(name, variable), *(f"{variable}.{add}({java.text(value)});" for value in values)]
+    focal = names.pick(count, count, "distinct", "mostCommon")
     if focal == count:
-        target = cast.pick(*pool)
+        target = names.pick(*pool)
         steps.append(f"String {item} = {java.text(target)};")
         claim = equal(values.count(target), f"{variable}.{count}({item})")
         return Scenario(name, body, focal, tuple(steps), claim, f"count {item}")
@@ -126,13 +126,13 @@ def tally(cast: NameSource) -> Scenario:
 
 
 @family(weight=1.3)
-def inventory(cast: NameSource) -> Scenario:
+def inventory(names: NameSource) -> Scenario:
     """Quantities in stock, received and taken, with a policy for shortage."""
-    item, amount = cast.noun(), cast.pick("quantity", "amount", "units", "pieces")
-    name = cast.class_name(item, "Inventory", "Stock", "Warehouse")
-    variable = cast.variable(name)
-    add, take = cast.pick(("add", "remove"), ("receive", "ship"), ("fill", "take"), ("deliver", "sell"))
-    strict = cast.chance(0.65)
+    item, amount = names.noun(), names.pick("quantity", "amount", "units", "pieces")
+    name = names.class_name(item, "Inventory", "Stock", "Warehouse")
+    variable = names.variable(name)
+    add, take = names.pick(("add", "remove"), ("receive", "ship"), ("fill", "take"), ("deliver", "sell"))
+    strict = names.chance(0.65)
     short = "throw new IllegalStateException();" if strict else "return false;"
     body = java.fill(
         """
@@ -160,43 +160,43 @@ def inventory(cast: NameSource) -> Scenario:
         take=take,
         short=short,
     )
-    word, other = cast.words(2)
-    first, second = cast.integer(2, 12), cast.integer(1, 12)
+    word, other = names.words(2)
+    first, second = names.integer(2, 12), names.integer(1, 12)
     steps: list[str | Claim] = [
-        cast.construct(name, variable),
+        names.construct(name, variable),
         f"String {item} = {java.text(word)};",
         f"{variable}.{add}({item}, {first});",
     ]
-    focal = cast.pick(add, take, take, "available")
+    focal = names.pick(add, take, take, "available")
     stock = f"{variable}.available({item})"
     if focal == take:
-        if cast.chance(0.6):
+        if names.chance(0.6):
             steps.append(f"int {amount} = {second};")
             call = f"{variable}.{take}({item}, {amount})"
             if second > first and strict:
                 return Scenario(name, body, focal, tuple(steps), throws("IllegalStateException", call), "check stock")
             return Scenario(name, body, focal, tuple(steps), verdict(second <= first, call), "check stock")
-        second = cast.integer(1, first)
+        second = names.integer(1, first)
         steps.append(f"{variable}.{take}({item}, {second});")
         claim = equal(first - second, stock, guessable=False)
         return Scenario(name, body, focal, tuple(steps), claim, "reduce stock")
     if focal == add:
         steps.append(f"{variable}.{add}({item}, {second});")
         return Scenario(name, body, focal, tuple(steps), equal(first + second, stock, guessable=False), "sum amounts")
-    if cast.chance(0.5):
+    if names.chance(0.5):
         steps[2] = f"{variable}.{add}({java.text(other)}, {first});"
         first = 0
     return Scenario(name, body, focal, tuple(steps), equal(first, stock), "report stock")
 
 
 @family(weight=1.1)
-def cache(cast: NameSource) -> Scenario:
+def cache(names: NameSource) -> Scenario:
     """A bounded cache that drops its oldest entry and counts misses."""
-    item = cast.noun()
-    name = cast.class_name(item, "Cache", "Memory", "Store")
-    variable = cast.variable(name)
-    capacity = cast.integer(1, 3)
-    refresh = cast.chance(0.5)
+    item = names.noun()
+    name = names.class_name(item, "Cache", "Memory", "Store")
+    variable = names.variable(name)
+    capacity = names.integer(1, 3)
+    refresh = names.chance(0.5)
     body = java.fill(
         """
         private final LinkedHashMap<String, Integer> entries = new LinkedHashMap<>();
@@ -232,10 +232,10 @@ def cache(cast: NameSource) -> Scenario:
         name=name,
         refresh=f"entries.remove({item});" if refresh else f"Objects.requireNonNull({item});",
     )
-    keys = cast.words(3)
-    puts = [(cast.pick(*keys), cast.round_number()) for _ in range(cast.integer(1, 4))]
+    keys = names.words(3)
+    puts = [(names.pick(*keys), names.round_number()) for _ in range(names.integer(1, 4))]
     held: dict[str, int] = {}
-    steps = [cast.construct(name, variable, capacity)]
+    steps = [names.construct(name, variable, capacity)]
     for key, value in puts:
         steps.append(f"{variable}.put({java.text(key)}, {value});")
         if refresh:
@@ -243,15 +243,15 @@ def cache(cast: NameSource) -> Scenario:
         held[key] = value
         if len(held) > capacity:
             del held[next(iter(held))]
-    focal = cast.pick("put", "put", "get", "getMisses")
+    focal = names.pick("put", "put", "get", "getMisses")
     if focal == "getMisses":
-        asked = [cast.pick(*keys) for _ in range(cast.integer(1, 3))]
+        asked = [names.pick(*keys) for _ in range(names.integer(1, 3))]
         steps += [f"{variable}.get({java.text(key)});" for key in asked]
         misses = sum(key not in held for key in asked)
         return Scenario(name, body, focal, tuple(steps), equal(misses, f"{variable}.getMisses()"), "count misses")
-    target = cast.pick(*keys)
+    target = names.pick(*keys)
     call = f"{variable}.get({java.text(target)})"
-    if target in held and cast.chance(0.7):
+    if target in held and names.chance(0.7):
         steps.append(f"int value = {call};")
         return Scenario(name, body, focal, tuple(steps), equal(held[target], "value"), f"return {item}")
     steps.append(f"Integer value = {call};")

@@ -7,15 +7,15 @@ from assertkd.synthetic.scenario import Claim, Scenario, equal, equal_text, is_n
 
 
 @family(weight=2.6)
-def absence(cast: NameSource) -> Scenario:
+def absence(names: NameSource) -> Scenario:
     """A search that finds a value or nothing, as null or as an Optional."""
-    noun, key = cast.noun(), cast.noun()
-    name = cast.class_name(noun, "Finder", "Source", "Holder")
-    variable = cast.variable(name)
-    find = f"{cast.pick('find', 'search', 'try')}{java.capitalised(noun)}"
-    optional = cast.chance(0.5)
-    known, other = cast.words(2)
-    value = cast.word()
+    noun, key = names.noun(), names.noun()
+    name = names.class_name(noun, "Finder", "Source", "Holder")
+    variable = names.variable(name)
+    find = f"{names.pick('find', 'search', 'try')}{java.capitalised(noun)}"
+    optional = names.chance(0.5)
+    known, other = names.words(2)
+    value = names.word()
     if optional:
         returned = f"{key}.equals({java.text(known)}) ? Optional.of({java.text(value)}) : Optional.empty()"
     else:
@@ -31,14 +31,14 @@ def absence(cast: NameSource) -> Scenario:
         key=key,
         returned=returned,
     )
-    asked = known if cast.chance(0.55) else other
-    steps: list[str] = [cast.construct(name, variable)]
+    asked = known if names.chance(0.55) else other
+    steps: list[str] = [names.construct(name, variable)]
     if not optional:
         steps.append(f"String {noun} = {variable}.{find}({java.text(asked)});")
         claim = equal_text(value, noun) if asked == known else Claim("assertNull", noun)
         return Scenario(name, body, find, tuple(steps), claim, f"look for {noun}")
     steps.append(f"Optional<String> {noun} = {variable}.{find}({java.text(asked)});")
-    if asked == known and cast.chance(0.6):
+    if asked == known and names.chance(0.6):
         steps.insert(2, "")
         steps = [step for step in steps if step]
         before = verdict(True, f"{noun}.isPresent()")
@@ -68,15 +68,15 @@ REFUSALS = ("IllegalArgumentException", "IllegalArgumentException", "IllegalStat
 
 
 @family(weight=1.2)
-def text_property(cast: NameSource) -> Scenario:
+def text_property(names: NameSource) -> Scenario:
     """A setter of a string that refuses or ignores what is missing."""
-    field = cast.noun()
-    name = cast.class_name(cast.noun(), "Form", "Bean", "Profile")
-    variable = cast.variable(name)
+    field = names.noun()
+    name = names.class_name(names.noun(), "Form", "Bean", "Profile")
+    variable = names.variable(name)
     setter, getter = f"set{java.capitalised(field)}", f"get{java.capitalised(field)}"
-    bad, forbidden = cast.pick(("null", f"{field} == null"), ('""', f"{field}.isEmpty()"))
-    lenient, exception = cast.chance(0.25), cast.pick(*REFUSALS)
-    default = cast.word() if lenient and cast.chance(0.4) else None
+    bad, forbidden = names.pick(("null", f"{field} == null"), ('""', f"{field}.isEmpty()"))
+    lenient, exception = names.chance(0.25), names.pick(*REFUSALS)
+    default = names.word() if lenient and names.chance(0.4) else None
     body = java.fill(
         PROPERTY,
         type="String",
@@ -87,9 +87,9 @@ def text_property(cast: NameSource) -> Scenario:
         forbidden=forbidden,
         reaction="return;" if lenient else f"throw new {exception}();",
     )
-    given = bad if cast.chance(0.5) else java.text(cast.word())
+    given = bad if names.chance(0.5) else java.text(names.word())
     value = f"{variable}.{getter}()"
-    steps: list[str | Claim] = [cast.construct(name, variable)]
+    steps: list[str | Claim] = [names.construct(name, variable)]
     if given == bad and not lenient:
         steps.append(f"String {field} = {given};")
         claim = throws(exception, f"{variable}.{setter}({field})")
@@ -101,7 +101,7 @@ def text_property(cast: NameSource) -> Scenario:
             del steps[1]
             claim = is_null(value, "String")
         return Scenario(name, body, setter, tuple(steps), claim, f"ignore bad {field}")
-    if cast.chance(0.5):
+    if names.chance(0.5):
         steps.append(f"String {field} = {given};")
         given = field
     steps.append(f"{variable}.{setter}({given});")
@@ -109,15 +109,15 @@ def text_property(cast: NameSource) -> Scenario:
 
 
 @family(weight=1.2)
-def number_property(cast: NameSource) -> Scenario:
+def number_property(names: NameSource) -> Scenario:
     """A setter of a whole number that refuses or ignores what is over a limit."""
-    noun = cast.noun()
-    field = cast.compound(noun)
-    name = cast.class_name(noun, "Form", "Model", "Plan")
-    variable = cast.variable(name)
+    noun = names.noun()
+    field = names.compound(noun)
+    name = names.class_name(noun, "Form", "Model", "Plan")
+    variable = names.variable(name)
     setter, getter = f"set{java.capitalised(field)}", f"get{java.capitalised(field)}"
-    limit = cast.round_number()
-    lenient, exception = cast.chance(0.25), cast.pick(*REFUSALS)
+    limit = names.round_number()
+    lenient, exception = names.chance(0.25), names.pick(*REFUSALS)
     body = java.fill(
         PROPERTY,
         type="int",
@@ -128,15 +128,15 @@ def number_property(cast: NameSource) -> Scenario:
         forbidden=f"{field} > {limit}",
         reaction="return;" if lenient else f"throw new {exception}();",
     )
-    bad = cast.chance(0.5)
-    number = cast.integer(limit + 1, limit + 9) if bad else cast.integer(max(0, limit - 9), limit)
+    bad = names.chance(0.5)
+    number = names.integer(limit + 1, limit + 9) if bad else names.integer(max(0, limit - 9), limit)
     value = f"{variable}.{getter}()"
-    steps: list[str | Claim] = [cast.construct(name, variable)]
+    steps: list[str | Claim] = [names.construct(name, variable)]
     if bad and not lenient:
         steps.append(f"int {field} = {number};")
         claim = throws(exception, f"{variable}.{setter}({field})")
         return Scenario(name, body, setter, tuple(steps), claim, f"validate {field}")
-    local = not bad and cast.chance(0.5)
+    local = not bad and names.chance(0.5)
     given = field if local else str(number)
     if local:
         steps.append(f"int {field} = {number};")
@@ -146,14 +146,14 @@ def number_property(cast: NameSource) -> Scenario:
 
 
 @family(weight=2.0)
-def creation(cast: NameSource) -> Scenario:
+def creation(names: NameSource) -> Scenario:
     """A part that exists only between opening and closing, or is made on demand."""
-    part, item = cast.noun(), cast.noun()
-    name = cast.class_name(item, "Context", "Session", "Container")
-    variable = cast.variable(name)
-    getter, opener = f"get{java.capitalised(part)}", cast.pick("open", "init", "connect", "load")
-    closer = cast.pick("close", "release", "unload")
-    lazy = cast.chance(0.4)
+    part, item = names.noun(), names.noun()
+    name = names.class_name(item, "Context", "Session", "Container")
+    variable = names.variable(name)
+    getter, opener = f"get{java.capitalised(part)}", names.pick("open", "init", "connect", "load")
+    closer = names.pick("close", "release", "unload")
+    lazy = names.chance(0.4)
     body = java.fill(
         """
         private StringBuilder $part;
@@ -177,8 +177,8 @@ def creation(cast: NameSource) -> Scenario:
         getter=getter,
         lazy=f"if ({part} == null) {{\n        {opener}();\n    }}" if lazy else "// may be absent",
     )
-    moves = [cast.pick(opener, closer) for _ in range(cast.integer(0, 3))]
-    steps = (cast.construct(name, variable), *(f"{variable}.{move}();" for move in moves))
+    moves = [names.pick(opener, closer) for _ in range(names.integer(0, 3))]
+    steps = (names.construct(name, variable), *(f"{variable}.{move}();" for move in moves))
     present = lazy or (bool(moves) and moves[-1] == opener)
     kind = "assertNotNull" if present else "assertNull"
     claim = Claim(kind, f"{variable}.{getter}()", type="StringBuilder")

@@ -7,17 +7,17 @@ from assertkd.synthetic.scenario import Claim, Scenario, equal, equal_text, thro
 
 
 @family(weight=1.9)
-def stack(cast: NameSource) -> Scenario:
+def stack(names: NameSource) -> Scenario:
     """Last in, first out, with one of three policies for an empty stack."""
-    item = cast.noun()
-    name = cast.class_name(item, "Stack", "Pile", "History")
-    variable = cast.variable(name)
-    push, pop = cast.pick(("push", "pop"), ("add", "removeLast"), ("put", "take"), ("place", "lift"))
-    top = cast.pick("peek", "top", "last")
-    policy = cast.pick("null", "throw", "blank")
+    item = names.noun()
+    name = names.class_name(item, "Stack", "Pile", "History")
+    variable = names.variable(name)
+    push, pop = names.pick(("push", "pop"), ("add", "removeLast"), ("put", "take"), ("place", "lift"))
+    top = names.pick("peek", "top", "last")
+    policy = names.pick("null", "throw", "blank")
     empty = {
         "null": "return null;",
-        "throw": f"throw new {cast.pick('IllegalStateException', 'NoSuchElementException')}();",
+        "throw": f"throw new {names.pick('IllegalStateException', 'NoSuchElementException')}();",
         "blank": 'return "";',
     }[policy]
     body = java.fill(
@@ -57,24 +57,24 @@ def stack(cast: NameSource) -> Scenario:
         top=top,
         empty=empty,
     )
-    values = cast.words(cast.integer(0, 4))
-    steps: list[str | Claim] = [cast.construct(name, variable), *cast.calls(variable, push, values)]
-    focal = cast.pick(push, pop, top, top)
+    values = names.words(names.integer(0, 4))
+    steps: list[str | Claim] = [names.construct(name, variable), *names.calls(variable, push, values)]
+    focal = names.pick(push, pop, top, top)
     condition = f"after {push}" if values else "when empty"
     if focal == push:
-        values.append(cast.word())
-        if cast.chance(0.4):
+        values.append(names.word())
+        if names.chance(0.4):
             steps.insert(1, equal(0, f"{variable}.size()"))
-        steps += cast.calls(variable, push, values[-1:])
-        if cast.chance(0.5):
+        steps += names.calls(variable, push, values[-1:])
+        if names.chance(0.5):
             claim, outcome = equal(len(values), f"{variable}.size()", guessable=False), "change size"
         else:
             claim, outcome = equal_text(values[-1], f"{variable}.{top}()", guessable=False), "keep last"
         return Scenario(name, body, focal, tuple(steps), claim, outcome, "")
-    if focal == pop and len(values) > 1 and cast.chance(0.6):
+    if focal == pop and len(values) > 1 and names.chance(0.6):
         steps.append(f"{variable}.{pop}();")
         values.pop()
-        kind = cast.pick("size", "empty", "top")
+        kind = names.pick("size", "empty", "top")
         if kind == "size":
             claim, outcome = equal(len(values), f"{variable}.size()", guessable=False), "change size"
         elif kind == "empty":
@@ -92,13 +92,13 @@ def stack(cast: NameSource) -> Scenario:
 
 
 @family(weight=2.0)
-def queue(cast: NameSource) -> Scenario:
+def queue(names: NameSource) -> Scenario:
     """First in, first out, with a capacity."""
-    item = cast.noun()
-    name = cast.class_name(item, "Queue", "Line", "Backlog")
-    variable = cast.variable(name)
-    offer, poll = cast.pick(("offer", "poll"), ("enqueue", "dequeue"), ("submit", "next"), ("append", "removeFirst"))
-    capacity = cast.integer(1, 4)
+    item = names.noun()
+    name = names.class_name(item, "Queue", "Line", "Backlog")
+    variable = names.variable(name)
+    offer, poll = names.pick(("offer", "poll"), ("enqueue", "dequeue"), ("submit", "next"), ("append", "removeFirst"))
+    capacity = names.integer(1, 4)
     body = java.fill(
         """
         private final LinkedList<String> $items = new LinkedList<>();
@@ -131,23 +131,23 @@ def queue(cast: NameSource) -> Scenario:
         offer=offer,
         poll=poll,
     )
-    focal = cast.pick(offer, poll, poll, "remaining")
-    values = cast.words(cast.integer(0, capacity if focal == poll else 4))
-    steps: list[str | Claim] = [cast.construct(name, variable, capacity), *cast.calls(variable, offer, values)]
+    focal = names.pick(offer, poll, poll, "remaining")
+    values = names.words(names.integer(0, capacity if focal == poll else 4))
+    steps: list[str | Claim] = [names.construct(name, variable, capacity), *names.calls(variable, offer, values)]
     held = values[:capacity]
     if focal == "remaining":
         claim = equal(capacity - len(held), f"{variable}.remaining()")
         return Scenario(name, body, focal, tuple(steps), claim, "count free places")
     if focal == offer:
-        value = cast.word()
+        value = names.word()
         accepted = len(held) < capacity
-        if cast.chance(0.5):
+        if names.chance(0.5):
             steps.append(f"String {item} = {java.text(value)};")
             claim = verdict(accepted, f"{variable}.{offer}({item})")
         else:
             claim = verdict(accepted, f"{variable}.{offer}({java.text(value)})", guessable=False)
-        return Scenario(name, body, focal, tuple(steps), claim, cast.pick("check capacity", "respect limit"))
-    taken = cast.integer(0, min(2, len(held)))
+        return Scenario(name, body, focal, tuple(steps), claim, names.pick("check capacity", "respect limit"))
+    taken = names.integer(0, min(2, len(held)))
     steps += [f"{variable}.{poll}();"] * taken
     left = held[taken:]
     claim = equal_text(left[0] if left else None, f"{variable}.{poll}()")
@@ -155,16 +155,16 @@ def queue(cast: NameSource) -> Scenario:
 
 
 @family(weight=0.8)
-def ring_buffer(cast: NameSource) -> Scenario:
+def ring_buffer(names: NameSource) -> Scenario:
     """The last few numbers written, older ones overwritten."""
-    noun = cast.noun()
-    amount = cast.compound(noun)
-    name = cast.class_name(noun, "Ring", "Window", "Buffer")
-    variable = cast.variable(name)
-    verbs = cast.pick(("add", "oldest", "newest"), ("record", "first", "last"), ("write", "tail", "head"))
-    add, oldest, newest = (cast.method(verb, noun) for verb in verbs)
-    size = cast.method("size", noun)
-    capacity = cast.integer(2, 4)
+    noun = names.noun()
+    amount = names.compound(noun)
+    name = names.class_name(noun, "Ring", "Window", "Buffer")
+    variable = names.variable(name)
+    verbs = names.pick(("add", "oldest", "newest"), ("record", "first", "last"), ("write", "tail", "head"))
+    add, oldest, newest = (names.method(verb, noun) for verb in verbs)
+    size = names.method("size", noun)
+    capacity = names.integer(2, 4)
     body = java.fill(
         """
         private final int[] slots;
@@ -199,9 +199,9 @@ def ring_buffer(cast: NameSource) -> Scenario:
         oldest=oldest,
         newest=newest,
     )
-    values = [cast.integer(1, 99) for _ in range(cast.integer(1, 5))]
-    steps = [cast.construct(name, variable, capacity), *(f"{variable}.{add}({value});" for value in values)]
-    focal = cast.pick(oldest, newest, size)
+    values = [names.integer(1, 99) for _ in range(names.integer(1, 5))]
+    steps = [names.construct(name, variable, capacity), *(f"{variable}.{add}({value});" for value in values)]
+    focal = names.pick(oldest, newest, size)
     kept = values[-capacity:]
     expected = {oldest: kept[0], newest: kept[-1], size: len(kept)}[focal]
     outcome = {oldest: "drop old", newest: "return latest", size: "stay bounded"}[focal]
@@ -209,13 +209,13 @@ def ring_buffer(cast: NameSource) -> Scenario:
 
 
 @family(weight=1.0)
-def cursor(cast: NameSource) -> Scenario:
+def cursor(names: NameSource) -> Scenario:
     """An iterator over a few strings that ends or starts over."""
-    item = cast.noun()
+    item = names.noun()
     items = java.plural(item)
-    name = cast.class_name(item, "Iterator", "Cursor", "Reader")
-    variable = cast.variable(name)
-    circular = cast.chance(0.4)
+    name = names.class_name(item, "Iterator", "Cursor", "Reader")
+    variable = names.variable(name)
+    circular = names.chance(0.4)
     body = java.fill(
         """
         private final String[] $items;
@@ -242,10 +242,10 @@ def cursor(cast: NameSource) -> Scenario:
         + ("position = 0;" if circular else "throw new NoSuchElementException();")
         + "\n    }",
     )
-    values = cast.words(cast.integer(1, 3))
-    moves = cast.integer(0, len(values))
-    steps = [cast.construct(name, variable, java.texts(values)), *[f"{variable}.next();"] * moves]
-    if cast.chance(0.4):
+    values = names.words(names.integer(1, 3))
+    moves = names.integer(0, len(values))
+    steps = [names.construct(name, variable, java.texts(values)), *[f"{variable}.next();"] * moves]
+    if names.chance(0.4):
         claim = verdict(moves < len(values), f"{variable}.hasNext()")
         return Scenario(name, body, "hasNext", tuple(steps), claim, "see the end", implements="Iterator<String>")
     call = f"{variable}.next()"

@@ -7,14 +7,14 @@ from assertkd.synthetic.scenario import Scenario, equal, equal_text, throws, ver
 
 
 @family(weight=1.4)
-def clamping(cast: NameSource) -> Scenario:
+def clamping(names: NameSource) -> Scenario:
     """A value brought inside two bounds, or bounds in the wrong order refused."""
-    noun = cast.noun()
-    amount = cast.compound(noun)
-    name = cast.class_name(noun, "Limits", "Bounds", "Range")
-    on = cast.instance(name)
-    method = cast.pick("clamp", "limit", "restrict", "bound")
-    low, high = cast.pick(("low", "high"), ("min", "max"), ("lower", "upper"))
+    noun = names.noun()
+    amount = names.compound(noun)
+    name = names.class_name(noun, "Limits", "Bounds", "Range")
+    on = names.instance(name)
+    method = names.pick("clamp", "limit", "restrict", "bound")
+    low, high = names.pick(("low", "high"), ("min", "max"), ("lower", "upper"))
     body = java.fill(
         """
         public ${modifier}int $method(int $amount, int $low, int $high) {
@@ -33,8 +33,8 @@ def clamping(cast: NameSource) -> Scenario:
         low=low,
         high=high,
     )
-    first, second, value = cast.integer(0, 20), cast.integer(21, 60), cast.integer(0, 80)
-    swapped = cast.chance(0.12)
+    first, second, value = names.integer(0, 20), names.integer(21, 60), names.integer(0, 80)
+    swapped = names.chance(0.12)
     if swapped:
         first, second = second, first
     steps = (*on.steps, f"int {amount} = {value};", f"int {low} = {first};", f"int {high} = {second};")
@@ -48,17 +48,17 @@ def clamping(cast: NameSource) -> Scenario:
 
 
 @family(weight=0.8)
-def tariff(cast: NameSource) -> Scenario:
+def tariff(names: NameSource) -> Scenario:
     """A price that depends on which of three ranges an amount falls in."""
-    noun = cast.noun()
-    amount = cast.compound(noun)
-    name = cast.class_name(noun, "Tariff", "Fees", "Pricing")
-    variable = cast.variable(name)
-    method = cast.method(cast.pick("fee", "charge", "cost", "surcharge"), noun)
-    limits = sorted(cast.integers(2, 1, 12))
+    noun = names.noun()
+    amount = names.compound(noun)
+    name = names.class_name(noun, "Tariff", "Fees", "Pricing")
+    variable = names.variable(name)
+    method = names.method(names.pick("fee", "charge", "cost", "surcharge"), noun)
+    limits = sorted(names.integers(2, 1, 12))
     low, high = limits[0] * 5, limits[1] * 5
-    fees = sorted(cast.integers(3, 0, 30))
-    strict = cast.pick("<", "<=")
+    fees = sorted(names.integers(3, 0, 30))
+    strict = names.pick("<", "<=")
     body = java.fill(
         """
         public int $method(int $amount) {
@@ -80,24 +80,24 @@ def tariff(cast: NameSource) -> Scenario:
         middle=fees[1],
         dear=fees[2],
     )
-    value = cast.pick(low, high, cast.integer(0, low), cast.integer(low, high), cast.integer(high, high + 30))
+    value = names.pick(low, high, names.integer(0, low), names.integer(low, high), names.integer(high, high + 30))
     reached = [limit < value if strict == "<=" else limit <= value for limit in (low, high)]
     result = fees[sum(reached)]
-    steps = (cast.construct(name, variable), f"int {amount} = {value};")
+    steps = (names.construct(name, variable), f"int {amount} = {value};")
     return Scenario(name, body, method, steps, equal(result, f"{variable}.{method}({amount})"), "choose step")
 
 
 @family(weight=2.0)
-def number_check(cast: NameSource) -> Scenario:
+def number_check(names: NameSource) -> Scenario:
     """A yes or no about a number: a limit, a divisor, a range."""
-    noun = cast.noun()
-    amount = cast.compound(noun)
-    name = cast.class_name(noun, "Rules", "Validator", "Policy")
-    on = cast.receiver(name)
-    limit, divisor = cast.integer(5, 50), cast.pick(2, 3, 5, 10)
-    value = cast.pick(limit, limit + 1, limit - 1, cast.integer(0, 60))
+    noun = names.noun()
+    amount = names.compound(noun)
+    name = names.class_name(noun, "Rules", "Validator", "Policy")
+    on = names.receiver(name)
+    limit, divisor = names.integer(5, 50), names.pick(2, 3, 5, 10)
+    value = names.pick(limit, limit + 1, limit - 1, names.integer(0, 60))
     Title = java.capitalised(amount)  # noqa: N806
-    method, returned, result = cast.pick(
+    method, returned, result = names.pick(
         (f"is{Title}Allowed", f"{amount} <= {limit}", value <= limit),
         (f"is{Title}High", f"{amount} > {limit}", value > limit),
         (f"isEven{Title}", f"{amount} % {divisor} == 0", value % divisor == 0),
@@ -121,14 +121,14 @@ def number_check(cast: NameSource) -> Scenario:
 
 
 @family(weight=1.2)
-def interval(cast: NameSource) -> Scenario:
+def interval(names: NameSource) -> Scenario:
     """An interval with an open or closed end: membership, length, overlap."""
-    noun = cast.noun()
-    name = cast.class_name(noun, "Interval", "Span", "Period")
-    variable = cast.variable(name)
-    start, end = cast.pick(("start", "end"), ("from", "until"), ("begin", "finish"))
-    contains, length, overlaps = (cast.method(verb, noun) for verb in ("contains", "length", "overlaps"))
-    closed = cast.chance(0.5)
+    noun = names.noun()
+    name = names.class_name(noun, "Interval", "Span", "Period")
+    variable = names.variable(name)
+    start, end = names.pick(("start", "end"), ("from", "until"), ("begin", "finish"))
+    contains, length, overlaps = (names.method(verb, noun) for verb in ("contains", "length", "overlaps"))
+    closed = names.chance(0.5)
     body = java.fill(
         """
         private final int $start;
@@ -161,34 +161,34 @@ def interval(cast: NameSource) -> Scenario:
         sign="<=" if closed else "<",
         extra=" + 1" if closed else "",
     )
-    first, last = sorted(cast.integers(2, 0, 20))
-    steps: tuple[str, ...] = (cast.construct(name, variable, first, last),)
-    focal = cast.pick(contains, length, overlaps)
+    first, last = sorted(names.integers(2, 0, 20))
+    steps: tuple[str, ...] = (names.construct(name, variable, first, last),)
+    focal = names.pick(contains, length, overlaps)
     if focal == length:
         claim = equal(last - first + closed, f"{variable}.{length}()")
         return Scenario(name, body, focal, steps, claim, "measure distance")
     if focal == contains:
-        point = cast.pick(first, last, cast.integer(0, 20))
+        point = names.pick(first, last, names.integer(0, 20))
         inside = first <= point <= last if closed else first <= point < last
         steps += (f"int point = {point};",)
         return Scenario(name, body, focal, steps, verdict(inside, f"{variable}.{contains}(point)"), "check point")
-    low, high = sorted(cast.integers(2, 0, 20))
-    if cast.chance(0.25):
-        low, high = last, last + cast.integer(1, 5)
+    low, high = sorted(names.integers(2, 0, 20))
+    if names.chance(0.25):
+        low, high = last, last + names.integer(1, 5)
     overlap = first <= high and low <= last if closed else first < high and low < last
-    steps += (cast.construct(name, "other", low, high),)
+    steps += (names.construct(name, "other", low, high),)
     return Scenario(name, body, focal, steps, verdict(overlap, f"{variable}.{overlaps}(other)"), "compare spans")
 
 
 @family(weight=1.1)
-def calendar(cast: NameSource) -> Scenario:
+def calendar(names: NameSource) -> Scenario:
     """A year and a month: formatting, succession, quarters, leap years."""
-    noun = cast.noun()
-    name = cast.class_name(noun, "Date", "Day", "Schedule")
-    variable = cast.variable(name)
-    shown, following = cast.method("format", noun), cast.method("nextMonth", noun)
-    quarter, leap_year = cast.method("quarter", noun), cast.method("isLeap", noun)
-    separator = cast.pick("-", "/", ".")
+    noun = names.noun()
+    name = names.class_name(noun, "Date", "Day", "Schedule")
+    variable = names.variable(name)
+    shown, following = names.method("format", noun), names.method("nextMonth", noun)
+    quarter, leap_year = names.method("quarter", noun), names.method("isLeap", noun)
+    separator = names.pick("-", "/", ".")
     body = java.fill(
         """
         private final int year;
@@ -226,10 +226,10 @@ def calendar(cast: NameSource) -> Scenario:
         leap_year=leap_year,
         separator=separator,
     )
-    year, month = cast.pick(1900, 2000, cast.integer(1990, 2030), cast.integer(1990, 2030)), cast.integer(1, 12)
-    focal = cast.pick(shown, following, quarter, leap_year, name)
+    year, month = names.pick(1900, 2000, names.integer(1990, 2030), names.integer(1990, 2030)), names.integer(1, 12)
+    focal = names.pick(shown, following, quarter, leap_year, name)
     if focal == name:
-        month = cast.pick(0, 13, month)
+        month = names.pick(0, 13, month)
         fits = 1 <= month <= 12
         if not fits:
             claim = throws("IllegalArgumentException", f"new {name}(year, month)")
@@ -243,4 +243,4 @@ def calendar(cast: NameSource) -> Scenario:
         quarter: equal((month - 1) // 3 + 1, call),
         leap_year: verdict(leap, call),
     }[focal]
-    return Scenario(name, body, focal, (cast.construct(name, variable, year, month),), claim, "follow calendar")
+    return Scenario(name, body, focal, (names.construct(name, variable, year, month),), claim, "follow calendar")

@@ -7,14 +7,14 @@ from assertkd.synthetic.scenario import Scenario, different, equal, equal_array,
 
 
 @family(weight=0.7)
-def measuring(cast: NameSource) -> Scenario:
+def measuring(names: NameSource) -> Scenario:
     """A fact about a string: its length, a letter, a position."""
-    noun = cast.noun()
-    name = cast.class_name(noun, "Scanner", "Text", "Inspector")
-    on = cast.receiver(name)
-    word = cast.word()
-    letter = cast.pick(*word, *word, "x", "z")
-    method, type_, returned, literal = cast.pick(
+    noun = names.noun()
+    name = names.class_name(noun, "Scanner", "Text", "Inspector")
+    on = names.receiver(name)
+    word = names.word()
+    letter = names.pick(*word, *word, "x", "z")
+    method, type_, returned, literal = names.pick(
         ("length", "int", f"{noun}.length()", str(len(word))),
         ("firstLetter", "char", f"{noun}.charAt(0)", java.char(word[0])),
         ("lastLetter", "char", f"{noun}.charAt({noun}.length() - 1)", java.char(word[-1])),
@@ -24,7 +24,7 @@ def measuring(cast: NameSource) -> Scenario:
         ("wordCount", "int", f'{noun}.split(" ").length', "1"),
     )
     if method == "wordCount":
-        chosen = [word, *cast.words(cast.integer(0, 3))]
+        chosen = [word, *names.words(names.integer(0, 3))]
         word, literal = " ".join(chosen), str(len(chosen))
     body = java.fill(
         """
@@ -48,14 +48,14 @@ def measuring(cast: NameSource) -> Scenario:
 
 
 @family(weight=1.4)
-def splitting(cast: NameSource) -> Scenario:
+def splitting(names: NameSource) -> Scenario:
     """A line split at a separator."""
-    noun = cast.noun()
-    name = cast.class_name(noun, "Tokenizer", "Parser", "Splitter")
-    variable = cast.variable(name)
-    separator = cast.pick(",", ";", " ", "-", "/", "=")
-    method = cast.method(cast.pick("split", "tokenize", "parse"), noun)
-    first, count = cast.method("first", noun), cast.method("count", noun)
+    noun = names.noun()
+    name = names.class_name(noun, "Tokenizer", "Parser", "Splitter")
+    variable = names.variable(name)
+    separator = names.pick(",", ";", " ", "-", "/", "=")
+    method = names.method(names.pick("split", "tokenize", "parse"), noun)
+    first, count = names.method("first", noun), names.method("count", noun)
     body = java.fill(
         """
         public String[] $method(String line) {
@@ -75,9 +75,9 @@ def splitting(cast: NameSource) -> Scenario:
         count=count,
         separator=separator,
     )
-    parts = cast.words(cast.integer(1, 3))
-    steps = (cast.construct(name, variable), f"String line = {java.text(separator.join(parts))};")
-    focal = cast.pick(method, first, count)
+    parts = names.words(names.integer(1, 3))
+    steps = (names.construct(name, variable), f"String line = {java.text(separator.join(parts))};")
+    focal = names.pick(method, first, count)
     call = f"{variable}.{focal}(line)"
     if focal == first:
         claim = equal_text(parts[0], call)
@@ -89,21 +89,21 @@ def splitting(cast: NameSource) -> Scenario:
 
 
 @family(weight=1.6)
-def key_value(cast: NameSource) -> Scenario:
+def key_value(names: NameSource) -> Scenario:
     """The value behind the sign in a line, with a policy for lines without one."""
-    noun, amount = cast.noun(), cast.amount()
-    name = cast.class_name(noun, "Config", "Options", "Property")
-    on = cast.instance(name)
-    sign = cast.pick("=", ":")
-    method = cast.method(cast.pick("parse", "read", "extract"), noun)
-    policy = cast.pick("null", "throw", "throw", "empty")
-    exception = cast.pick("IllegalArgumentException", "IllegalStateException")
+    noun, amount = names.noun(), names.amount()
+    name = names.class_name(noun, "Config", "Options", "Property")
+    on = names.instance(name)
+    sign = names.pick("=", ":")
+    method = names.method(names.pick("parse", "read", "extract"), noun)
+    policy = names.pick("null", "throw", "throw", "empty")
+    exception = names.pick("IllegalArgumentException", "IllegalStateException")
     missing = {
         "null": "return null;",
         "throw": f"throw new {exception}(line);",
         "empty": 'return "";',
     }[policy]
-    trim = cast.chance(0.4)
+    trim = names.chance(0.4)
     body = java.fill(
         """
         public ${modifier}String $method(String line) {
@@ -120,8 +120,8 @@ def key_value(cast: NameSource) -> Scenario:
         missing=missing,
         trim=".trim()" if trim else "",
     )
-    value = cast.pick(cast.word(), str(cast.round_number()))
-    bad = cast.chance(0.45)
+    value = names.pick(names.word(), str(names.round_number()))
+    bad = names.chance(0.45)
     line = f"{amount} {value}" if bad else f"{amount}{sign}{' ' if trim else ''}{value}"
     steps = (
         *on.steps,
@@ -135,12 +135,12 @@ def key_value(cast: NameSource) -> Scenario:
 
 
 @family(weight=0.8)
-def normalised_code(cast: NameSource) -> Scenario:
+def normalised_code(names: NameSource) -> Scenario:
     """A code that is trimmed and brought to one case when it is made."""
-    noun = cast.noun()
-    name = cast.class_name(noun, "Code", "Tag", "Token")
-    variable = cast.variable(name)
-    upper = cast.chance(0.5)
+    noun = names.noun()
+    name = names.class_name(noun, "Code", "Tag", "Token")
+    variable = names.variable(name)
+    upper = names.chance(0.5)
     body = java.fill(
         """
         private final String $noun;
@@ -161,13 +161,13 @@ def normalised_code(cast: NameSource) -> Scenario:
         name=name,
         change="toUpperCase" if upper else "toLowerCase",
     )
-    word, other = cast.words(2)
+    word, other = names.words(2)
     stored = word.upper() if upper else word
-    given = cast.pick(word, word.upper(), f" {word}")
-    steps: tuple[str, ...] = (cast.construct(name, variable, java.text(given)),)
-    kind = cast.pick("get", "get", "matches", "different")
+    given = names.pick(word, word.upper(), f" {word}")
+    steps: tuple[str, ...] = (names.construct(name, variable, java.text(given)),)
+    kind = names.pick("get", "get", "matches", "different")
     if kind == "matches":
-        asked = cast.pick(word, word.upper(), other)
+        asked = names.pick(word, word.upper(), other)
         steps += (f"String other = {java.text(asked)};",)
         claim = verdict(asked == stored, f"{variable}.matches(other)", guessable=False)
         return Scenario(name, body, name, steps, claim, "compare text")

@@ -7,13 +7,13 @@ from assertkd.synthetic.scenario import Scenario, equal_text, is_null, verdict
 
 
 @family(weight=0.9)
-def shortening(cast: NameSource) -> Scenario:
+def shortening(names: NameSource) -> Scenario:
     """A string cut to a limit."""
-    noun = cast.noun()
-    name = cast.class_name(noun, "Labels", "Text", "Formatter")
-    on = cast.receiver(name)
-    method = cast.pick("shorten", "truncate", "abbreviate", "fit")
-    limit, tail = cast.integer(2, 7), cast.pick("", "..", "~", "-")
+    noun = names.noun()
+    name = names.class_name(noun, "Labels", "Text", "Formatter")
+    on = names.receiver(name)
+    method = names.pick("shorten", "truncate", "abbreviate", "fit")
+    limit, tail = names.integer(2, 7), names.pick("", "..", "~", "-")
     rest = f" + {java.text(tail)}" if tail else ""
     body = java.fill(
         """
@@ -29,11 +29,11 @@ def shortening(cast: NameSource) -> Scenario:
         noun=noun,
         rest=rest,
     )
-    if cast.chance(0.12):
+    if names.chance(0.12):
         steps = (*on.steps, f"int limit = {limit};")
         claim = is_null(f"{on.name}.{method}(null, limit)", "String")
         return Scenario(name, body, method, steps, claim, "accept null")
-    word = cast.word()
+    word = names.word()
     result = word if len(word) <= limit else word[:limit] + tail
     steps = (
         *on.steps,
@@ -44,14 +44,14 @@ def shortening(cast: NameSource) -> Scenario:
 
 
 @family(weight=0.7)
-def padding(cast: NameSource) -> Scenario:
+def padding(names: NameSource) -> Scenario:
     """A string filled up to a width, left or right."""
-    noun = cast.noun()
-    name = cast.class_name(noun, "Columns", "Padding", "Layout")
-    on = cast.receiver(name)
-    left = cast.chance(0.5)
-    method = cast.pick("padLeft", "alignRight") if left else cast.pick("padRight", "alignLeft")
-    fill = cast.pick("-", "*", "0", ".", "_")
+    noun = names.noun()
+    name = names.class_name(noun, "Columns", "Padding", "Layout")
+    on = names.receiver(name)
+    left = names.chance(0.5)
+    method = names.pick("padLeft", "alignRight") if left else names.pick("padRight", "alignLeft")
+    fill = names.pick("-", "*", "0", ".", "_")
     body = java.fill(
         """
         public ${modifier}String $method(String $noun, int width) {
@@ -67,8 +67,8 @@ def padding(cast: NameSource) -> Scenario:
         noun=noun,
         step=f"{java.char(fill)} + padded" if left else f"padded + {java.char(fill)}",
     )
-    word = cast.word()
-    width = len(word) + cast.integer(-2, 3)
+    word = names.word()
+    width = len(word) + names.integer(-2, 3)
     missing = fill * max(0, width - len(word))
     steps = (*on.steps, f"String {noun} = {java.text(word)};", f"int width = {width};")
     result = missing + word if left else word + missing
@@ -77,17 +77,17 @@ def padding(cast: NameSource) -> Scenario:
 
 
 @family(weight=1.1)
-def joining(cast: NameSource) -> Scenario:
+def joining(names: NameSource) -> Scenario:
     """Two strings joined into one text form."""
-    first, second = cast.noun(), cast.noun()
-    name = cast.class_name(first, "Key", "Path", "Name")
-    variable = cast.variable(name)
-    separator = cast.pick("-", "/", ":", " ", ".", "_", ", ")
-    method = cast.pick("toString", "format", "fullName", "asText")
-    before, after = cast.pick(("", ""), ("", ""), ("[", "]"), ("<", ">"), ("#", ""))
+    first, second = names.noun(), names.noun()
+    name = names.class_name(first, "Key", "Path", "Name")
+    variable = names.variable(name)
+    separator = names.pick("-", "/", ":", " ", ".", "_", ", ")
+    method = names.pick("toString", "format", "fullName", "asText")
+    before, after = names.pick(("", ""), ("", ""), ("[", "]"), ("<", ">"), ("#", ""))
     parts = [java.text(before)] * bool(before) + [first, java.text(separator), second]
     parts += [java.text(after)] * bool(after)
-    shorter = cast.chance(0.5)
+    shorter = names.chance(0.5)
     body = java.fill(
         """
         private final String $first;
@@ -111,24 +111,24 @@ def joining(cast: NameSource) -> Scenario:
         joined=" + ".join(parts),
         guard=f"\n    if ({second} == null) {{\n        return {first};\n    }}" if shorter else "",
     )
-    values = cast.words(2)
-    alone = shorter and cast.chance(0.4)
+    values = names.words(2)
+    alone = shorter and names.chance(0.4)
     arguments = [java.text(values[0]), "null" if alone else java.text(values[1])]
     result = values[0] if alone else before + separator.join(values) + after
     claim = equal_text(result, f"{variable}.{method}()")
-    steps = (cast.construct(name, variable, *arguments),)
+    steps = (names.construct(name, variable, *arguments),)
     return Scenario(name, body, method, steps, claim, "join parts", f"without {second}" if alone else "")
 
 
 @family(weight=1.1)
-def affixes(cast: NameSource) -> Scenario:
+def affixes(names: NameSource) -> Scenario:
     """A prefix taken off, added or looked for."""
-    noun = cast.noun()
-    name = cast.class_name(noun, "Names", "Ids", "Codes")
-    on = cast.receiver(name)
-    prefix = f"{cast.noun()}{cast.pick('-', '_', ':', '/')}"
-    action = cast.pick("strip", "strip", "ensure", "check")
-    verb = {"strip": cast.pick("strip", "remove"), "ensure": cast.pick("add", "with"), "check": "has"}[action]
+    noun = names.noun()
+    name = names.class_name(noun, "Names", "Ids", "Codes")
+    on = names.receiver(name)
+    prefix = f"{names.noun()}{names.pick('-', '_', ':', '/')}"
+    action = names.pick("strip", "strip", "ensure", "check")
+    verb = {"strip": names.pick("strip", "remove"), "ensure": names.pick("add", "with"), "check": "has"}[action]
     method = f"{verb}Prefix"
     returned = {
         "strip": f"{noun}.startsWith(PREFIX) ? {noun}.substring(PREFIX.length()) : {noun}",
@@ -147,11 +147,11 @@ def affixes(cast: NameSource) -> Scenario:
         noun=noun,
         returned=returned.replace("PREFIX", java.text(prefix)),
     )
-    word = cast.word()
-    given = prefix + word if cast.chance(0.55) else word
+    word = names.word()
+    given = prefix + word if names.chance(0.55) else word
     call = f"{on.name}.{method}({noun})"
     if action == "check":
-        missing = cast.chance(0.2)
+        missing = names.chance(0.2)
         steps = (
             *on.steps,
             f"String {noun} = {'null' if missing else java.text(given)};",
@@ -166,13 +166,13 @@ def affixes(cast: NameSource) -> Scenario:
 
 
 @family(weight=0.7)
-def letters(cast: NameSource) -> Scenario:
+def letters(names: NameSource) -> Scenario:
     """One string turned into another by a small change of letters."""
-    noun = cast.noun()
-    name = cast.class_name(noun, "Words", "Letters", "Spelling")
-    on = cast.receiver(name)
-    word = cast.word()
-    method, returned, result = cast.pick(
+    noun = names.noun()
+    name = names.class_name(noun, "Words", "Letters", "Spelling")
+    on = names.receiver(name)
+    word = names.word()
+    method, returned, result = names.pick(
         ("reverse", f"new StringBuilder({noun}).reverse().toString()", word[::-1]),
         ("shout", f'{noun}.toUpperCase() + "!"', word.upper() + "!"),
         ("capitalize", f"Character.toUpperCase({noun}.charAt(0)) + {noun}.substring(1)", word.capitalize()),
@@ -182,7 +182,7 @@ def letters(cast: NameSource) -> Scenario:
         ("quote", f'"\\"" + {noun} + "\\""', f'"{word}"'),
         ("swapEnds", f"{noun}.substring(1) + {noun}.charAt(0)", word[1:] + word[0]),
     )
-    if cast.chance(0.3):
+    if names.chance(0.3):
         word, result = "", ""
     body = java.fill(
         """

@@ -7,20 +7,20 @@ from assertkd.synthetic.scenario import Claim, Scenario, equal, throws, verdict
 
 
 @family(weight=1.5)
-def state_machine(cast: NameSource) -> Scenario:
+def state_machine(names: NameSource) -> Scenario:
     """Three states in a fixed order, with a policy for moves out of turn."""
-    noun = cast.noun()
-    name = cast.class_name(noun, "Workflow", "Process", "Lifecycle")
-    variable = cast.variable(name)
-    states, verbs = cast.pick(
+    noun = names.noun()
+    name = names.class_name(noun, "Workflow", "Process", "Lifecycle")
+    variable = names.variable(name)
+    states, verbs = names.pick(
         (("NEW", "RUNNING", "DONE"), ("start", "finish")),
         (("DRAFT", "REVIEW", "PUBLISHED"), ("submit", "approve")),
         (("OPEN", "PAID", "CLOSED"), ("pay", "close")),
         (("IDLE", "ACTIVE", "STOPPED"), ("activate", "stop")),
         (("CREATED", "PACKED", "SENT"), ("pack", "send")),
     )
-    moves = [cast.method(verb, noun) for verb in verbs]
-    strict = cast.chance(0.7)
+    moves = [names.method(verb, noun) for verb in verbs]
+    strict = names.chance(0.7)
     refused = "throw new IllegalStateException();" if strict else "return false;"
     body = java.fill(
         """
@@ -59,20 +59,20 @@ def state_machine(cast: NameSource) -> Scenario:
         end=moves[1],
         refused=refused,
     )
-    focal = cast.pick(*moves, "isOver", "getState")
-    steps: list[str | Claim] = [cast.construct(name, variable)]
-    done = cast.integer(0, 2)
+    focal = names.pick(*moves, "isOver", "getState")
+    steps: list[str | Claim] = [names.construct(name, variable)]
+    done = names.integer(0, 2)
     if focal == "isOver":
         steps += [f"{variable}.{move}();" for move in moves[:done]]
         return Scenario(name, body, focal, tuple(steps), verdict(done == 2, f"{variable}.isOver()"), "show state")
     if focal == "getState":
-        done = cast.integer(1, 2)
+        done = names.integer(1, 2)
         steps.append(equal(f"{name}.State.{states[0]}", f"{variable}.getState()", f"{name}.State"))
         steps += [f"{variable}.{move}();" for move in moves[:done]]
         steps.append(f"boolean over = {variable}.isOver();")
         return Scenario(name, body, focal, tuple(steps), verdict(done == 2, "over"), "show state")
     place = moves.index(focal)
-    if cast.chance(0.45):
+    if names.chance(0.45):
         steps += [f"{variable}.{move}();" for move in moves[: place + 1]]
         claim = equal(f"{name}.State.{states[place + 1]}", f"{variable}.getState()", f"{name}.State", guessable=False)
         return Scenario(name, body, focal, tuple(steps), claim, "change state")
@@ -84,19 +84,19 @@ def state_machine(cast: NameSource) -> Scenario:
 
 
 @family(weight=1.7)
-def toggle(cast: NameSource) -> Scenario:
+def toggle(names: NameSource) -> Scenario:
     """A switch that is turned on, off or over."""
-    noun = cast.noun()
-    name = cast.class_name(noun, "Toggle", "Lamp", "Feature", "Lock")
-    variable = cast.variable(name)
-    verbs = cast.pick(
+    noun = names.noun()
+    name = names.class_name(noun, "Toggle", "Lamp", "Feature", "Lock")
+    variable = names.variable(name)
+    verbs = names.pick(
         ("turnOn", "turnOff", "toggle", "isOn"),
         ("enable", "disable", "flip", "isEnabled"),
         ("open", "close", "swing", "isOpen"),
         ("lock", "unlock", "turn", "isLocked"),
     )
-    on, off, flip, is_on = (cast.method(verb, noun) for verb in verbs)
-    start = cast.chance(0.4)
+    on, off, flip, is_on = (names.method(verb, noun) for verb in verbs)
+    start = names.chance(0.4)
     body = java.fill(
         """
         private boolean $field = $start;
@@ -124,37 +124,37 @@ def toggle(cast: NameSource) -> Scenario:
         flip=flip,
         is_on=is_on,
     )
-    focal = cast.pick(on, off, flip, flip)
+    focal = names.pick(on, off, flip, flip)
     check = f"{variable}.{is_on}()"
-    steps: list[str | Claim] = [cast.construct(name, variable)]
+    steps: list[str | Claim] = [names.construct(name, variable)]
     if focal == flip:
-        flips = cast.integer(1, 3)
+        flips = names.integer(1, 3)
         start_known: list[str | Claim] = [verdict(start, check)]
-        if cast.chance(0.4):
-            start = cast.chance(0.5)
+        if names.chance(0.4):
+            start = names.chance(0.5)
             start_known = [f"{variable}.{on if start else off}();"]
         steps += [*start_known, *[f"{variable}.{flip}();"] * flips]
         value = start ^ (flips % 2 == 1)
     else:
-        moves = [cast.pick(on, off) for _ in range(cast.integer(0, 1))] + [focal]
-        if cast.chance(0.3):
-            moves.append(cast.pick(on, off))
+        moves = [names.pick(on, off) for _ in range(names.integer(0, 1))] + [focal]
+        if names.chance(0.3):
+            moves.append(names.pick(on, off))
         steps += [f"{variable}.{move}();" for move in moves]
         value = moves[-1] == on
     return Scenario(name, body, focal, tuple(steps), verdict(value, check, guessable=False), "change state")
 
 
 @family(weight=1.1)
-def retries(cast: NameSource) -> Scenario:
+def retries(names: NameSource) -> Scenario:
     """Failures counted against a limit."""
-    noun = cast.noun()
-    name = cast.class_name(noun, "Retry", "Guard", "Attempts")
-    variable = cast.variable(name)
-    verbs = cast.pick(("fail", "canRetry"), ("failed", "isAllowed"), ("miss", "hasChance"))
-    fail, may = (cast.method(verb, noun) for verb in verbs)
-    left = cast.method("left", noun)
-    succeed = cast.method("succeed", noun)
-    limit = cast.integer(1, 4)
+    noun = names.noun()
+    name = names.class_name(noun, "Retry", "Guard", "Attempts")
+    variable = names.variable(name)
+    verbs = names.pick(("fail", "canRetry"), ("failed", "isAllowed"), ("miss", "hasChance"))
+    fail, may = (names.method(verb, noun) for verb in verbs)
+    left = names.method("left", noun)
+    succeed = names.method("succeed", noun)
+    limit = names.integer(1, 4)
     body = java.fill(
         """
         private final int limit;
@@ -187,11 +187,11 @@ def retries(cast: NameSource) -> Scenario:
         left=left,
         succeed=succeed,
     )
-    steps = [cast.construct(name, variable, limit)]
-    failures = cast.integer(0, 4)
+    steps = [names.construct(name, variable, limit)]
+    failures = names.integer(0, 4)
     steps += [f"{variable}.{fail}();"] * failures
-    focal = cast.pick(may, may, left, succeed)
-    if focal == succeed or cast.chance(0.15):
+    focal = names.pick(may, may, left, succeed)
+    if focal == succeed or names.chance(0.15):
         steps.append(f"{variable}.{succeed}();")
         failures = 0
     rest = equal(max(0, limit - failures), f"{variable}.{left}()", guessable=focal == left)
