@@ -59,7 +59,7 @@ STAGES = {
 }
 
 DESCRIPTION = """Brings the results of this stage and of the stages before it up to date: the workflow runs only what is
-missing or outdated. --run names a run of config.yaml; without it, options and defaults define the run. Options are stored
+missing or outdated. --run names a run of config.yaml; without it, options and defaults define the run. Options are kept
 in results/<run>/options.yaml: later commands on that run need not repeat them. Every key of the config is an option;
 those of the stage are listed."""
 
