@@ -1,0 +1,66 @@
+"""What the rules that prepare a cluster use of a run's settings."""
+
+from assertkd.settings import ModelSettings, RunSettings, TrainingSettings
+from assertkd.settings.model import SCRATCH
+from assertkd.settings.section import Section
+from assertkd.students.params import DistillStudentParams
+
+
+class PrefetchModelsParams(Section):
+    """Models, tokenizers and encoders that a run's jobs load by name."""
+
+    models: tuple[str, ...]
+    tokenizers: tuple[str, ...]
+    encoders: tuple[str, ...]
+
+    @classmethod
+    def from_run(cls, run: RunSettings) -> "PrefetchModelsParams":
+        """Return the params of a run."""
+        teacher = run.teacher.model.name
+        teachers = [] if run.data.has_external_teacher else [teacher]
+        names = dict.fromkeys([*teachers, *(variant.model.name for variant in run.variants.values())])
+        tokenizer = teacher if run.tokenizer.name is None else run.tokenizer.name
+        students = [DistillStudentParams.from_run(run, variant) for variant in run.variants]
+        return cls(
+            models=tuple(name for name in names if name != SCRATCH),
+            tokenizers=() if tokenizer == SCRATCH else (tokenizer,),
+            encoders=tuple(dict.fromkeys(encoder for student in students for encoder in student.encoders)),
+        )
+
+
+class CheckedTraining(Section):
+    """A training whose memory is estimated."""
+
+    model: ModelSettings
+    training: TrainingSettings
+
+
+class CheckCudaParams(Section):
+    """Each training of the run, equal ones once, and the sizes that decide its memory."""
+
+    trainings: dict[str, CheckedTraining]
+    max_input_len: int
+    max_output_len: int
+    vocab_size: int
+
+    @classmethod
+    def from_run(cls, run: RunSettings) -> "CheckCudaParams":
+        """Return the params of a run."""
+        trainings: dict[str, CheckedTraining] = {}
+        if not run.data.has_external_teacher:
+            trainings["teacher"] = _checked(run.teacher.model, run.teacher.training)
+        for name, variant in run.variants.items():
+            training = _checked(variant.model, variant.training)
+            if training not in trainings.values():
+                trainings[f"student {name}"] = training
+        return cls(
+            trainings=trainings,
+            max_input_len=run.data.max_input_len,
+            max_output_len=run.data.max_output_len,
+            vocab_size=run.tokenizer.vocab_size,
+        )
+
+
+def _checked(model: ModelSettings, training: TrainingSettings) -> CheckedTraining:
+    used = model.used()
+    return CheckedTraining(model=ModelSettings(name=used.name, scratch=used.scratch), training=training.used())

@@ -1,0 +1,78 @@
+"""What the rules of the corpus use of a run's settings."""
+
+from typing import Literal
+
+from assertkd.layout import RunLayout
+from assertkd.settings import DataSettings, MiningSettings, RunSettings, TokenizerSettings
+from assertkd.settings.model import SCRATCH
+from assertkd.settings.section import Section
+
+FILES = {"train_file", "validation_file", "test_file"}
+MINING = {"java_sources", "mining"}
+STUDENTS_ALONE = {"labelled_share", "unlabelled"}
+
+
+class MineCorpusParams(Section):
+    """Folders of Java projects, how they are mined, and the longest test that the corpus takes."""
+
+    java_sources: tuple[str, ...]
+    mining: MiningSettings
+    max_characters: int
+
+    @classmethod
+    def from_run(cls, run: RunSettings) -> "MineCorpusParams":
+        """Return the params of a run."""
+        data = run.data
+        return cls(java_sources=data.java_sources, mining=data.mining, max_characters=data.max_characters)
+
+
+class PrepareCorpusParams(Section):
+    """The records, and the tokenizer that counts their tokens."""
+
+    data: DataSettings
+    tokenizer: TokenizerSettings
+    teacher: str
+    """The teacher's name, whose tokenizer is the default; `scratch` where another tokenizer is used."""
+
+    @classmethod
+    def from_run(cls, run: RunSettings) -> "PrepareCorpusParams":
+        """Return the params of a run; options without effect have their defaults. Mined records are files here."""
+        data, has_named_tokenizer = run.data, run.tokenizer.name is not None
+        if data.has_external_teacher:
+            without_effect = {"embedded", "source", "multiple", *FILES, *MINING}
+        elif data.source == "embedded":
+            without_effect = {"distillation_jsonl", "on_bad_record", "max_characters", "multiple", *FILES, *MINING}
+        else:
+            without_effect = {"embedded", "distillation_jsonl", *MINING}
+        if data.is_mined:
+            mined = str(RunLayout(f"results/{run.name}").corpus.mined)
+            data = data.model_copy(update={"source": "files", "train_file": mined})
+        trains_tokenizer = not has_named_tokenizer and run.teacher.model.name == SCRATCH
+        return cls(
+            data=data.with_defaults(without_effect | STUDENTS_ALONE),
+            tokenizer=run.tokenizer.with_defaults(() if trains_tokenizer else {"vocab_size"}),
+            teacher=SCRATCH if has_named_tokenizer else run.teacher.model.name,
+        )
+
+
+class PrepareUnlabelledParams(Section):
+    """How records without an assertion are checked, and which splits share no project with the others."""
+
+    projects_apart: tuple[str, ...]
+    on_bad_record: Literal["reject", "error"]
+    max_characters: int
+    max_input_len: int
+    max_output_len: int
+
+    @classmethod
+    def from_run(cls, run: RunSettings) -> "PrepareUnlabelledParams":
+        """Return the params of a run."""
+        data = run.data
+        split_off = sorted({"validation", "test"} - set(data.files))
+        return cls(
+            projects_apart=tuple(split_off) if data.split_by != "record" else (),
+            on_bad_record=data.on_bad_record,
+            max_characters=data.max_characters,
+            max_input_len=data.max_input_len,
+            max_output_len=data.max_output_len,
+        )
