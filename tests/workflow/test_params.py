@@ -7,9 +7,30 @@ from typing import Any
 import pytest
 import yaml
 
-from assertkd import validate as feasible
+from assertkd.corpus.params import MineCorpusParams, PrepareCorpusParams, PrepareUnlabelledParams
 from assertkd.errors import UserError
-from assertkd.settings import RunSettings, TrainingSettings, load_run, params
+from assertkd.evaluation.params import (
+    ExecuteGoldParams,
+    ExecuteParams,
+    PredictExternalTeacherParams,
+    PredictParams,
+    ScoreParams,
+)
+from assertkd.layout import LogitsLayout
+from assertkd.logits.params import (
+    CompressLogitsParams,
+    CompressPredictionsParams,
+    CompressUnlabelledParams,
+    ImportLogitsParams,
+)
+from assertkd.report.params import BuildReportParams
+from assertkd.settings import RunSettings, TrainingSettings, load_run
+from assertkd.settings.section import Section
+from assertkd.students.params import DistillStudentParams, EmbedTargetsParams
+from assertkd.teacher.params import TrainTeacherParams
+from assertkd.validate import validate
+
+Settings = dict[str, Any]
 
 BASE = yaml.safe_load("""
 run: r
@@ -36,21 +57,30 @@ def loaded(changes: dict[str, Any] | None = None) -> RunSettings:
     return load_run(config)
 
 
-def every_rule(run: RunSettings) -> dict[str, params.Params]:
+def as_json(params: dict[str, Section]) -> dict[str, Settings]:
+    """Return the params of rules as the workflow passes them to scripts, which validate them."""
+    settings = {name: one.model_dump(mode="json") for name, one in params.items()}
+    assert {name: type(one).model_validate(settings[name]) for name, one in params.items()} == params
+    return settings
+
+
+def every_rule(run: RunSettings) -> dict[str, Settings]:
     """Return the params of every job by its name."""
-    return {
-        "mine_corpus": params.mine_corpus(run),
-        "prepare_corpus": params.prepare_corpus(run),
-        "train_teacher": params.train_teacher(run),
-        "compress_logits": params.compress_logits(run),
-        **{f"distill_student {name}": params.distill_student(run, name) for name in run.variants},
-        "predict teacher": params.predict(run, is_student=False),
-        "predict student": params.predict(run, is_student=True),
-        "execute_gold": params.execute_gold(run),
-        "execute": params.execute(run),
-        "score": params.score(run),
-        "build_report": params.build_report(run),
-    }
+    return as_json(
+        {
+            "mine_corpus": MineCorpusParams.from_run(run),
+            "prepare_corpus": PrepareCorpusParams.from_run(run),
+            "train_teacher": TrainTeacherParams.from_run(run),
+            "compress_logits": CompressLogitsParams.from_run(run),
+            **{f"distill_student {name}": DistillStudentParams.from_run(run, name) for name in run.variants},
+            "predict teacher": PredictParams.from_run(run, is_student=False),
+            "predict student": PredictParams.from_run(run, is_student=True),
+            "execute_gold": ExecuteGoldParams.from_run(run),
+            "execute": ExecuteParams.from_run(run),
+            "score": ScoreParams.from_run(run),
+            "build_report": BuildReportParams.from_run(run),
+        }
+    )
 
 
 STUDENTS = {"distill_student hard", "distill_student traditional", "distill_student mixed"}
@@ -131,13 +161,12 @@ def test_the_temperatures_that_topk_is_read_at_are_stored() -> None:
         "variants.hard": {"loss": {"components": ["ce"], "temperature": 7}},
         "evaluation.eval_temperature": 3,
     }
-    given = params.compress_logits(loaded(topk))
+    params = CompressLogitsParams.from_run(loaded(topk))
     # 1 always, 3 of the evaluation, 4 by default, 8; not the 7 of a variant that reads no teacher.
-    assert given["temperatures"] == [1.0, 3.0, 4.0, 8.0]
-    assert given["logits"]["topk"] == {"tolerance": 3e-4, "max_k": 256}
-    assert "hidden" not in given["logits"]
-    assert params.compress_logits(loaded(topk | {"logits.hidden": {"group_size": 128}})) == given
-    assert "temperatures" not in params.compress_logits(loaded(topk | {"logits.codec": "hidden"}))
+    assert params.temperatures == (1.0, 3.0, 4.0, 8.0)
+    assert params.logits.topk.model_dump() == {"tolerance": 3e-4, "max_k": 256}
+    assert CompressLogitsParams.from_run(loaded(topk | {"logits.hidden": {"group_size": 128}})) == params
+    assert CompressLogitsParams.from_run(loaded(topk | {"logits.codec": "hidden"})).temperatures == ()
 
 
 @pytest.mark.parametrize(
@@ -175,12 +204,14 @@ def test_a_change_reaches_a_topk_cache_where_it_is_read(changes: dict[str, Any],
     ],
 )  # fmt: skip
 def test_a_change_reaches_the_rules_of_learning_predictions(changes: dict[str, Any], changed: set[str]) -> None:
-    def rules(run: RunSettings) -> dict[str, params.Params]:
-        return {
-            "prepare_unlabelled": params.prepare_unlabelled(run),
-            "compress_predictions": params.compress_predictions(run),
-            "compress_unlabelled": params.compress_unlabelled(run),
-        }
+    def rules(run: RunSettings) -> dict[str, Settings]:
+        return as_json(
+            {
+                "prepare_unlabelled": PrepareUnlabelledParams.from_run(run),
+                "compress_predictions": CompressPredictionsParams.from_run(run),
+                "compress_unlabelled": CompressUnlabelledParams.from_run(run),
+            }
+        )
 
     before, after = rules(loaded()), rules(loaded(changes))
     assert {name for name in before if before[name] != after[name]} == changed
@@ -189,9 +220,9 @@ def test_a_change_reaches_the_rules_of_learning_predictions(changes: dict[str, A
 
 def test_splits_that_were_given_may_share_projects() -> None:
     apart = {"data.source": "files", "data.train_file": "t.jsonl"}
-    assert params.prepare_unlabelled(loaded(apart))["projects_apart"] == ["test", "validation"]
-    given = apart | {"data.test_file": "test.jsonl"}
-    assert params.prepare_unlabelled(loaded(given))["projects_apart"] == ["validation"]
+    assert PrepareUnlabelledParams.from_run(loaded(apart)).projects_apart == ("test", "validation")
+    with_test = apart | {"data.test_file": "test.jsonl"}
+    assert PrepareUnlabelledParams.from_run(loaded(with_test)).projects_apart == ("validation",)
 
 
 def test_what_a_student_is_given_of_the_teacher() -> None:
@@ -203,15 +234,47 @@ def test_what_a_student_is_given_of_the_teacher() -> None:
             "variants.more": {"loss": {"components": ["ce"]}},
         }
     )
-    of_train, of_more = ["train", "teacher_predictions.jsonl"], ["unlabelled", "unlabelled_predictions.jsonl"]
-    assert {name: params.logits_of_student(run, name) for name in run.variants} == {
-        "hard": [],
-        "traditional": [*of_train, *of_more],
-        "mixed": [*of_train, *of_more],
-        "sequence": of_train,
-        "both": [*of_train, "train_predictions"],
-        "more": of_more,
+    students = {name: DistillStudentParams.from_run(run, name) for name in run.variants}
+    predictions, more = {"teacher_predictions.jsonl"}, {"unlabelled_predictions.jsonl"}
+    inputs = {name: {*student.logits_inputs(LogitsLayout("."))} for name, student in students.items()}
+    assert inputs == {
+        "hard": set(),
+        "traditional": {"train", "unlabelled"} | more,
+        "mixed": {"train", "unlabelled"} | more,
+        "sequence": predictions,
+        "both": {"train", "train_predictions"} | predictions,
+        "more": more,
     }
+    assert {name: student.embedded_texts for name, student in students.items()} == {
+        "hard": ("train",),
+        "traditional": ("train", "unlabelled_predictions"),
+        "mixed": ("train", "unlabelled_predictions"),
+        "sequence": ("teacher_predictions",),
+        "both": ("train", "teacher_predictions"),
+        "more": ("train", "unlabelled_predictions"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "changed"),
+    [
+        ({"data.labelled_share": 0.5}, {"train"}),
+        ({"data.split_seed": 1}, set()),
+        ({"data.labelled_share": 0.5, "data.split_seed": 1}, {"train"}),
+        ({"data.max_output_len": 32}, set()),
+        ({"distillation.training.lr": 1}, set()),
+        ({"variants.further": {"loss": {"components": ["ce", "semantic"]}}}, set()),
+    ],
+)  # fmt: skip
+def test_a_change_reaches_the_embeddings_of_the_texts_that_it_chooses(
+    changes: dict[str, Any], changed: set[str]
+) -> None:
+    def rules(run: RunSettings) -> dict[str, Settings]:
+        texts = ("train", "teacher_predictions", "unlabelled_predictions")
+        return as_json({name: EmbedTargetsParams.from_run(run, "encoder", name) for name in texts})
+
+    before, after = rules(loaded()), rules(loaded(changes))
+    assert {name for name in before if before[name] != after[name]} == changed
 
 
 def test_a_given_teacher_gives_no_answers_that_are_not_in_its_files() -> None:
@@ -226,7 +289,7 @@ def test_a_given_teacher_gives_no_answers_that_are_not_in_its_files() -> None:
         }
     )
     with pytest.raises(UserError) as caught:
-        feasible.check(run)
+        validate(run)
     said = "needs the teacher itself, and data.distillation_jsonl gives its answers alone"
     assert caught.value.problem.splitlines() == [
         f"data.unlabelled: {said}",
@@ -269,16 +332,18 @@ GIVEN = {
 }
 
 
-def rules_of_given_teacher(changes: dict[str, Any]) -> dict[str, params.Params]:
-    """Return the params of the rules that differ where files stand in for the teacher."""
+def rules_of_external_teacher(changes: dict[str, Any]) -> dict[str, Settings]:
+    """Return the params of the rules that differ where files take the place of the teacher."""
     run = loaded(GIVEN | changes)
-    feasible.check(run)
-    return {
-        "mine_corpus": params.mine_corpus(run),
-        "prepare_corpus": params.prepare_corpus(run),
-        "compress_logits": params.import_logits(run),
-        "predict_external_teacher": params.predict_external_teacher(run),
-    }
+    validate(run)
+    return as_json(
+        {
+            "mine_corpus": MineCorpusParams.from_run(run),
+            "prepare_corpus": PrepareCorpusParams.from_run(run),
+            "import_logits": ImportLogitsParams.from_run(run),
+            "predict_external_teacher": PredictExternalTeacherParams.from_run(run),
+        }
+    )
 
 
 @pytest.mark.parametrize(
@@ -289,19 +354,19 @@ def rules_of_given_teacher(changes: dict[str, Any]) -> dict[str, params.Params]:
         ({"data.train_file": "unused.jsonl", "data.multiple": "join"}, set()),
         ({"data.embedded": {"seed": 1}}, set()),
         ({"data.on_bad_record": "error"}, {"prepare_corpus"}),
-        ({"data.labelled_share": 0.5}, {"compress_logits"}),
-        ({"data.max_output_len": 32}, {"prepare_corpus", "compress_logits"}),
+        ({"data.labelled_share": 0.5}, {"import_logits"}),
+        ({"data.max_output_len": 32}, {"prepare_corpus", "import_logits"}),
         ({"tokenizer.name": "another"}, {"prepare_corpus"}),
         ({"teacher.model": {"name": "hub/model"}}, set()),
         ({"teacher.seed": 7}, set()),
         ({"logits.batch_size": 7, "logits.num_beams": 2, "logits.device": "cpu"}, set()),
-        ({"logits.examples_per_shard": 7}, {"compress_logits"}),
+        ({"logits.examples_per_shard": 7}, {"import_logits"}),
         ({"evaluation.limit": 7}, {"predict_external_teacher"}),
         ({"evaluation.num_beams": 7}, set()),
     ],
 )
 def test_a_change_reaches_the_rules_of_a_given_teacher(changes: dict[str, Any], changed: set[str]) -> None:
-    before, after = rules_of_given_teacher({}), rules_of_given_teacher(changes)
+    before, after = rules_of_external_teacher({}), rules_of_external_teacher(changes)
     assert {name for name in before if before[name] != after[name]} == changed
 
 
@@ -314,9 +379,9 @@ def test_files_of_a_given_teacher_take_the_place_of_all_others() -> None:
 
 
 def test_a_given_teacher_needs_its_tokenizer_and_a_codec_that_takes_logits() -> None:
-    feasible.check(loaded(GIVEN))
+    validate(loaded(GIVEN))
     with pytest.raises(UserError) as caught:
-        feasible.check(loaded({"data.distillation_jsonl": {"train": "t.jsonl"}}))
+        validate(loaded({"data.distillation_jsonl": {"train": "t.jsonl"}}))
     tokenizer, codec = caught.value.problem.splitlines()
     assert tokenizer.startswith("tokenizer.name: is needed with data.distillation_jsonl")
     assert codec.startswith("logits.codec: `hidden` stores what enters the teacher's head")
@@ -328,14 +393,18 @@ def test_a_given_test_needs_given_training_records() -> None:
 
 
 def test_who_learns_from_the_teacher() -> None:
-    learns = params.learns_from_teacher
-    every, some = loaded(), loaded({"data.labelled_share": 0.5, "variants.taught": {"loss": {"components": ["ce"]}}})
-    assert [learns(every, name) for name in every.variants] == [False, True, True]
-    assert [learns(some, name) for name in some.variants] == [False, True, True, True]
+    def learns(run: RunSettings) -> list[bool]:
+        return [
+            bool(DistillStudentParams.from_run(run, name).logits_inputs(LogitsLayout("."))) for name in run.variants
+        ]
+
+    some = loaded({"data.labelled_share": 0.5, "variants.taught": {"loss": {"components": ["ce"]}}})
+    assert learns(loaded()) == [False, True, True]
+    assert learns(some) == [False, True, True, True]
 
 
 def test_check_lists_all_that_cannot_be_run() -> None:
-    feasible.check(loaded({"teacher.training": {"token_budget": 640}}))
+    validate(loaded({"teacher.training": {"token_budget": 640}}))
     run = loaded(
         {
             "teacher.training": {"token_budget": 639},
@@ -344,7 +413,7 @@ def test_check_lists_all_that_cannot_be_run() -> None:
         }
     )
     with pytest.raises(UserError) as caught:
-        feasible.check(run)
+        validate(run)
     assert caught.value.problem.splitlines() == [
         "teacher.training.token_budget: 639 is below the longest example, "
         "data.max_input_len + data.max_output_len = 640",
@@ -356,7 +425,7 @@ def test_check_lists_all_that_cannot_be_run() -> None:
 
 def test_an_unknown_family_is_refused_before_any_job() -> None:
     with pytest.raises(UserError, match=r"data.embedded.families: 'togle' is no family \(did you mean `toggle`"):
-        feasible.check(loaded({"data.embedded": {"families": ["togle"]}}))
+        validate(loaded({"data.embedded": {"families": ["togle"]}}))
 
 
 def test_mined_records_are_files_to_the_corpus() -> None:
@@ -375,8 +444,8 @@ def test_mined_records_are_files_to_the_corpus() -> None:
 
 
 def test_gpus_of_a_training() -> None:
-    assert params.gpus(TrainingSettings()) == 1
-    assert params.gpus(TrainingSettings(gpus=2)) == 2
-    assert params.gpus(TrainingSettings(gpus=2, device="cpu")) == 0
+    assert TrainingSettings().gpu_count == 1
+    assert TrainingSettings(gpus=2).gpu_count == 2
+    assert TrainingSettings(gpus=2, device="cpu").gpu_count == 0
     with pytest.raises(ValueError, match="gpus: 2 cannot share device cuda:0"):
         TrainingSettings(gpus=2, device="cuda:0")
