@@ -37,9 +37,9 @@ def test_a_store_is_described(make_run, capsys, codec: str, kept: str) -> None:
     assert f"bytes        {size:,}, {size / tokens:.1f} a token" in out
     for name, digest in (("tokenizer", "1"), ("teacher", "2"), ("corpus", "3")):
         assert re.search(rf"{name} +SHA-256 {digest * 64}\n", out)
-    assert re.findall(r"shard-\d+\.lz4  \d examples", out) == [
-        "shard-00000.lz4  3 examples", "shard-00001.lz4  3 examples", "shard-00002.lz4  1 examples",
-    ]  # fmt: skip
+    assert re.findall(r"shard-\d+\.safetensors  \d examples", out) == [
+        f"shard-0000{number}.safetensors  {examples} examples" for number, examples in enumerate((3, 3, 1))
+    ]
     assert "checksums" not in out
 
 
@@ -47,11 +47,11 @@ def test_verify_says_ok_or_which_shard_is_damaged(make_run, capsys) -> None:
     store = make_run("hidden").folder / "logits/train"
     code, out, _ = said(capsys, "inspect", store, "--verify")
     assert (code, out.splitlines()[-1]) == (0, "  checksums    OK")
-    shard = store / "shard-00001.lz4"
+    shard = store / "shard-00001.safetensors"
     data = bytearray(shard.read_bytes())
-    data[100] ^= 1
+    data[-1] ^= 1
     shard.write_bytes(data)
-    assert said(capsys, "inspect", store)[0] == 0, "a block is not read unasked"
+    assert said(capsys, "inspect", store)[0] == 0, "examples are not read unasked"
     code, out, error = said(capsys, "inspect", store, "--verify")
     assert code == 1
     assert error == [f"Error: {shard}: damaged (SHA-256 differs)", "Rerun `compress_logits` for this split."]

@@ -63,7 +63,7 @@ def test_every_record_has_its_logits_and_the_teachers_prediction(given_run, tmp_
         assert sorted(reader.ids()) == sorted(ids)
         for record in ids:
             target = given_run.targets[record]
-            assert np.array_equal(reader.read(record, target), original.read(record, target))
+            assert np.array_equal(reader.read(record, target)["logits"], original.read(record, target)["logits"])
         found = read_teacher_predictions(folder / "teacher_predictions.jsonl", split)
         assert found == {record: given_run.predictions[record] for record in ids}
         assert len(reader.manifest.shards) == -(-len(ids) // 3)

@@ -65,7 +65,7 @@ def import_logits(
         {split: outputs.store(split) for split in SPLITS},
         provenance,
         codec=(settings.codec, codec_parameters(settings, temperatures)),
-        entries=len(prompt.tokenizer),
+        entries=len(prompt.tokenizer.get_vocab()),
         examples_per_shard=settings.examples_per_shard,
         temperatures=temperatures,
     )

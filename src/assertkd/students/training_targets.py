@@ -63,7 +63,13 @@ def open_training_targets(params: DistillStudentParams, corpus: Path, logits: Pa
     if policy.needs_distributions:
         folders = [knowledge.store(name) for name in policy.stores]
         files += tuple(folder / MANIFEST_FILE for folder in folders)
-        teacher = JoinedStores([StoreReader(folder) for folder in folders])
+        sources = {knowledge.unlabelled: records.unlabelled}
+        teacher = JoinedStores(
+            [
+                StoreReader.of_inputs(folder, records=sources.get(folder, records.train), tokenizer=records.tokenizer)
+                for folder in folders
+            ]
+        )
     return TrainingTargets(TrainingRecords(parts), teacher, files)
 
 

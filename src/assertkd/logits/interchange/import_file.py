@@ -84,7 +84,7 @@ def import_file(
         {output.name: output},
         {output.name: provenance},
         codec=(codec, {"temperatures": temperatures} if temperatures else {}),
-        entries=len(prompt.tokenizer),
+        entries=len(prompt.tokenizer.get_vocab()),
         temperatures=temperatures,
     )[output.name]
 
