@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
 from assertkd.evaluation.cost import BATCH, BATCHED, MOST_SECONDS, ONE_BY_ONE, WARM_UP, measure_speed
 from assertkd.evaluation.predict import predict
+from assertkd.models.distillable import DistillableModel
 from assertkd.predictions import read_predictions
 from assertkd.records import MARKER, Record, write_records
 from assertkd.settings import EvaluationSettings
@@ -68,11 +69,10 @@ def test_few_inputs_and_slow_models() -> None:
 
 @pytest.fixture
 def finished_model(
-    tiny_t5: Callable[..., T5ForConditionalGeneration], tiny_tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+    tiny_t5: Callable[..., DistillableModel], tiny_tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> Path:
     folder = tmp_path / "final_model"
-    tiny_t5(1).save_pretrained(str(folder))
-    tiny_tokenizer.save_pretrained(str(folder))
+    tiny_t5(1).save(tiny_tokenizer, folder)
     records = [
         Record(f"r{n}", f"int f{n}()", f"void t() {{ {MARKER} }}", f"assertEquals({n}, f());") for n in range(40)
     ]

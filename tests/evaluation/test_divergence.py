@@ -17,6 +17,7 @@ from assertkd.logits.codecs.topk import TopKCodec
 from assertkd.logits.store.manifest import Provenance
 from assertkd.logits.store.reader import StoreReader
 from assertkd.logits.store.writer import StoreWriter
+from assertkd.models.t5.model import T5Model
 
 EXAMPLES = [
     Example("a", [5, 6, 7, 1], [8, 9, 1]),
@@ -72,7 +73,7 @@ def expected(
 @pytest.mark.parametrize("batch_size", [1, 2, 8])
 def test_it_is_the_mean_over_target_tokens(tmp_path, student, teacher, codec: Codec, batch_size: int) -> None:
     store = stored(tmp_path / "test", codec, teacher)
-    value = kl_divergence(student, EXAMPLES, store, 2.0, batch_size, torch.device("cpu"))
+    value = kl_divergence(T5Model(student), EXAMPLES, store, 2.0, batch_size, torch.device("cpu"))
     assert value == pytest.approx(expected(student, teacher, 2.0), rel=2e-3)
     assert store.codec.keeps_vocabulary
 
@@ -85,7 +86,7 @@ def test_on_buckets_it_is_a_lower_bound_that_closes(tmp_path, student, teacher, 
         codec = TopKCodec(VOCABULARY, WIDTH, (2.0,), tolerance=1e-7, max_k=max_k)
         store = stored(tmp_path / str(max_k), codec, teacher)
         assert not store.codec.keeps_vocabulary
-        values.append(kl_divergence(student, EXAMPLES, store, temperature, 2, torch.device("cpu")))
+        values.append(kl_divergence(T5Model(student), EXAMPLES, store, temperature, 2, torch.device("cpu")))
     assert 0 < values[0] < values[1] < values[2]
     assert values[0] < 0.95 * whole
     assert values[2] == pytest.approx(whole, rel=1e-2)
@@ -94,4 +95,4 @@ def test_on_buckets_it_is_a_lower_bound_that_closes(tmp_path, student, teacher, 
 def test_a_temperature_that_was_not_stored_is_refused(tmp_path, student, teacher) -> None:
     store = stored(tmp_path / "test", TopKCodec(VOCABULARY, WIDTH, (2.0,)), teacher)
     with pytest.raises(UserError, match="temperature 3, only at 1, 2"):
-        kl_divergence(student, EXAMPLES, store, 3.0, 2, torch.device("cpu"))
+        kl_divergence(T5Model(student), EXAMPLES, store, 3.0, 2, torch.device("cpu"))

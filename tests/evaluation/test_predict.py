@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGene
 
 from assertkd.errors import UserError
 from assertkd.evaluation.predict import predict_split
-from assertkd.models.t5.generation import generate_texts
+from assertkd.models.t5.model import T5Model
 from assertkd.models.text_generator import TorchTextGenerator
 from assertkd.predictions import read_predictions
 from assertkd.records import Record
@@ -24,13 +24,13 @@ ENCODED = [[5, 6, 7, 1], [8, 1], [9, 10, 1]]
 
 
 @pytest.fixture(scope="module")
-def model() -> T5ForConditionalGeneration:
+def model() -> T5Model:
     torch.manual_seed(3)
     sizes = {"vocab_size": 30, "d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2}
     config = T5Config(**sizes, pad_token_id=0, eos_token_id=1, decoder_start_token_id=0)
     model = T5ForConditionalGeneration(config).eval()
     model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.lm_head.weight))
-    return model
+    return T5Model(model)
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +40,10 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="w0", eos_token="w1", unk_token="w2")
 
 
-def test_every_record_gets_its_line(
-    model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
-) -> None:
+def test_every_record_gets_its_line(model: T5Model, tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
     path = tmp_path / "predictions.jsonl"
     texts = predict_split(TorchTextGenerator(model, tokenizer), RECORDS, ENCODED, path, batch_size=2, max_new_tokens=4)
-    assert texts == generate_texts(model, tokenizer, ENCODED, batch_size=1, max_new_tokens=4)
+    assert texts == TorchTextGenerator(model, tokenizer).generate(ENCODED, batch_size=1, max_new_tokens=4)
     assert any(texts)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert lines == [
@@ -67,12 +65,10 @@ def test_every_record_gets_its_line(
     assert [one.as_dict() for one in read_predictions(path)] == lines
 
 
-def test_an_empty_split_is_refused(
-    model: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
-) -> None:
-    writer = TorchTextGenerator(model, tokenizer)
+def test_an_empty_split_is_refused(model: T5Model, tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    generator = TorchTextGenerator(model, tokenizer)
     with pytest.raises(UserError, match="no records"):
-        predict_split(writer, [], [], tmp_path / "p.jsonl", batch_size=2, max_new_tokens=4)
+        predict_split(generator, [], [], tmp_path / "p.jsonl", batch_size=2, max_new_tokens=4)
     with pytest.raises(ValueError, match="3 records, but 2"):
-        predict_split(writer, RECORDS, ENCODED[:2], tmp_path / "p.jsonl", batch_size=2, max_new_tokens=4)
+        predict_split(generator, RECORDS, ENCODED[:2], tmp_path / "p.jsonl", batch_size=2, max_new_tokens=4)
     assert not list(tmp_path.iterdir())

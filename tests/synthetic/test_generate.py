@@ -50,7 +50,7 @@ def names_in(source: str) -> set[str]:
 
 def test_same_arguments_give_the_same_records_in_another_process(records: list[Record]) -> None:
     script = (
-        "import hashlib, json; from assertkd.corpus.synthetic import generate; "
+        "import hashlib, json; from assertkd.synthetic import generate; "
         "print(hashlib.sha256(json.dumps([r.as_dict() for r in generate(60, 7)]).encode()).hexdigest())"
     )
     digests = {

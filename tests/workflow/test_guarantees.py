@@ -283,7 +283,7 @@ def test_half_way_a_run_reports_who_is_done(edited: Project) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 of 1 steps (100%) done" in done.stdout + done.stderr
     page = (run / "report_so_far" / "report.html").read_text(encoding="utf-8")
-    assert "<strong>traditional</strong>: trained, not yet judged" in page
+    assert "<strong>traditional</strong>: trained, not yet evaluated" in page
     with (run / "report_so_far" / "leaderboard.csv").open(encoding="utf-8", newline="") as handle:
         assert {row["variant"] for row in csv.DictReader(handle)} == {"", "hard_labels"}
     assert not (run / "report").exists()
