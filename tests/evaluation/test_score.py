@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from assertkd.errors import UserError
-from assertkd.evaluation.execution.summary import EXECUTION_METRICS
+from assertkd.evaluation.execution.summary import OF_EVERY_EXECUTION, OF_MUTANTS
 from assertkd.evaluation.score import score
 from assertkd.metrics.registry import METRICS, pair_metrics
 from assertkd.models.encoders import TextEncoder
@@ -66,7 +66,10 @@ def test_executed_assertions_join_the_metrics(tmp_path: Path) -> None:
     executed = written(tmp_path / "execution.jsonl", runs)
     summary = score(written(tmp_path / "p.jsonl", LINES), None, tmp_path / "out", execution_file=executed, resamples=50)
     assert summary == json.loads((tmp_path / "out/metrics_summary_final.json").read_text())
-    figures = {name: (summary["metrics"][name]["mean"], summary["metrics"][name]["n"]) for name in EXECUTION_METRICS}
+    figures = {
+        name: (summary["metrics"][name]["mean"], summary["metrics"][name]["n"])
+        for name in (*OF_EVERY_EXECUTION, *OF_MUTANTS)
+    }
     assert figures == {"compiles": (1.0, 2), "passes": (0.5, 2), "kills": (0.25, 1), "gold_kills": (1.0, 1)}
 
 

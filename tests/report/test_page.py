@@ -15,7 +15,7 @@ import pytest
 from run_on_disk import COMPARED, EVIL, RunOnDisk, fidelity
 
 from assertkd.errors import UserError
-from assertkd.evaluation.execution.summary import EXECUTION_METRICS
+from assertkd.evaluation.execution.summary import OF_EVERY_EXECUTION, OF_MUTANTS
 from assertkd.metrics.registry import METRICS
 from assertkd.report.build_report import build_report, report_so_far
 from assertkd.report.columns import EXECUTION_COLUMNS, METRIC_COLUMNS, column_of
@@ -261,8 +261,8 @@ def test_examples_are_packed(elements: Elements) -> None:
 
 def test_every_metric_has_a_heading_and_a_meaning() -> None:
     assert set(METRICS) == METRIC_COLUMNS.keys()
-    assert set(EXECUTION_METRICS) == EXECUTION_COLUMNS.keys()
-    assert all(column_of(name).meaning for name in (*METRICS, *EXECUTION_METRICS))
+    assert {*OF_EVERY_EXECUTION, *OF_MUTANTS} == EXECUTION_COLUMNS.keys()
+    assert all(column_of(name).meaning for name in (*METRICS, *OF_EVERY_EXECUTION, *OF_MUTANTS))
 
 
 def test_names_break_behind_underscores_and_stay_escaped() -> None:

@@ -11,9 +11,7 @@ from assertkd.jsonl import read_lines
 
 OF_EVERY_EXECUTION = ("compiles", "passes")
 OF_MUTANTS = ("kills", "gold_kills")
-
-EXECUTION_METRICS = (*OF_EVERY_EXECUTION, *OF_MUTANTS)
-"""Names of the metrics, each in [0, 1]."""
+"""Names of the metrics, each in [0, 1]: those of every execution, and those of executions with mutants."""
 
 
 def read_executions(path: Path) -> list[PredictedExecution]:
