@@ -13,17 +13,28 @@ from assertkd.models.registry import build_model
 from assertkd.models.tokenizer import train_tokenizer
 from assertkd.runtime.seeding import seed_everything
 from assertkd.settings import ModelSettings, TrainingSettings
+from assertkd.settings.section import Section
 from assertkd.training import trainer as trainer_module
 from assertkd.training.data import TrainingData
 from assertkd.training.loss_term import StepContext
+from assertkd.training.parallel.launch import in_processes
 from assertkd.training.parallel.process_group import ProcessGroup
 from assertkd.training.train import train
 
 JAVA = "public boolean isEmpty() { return size == 0; }\nassertTrue(list.isEmpty());"
 
 
-def train_copy_task(folder: Path, plan: LossPlan, settings: TrainingSettings, stopped_at: int = -1) -> None:
+class CopyTaskParams(Section):
+    """Loss and training of the copy task."""
+
+    loss: LossPlan
+    training: TrainingSettings
+
+
+@in_processes
+def train_copy_task(params: CopyTaskParams, folder: Path, stopped_at: int = -1) -> None:
     """Train the copy task's model; in the second process, SIGTERM comes when so many steps have been taken."""
+    settings = params.training
     seed_everything(3)
     tokenizer = train_tokenizer(JAVA.splitlines(), VOCABULARY)
     model = build_model(ModelSettings(name="scratch", scratch=SIZES), tokenizer, settings.dropout_rate)
@@ -38,4 +49,4 @@ def train_copy_task(folder: Path, plan: LossPlan, settings: TrainingSettings, st
         return values
 
     with patch.object(trainer_module, "accumulate", accumulate_and_signal):
-        train(model, tokenizer, data, plan, settings, 3, folder)
+        train(model, tokenizer, data, params.loss, settings, 3, folder)

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import nn
-from transformers import T5ForConditionalGeneration
 
+from assertkd.models.distillable import DistillableModel
 from assertkd.training.gradient_norms import GradientNorms
 
 
 @pytest.fixture
-def model(tiny_t5: Callable[..., T5ForConditionalGeneration]) -> T5ForConditionalGeneration:
+def model(tiny_t5: Callable[..., DistillableModel]) -> DistillableModel:
     """A model with gradients of very different sizes."""
     model = tiny_t5()
     generator = torch.Generator().manual_seed(0)
@@ -20,17 +20,18 @@ def model(tiny_t5: Callable[..., T5ForConditionalGeneration]) -> T5ForConditiona
     return model
 
 
-def test_the_norms_are_torchs(model: T5ForConditionalGeneration) -> None:
-    norms = GradientNorms(model, [model.encoder, model.decoder])
-    parts = [model.encoder, model.decoder, model]
+def test_the_norms_are_torchs(model: DistillableModel) -> None:
+    norms = GradientNorms(model, model.parameter_groups())
+    assert norms.names == ["encoder", "decoder", "total"]
+    parts = [model.network.encoder, model.network.decoder, model]
     expected = [nn.utils.get_total_norm([w.grad for w in part.parameters() if w.grad is not None]) for part in parts]
     assert [float(norm) for norm in norms.measure()] == [float(norm) for norm in expected]
     assert sum(weight.numel() for weight in norms.weights) == sum(weight.numel() for weight in model.parameters())
 
 
 @pytest.mark.parametrize("longest", [0.5, 1e9])
-def test_clipping_is_torchs(model: T5ForConditionalGeneration, longest: float) -> None:
-    norms = GradientNorms(model, [])
+def test_clipping_is_torchs(model: DistillableModel, longest: float) -> None:
+    norms = GradientNorms(model, {})
     before = [weight.grad.clone() for weight in model.parameters() if weight.grad is not None]
     norms.clip(norms.measure()[-1], longest)
     clipped = [weight.grad.clone() for weight in model.parameters() if weight.grad is not None]
@@ -42,7 +43,7 @@ def test_clipping_is_torchs(model: T5ForConditionalGeneration, longest: float) -
     assert total == pytest.approx(min(longest, float(nn.utils.get_total_norm(before))), rel=1e-5)
 
 
-def test_weights_without_a_gradient_count_as_nothing(model: T5ForConditionalGeneration) -> None:
-    model.shared.weight.grad = None
-    (whole,) = GradientNorms(model, []).measure()
+def test_weights_without_a_gradient_count_as_nothing(model: DistillableModel) -> None:
+    model.network.shared.weight.grad = None
+    (whole,) = GradientNorms(model, {}).measure()
     assert float(whole) == float(nn.utils.get_total_norm([w.grad for w in model.parameters() if w.grad is not None]))

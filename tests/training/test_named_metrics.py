@@ -13,13 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
+from transformers import PreTrainedTokenizerFast
 
 from assertkd.batching.collation import collate
 from assertkd.batching.distributions import DenseView
-from assertkd.batching.examples import Example, SpecialIds
-from assertkd.logits.codecs.codec import Payload
-from assertkd.logits.codecs.views import stack_rows
+from assertkd.batching.examples import Example, Payload
 from assertkd.losses.contrastive import contrastive
 from assertkd.losses.loss_plan import plan_loss
 from assertkd.losses.text_batch import TextBatch
@@ -27,16 +25,16 @@ from assertkd.metrics.pans import pans
 from assertkd.metrics.semantic_similarity import cosines
 from assertkd.metrics.syntax_validity import syntax_validity
 from assertkd.models.decoding import pad_sequences, sample_texts
+from assertkd.models.distillable import DistillableModel
 from assertkd.models.encoders import TextEncoder
-from assertkd.models.t5.generation import sample
-from assertkd.models.t5.model import TargetLogits, scratch_config
+from assertkd.models.registry import build_model
 from assertkd.models.tokenizer import train_tokenizer
 from assertkd.runtime.seeding import seed_everything
-from assertkd.settings import LossSettings, TrainingSettings
+from assertkd.settings import LossSettings, ModelSettings, TrainingSettings
 from assertkd.settings.loss import TextLossSettings
 from assertkd.settings.model import ScratchSettings
 from assertkd.training.data import TrainingData
-from assertkd.training.trainer import train
+from assertkd.training.train import train
 
 pytestmark = pytest.mark.long
 
@@ -55,7 +53,7 @@ class Task:
     train: list[Example]
     held_out: list[Example]
     teacher: "KnownLogits"
-    start: T5ForConditionalGeneration
+    start: DistillableModel
 
 
 class KnownLogits:
@@ -65,10 +63,10 @@ class KnownLogits:
         self.logits = logits
 
     def read(self, example_id: str, target_ids: Sequence[int]) -> Payload:
-        return self.logits[example_id]
+        return {"logits": self.logits[example_id]}
 
     def collate_views(self, payloads: Sequence[Payload]) -> DenseView:
-        return DenseView(stack_rows(payloads, payloads[0].shape[1], np.float16))
+        return DenseView(torch.from_numpy(np.concatenate([payload["logits"] for payload in payloads])))
 
 
 def texts() -> list[tuple[str, str]]:
@@ -90,30 +88,23 @@ def examples_of(tokenizer: PreTrainedTokenizerFast) -> list[Example]:
     return [Example(f"e{n}", ids(source), ids(gold), gold) for n, (source, gold) in enumerate(chosen)]
 
 
-def special_of(tokenizer: PreTrainedTokenizerFast) -> SpecialIds:
-    return SpecialIds(tokenizer.pad_token_id, tokenizer.pad_token_id)
-
-
 @torch.no_grad()
-def target_logits(
-    model: T5ForConditionalGeneration, examples: Sequence[Example], special: SpecialIds
-) -> tuple[Tensor, Tensor]:
+def target_logits(model: DistillableModel, examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
     model.eval()
-    batch = collate(examples, special, None)
-    is_target = batch.labels != -100
-    logits = TargetLogits(model)(batch.input_ids, batch.attention_mask, batch.decoder_input_ids, is_target)
-    return logits, batch.labels[is_target]
+    batch = collate(examples, model.pad_token_id, None)
+    logits = model(batch.input_ids, batch.attention_mask, batch.labels).logits
+    return logits, batch.labels[batch.labels != -100]
 
 
 def trained(
-    model: T5ForConditionalGeneration,
+    model: DistillableModel,
     data: TrainingData,
     tokenizer: PreTrainedTokenizerFast,
     loss: LossSettings,
     folder: Path,
     epochs: int,
     lr: float,
-) -> T5ForConditionalGeneration:
+) -> DistillableModel:
     seed_everything(1)
     settings = TrainingSettings(
         batch_size=16, dropout_rate=0.0, device="cpu", validation_frequency=100, log_every=20, epochs=epochs, lr=lr
@@ -129,18 +120,17 @@ def made(folder: Path) -> Task:
     examples = examples_of(tokenizer)
     train_split, held_out = examples[:300], examples[300:]
 
-    def learnt(width: int, layers: int, seen: int, epochs: int) -> T5ForConditionalGeneration:
+    def learnt(width: int, layers: int, seen: int, epochs: int) -> DistillableModel:
         data = TrainingData(train_split[:seen], held_out, None, None, ())
         torch.manual_seed(0)
         sizes = ScratchSettings(d_model=width, d_ff=2 * width, heads=2, encoder_layers=layers, decoder_layers=layers)
-        model = T5ForConditionalGeneration(scratch_config(sizes, tokenizer, 0.0))
+        model = build_model(ModelSettings(name="scratch", scratch=sizes), tokenizer, 0.0)
         loss = LossSettings(components=("ce",))
         return trained(model, data, tokenizer, loss, folder / str(width), epochs=epochs, lr=4e-3)
 
     # What is sampled from the start has to be near what it writes greedily: few examples, seen often, make it sure.
     teacher, start = learnt(64, 2, 300, 20), learnt(32, 1, 48, 60)
-    special = special_of(tokenizer)
-    logits = {one.id: target_logits(teacher, [one], special)[0].numpy().astype(np.float16) for one in examples}
+    logits = {one.id: target_logits(teacher, [one])[0].numpy().astype(np.float16) for one in examples}
     return Task(tokenizer, train_split, held_out, KnownLogits(logits), start)
 
 
@@ -149,9 +139,9 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Task:
     return made(tmp_path_factory.mktemp("task"))
 
 
-def token_figures(model: T5ForConditionalGeneration, task: Task) -> dict[str, float]:
+def token_figures(model: DistillableModel, task: Task) -> dict[str, float]:
     """The four token components' values on held-out examples, by torch's own functions."""
-    logits, labels = target_logits(model, task.held_out, special_of(task.tokenizer))
+    logits, labels = target_logits(model, task.held_out)
     known = torch.cat([torch.from_numpy(task.teacher.logits[one.id]).float() for one in task.held_out])
     gold = functional.cross_entropy(logits, labels, reduction="none")
     log_q = (logits / TEMPERATURE).log_softmax(-1)
@@ -163,10 +153,10 @@ def token_figures(model: T5ForConditionalGeneration, task: Task) -> dict[str, fl
     return {"ce": float(gold.mean()), "focal": float(focal.mean()), "kl": float(kl), "jsd": float(sum(to_middle) / 2)}
 
 
-def text_figures(model: T5ForConditionalGeneration, task: Task, encoder: TextEncoder) -> dict[str, float]:
+def text_figures(model: DistillableModel, task: Task, encoder: TextEncoder) -> dict[str, float]:
     """The four text components' values on predictions sampled for held-out examples."""
     input_ids, attention_mask = pad_sequences([one.input_ids for one in task.held_out], task.tokenizer.pad_token_id)
-    written = sample(model, input_ids, attention_mask, 4, 24, generator=torch.Generator().manual_seed(9))
+    written = model.sample(input_ids, attention_mask, 4, 24, generator=torch.Generator().manual_seed(9))
     references = [one.target for one in task.held_out]
     batch = TextBatch(sample_texts(task.tokenizer, written), references, references, {"contrastive": encoder})
     pairs = list(zip(*batch.pairs(), strict=True))

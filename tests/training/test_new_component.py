@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 import torch
 from torch.nn import functional
-from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
+from transformers import PreTrainedTokenizerFast
 
-from assertkd import validate as feasible
 from assertkd.batching.collation import collate
-from assertkd.batching.examples import Example, SpecialIds
+from assertkd.batching.examples import Example
 from assertkd.errors import UserError
 from assertkd.losses.loss_plan import plan_loss
 from assertkd.losses.registry import COMPONENTS, TokenComponent
-from assertkd.models.t5.model import TargetLogits
+from assertkd.models.distillable import DistillableModel
 from assertkd.runtime.seeding import seed_everything
 from assertkd.settings import load_run
 from assertkd.training.data import TrainingData
-from assertkd.training.trainer import train
+from assertkd.training.train import train
+from assertkd.validate import validate
 
 PAGE = Path(__file__).parents[2] / "CONTRIBUTING.md"
 CONFIG: dict[str, Any] = {
@@ -48,24 +48,24 @@ def example_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_its_line_it_is_refused_before_any_job() -> None:
     with pytest.raises(UserError, match=r"variants\.new: loss component 'smoothed' is unknown"):
-        feasible.check(load_run(CONFIG))
+        validate(load_run(CONFIG))
 
 
 def test_with_its_line_a_config_trains_with_it(
     example_of_the_page: None,
-    tiny_t5: Callable[..., T5ForConditionalGeneration],
+    tiny_t5: Callable[..., DistillableModel],
     tiny_tokenizer: PreTrainedTokenizerFast,
     tmp_path: Path,
 ) -> None:
     run = load_run(CONFIG)
-    feasible.check(run)
+    validate(run)
     variant = run.variants["new"]
     examples = [Example(f"e{n}", [10 + n % 8, 1], [10 + n % 8, 30 + n % 2, 1]) for n in range(8)]
     model = tiny_t5(3)
-    batch = collate(examples, SpecialIds(0, 0), None)
+    batch = collate(examples, 0, None)
     is_target = batch.labels != -100
     with torch.no_grad():
-        logits = TargetLogits(model)(batch.input_ids, batch.attention_mask, batch.decoder_input_ids, is_target)
+        logits = model(batch.input_ids, batch.attention_mask, batch.labels).logits
     expected = functional.cross_entropy(logits, batch.labels[is_target], label_smoothing=0.1)
     seed_everything(3)
     data = TrainingData(examples, examples, None, None, ())

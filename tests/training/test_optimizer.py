@@ -6,8 +6,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import T5ForConditionalGeneration, get_linear_schedule_with_warmup
+from transformers import get_linear_schedule_with_warmup
 
+from assertkd.models.distillable import DistillableModel
 from assertkd.training.optimizer import SMALLEST_SCALE, adamw, lr_factor, warmup_length
 
 
@@ -49,7 +50,7 @@ def test_the_decay_is_that_of_transformers() -> None:
 
 
 def test_norms_are_not_decayed_and_shared_weights_count_once(
-    tiny_t5: Callable[..., T5ForConditionalGeneration],
+    tiny_t5: Callable[..., DistillableModel],
 ) -> None:
     model = tiny_t5()
     optimizer = adamw(model, 0.1, 0.02)
@@ -76,7 +77,7 @@ def test_decay_shrinks_weights_alone() -> None:
     assert layer.bias.tolist() == [1.0, 1.0]
 
 
-def test_relative_rates_are_those_of_the_weights_sizes(tiny_t5: Callable[..., T5ForConditionalGeneration]) -> None:
+def test_relative_rates_are_those_of_the_weights_sizes(tiny_t5: Callable[..., DistillableModel]) -> None:
     model = tiny_t5()
     optimizer = adamw(model, 0.01, 0.0, relative=True)
     scales = {id(p): group["scale"] for group in optimizer.param_groups for p in group["params"]}

@@ -117,17 +117,17 @@ def train(
 
     def fit(saves: Checkpoints, checkpoint: Checkpoint | None) -> None:
         if checkpoint is None:
-            trainer.begin_attempt()
             trainer.check()
         else:
             saves.resume(trainer, checkpoint)
+        trainer.begin_attempt()
         trainer.fit()
         signals.hold()
 
     if not processes.is_first:
         with signals:
-            found = processes.gathered(None)[0]
-            fit(build_hooks(None, None), found and Checkpoint(**found | {"folder": Path(found["folder"])}))
+            shared = processes.gathered(None)[0]
+            fit(build_hooks(None, None), shared and Checkpoint(**shared | {"folder": Path(shared["folder"])}))
         return
     files = TrainingLayout(folder)
     place = checkpoints or files.checkpoints

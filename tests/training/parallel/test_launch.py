@@ -14,11 +14,12 @@ import pytest
 import torch
 from stages_in_processes import Numbers, refuse, sums
 
-from assertkd.corpus.targets import Supervision
 from assertkd.errors import UserError
 from assertkd.files import read_json
-from assertkd.settings import TrainingSettings, load_run, params
-from assertkd.students.distill_student import Student, distill_student
+from assertkd.settings import TrainingSettings, load_run
+from assertkd.students.distill_student import distill_student
+from assertkd.students.params import DistillStudentParams
+from assertkd.teacher.params import TrainTeacherParams
 from assertkd.teacher.train_teacher import train_teacher
 from assertkd.training.parallel.launch import from_json, run_in_processes, to_json
 from assertkd.training.parallel.process_group import ProcessGroup
@@ -64,17 +65,17 @@ def test_arguments_survive_the_journey(tmp_path: Path) -> None:
 def test_stages_arguments_survive_too(tmp_path: Path) -> None:
     variant = {"loss": {"components": ["kl", "semantic"]}, "on_policy": {"fraction": 0.3}}
     run = load_run({"run": "r", "runs": {"r": {}}, "variants": {"v": variant}})
-    student = Student.from_params(params.distill_student(run, "v"), 7)
     arguments = {
-        "student": student,
-        "supervision": Supervision(512, 128, 1.0, 0),
+        "params": DistillStudentParams.from_run(run, "v"),
+        "seed": 7,
         "corpus": tmp_path,
         "logits": None,
+        "embeddings": [tmp_path / "e" / "train.safetensors"],
         "config": {"seeds": [1, 2], "runs": {"r": None}},
     }
     assert from_json(distill_student, json.loads(json.dumps(to_json(distill_student, arguments)))) == arguments
-    given = {"settings": run.teacher, "corpus": tmp_path, "config": None}
-    assert from_json(train_teacher, to_json(train_teacher, given)) == given
+    of_teacher = {"params": TrainTeacherParams.from_run(run), "corpus": tmp_path, "config": None}
+    assert from_json(train_teacher, to_json(train_teacher, of_teacher)) == of_teacher
 
 
 def test_processes_share_sums_threads_and_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -104,7 +105,7 @@ PARENT = """
 import sys
 from pathlib import Path
 from stages_in_processes import await_signal
-from assertkd.training.launch import run_in_processes
+from assertkd.training.parallel.launch import run_in_processes
 run_in_processes(await_signal, 2, {"folder": Path(sys.argv[1])})
 """
 

@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 import torch
 from copy_task import rows, unmeasured
-from copy_task_stage import train_copy_task
+from copy_task_stage import CopyTaskParams, train_copy_task
 from safetensors.torch import load_file
 
 from assertkd.losses.loss_plan import LossPlan, plan_loss
 from assertkd.settings import LossSettings, TrainingSettings
-from assertkd.training.parallel.launch import run_in_processes, spread
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +30,7 @@ def settings_of(**given: Any) -> TrainingSettings:
 
 def alone(folder: Path, plan: LossPlan, settings: TrainingSettings) -> Path:
     try:
-        train_copy_task(folder, plan, settings)
+        train_copy_task(CopyTaskParams(loss=plan, training=settings), folder)
     finally:
         torch.use_deterministic_algorithms(False)
     return folder
@@ -43,7 +42,7 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     one = alone(tmp_path / "one", plan, settings_of(batch_size=4, gradient_accumulation_steps=4, epochs=7))
     two = tmp_path / "two"
     settings = settings_of(batch_size=4, gradient_accumulation_steps=2, epochs=7, gpus=2)
-    assert spread(train_copy_task, settings, {"folder": two, "plan": plan, "settings": settings})
+    train_copy_task(CopyTaskParams(loss=plan, training=settings), two)
     weights = [load_file(folder / "final_model/model.safetensors") for folder in (one, two)]
     assert weights[0].keys() == weights[1].keys()
     for name, expected in weights[0].items():
@@ -63,16 +62,10 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
 
 
 PARENT = """
-import json, sys
+import sys
 from pathlib import Path
-from copy_task_stage import train_copy_task
-from assertkd.losses.plan import LossPlan
-from assertkd.settings import TrainingSettings
-from assertkd.training.launch import spread
-settings = TrainingSettings(**json.loads(sys.argv[3]))
-arguments = {"folder": Path(sys.argv[1]), "plan": LossPlan(**json.loads(sys.argv[2])), "settings": settings}
-arguments["stopped_at"] = int(sys.argv[4])
-spread(train_copy_task, settings, arguments)
+from copy_task_stage import CopyTaskParams, train_copy_task
+train_copy_task(CopyTaskParams.model_validate_json(sys.argv[2]), Path(sys.argv[1]), stopped_at=int(sys.argv[3]))
 """
 
 
@@ -80,8 +73,9 @@ def test_a_signal_stops_both_at_one_step_and_the_training_goes_on(tmp_path: Path
     plan = plan_loss(LossSettings(components=("ce", "kl"), temperature=2.0))
     settings = settings_of(batch_size=4, gpus=2, dropout_rate=0.1, best_metric="validation_loss")
     whole, halted = tmp_path / "whole", tmp_path / "halted"
-    run_in_processes(train_copy_task, 2, {"folder": whole, "plan": plan, "settings": settings, "stopped_at": -1})
-    arguments = [str(halted), plan.model_dump_json(), settings.model_dump_json()]
+    params = CopyTaskParams(loss=plan, training=settings)
+    train_copy_task(params, whole)
+    arguments = [str(halted), params.model_dump_json()]
     # The second process signals itself alone, at step 6: both stop there.
     code = subprocess.run([sys.executable, "-c", PARENT, *arguments, "6"], check=False).returncode
     assert code == 128 + signal.SIGTERM

@@ -10,7 +10,7 @@ from assertkd.settings import ModelSettings
 from assertkd.settings.load import load_run
 from assertkd.training.parallel.threads import Workload, best, described, measure, workload
 
-WORK = Workload({"vocab_size": 64}, batch_size=2, source=8, target=4, seconds=0.05)
+WORK = Workload({"name": "scratch"}, vocab_size=64, batch_size=2, source=8, target=4, seconds=0.05)
 
 
 def scaling(power: float, crowded: float = 1.0) -> object:
@@ -49,9 +49,10 @@ def test_a_runs_sizes(tmp_path: Path) -> None:
     scratch = {"name": "scratch", "scratch": {"d_model": 32, "d_ff": 64, "heads": 4}}
     run = load_run({"run": "r", "runs": {"r": {"tokenizer": {"vocab_size": 500}, "teacher": {"model": scratch}}}})
     work = workload(run.teacher.model, run.teacher.training, run, 1.0)
-    assert (work.sizes["vocab_size"], work.sizes["d_kv"], work.sizes["num_layers"]) == (500, 8, 3)
+    assert work.vocab_size == 500
+    assert work.model["scratch"] == {"d_model": 32, "d_ff": 64, "heads": 4, "encoder_layers": 3, "decoder_layers": 3}
     assert (work.batch_size, work.source, work.target) == (4, 307, 32)
-    with pytest.raises(UserError, match="no configuration could be read"):
+    with pytest.raises(UserError, match="no model could be loaded"):
         workload(ModelSettings(name=str(tmp_path)), run.teacher.training, run, 1.0)
 
 

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import rel_entr, softmax
-from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
+from transformers import PreTrainedTokenizerFast
 
 from assertkd.batching.collation import collate
 from assertkd.batching.distributions import DenseView
-from assertkd.batching.examples import Batch, Example, SpecialIds
+from assertkd.batching.examples import Batch, Example
 from assertkd.losses.divergence import generalised_jsd, jsd
 from assertkd.losses.target_batch import TargetBatch
-from assertkd.models.t5.model import TargetLogits
+from assertkd.models.distillable import DistillableModel
 from assertkd.settings.on_policy import OnPolicySettings
+from assertkd.training.loss_term import BatchTotals, StepContext, TermValues
 from assertkd.training.parallel.process_group import ProcessGroup
-from assertkd.training.terms.on_policy_term import OnPolicy
+from assertkd.training.terms.on_policy_term import ON_POLICY, OnPolicyTerm, is_on_policy
 
 BETAS = (0.0, 0.1, 0.5, 0.9, 1.0)
 
@@ -79,45 +80,52 @@ def examples(tiny_tokenizer: PreTrainedTokenizerFast) -> list[Example]:
 
 @pytest.fixture
 def batches(examples: list[Example], tiny_tokenizer: PreTrainedTokenizerFast) -> Callable[[int], list[Batch]]:
-    special = SpecialIds(tiny_tokenizer.pad_token_id, tiny_tokenizer.pad_token_id)
-    return lambda size: [collate(examples[n : n + size], special, None) for n in range(0, 8, size)]
+    pad = tiny_tokenizer.pad_token_id
+    return lambda size: [collate(examples[n : n + size], pad, None) for n in range(0, 8, size)]
 
 
-def on_policy(teacher: T5ForConditionalGeneration, seed: int = 5, at_once: int = 8, **settings: float) -> OnPolicy:
+def on_policy(teacher: DistillableModel, seed: int = 5, sequences_per_pass: int = 8, **settings: float) -> OnPolicyTerm:
     options = OnPolicySettings(**{"fraction": 0.3} | settings)
-    return OnPolicy(TargetLogits(teacher.eval()), options, max_new_tokens=12, sequences_at_once=at_once, seed=seed)
+    return OnPolicyTerm(teacher.eval(), options, 12, sequences_per_pass, seed)
 
 
-def gradients(
-    model: T5ForConditionalGeneration, part: OnPolicy, group: list[Batch], step: int
-) -> tuple[float, torch.Tensor]:
-    model.zero_grad()
-    found = part.accumulate(TargetLogits(model), group, step, lambda loss: loss.backward(), norms=False)
-    return float(found.loss), torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+def context_of(
+    model: DistillableModel, group: list[Batch], step: int, processes: ProcessGroup | None = None, norms: bool = False
+) -> StepContext:
+    processes = processes or ProcessGroup()
+    totals = BatchTotals.count(group, processes)
+    return StepContext(
+        model, group, {ON_POLICY: 1.0}, step, totals, processes, lambda loss: loss.backward(), with_norms=norms
+    )
 
 
-def test_the_steps_follow_from_the_seed_and_are_the_wanted_share(
-    tiny_t5: Callable[..., T5ForConditionalGeneration],
-) -> None:
-    part = on_policy(tiny_t5(1))
-    taken = [part.takes(step) for step in range(4000)]
+def gradients(term: OnPolicyTerm, context: StepContext) -> tuple[float, torch.Tensor]:
+    context.model.zero_grad()
+    values: TermValues = term.accumulate(context)
+    weights = context.model.parameters()
+    return float(values.total), torch.cat([w.grad.flatten() for w in weights if w.grad is not None])
+
+
+def test_the_steps_follow_from_the_seed_and_are_the_wanted_share() -> None:
+    chosen = [is_on_policy(step, 0.3, 5) for step in range(4000)]
     # Four standard deviations of a binomial share.
-    assert abs(np.mean(taken) - 0.3) < 4 * (0.3 * 0.7 / 4000) ** 0.5
-    assert [on_policy(tiny_t5(1)).takes(step) for step in range(100)] == taken[:100]
-    assert [on_policy(tiny_t5(1), seed=6).takes(step) for step in range(100)] != taken[:100]
-    assert all(on_policy(tiny_t5(1), fraction=1.0).takes(step) for step in range(50))
+    assert abs(np.mean(chosen) - 0.3) < 4 * (0.3 * 0.7 / 4000) ** 0.5
+    assert [is_on_policy(step, 0.3, 5) for step in range(100)] == chosen[:100]
+    assert [is_on_policy(step, 0.3, 6) for step in range(100)] != chosen[:100]
+    assert all(is_on_policy(step, 1.0, 5) for step in range(50))
 
 
 def test_the_gradient_is_that_of_the_samples_scored_in_full(
-    tiny_t5: Callable[..., T5ForConditionalGeneration], batches: Callable[[int], list[Batch]]
+    tiny_t5: Callable[..., DistillableModel], batches: Callable[[int], list[Batch]]
 ) -> None:
     student, teacher = tiny_t5(0), tiny_t5(1)
     part = on_policy(teacher, beta=0.3, temperature=1.5)
     (batch,) = batches(8)
-    loss, gradient = gradients(student, part, [batch], step=4)
+    context = context_of(student, [batch], step=4)
+    loss, gradient = gradients(part, context)
     # The same outputs, scored by transformers' own forward pass and differentiated by autograd.
-    _, _, tokens = part._written(TargetLogits(student), [batch], 4)
-    end = student.config.eos_token_id
+    _, _, tokens = part._outputs(context)
+    end = student.network.config.eos_token_id
     student.zero_grad()
     total, count = torch.zeros(()), 0
     for row, written in enumerate(tokens.tolist()):
@@ -125,8 +133,8 @@ def test_the_gradient_is_that_of_the_samples_scored_in_full(
         source = batch.input_ids[row][batch.attention_mask[row].bool()][None]
         labels = torch.tensor([ids])
         with torch.no_grad():
-            p = torch.softmax(teacher(input_ids=source, labels=labels).logits[0] / 1.5, -1)
-        q = torch.softmax(student(input_ids=source, labels=labels).logits[0] / 1.5, -1)
+            p = torch.softmax(teacher.network(input_ids=source, labels=labels).logits[0] / 1.5, -1)
+        q = torch.softmax(student.network(input_ids=source, labels=labels).logits[0] / 1.5, -1)
         mixture = 0.3 * p + 0.7 * q
         total = total + 0.3 * (p * (p / mixture).log()).sum() + 0.7 * (q * (q / mixture).log()).sum()
         count += len(ids)
@@ -138,24 +146,24 @@ def test_the_gradient_is_that_of_the_samples_scored_in_full(
 
 
 def test_the_gradient_does_not_depend_on_how_the_batch_is_cut(
-    tiny_t5: Callable[..., T5ForConditionalGeneration], batches: Callable[[int], list[Batch]]
+    tiny_t5: Callable[..., DistillableModel], batches: Callable[[int], list[Batch]]
 ) -> None:
     student, teacher = tiny_t5(0), tiny_t5(1)
-    whole_loss, whole = gradients(student, on_policy(teacher), batches(8), 2)
-    cut_loss, cut = gradients(student, on_policy(teacher, at_once=3), batches(2), 2)
+    whole_loss, whole = gradients(on_policy(teacher), context_of(student, batches(8), 2))
+    cut_loss, cut = gradients(on_policy(teacher, sequences_per_pass=3), context_of(student, batches(2), 2))
     assert cut_loss == pytest.approx(whole_loss, rel=1e-5)
     assert float((cut - whole).norm() / whole.norm()) < 1e-5
 
 
 def test_outputs_follow_from_seed_and_step(
-    tiny_t5: Callable[..., T5ForConditionalGeneration], batches: Callable[[int], list[Batch]]
+    tiny_t5: Callable[..., DistillableModel], batches: Callable[[int], list[Batch]]
 ) -> None:
     student, teacher = tiny_t5(0), tiny_t5(1)
 
     def written(seed: int, step: int) -> list[list[int]]:
         torch.rand(3)  # Other random numbers, as a resumed process has drawn them, make no difference.
-        tokens: list[list[int]] = on_policy(teacher, seed)._written(TargetLogits(student), batches(8), step)[2].tolist()
-        return tokens
+        _, _, tokens = on_policy(teacher, seed)._outputs(context_of(student, batches(8), step))
+        return [list(row) for row in tokens.tolist()]
 
     assert written(5, 7) == written(5, 7)
     assert written(5, 7) != written(5, 8)
@@ -163,10 +171,10 @@ def test_outputs_follow_from_seed_and_step(
 
 
 def test_the_teacher_learns_nothing(
-    tiny_t5: Callable[..., T5ForConditionalGeneration], batches: Callable[[int], list[Batch]]
+    tiny_t5: Callable[..., DistillableModel], batches: Callable[[int], list[Batch]]
 ) -> None:
     student, teacher = tiny_t5(0), tiny_t5(1)
-    gradients(student, on_policy(teacher), batches(8), 0)
+    gradients(on_policy(teacher), context_of(student, batches(8), 0))
     assert all(parameter.grad is None for parameter in teacher.parameters())
     assert not teacher.training
 
@@ -179,19 +187,17 @@ class Third(ProcessGroup):
 
 
 def test_each_process_adds_its_share_of_the_mean(
-    tiny_t5: Callable[..., T5ForConditionalGeneration], batches: Callable[[int], list[Batch]]
+    tiny_t5: Callable[..., DistillableModel], batches: Callable[[int], list[Batch]]
 ) -> None:
     student, teacher = tiny_t5(0), tiny_t5(1)
-    whole_loss, whole = gradients(student, on_policy(teacher), batches(8), 2)
-    options = OnPolicySettings(fraction=0.3)
-    part = OnPolicy(TargetLogits(teacher), options, 12, sequences_at_once=8, seed=5, processes=Third())
-    loss, gradient = gradients(student, part, batches(8), 2)
+    whole_loss, whole = gradients(on_policy(teacher), context_of(student, batches(8), 2))
+    loss, gradient = gradients(on_policy(teacher), context_of(student, batches(8), 2, Third()))
     assert 3 * loss == pytest.approx(whole_loss, rel=1e-5)
     assert float((3 * gradient - whole).norm() / whole.norm()) < 1e-5
 
 
-def test_a_process_without_examples_adds_nothing(tiny_t5: Callable[..., T5ForConditionalGeneration]) -> None:
+def test_a_process_without_examples_adds_nothing(tiny_t5: Callable[..., DistillableModel]) -> None:
     student, teacher = tiny_t5(0), tiny_t5(1)
-    found = on_policy(teacher).accumulate(TargetLogits(student), [], 0, lambda loss: loss.backward(), norms=True)
-    assert (float(found.loss), float(found.square)) == (0.0, 0.0)
+    values = on_policy(teacher).accumulate(context_of(student, [], 0, norms=True))
+    assert (float(values.total), float(values.squared_norms[ON_POLICY])) == (0.0, 0.0)
     assert all(parameter.grad is None for parameter in student.parameters())

@@ -6,22 +6,25 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
+from transformers import PreTrainedTokenizerFast
 
 from assertkd.batching.collation import collate
-from assertkd.batching.examples import Batch, Example, SpecialIds
+from assertkd.batching.examples import Batch, Example
 from assertkd.errors import UserError
 from assertkd.losses.loss_plan import LossPlan, plan_loss
 from assertkd.losses.registry import COMPONENTS, TextComponent, TokenComponent
 from assertkd.losses.text_batch import TextBatch
 from assertkd.metrics.syntax_validity import syntax_validity
+from assertkd.models.distillable import DistillableModel, TargetOutputs
 from assertkd.models.encoders import TextEncoder
-from assertkd.models.t5.model import TargetLogits
 from assertkd.settings import LossSettings
 from assertkd.settings.loss import TextLossSettings
 from assertkd.settings.model import ScratchSettings
-from assertkd.training.objective import Objective
-from assertkd.training.terms.text_term import TextRisk
+from assertkd.training.loss_term import BatchTotals, LossTerm, StepContext, TermValues
+from assertkd.training.objective import accumulate, check_gradients
+from assertkd.training.parallel.process_group import ProcessGroup
+from assertkd.training.terms.text_term import TextTerm
+from assertkd.training.terms.token_term import TokenTerm
 
 SIZES = ScratchSettings(d_model=32, d_ff=64, heads=2, encoder_layers=1, decoder_layers=1)
 SOURCES = ["isEmpty list", "add(1, 2)", "calculator", "size == 0", "return a + b", "new ArrayList", "test", "int b"]
@@ -29,8 +32,8 @@ TARGETS = [f"assertEquals({n}, add(1, {n}));" for n in range(8)]
 
 
 @pytest.fixture
-def student(tiny_t5: Callable[..., T5ForConditionalGeneration]) -> TargetLogits:
-    return TargetLogits(tiny_t5(1, 0.1, SIZES))
+def student(tiny_t5: Callable[..., DistillableModel]) -> DistillableModel:
+    return tiny_t5(1, 0.1, SIZES)
 
 
 @pytest.fixture
@@ -41,14 +44,17 @@ def examples(tiny_tokenizer: PreTrainedTokenizerFast) -> list[Example]:
     return [Example(f"e{n}", ids(SOURCES[n]), ids(TARGETS[n]), TARGETS[n]) for n in range(8)]
 
 
+Build = Callable[[LossPlan], list[LossTerm]]
+
+
 @pytest.fixture
-def objective_of(tiny_tokenizer: PreTrainedTokenizerFast, tiny_encoder: TextEncoder) -> Callable[[LossPlan], Objective]:
+def terms_of(tiny_tokenizer: PreTrainedTokenizerFast, tiny_encoder: TextEncoder) -> Build:
     tiny_encoder.pin(TARGETS, tiny_encoder.encode(TARGETS))
     encoders = {"semantic": tiny_encoder, "contrastive": tiny_encoder}
 
-    def build(plan: LossPlan) -> Objective:
+    def build(plan: LossPlan) -> list[LossTerm]:
         assert plan.sampling is not None
-        return Objective(plan, TextRisk(plan, plan.sampling, tiny_tokenizer, encoders, 32, 8, seed=5))
+        return [TokenTerm(plan), TextTerm(plan, plan.sampling, tiny_tokenizer, encoders, 32, 8, seed=5)]
 
     return build
 
@@ -63,52 +69,62 @@ def plan_of(*names: str, **text: Any) -> LossPlan:
 
 
 def batches_of(examples: Sequence[Example], size: int) -> list[Batch]:
-    special = SpecialIds(pad=0, decoder_start=0)
-    return [collate(examples[start : start + size], special, None) for start in range(0, len(examples), size)]
+    return [collate(examples[start : start + size], 0, None) for start in range(0, len(examples), size)]
+
+
+def context_of(student: DistillableModel, group: list[Batch], weights: dict[str, float], **options: Any) -> StepContext:
+    return StepContext(
+        student, group, weights, totals=BatchTotals.count(group, ProcessGroup()), **{"step": 7} | options
+    )
 
 
 def gradient(
-    student: TargetLogits, objective: Objective, group: list[Batch], norms: bool = False
-) -> tuple[Any, Tensor]:
+    student: DistillableModel, terms: list[LossTerm], plan: LossPlan, group: list[Batch], norms: bool = False
+) -> tuple[TermValues, Tensor]:
     student.zero_grad(set_to_none=True)
     student.train()
-    values = objective.accumulate(
-        student, group, objective.plan.weights(0.0), 7, lambda loss: loss.backward(), norms=norms
-    )
+    options = {"backward": lambda loss: loss.backward(), "with_norms": norms}
+    values = accumulate(terms, context_of(student, group, plan.weights(0.0), **options))
     parts = [p.grad.flatten() for p in student.parameters() if p.grad is not None]
     return values, torch.cat(parts)
 
 
+def check(student: DistillableModel, terms: list[LossTerm], plan: LossPlan, group: list[Batch]) -> dict[str, float]:
+    weights = {component.name: float(component.trains) for component in plan.components}
+    return check_gradients(terms, context_of(student, group, weights, step=0))
+
+
 @pytest.mark.parametrize("name", ["semantic", "contrastive", "pans", "risk:bleu", "risk:f1"])
 def test_the_gradient_does_not_depend_on_accumulation(
-    name: str, student: TargetLogits, examples: list[Example], objective_of: Callable[[LossPlan], Objective]
+    name: str, student: DistillableModel, examples: list[Example], terms_of: Build
 ) -> None:
-    objective = objective_of(plan_of(name))
-    whole, once = gradient(student, objective, batches_of(examples, 8))
-    parts, four = gradient(student, objective, batches_of(examples, 2))
+    plan = plan_of(name)
+    whole, once = gradient(student, terms_of(plan), plan, batches_of(examples, 8))
+    parts, four = gradient(student, terms_of(plan), plan, batches_of(examples, 2))
     assert once.norm() > 0
     assert (four - once).norm() <= 1e-5 * once.norm()
     assert torch.equal(whole.raw[name], parts.raw[name])
 
 
 def test_text_and_token_components_add_up(
-    tiny_t5: Callable[..., T5ForConditionalGeneration],
+    tiny_t5: Callable[..., DistillableModel],
     examples: list[Example],
-    objective_of: Callable[[LossPlan], Objective],
+    terms_of: Build,
 ) -> None:
-    student = TargetLogits(tiny_t5(1, 0.0, SIZES))
+    student = tiny_t5(1, 0.0, SIZES)
     group = batches_of(examples, 4)
-    _, together = gradient(student, objective_of(plan_of("ce", "pans")), group)
-    _, text = gradient(student, objective_of(plan_of("pans")), group)
-    _, token = gradient(student, Objective(plan_loss(LossSettings(components=("ce",))), None), group)
+    both, text_plan, token_plan = plan_of("ce", "pans"), plan_of("pans"), plan_loss(LossSettings(components=("ce",)))
+    _, together = gradient(student, terms_of(both), both, group)
+    _, text = gradient(student, terms_of(text_plan), text_plan, group)
+    _, token = gradient(student, [TokenTerm(token_plan)], token_plan, group)
     assert text.norm() > 0
     assert torch.allclose(together, 0.5 * (text + token), atol=1e-7, rtol=1e-4)
 
 
 def test_the_rate_of_invalid_samples_is_that_of_the_metric(
-    student: TargetLogits,
+    student: DistillableModel,
     examples: list[Example],
-    objective_of: Callable[[LossPlan], Objective],
+    terms_of: Build,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[TextBatch] = []
@@ -118,82 +134,85 @@ def test_the_rate_of_invalid_samples_is_that_of_the_metric(
         return batch.by_example(torch.arange(float(len(batch.pairs()[0]))))
 
     monkeypatch.setitem(COMPONENTS, "counted", TextComponent(risk))
-    values, _ = gradient(student, objective_of(plan_of("counted", share=0.5)), batches_of(examples, 2))
+    plan = plan_of("counted", share=0.5)
+    values, _ = gradient(student, terms_of(plan), plan, batches_of(examples, 2))
     (batch,) = seen
     texts, references = batch.pairs()
     assert len(texts) == 4 * 3
     assert set(references) < set(TARGETS)
     assert batch.batch_references == TARGETS
-    assert values.invalid_rate == pytest.approx(1 - sum(map(syntax_validity, texts)) / len(texts))
+    assert values.columns["ast_invalid_rate"] == pytest.approx(1 - sum(map(syntax_validity, texts)) / len(texts))
     assert values.raw["counted"] == pytest.approx(5.5)
 
 
 def test_the_logged_norm_is_that_of_autograd(
-    student: TargetLogits, examples: list[Example], objective_of: Callable[[LossPlan], Objective]
+    student: DistillableModel, examples: list[Example], terms_of: Build
 ) -> None:
-    objective = objective_of(plan_of("pans"))
+    plan = plan_of("pans")
     caught: list[Tensor] = []
     forward = student.forward
 
-    def spied(*arguments: Any, **named: Any) -> Tensor:
-        logits = forward(*arguments, **named)
-        logits.register_hook(lambda slope: caught.append(slope))
-        return logits
+    def spied(*arguments: Any, **named: Any) -> TargetOutputs:
+        outputs = forward(*arguments, **named)
+        outputs.logits.register_hook(lambda slope: caught.append(slope))
+        return outputs
 
     student.forward = spied  # type: ignore[method-assign]
-    values, _ = gradient(student, objective, batches_of(examples, 8), norms=True)
+    values, _ = gradient(student, terms_of(plan), plan, batches_of(examples, 8), norms=True)
     total = torch.cat([slope.flatten() for slope in caught]).norm()
-    assert values.squares["pans"].sqrt() == pytest.approx(float(total), rel=1e-4)
+    assert values.squared_norms["pans"].sqrt() == pytest.approx(float(total), rel=1e-4)
 
 
 def test_nothing_is_sampled_where_no_text_component_has_weight(
-    student: TargetLogits,
+    student: DistillableModel,
     examples: list[Example],
-    objective_of: Callable[[LossPlan], Objective],
+    terms_of: Build,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    objective = objective_of(plan_of("ce", "pans"))
+    plan = plan_of("ce", "pans")
 
     def refuse(*arguments: object, **named: object) -> None:
         raise AssertionError("sampled")
 
-    monkeypatch.setattr("assertkd.training.terms.text_term.sample", refuse)
+    monkeypatch.setattr(student, "sample", refuse)
     with pytest.raises(AssertionError, match="sampled"):
-        gradient(student, objective, batches_of(examples, 8))
+        gradient(student, terms_of(plan), plan, batches_of(examples, 8))
     weights = {"ce": 1.0, "pans": 0.0}
-    values = objective.accumulate(student, batches_of(examples, 8), weights, 0, None, norms=False)
+    values = accumulate(terms_of(plan), context_of(student, batches_of(examples, 8), weights))
     assert values.raw["pans"] == 0
-    assert values.invalid_rate is None
+    assert "ast_invalid_rate" not in values.columns
 
 
 def test_the_start_refuses_a_component_that_trains_nothing(
-    student: TargetLogits, examples: list[Example], monkeypatch: pytest.MonkeyPatch
+    student: DistillableModel, examples: list[Example], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(COMPONENTS, "idle", TokenComponent(lambda batch: 0.0 * batch.student_logits.sum()))
     monkeypatch.setitem(COMPONENTS, "boundless", TokenComponent(lambda batch: torch.inf * batch.student_logits.sum()))
     for name, words in (("idle", "is 0 on the first batch"), ("boundless", "is (nan|inf) on the first batch")):
         plan = plan_loss(LossSettings(components=("ce", name), weights=(1.0, 1.0)))
         with pytest.raises(UserError, match=f"loss component {name}: .*{words}"):
-            Objective(plan, None).check(student, batches_of(examples, 8))
+            check(student, [TokenTerm(plan)], plan, batches_of(examples, 8))
 
 
 def test_the_start_checks_what_gets_its_weight_later(
-    student: TargetLogits, examples: list[Example], monkeypatch: pytest.MonkeyPatch
+    student: DistillableModel, examples: list[Example], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(COMPONENTS, "idle", TokenComponent(lambda batch: 0.0 * batch.student_logits.sum()))
     later = {"components": ("ce", "idle"), "dynamic_weighting": True, "schedule": {"idle": {"start": 0, "end": 0.5}}}
     with pytest.raises(UserError, match="loss component idle"):
-        Objective(plan_loss(LossSettings(**later)), None).check(student, batches_of(examples, 8))
+        plan = plan_loss(LossSettings(**later))
+        check(student, [TokenTerm(plan)], plan, batches_of(examples, 8))
 
 
 def test_the_start_exempts_samples_of_equal_risk_and_says_so(
-    student: TargetLogits,
+    student: DistillableModel,
     examples: list[Example],
-    objective_of: Callable[[LossPlan], Objective],
+    terms_of: Build,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO", logger="assertkd")
-    values = objective_of(plan_of("ce", "ast")).check(student, batches_of(examples, 8))
+    plan = plan_of("ce", "ast")
+    values = check(student, terms_of(plan), plan, batches_of(examples, 8))
     assert values["ast"] == 1.0, "a random student writes no statement"
     assert "ast has no gradient on the first batch, since its samples all have equal risk" in caplog.text
     assert not any(parameter.grad is not None for parameter in student.parameters())
