@@ -12,7 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
+from transformers import PreTrainedTokenizerFast
+
+from assertkd.models.distillable import DistillableModel
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -95,12 +97,11 @@ class Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub(
-    tmp_path: Path, tiny_t5: Callable[..., T5ForConditionalGeneration], tiny_tokenizer: PreTrainedTokenizerFast
+    tmp_path: Path, tiny_t5: Callable[..., DistillableModel], tiny_tokenizer: PreTrainedTokenizerFast
 ) -> Iterator[Hub]:
     """A hub with the repository `me/tiny`."""
     folder = tmp_path / "repository"
-    tiny_t5().save_pretrained(str(folder))
-    tiny_tokenizer.save_pretrained(str(folder))
+    tiny_t5().save(tiny_tokenizer, folder)
     (folder / "README.md").write_text("Not needed.", encoding="utf-8")
     server = Hub(folder)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -111,7 +112,7 @@ def hub(
 
 def prefetch(hub: Hub, home: Path, name: str = "me/tiny") -> subprocess.CompletedProcess[str]:
     """Fetch a model and its tokenizer in a process that may reach the hub."""
-    script = f"from assertkd.models.prefetch import prefetch_models; prefetch_models([{name!r}], [{name!r}], [])"
+    script = f"from assertkd.models.prefetch_models import prefetch_models; prefetch_models([{name!r}], [{name!r}], [])"
     return python(script, HF_HOME=str(home), HF_ENDPOINT=hub.url, HF_HUB_OFFLINE="0")
 
 
@@ -129,7 +130,7 @@ def test_what_was_fetched_loads_offline_by_its_name(hub: Hub, tmp_path: Path) ->
     assert "tokenizer me/tiny: " in done.stdout
     assert "README.md" not in hub.sent
     assert sorted(hub.sent) == sorted(set(hub.sent)), "each file came once"
-    load = "from assertkd.models.seq2seq import load_model; print(load_model('me/tiny').config.d_model)"
+    load = "from assertkd.models.registry import load_model; print(load_model('me/tiny').hidden_size)"
     offline = python(load, HF_HOME=str(tmp_path / "home"), HF_HUB_OFFLINE="1")
     assert offline.stdout == "16\n", offline.stderr
 
@@ -174,7 +175,7 @@ def test_a_cleaned_cache_is_filled_again(hub: Hub, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        "from assertkd.models.seq2seq import load_model; load_model('me/tiny')",
+        "from assertkd.models.registry import load_model; load_model('me/tiny')",
         "from assertkd.models.tokenizer import load_tokenizer; load_tokenizer('me/tiny')",
         "from assertkd.models.encoders import TextEncoder; TextEncoder('me/tiny')",
     ],

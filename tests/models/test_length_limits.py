@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from assertkd.export.convert import convert
 from assertkd.models.length_limits import UNKNOWN, Limits, limits_of
-from assertkd.models.t5.model import load_model, save_model
+from assertkd.models.registry import load_model
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_they_are_found_again_and_can_be_overridden(folder: Path) -> None:
 
 
 def test_they_outlive_loading_and_saving(folder: Path, tiny_tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
-    save_model(load_model(folder), tiny_tokenizer, tmp_path / "again")
+    load_model(folder).save(tiny_tokenizer, tmp_path / "again")
     assert limits_of(tmp_path / "again") == (96, 24)
 
 

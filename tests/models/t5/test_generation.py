@@ -1,15 +1,13 @@
 """Decoding against transformers' own `generate`, on random models and on one trained until it ends its sequences."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
 from scipy.stats import chi2_contingency, chisquare
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
+from transformers import T5Config, T5ForConditionalGeneration
 
+from assertkd.models.decoding import output_lengths, pad_sequences
 from assertkd.models.t5 import generation
-from assertkd.models.t5.generation import beam, end_tokens, generate_texts, greedy, padded, sample, written_lengths
+from assertkd.models.t5.generation import beam, end_tokens, greedy, sample
 
 VOCABULARY = 40
 PAD, EOS = 0, 1
@@ -44,8 +42,8 @@ def copier() -> T5ForConditionalGeneration:
     model = tiny_model(seed=1).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     inputs = random_inputs(128)
-    input_ids, attention_mask = padded(inputs, PAD)
-    targets, _ = padded([[one[-2]] * (one[-2] % 5 + 2) + [2, EOS] for one in inputs], -100)
+    input_ids, attention_mask = pad_sequences(inputs, PAD)
+    targets, _ = pad_sequences([[one[-2]] * (one[-2] % 5 + 2) + [2, EOS] for one in inputs], -100)
     for _ in range(100):
         loss = model(input_ids=input_ids, attention_mask=attention_mask, labels=targets).loss
         optimizer.zero_grad()
@@ -55,7 +53,7 @@ def copier() -> T5ForConditionalGeneration:
 
 
 def by_generate(model: T5ForConditionalGeneration, inputs: list[list[int]], most: int, beams: int = 1) -> torch.Tensor:
-    input_ids, attention_mask = padded(inputs, PAD)
+    input_ids, attention_mask = pad_sequences(inputs, PAD)
     return model.generate(
         input_ids=input_ids, attention_mask=attention_mask, max_new_tokens=most, do_sample=False, num_beams=beams
     )[:, 1:]
@@ -66,25 +64,25 @@ def test_greedy_is_generate_on_random_models(seed: int) -> None:
     model, inputs = tiny_model(seed), random_inputs(7, seed)
     # A fresh head mostly repeats what it reads; a random one writes all sorts.
     model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.lm_head.weight))
-    written = greedy(model, *padded(inputs, PAD), 20)
+    written = greedy(model, *pad_sequences(inputs, PAD), 20)
     assert torch.equal(written, by_generate(model, inputs, 20))
     assert len(written.unique()) > 5
 
 
 def test_greedy_is_generate_where_sequences_end(copier: T5ForConditionalGeneration) -> None:
     inputs = random_inputs(40, seed=5)
-    written = greedy(copier, *padded(inputs, PAD), 20)
+    written = greedy(copier, *pad_sequences(inputs, PAD), 20)
     assert torch.equal(written, by_generate(copier, inputs, 20))
     ends = (written == EOS).any(dim=1)
     last = (written == EOS).int().argmax(dim=1)[ends]
     assert len(set(last.tolist())) >= 4, "the sequences are to end at different places"
 
     ending = [one for one, has_end in zip(inputs, ends.tolist(), strict=True) if has_end]
-    assert greedy(copier, *padded(ending, PAD), 40).shape == (len(ending), int(last.max()) + 1)
+    assert greedy(copier, *pad_sequences(ending, PAD), 40).shape == (len(ending), int(last.max()) + 1)
 
 
 def test_greedy_pads_behind_the_end(copier: T5ForConditionalGeneration) -> None:
-    written = greedy(copier, *padded(random_inputs(40, seed=6), PAD), 20)
+    written = greedy(copier, *pad_sequences(random_inputs(40, seed=6), PAD), 20)
     behind_end = (written == EOS).cumsum(dim=1) - (written == EOS).int() > 0
     assert behind_end.any()
     assert (written[behind_end] == PAD).all()
@@ -92,9 +90,9 @@ def test_greedy_pads_behind_the_end(copier: T5ForConditionalGeneration) -> None:
 
 def test_greedy_does_not_depend_on_the_batch(copier: T5ForConditionalGeneration) -> None:
     inputs = random_inputs(12, seed=7)
-    together = greedy(copier, *padded(inputs, PAD), 20)
+    together = greedy(copier, *pad_sequences(inputs, PAD), 20)
     for row, one in zip(together, inputs, strict=True):
-        alone = greedy(copier, *padded([one], PAD), 20)[0]
+        alone = greedy(copier, *pad_sequences([one], PAD), 20)[0]
         assert torch.equal(row[: len(alone)], alone)
         assert (row[len(alone) :] == PAD).all()
 
@@ -103,7 +101,7 @@ def test_greedy_knows_several_end_tokens(copier: T5ForConditionalGeneration) -> 
     inputs = random_inputs(10, seed=8)
     copier.generation_config.eos_token_id = [EOS, 2]
     try:
-        written = greedy(copier, *padded(inputs, PAD), 20)
+        written = greedy(copier, *pad_sequences(inputs, PAD), 20)
         assert torch.equal(written, by_generate(copier, inputs, 20))
         assert ((written == 2).any(dim=1) & ~(written == EOS).any(dim=1)).any()
     finally:
@@ -113,12 +111,12 @@ def test_greedy_knows_several_end_tokens(copier: T5ForConditionalGeneration) -> 
 @pytest.mark.parametrize("most", [1, 2, 3])
 def test_greedy_keeps_to_the_longest_output(copier: T5ForConditionalGeneration, most: int) -> None:
     inputs = random_inputs(5)
-    assert torch.equal(greedy(copier, *padded(inputs, PAD), most), by_generate(copier, inputs, most))
+    assert torch.equal(greedy(copier, *pad_sequences(inputs, PAD), most), by_generate(copier, inputs, most))
 
 
 def test_beam_is_generate(copier: T5ForConditionalGeneration) -> None:
     inputs = random_inputs(6, seed=9)
-    assert torch.equal(beam(copier, *padded(inputs, PAD), 12, 3), by_generate(copier, inputs, 12, beams=3))
+    assert torch.equal(beam(copier, *pad_sequences(inputs, PAD), 12, 3), by_generate(copier, inputs, 12, beams=3))
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -137,7 +135,7 @@ def test_first_tokens_are_as_frequent_as_probable(temperature: float) -> None:
     model, inputs, draws = tiny_model(seed=3), random_inputs(3, seed=3), 20_000
     with torch.no_grad():
         model.lm_head.weight.mul_(1.5)
-    written = sample(model, *padded(inputs, PAD), draws, 1, temperature=temperature, generator=seeded())
+    written = sample(model, *pad_sequences(inputs, PAD), draws, 1, temperature=temperature, generator=seeded())
     assert written.shape == (3, draws, 1)
     for one, tokens in zip(inputs, written, strict=True):
         expected = draws * first_token_probabilities(model, one, temperature)
@@ -151,7 +149,7 @@ def test_first_tokens_are_as_frequent_as_probable(temperature: float) -> None:
 
 def test_samples_of_an_example_are_independent() -> None:
     model, draws = tiny_model(seed=3), 4000
-    input_ids, attention_mask = padded(random_inputs(1, seed=3) * draws, PAD)
+    input_ids, attention_mask = pad_sequences(random_inputs(1, seed=3) * draws, PAD)
     tokens = sample(model, input_ids, attention_mask, 2, 2, generator=seeded(1))
     common = torch.bincount(tokens[:, 0, 0], minlength=VOCABULARY).topk(4).indices
     names = torch.arange(VOCABULARY)
@@ -175,10 +173,10 @@ def test_no_token_of_probability_zero_is_drawn(
         monkeypatch.setattr(torch, "rand", lambda *shape, **_: torch.full(shape, number))
     handle = copier.lm_head.register_forward_hook(forbid)
     try:
-        written = sample(copier, *padded(random_inputs(50), PAD), 8, 20, temperature=5.0, generator=seeded())
+        written = sample(copier, *pad_sequences(random_inputs(50), PAD), 8, 20, temperature=5.0, generator=seeded())
     finally:
         handle.remove()
-    lengths = written_lengths(written, end_tokens(copier))
+    lengths = output_lengths(written, end_tokens(copier))
     tokens = written[torch.arange(written.shape[-1]) < lengths[..., None]]
     assert not torch.isin(tokens, forbidden).any()
     if number is None:
@@ -186,7 +184,7 @@ def test_no_token_of_probability_zero_is_drawn(
 
 
 def test_samples_follow_from_the_generator(copier: T5ForConditionalGeneration) -> None:
-    inputs = padded(random_inputs(6, seed=11), PAD)
+    inputs = pad_sequences(random_inputs(6, seed=11), PAD)
     first = sample(copier, *inputs, 4, 20, generator=seeded(1))
     assert torch.equal(first, sample(copier, *inputs, 4, 20, generator=seeded(1)))
     assert not torch.equal(first, sample(copier, *inputs, 4, 20, generator=seeded(2))[..., : first.shape[-1]])
@@ -204,27 +202,27 @@ def test_samples_follow_from_the_generator(copier: T5ForConditionalGeneration) -
 def test_samples_do_not_depend_on_who_has_left(
     copier: T5ForConditionalGeneration, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inputs = padded(random_inputs(12, seed=12), PAD)
+    inputs = pad_sequences(random_inputs(12, seed=12), PAD)
     expected = sample(copier, *inputs, 4, 20, generator=seeded())
     monkeypatch.setattr(generation, "COMPACT_AT", share)
     assert torch.equal(sample(copier, *inputs, 4, 20, generator=seeded()), expected)
-    lengths = written_lengths(expected, end_tokens(copier))
+    lengths = output_lengths(expected, end_tokens(copier))
     assert len(lengths.unique()) > 4, "the sequences are to end at different places"
     assert (lengths.amax(dim=1) > lengths.amin(dim=1)).any(), "and so are those of one example"
 
 
 def test_cold_samples_are_greedy(copier: T5ForConditionalGeneration) -> None:
-    inputs = padded(random_inputs(10, seed=13), PAD)
+    inputs = pad_sequences(random_inputs(10, seed=13), PAD)
     written = sample(copier, *inputs, 3, 20, temperature=1e-4, generator=seeded())
     expected = greedy(copier, *inputs, 20)
     assert torch.equal(written, expected[:, None].expand(-1, 3, -1))
 
 
 def test_samples_end_as_they_should(copier: T5ForConditionalGeneration) -> None:
-    inputs = padded(random_inputs(20, seed=14), PAD)
+    inputs = pad_sequences(random_inputs(20, seed=14), PAD)
     ends = end_tokens(copier)
     written = sample(copier, *inputs, 4, 6, generator=seeded())
-    lengths = written_lengths(written, ends)
+    lengths = output_lengths(written, ends)
     for sequence, length in zip(written.flatten(0, 1).tolist(), lengths.flatten().tolist(), strict=True):
         expected = sequence.index(EOS) + 1 if EOS in sequence else 6
         assert length == expected
@@ -234,11 +232,11 @@ def test_samples_end_as_they_should(copier: T5ForConditionalGeneration) -> None:
     ended = (written == EOS).any(dim=-1).all(dim=1)
     some = (inputs[0][ended], inputs[1][ended])
     early = sample(copier, *some, 4, 200, temperature=0.3, generator=seeded())
-    assert early.shape[-1] == written_lengths(early, ends).max() < 200
+    assert early.shape[-1] == output_lengths(early, ends).max() < 200
 
 
 def test_samples_are_drawn_without_dropout_and_take_part_in_training() -> None:
-    model, inputs = tiny_model(seed=4), padded(random_inputs(4), PAD)
+    model, inputs = tiny_model(seed=4), pad_sequences(random_inputs(4), PAD)
     expected = sample(model, *inputs, 3, 8, generator=seeded())
     model.train()
     for module in model.modules():
@@ -250,41 +248,3 @@ def test_samples_are_drawn_without_dropout_and_take_part_in_training() -> None:
     assert not written.is_inference()
     model(input_ids=inputs[0], labels=written[:, 0].contiguous()).loss.backward()
     assert model.shared.weight.grad is not None
-
-
-@pytest.fixture
-def tokenizer() -> PreTrainedTokenizerFast:
-    words = {"<pad>": PAD, "</s>": EOS} | {f"w{index}": index for index in range(2, VOCABULARY)}
-    inner = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
-    inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="<pad>", eos_token="</s>", unk_token="<pad>")
-
-
-@pytest.mark.parametrize("num_beams", [1, 2])
-def test_texts_come_in_the_order_of_the_inputs(
-    copier: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, num_beams: int
-) -> None:
-    inputs = random_inputs(11, seed=10)
-    done: list[int] = []
-    settings = {"max_new_tokens": 20, "num_beams": num_beams}
-    texts = generate_texts(copier, tokenizer, inputs, batch_size=4, progress=done.append, **settings)
-    for text, one in zip(texts, inputs, strict=True):
-        expected = tokenizer.decode(by_generate(copier, [one], 20, num_beams)[0], skip_special_tokens=True).strip()
-        assert text == expected
-    assert len(set(texts)) > 3
-    assert done == [4, 8, 11]
-
-
-def test_texts_of_nothing_are_none(copier: T5ForConditionalGeneration, tokenizer: PreTrainedTokenizerFast) -> None:
-    assert generate_texts(copier, tokenizer, [], batch_size=4, max_new_tokens=5) == []
-
-
-@pytest.mark.parametrize("switch", [torch.nn.Module.train, torch.nn.Module.eval])
-def test_the_model_keeps_its_mode(
-    tokenizer: PreTrainedTokenizerFast, switch: Callable[[torch.nn.Module], torch.nn.Module]
-) -> None:
-    model = tiny_model(seed=2)
-    switch(model)
-    before = model.training
-    generate_texts(model, tokenizer, random_inputs(3), batch_size=2, max_new_tokens=3)
-    assert model.training == before
