@@ -6,24 +6,17 @@ import pytest
 import torch
 from tiny_run import CONFIG, Taught
 
+from assertkd.corpus.params import PrepareCorpusParams, PrepareUnlabelledParams
 from assertkd.corpus.prepare_corpus import prepare_corpus
 from assertkd.corpus.prepare_unlabelled import prepare_unlabelled
-from assertkd.corpus.targets import Supervision
 from assertkd.logits.compress_logits import compress_logits
-from assertkd.logits.compress_predictions import compress_predictions, compress_unlabelled
+from assertkd.logits.compress_predictions import compress_predictions
+from assertkd.logits.compress_unlabelled import compress_unlabelled
+from assertkd.logits.params import CompressLogitsParams, CompressPredictionsParams, CompressUnlabelledParams
 from assertkd.records import write_records
-from assertkd.settings import (
-    DataSettings,
-    LogitsSettings,
-    ModelSettings,
-    TeacherModelSettings,
-    TeacherSettings,
-    TokenizerSettings,
-    TrainingSettings,
-    load_run,
-    params,
-)
+from assertkd.settings import ModelSettings, load_run
 from assertkd.synthetic import generate
+from assertkd.teacher.params import TrainTeacherParams
 from assertkd.teacher.train_teacher import train_teacher
 
 
@@ -34,43 +27,31 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Taught:
     write_records(folder / "more.jsonl", generate(40, 7, None))
     run = load_run(CONFIG)
     corpus, logits, teacher = folder / "corpus", folder / "logits", folder / "teacher/final_model"
-    prepared = params.prepare_corpus(run)
-    prepare_corpus(
-        DataSettings(**prepared["data"]),
-        TokenizerSettings(**prepared["tokenizer"]),
-        ModelSettings(name=prepared["teacher"]),
-        corpus,
-    )
-    prepare_unlabelled(folder / "more.jsonl", corpus, **params.prepare_unlabelled(run))
-    settings = params.train_teacher(run)
-    model, training = TeacherModelSettings(**settings["model"]), TrainingSettings(**settings["training"])
-    train_teacher(
-        TeacherSettings(model=model, training=training, seed=1),
-        **settings["limits"],
-        corpus=corpus,
-        folder=teacher.parent,
-    )
-    settings = params.compress_logits(run)
-    supervision = Supervision(**settings["supervision"])
-    compress_logits(LogitsSettings(**settings["logits"]), supervision, teacher, corpus, logits)
+    prepared = PrepareCorpusParams.from_run(run)
+    prepare_corpus(prepared.data, prepared.tokenizer, ModelSettings(name=prepared.teacher), corpus)
+    prepare_unlabelled(folder / "more.jsonl", corpus, **dict(PrepareUnlabelledParams.from_run(run)))
+    train_teacher(TrainTeacherParams.from_run(run).model_copy(update={"seed": 1}), corpus=corpus, folder=teacher.parent)
+    settings = CompressLogitsParams.from_run(run)
+    compress_logits(settings.logits, settings.supervision, teacher, corpus, logits)
+    along_predictions = CompressPredictionsParams.from_run(run)
     compress_predictions(
-        LogitsSettings(**params.compress_predictions(run)["logits"]),
-        supervision,
+        along_predictions.logits,
+        along_predictions.supervision,
         teacher,
         corpus / "train.jsonl",
         logits / "teacher_predictions.jsonl",
         logits / "train_predictions",
     )
-    settings = params.compress_unlabelled(run)
+    unlabelled = CompressUnlabelledParams.from_run(run)
     compress_unlabelled(
-        LogitsSettings(**settings["logits"]), **settings["limits"], teacher=teacher,
+        unlabelled.logits, unlabelled.max_input_len, unlabelled.max_output_len, teacher=teacher,
         records_file=corpus / "unlabelled.jsonl", folder=logits,
     )  # fmt: skip
     return Taught(folder)
 
 
 @pytest.fixture(autouse=True)
-def surroundings(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+def _as_in_a_job(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Log as a job does, and leave torch as it was: training asks for deterministic algorithms."""
     caplog.set_level("INFO", logger="assertkd")
     yield

@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file
 from tiny_run import Taught
 
-from assertkd.training.logs import MEASURED
-from assertkd.training.step import Stepper
+from assertkd.training import trainer as trainer_module
+from assertkd.training.loss_term import StepContext
+from assertkd.training.tables import MEASURED
 
 VARIANT = {
     "targets": "both",
@@ -42,15 +43,15 @@ def test_it_ends_as_if_it_had_never_been_interrupted(
     whole = taught.distil(VARIANT, tmp_path / "whole")
     steps = figures(whole)
     assert {bool(row["on_policy_loss"]) for row in steps} == {True, False}
-    left, take = {1, len(steps) // 2, len(steps) - 1}, Stepper.take
+    left, accumulate = {1, len(steps) // 2, len(steps) - 1}, trainer_module.accumulate
 
-    def disturbed(self: Stepper, *arguments: Any) -> Any:
-        if self.step in left:
-            left.discard(self.step)
+    def disturbed(terms: Any, context: StepContext) -> Any:
+        if context.step in left:
+            left.discard(context.step)
             raise Killed
-        return take(self, *arguments)
+        return accumulate(terms, context)
 
-    monkeypatch.setattr(Stepper, "take", disturbed)
+    monkeypatch.setattr(trainer_module, "accumulate", disturbed)
     for _ in range(3):
         with pytest.raises(Killed):
             taught.distil(VARIANT, tmp_path / "cut")

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from tiny_run import Taught
 
 from assertkd.errors import UserError
-from assertkd.settings import params
+from assertkd.students.params import DistillStudentParams
 
 
 def steps(folder: Path) -> list[dict[str, str]]:
@@ -38,11 +38,13 @@ def test_a_share_of_the_steps_learns_from_own_outputs(taught: Taught, tmp_path: 
 
 def test_no_other_student_is_given_the_teacher(taught: Taught) -> None:
     plain = taught.run_with({"on_policy": {"fraction": 0.0, "beta": 0.9}})
-    assert params.distill_student(plain, "x") == params.distill_student(taught.run_with({}), "x")
-    assert not params.uses_teacher_itself(plain, "x")
-    own = taught.run_with({"on_policy": {"fraction": 0.3}})
-    assert params.uses_teacher_itself(own, "x")
-    assert params.distill_student(own, "x")["on_policy"] == {"fraction": 0.3, "beta": 0.5, "temperature": 1.0}
+    params = DistillStudentParams.from_run(plain, "x")
+    assert params == DistillStudentParams.from_run(taught.run_with({}), "x")
+    assert not params.needs_teacher_model
+    own = DistillStudentParams.from_run(taught.run_with({"on_policy": {"fraction": 0.3}}), "x")
+    assert own.needs_teacher_model
+    assert own.on_policy is not None
+    assert own.on_policy.model_dump() == {"fraction": 0.3, "beta": 0.5, "temperature": 1.0}
 
 
 def test_steps_that_are_all_on_policy_bring_the_student_to_the_teacher(taught: Taught, tmp_path: Path) -> None:

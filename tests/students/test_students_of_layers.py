@@ -10,17 +10,19 @@ from tiny_run import Taught
 from transformers import T5ForConditionalGeneration
 
 from assertkd.errors import UserError
-from assertkd.models.t5.model import parameter_count
+from assertkd.models.registry import parameter_count
+from assertkd.models.t5.model import T5Model
 from assertkd.models.t5.teacher_layers import from_teacher_layers
-from assertkd.settings import load_run, params
+from assertkd.settings import load_run
 from assertkd.settings.model import ScratchSettings
+from assertkd.students.params import DistillStudentParams
 
 SIZES = ScratchSettings(d_model=16, d_ff=32, heads=2, encoder_layers=4, decoder_layers=3)
 
 
 @pytest.fixture
-def teacher(tiny_t5: Callable[..., T5ForConditionalGeneration]) -> T5ForConditionalGeneration:
-    return tiny_t5(3, 0.0, SIZES).eval()
+def teacher(tiny_t5: Callable[..., T5Model]) -> T5ForConditionalGeneration:
+    return tiny_t5(3, 0.0, SIZES).network.eval()
 
 
 def test_the_copied_layers_are_the_teachers(teacher: T5ForConditionalGeneration) -> None:
@@ -92,9 +94,7 @@ def test_layers_are_checked_before_any_job(taught: Taught) -> None:
 
 def test_sizes_do_not_matter_to_a_student_of_layers(taught: Taught) -> None:
     layers = {"teacher_layers": [0]}
-    plain = params.distill_student(taught.run_with({"model": layers}), "x")
-    sized = params.distill_student(
-        taught.run_with({"model": {**layers, "name": "other", "scratch": {"d_ff": 64}}}), "x"
-    )
-    assert plain == sized
-    assert plain["model"] == {"teacher_layers": [0], "teacher_decoder_layers": None}
+    plain = DistillStudentParams.from_run(taught.run_with({"model": layers}), "x")
+    other_sizes = {"model": {**layers, "name": "other", "scratch": {"d_ff": 64}}}
+    assert plain == DistillStudentParams.from_run(taught.run_with(other_sizes), "x")
+    assert plain.model.layers == {"encoder": (0,), "decoder": (0,)}

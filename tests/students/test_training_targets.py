@@ -10,28 +10,23 @@ import torch
 from tiny_run import Taught
 from transformers import T5ForConditionalGeneration
 
-from assertkd.corpus.targets import Supervision, read_teacher_predictions
+from assertkd.corpus.targets import read_teacher_predictions
 from assertkd.errors import UserError
 from assertkd.logits.store.joined import JoinedStores
 from assertkd.logits.store.reader import StoreReader
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import Record, read_records
-from assertkd.settings import params
-from assertkd.students.distill_student import Student
+from assertkd.students.params import DistillStudentParams
 from assertkd.students.training_targets import open_training_targets
 
 
 def taken(taught: Taught, **variant: Any) -> list[tuple[str, str]]:
     """Return record id and target of every example that a variant trains on."""
     run = taught.run_with(variant)
-    settings = params.distill_student(run, "x")
-    training_targets = open_training_targets(
-        Student.from_params(settings, 0).target_policy,
-        Supervision(**settings["supervision"]),
-        taught.folder / "corpus",
-        taught.folder / "logits" if params.logits_of_student(run, "x") else None,
-    )
+    params = DistillStudentParams.from_run(run, "x")
+    logits = taught.folder / "logits" if params.target_policy.needs_logits else None
+    training_targets = open_training_targets(params, taught.folder / "corpus", logits)
     return [
         (record.id, target) for record, target in training_targets.records.read(range(len(training_targets.records)))
     ]

@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
-from assertkd import validate as feasible
-from assertkd.corpus.targets import Supervision
-from assertkd.settings import RunSettings, load_run, params
-from assertkd.students.distill_student import Student, distill_student
+from assertkd.settings import RunSettings, load_run
+from assertkd.students.distill_student import distill_student
+from assertkd.students.params import DistillStudentParams
+from assertkd.validate import validate
 
 CONFIG = yaml.safe_load("""
 run: r
@@ -45,20 +45,20 @@ class Taught:
         """Return the settings of the run with this one variant, checked."""
         config = deepcopy(CONFIG) | {"variants": {"x": variant}}
         run = load_run(config)
-        feasible.check(run)
+        validate(run)
         return run
 
     def distil(self, variant: dict[str, Any], folder: Path, seed: int = 1) -> Path:
         """Distil this variant into a folder, given what its rule would be given; return the folder."""
         run = self.run_with(variant)
-        settings = params.distill_student(run, "x")
+        params = DistillStudentParams.from_run(run, "x")
         distill_student(
-            Student.from_params(settings, seed),
-            Supervision(**settings["supervision"]),
+            params,
+            seed,
             corpus=self.folder / "corpus",
-            logits=self.folder / "logits" if params.logits_of_student(run, "x") else None,
-            embeddings=folder / "embeddings",
+            logits=self.folder / "logits" if params.target_policy.needs_logits else None,
+            embeddings=[],
             folder=folder,
-            teacher=self.folder / "teacher/final_model" if params.uses_teacher_itself(run, "x") else None,
+            teacher=self.folder / "teacher/final_model" if params.needs_teacher_model else None,
         )
         return folder
