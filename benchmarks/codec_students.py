@@ -25,15 +25,13 @@ from assertkd.logits.compress_logits import compress_logits
 from assertkd.losses.loss_plan import plan_loss
 from assertkd.metrics.exact_match import exact_match
 from assertkd.metrics.overlap import f1
-from assertkd.models.t5.generation import generate_texts
-from assertkd.models.t5.model import load_model
-from assertkd.models.tokenizer import load_tokenizer
+from assertkd.models.text_generator import TorchTextGenerator
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import read_records
 from assertkd.settings import LogitsSettings, LossSettings, StudentModelSettings, TrainingSettings
 from assertkd.settings.model import ScratchSettings
-from assertkd.students.distill_student import Student, distill_student
-from assertkd.students.training_targets import TargetPolicy
+from assertkd.students.distill_student import distill_student
+from assertkd.students.params import DistillStudentParams, TargetPolicy
 
 BASELINE, OTHER = "dense", "hidden"
 SUPERVISION = Supervision(max_input_len=256, max_output_len=48, labelled_share=1.0, seed=0)
@@ -51,37 +49,36 @@ class Setting:
     epochs: int
 
 
-def judged(setting: Setting) -> list[list[float]]:
+def evaluate_student(setting: Setting) -> list[list[float]]:
     """Distil one student; return every test example's value of every metric, (metrics, examples)."""
     torch.set_num_threads(1)
     folder = setting.work / "students" / f"{setting.codec}-{setting.seed}"
     if not (folder / "values.json").exists():
         sizes = ScratchSettings(d_model=64, d_ff=256, heads=4, encoder_layers=2, decoder_layers=2)
-        student = Student(
+        params = DistillStudentParams(
             model=StudentModelSettings(name="scratch", scratch=sizes),
             training=TrainingSettings(
                 batch_size=16, epochs=setting.epochs, lr=1e-2, relative_lr=True, dropout_rate=0.0, log_every=50
             ),
             loss=plan_loss(LossSettings(function="traditional", temperature=2.0)),
             target_policy=TargetPolicy(
-                "gold", learns_withheld=False, learns_unlabelled=False, needs_distributions=True
+                targets="gold", learns_withheld=False, learns_unlabelled=False, needs_distributions=True
             ),
-            seed=setting.seed,
+            supervision=SUPERVISION,
+            on_policy=None,
         )
         corpus = setting.run / "corpus"
-        distill_student(student, SUPERVISION, corpus, setting.work / setting.codec, setting.work / "embeddings", folder)
-        model = load_model(folder / "final_model").eval()
-        prompt = Prompt(load_tokenizer(folder / "final_model"), SUPERVISION.max_input_len, SUPERVISION.max_output_len)
+        distill_student(params, setting.seed, corpus, setting.work / setting.codec, [], folder)
+        generator = TorchTextGenerator.load(folder / "final_model")
+        prompt = Prompt(generator.tokenizer, SUPERVISION.max_input_len, SUPERVISION.max_output_len)
         records = list(read_records(corpus / "test.jsonl"))
         inputs = [prompt.encode_record(record).ids for record in records]
-        texts = generate_texts(
-            model, prompt.tokenizer, inputs, batch_size=32, max_new_tokens=SUPERVISION.max_output_len
-        )
+        texts = generator.generate(inputs, batch_size=32, max_new_tokens=SUPERVISION.max_output_len)
         pairs = [(text, record.assertion) for text, record in zip(texts, records, strict=True)]
         values = [[metric(*pair) for pair in pairs] for metric in METRICS.values()]
         (folder / "values.json").write_text(json.dumps(values))
-    held: list[list[float]] = json.loads((folder / "values.json").read_text())
-    return held
+    stored: list[list[float]] = json.loads((folder / "values.json").read_text())
+    return stored
 
 
 def main() -> None:
@@ -107,7 +104,7 @@ def main() -> None:
         for seed, codec in product(arguments.seeds, (BASELINE, OTHER))
     ]
     with ProcessPoolExecutor(arguments.processes) as pool:
-        values = np.array(list(pool.map(judged, settings)))
+        values = np.array(list(pool.map(evaluate_student, settings)))
     values = values.reshape(len(arguments.seeds), 2, len(METRICS), -1)
     differences = (values[:, 1] - values[:, 0]).mean(axis=0)
     intervals = bootstrap_intervals(differences.T, 10_000, 42)

@@ -32,13 +32,12 @@ from assertkd.logits.fidelity.figure import draw_fidelity
 from assertkd.logits.fidelity.measure import TEMPERATURES, Sample, measure
 from assertkd.logits.fidelity.report import candidates
 from assertkd.logits.fidelity.synthetic import synthetic_teacher
-from assertkd.logits.head_inputs import sample_positions
-from assertkd.models.t5.model import load_model, parameter_count
-from assertkd.models.tokenizer import load_tokenizer
-from assertkd.prompts.prompt import Prompt
+from assertkd.logits.teacher_pass import TeacherPass
+from assertkd.models.registry import parameter_count
 from assertkd.records import read_records
-from assertkd.settings import DataSettings, TeacherModelSettings, TeacherSettings, TokenizerSettings, TrainingSettings
+from assertkd.settings import DataSettings, LogitsSettings, TeacherModelSettings, TokenizerSettings, TrainingSettings
 from assertkd.settings.model import ScratchSettings
+from assertkd.teacher.params import TrainTeacherParams
 from assertkd.teacher.train_teacher import train_teacher
 from logit_step import examples_of, report_step
 
@@ -93,21 +92,23 @@ def train(options: argparse.Namespace) -> Path:
             max_val_samples=64,
             log_every=20,
         )
-        train_teacher(
-            TeacherSettings(model=model, training=training), MAX_INPUT, MAX_OUTPUT, work / "corpus", work / "teacher"
+        params = TrainTeacherParams(
+            model=model, training=training, seed=42, max_input_len=MAX_INPUT, max_output_len=MAX_OUTPUT
         )
+        train_teacher(params, work / "corpus", work / "teacher")
     return work
 
 
 def trained_sample(work: Path, positions: int, split: str) -> tuple[str, Sample]:
     """Return the trained teacher's title and a sample of its positions on one split."""
-    model = load_model(work / "teacher" / "final_model").eval()
-    prompt = Prompt(load_tokenizer(work / "teacher" / "final_model"), MAX_INPUT, MAX_OUTPUT)
-    examples = examples_of(list(read_records(work / "corpus" / f"{split}.jsonl")), prompt)
-    sample = sample_positions(model, examples, positions, 42, BATCH, torch.device("cpu"))
+    settings = LogitsSettings(batch_size=BATCH, device="cpu")
+    teacher_pass = TeacherPass(settings, MAX_INPUT, MAX_OUTPUT, work / "teacher" / "final_model")
+    examples = examples_of(list(read_records(work / "corpus" / f"{split}.jsonl")), teacher_pass.prompt)
+    sample = teacher_pass.sample(examples, positions, 42)
     loss = json.loads((work / "teacher" / "training_report.json").read_text())["final"]["validation_loss"]
     return (
-        f"trained, {parameter_count(model) / 1e6:.1f}M parameters, validation loss {loss:.2f} nats, {split} positions",
+        f"trained, {parameter_count(teacher_pass.model) / 1e6:.1f}M parameters, validation loss {loss:.2f} nats, "
+        f"{split} positions",
         sample,
     )
 

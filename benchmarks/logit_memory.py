@@ -34,7 +34,7 @@ from assertkd.logits.store.manifest import Provenance
 from assertkd.logits.store.reader import StoreReader
 from assertkd.logits.store.writer import StoreWriter
 from assertkd.losses.loss_plan import plan_loss
-from assertkd.models.t5.model import build_model, save_model
+from assertkd.models.registry import build_model
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.settings import (
     DataSettings,
@@ -46,12 +46,12 @@ from assertkd.settings import (
 )
 from assertkd.settings.data import EmbeddedCorpusSettings
 from assertkd.settings.model import ScratchSettings
-from assertkd.students.distill_student import Student, distill_student
-from assertkd.students.training_targets import TargetPolicy
+from assertkd.students.distill_student import distill_student
+from assertkd.students.params import DistillStudentParams, TargetPolicy
 
 PROVENANCE = Provenance(tokenizer="0" * 64, teacher="0" * 64, corpus="0" * 64)
 MAX_INPUT, MAX_OUTPUT = 192, 24
-SUPERVISION = Supervision(MAX_INPUT, MAX_OUTPUT, labelled_share=1.0, seed=0)
+SUPERVISION = Supervision(max_input_len=MAX_INPUT, max_output_len=MAX_OUTPUT, labelled_share=1.0, seed=0)
 TINY = StudentModelSettings(
     name="scratch", scratch=ScratchSettings(d_model=32, d_ff=64, heads=2, encoder_layers=1, decoder_layers=1)
 )
@@ -72,10 +72,10 @@ def nothing(folder: Path, records: int) -> None:
 
 def write(folder: Path, records: int) -> None:
     head, hidden = synthetic_teacher("rogue", V, D, 256)
-    with StoreWriter(folder / "store", HiddenCodec(V, D), head, PROVENANCE) as writer:
-        for example_id, ids in targets(records):
-            writer.add(example_id, ids, hidden[: len(ids)])
-        writer.finish()
+    writer = StoreWriter(folder / "store", HiddenCodec(V, D), head, PROVENANCE)
+    for example_id, ids in targets(records):
+        writer.add(example_id, ids, hidden[: len(ids)])
+    writer.finish()
 
 
 def read(folder: Path, records: int) -> None:
@@ -95,7 +95,7 @@ def corpus(folder: Path, records: int) -> None:
     prepare_corpus(data, TokenizerSettings(vocab_size=1024), TINY, folder / "corpus")
     tokenizer = load_tokenizer(folder / "corpus" / "tokenizer")
     torch.manual_seed(0)
-    save_model(build_model(TINY, tokenizer, 0.0), tokenizer, folder / "teacher")
+    build_model(TINY, tokenizer, 0.0).save(tokenizer, folder / "teacher")
 
 
 def compress(folder: Path, records: int) -> None:
@@ -104,14 +104,17 @@ def compress(folder: Path, records: int) -> None:
 
 
 def distill(folder: Path, records: int) -> None:
-    student = Student(
+    params = DistillStudentParams(
         model=TINY,
         training=TrainingSettings(batch_size=32, epochs=1, lr=1e-3, log_every=10, device="cpu", max_val_samples=64),
         loss=plan_loss(LossSettings(function="multi_component", components=("kl",), temperature=2.0)),
-        target_policy=TargetPolicy("gold", learns_withheld=True, learns_unlabelled=False, needs_distributions=True),
-        seed=0,
+        target_policy=TargetPolicy(
+            targets="gold", learns_withheld=True, learns_unlabelled=False, needs_distributions=True
+        ),
+        supervision=SUPERVISION,
+        on_policy=None,
     )
-    distill_student(student, SUPERVISION, folder / "corpus", folder / "logits", folder / "embeddings", folder / "kl")
+    distill_student(params, 0, folder / "corpus", folder / "logits", [], folder / "kl")
 
 
 JOBS: dict[str, Callable[[Path, int], None]] = {
@@ -144,8 +147,8 @@ def main() -> None:
     for records in sizes:
         folder = arguments.work / f"records{records}"
         shutil.rmtree(folder, ignore_errors=True)
-        for job, found in peaks.items():
-            found.append(peak(job, folder, records))
+        for job, values in peaks.items():
+            values.append(peak(job, folder, records))
     base = max(peaks.pop("nothing"))
     del peaks["corpus"]
     print(f"{'job':<12}{'x1, MB':>10}{'x10, MB':>10}{'x10 / x1':>10}{'less imports':>14}{'growth, bytes a record':>25}")

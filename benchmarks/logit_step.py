@@ -74,11 +74,11 @@ def codecs(vocab_size: int) -> dict[str, Codec]:
 def stored(folder: Path, codec: Codec, examples: Sequence[Example]) -> StoreReader:
     """Write the examples with a synthetic teacher's vectors; return the store."""
     head, hidden = synthetic_teacher("rogue", codec.vocab_size, codec.hidden_size, 512)
-    with StoreWriter(folder, codec, head, PROVENANCE) as writer:
-        for number, example in enumerate(examples):
-            rows = (np.arange(len(example.target_ids)) + 7 * number) % len(hidden)
-            writer.add(example.id, example.target_ids, hidden[rows])
-        writer.finish()
+    writer = StoreWriter(folder, codec, head, PROVENANCE)
+    for number, example in enumerate(examples):
+        rows = (np.arange(len(example.target_ids)) + 7 * number) % len(hidden)
+        writer.add(example.id, example.target_ids, hidden[rows])
+    writer.finish()
     return StoreReader(folder)
 
 

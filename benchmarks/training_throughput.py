@@ -109,10 +109,10 @@ class SyntheticTeacher:
 
 def stored(folder: Path, codec: Codec, teacher: SyntheticTeacher, examples: Sequence[Example]) -> StoreReader:
     """Write the cache that students train from; return it."""
-    with StoreWriter(folder, codec, teacher.head, PROVENANCE) as writer:
-        for number, example in enumerate(examples):
-            writer.add(example.id, example.target_ids, teacher.vectors(number, len(example.target_ids)))
-        writer.finish()
+    writer = StoreWriter(folder, codec, teacher.head, PROVENANCE)
+    for number, example in enumerate(examples):
+        writer.add(example.id, example.target_ids, teacher.vectors(number, len(example.target_ids)))
+    writer.finish()
     return StoreReader(folder)
 
 
