@@ -3,6 +3,11 @@
 #   snakemake --profile profiles/delftblue    GPU rules to SLURM
 
 
+from snakemake.utils import min_version
+
+min_version("9.16.3")  # since then a default resource keeps the text that the profile gives it
+
+
 configfile: "config.yaml"
 
 
