@@ -20,10 +20,9 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 import torch
-from transformers import T5ForConditionalGeneration
 
 from assertkd.batching.collation import collate
-from assertkd.batching.examples import IGNORED, Example, SpecialIds
+from assertkd.batching.examples import IGNORED, Example
 from assertkd.corpus.prepare_corpus import prepare_corpus
 from assertkd.corpus.targets import Supervision
 from assertkd.logits.compress_logits import compress_logits
@@ -33,12 +32,14 @@ from assertkd.losses.loss_plan import plan_loss
 from assertkd.losses.registry import COMPONENTS, TokenComponent
 from assertkd.losses.target_batch import TargetBatch
 from assertkd.losses.text_batch import TextBatch
-from assertkd.metrics import EXAMPLE_METRICS
+from assertkd.metrics.registry import pair_metrics
 from assertkd.metrics.semantic_similarity import semantic_similarity
+from assertkd.models.decoding import pad_sequences, sample_texts
+from assertkd.models.distillable import DistillableModel
 from assertkd.models.embedding_file import load_or_embed
 from assertkd.models.encoders import PACKAGED, TextEncoder
-from assertkd.models.t5.generation import generate_texts, padded, sample, sampled_texts
-from assertkd.models.t5.model import TargetLogits, load_model
+from assertkd.models.registry import load_model
+from assertkd.models.text_generator import TorchTextGenerator
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import Record, read_records
@@ -141,10 +142,10 @@ def judge(folder: Path, setting: Setting) -> dict[str, float]:
     prompt = Prompt(load_tokenizer(folder / "final_model"), MAX_INPUT, MAX_OUTPUT)
     records = list(read_records(setting.work / "corpus" / "test.jsonl"))[: setting.held_out]
     inputs = [prompt.encode_record(record).ids for record in records]
-    texts = generate_texts(model, prompt.tokenizer, inputs, batch_size=32, max_new_tokens=MAX_OUTPUT)
+    texts = TorchTextGenerator(model, prompt.tokenizer).generate(inputs, batch_size=32, max_new_tokens=MAX_OUTPUT)
     references = [record.assertion for record in records]
     figures = {
-        name: fmean(EXAMPLE_METRICS[name](text, gold) for text, gold in zip(texts, references, strict=True))
+        name: fmean(pair_metrics()[name](text, gold) for text, gold in zip(texts, references, strict=True))
         for name in ("exact_match", "pans", "syntax_validity")
     }
     encoder = TextEncoder(PACKAGED)
@@ -158,7 +159,7 @@ def judge(folder: Path, setting: Setting) -> dict[str, float]:
 
 @torch.no_grad()
 def contrastive_risk(
-    model: T5ForConditionalGeneration,
+    model: DistillableModel,
     prompt: Prompt,
     inputs: Sequence[list[int]],
     references: Sequence[str],
@@ -172,9 +173,9 @@ def contrastive_risk(
     generator = torch.Generator().manual_seed(0)
     for start in range(0, len(inputs), 16):
         part = slice(start, start + 16)
-        input_ids, attention_mask = padded(inputs[part], model.config.pad_token_id)
-        tokens = sample(model, input_ids, attention_mask, SAMPLES, MAX_OUTPUT, generator=generator)
-        texts = sampled_texts(prompt.tokenizer, tokens)
+        input_ids, attention_mask = pad_sequences(inputs[part], model.pad_token_id)
+        tokens = model.sample(input_ids, attention_mask, SAMPLES, MAX_OUTPUT, generator=generator)
+        texts = sample_texts(prompt.tokenizer, tokens)
         batch = TextBatch(texts, references[part], references[part], {"contrastive": encoder})
         risks += contrastive(batch, temperature=0.1).flatten().tolist()
     return fmean(risks)
@@ -182,20 +183,19 @@ def contrastive_risk(
 
 @torch.no_grad()
 def token_losses(
-    model: torch.nn.Module, records: Sequence[Record], inputs: Sequence[list[int]], prompt: Prompt, store: StoreReader
+    model: DistillableModel, records: Sequence[Record], inputs: Sequence[list[int]], prompt: Prompt, store: StoreReader
 ) -> dict[str, float]:
     """Return each token component's mean over the held-out target tokens."""
     examples = [
         Example(record.id, ids, prompt.encode_target(record.assertion), record.assertion)
         for record, ids in zip(records, inputs, strict=True)
     ]
-    special = SpecialIds(model.config.pad_token_id, model.config.decoder_start_token_id)
     totals = dict.fromkeys(("ce", "focal", "kl", "jsd"), 0.0)
     tokens = 0
     for start in range(0, len(examples), 32):
-        batch = collate(examples[start : start + 32], special, store)
+        batch = collate(examples[start : start + 32], model.pad_token_id, store)
         is_target = batch.labels != IGNORED
-        logits = TargetLogits(model)(batch.input_ids, batch.attention_mask, batch.decoder_input_ids, is_target)
+        logits = model(batch.input_ids, batch.attention_mask, batch.labels).logits
         target = TargetBatch(logits, batch.labels[is_target], batch.teacher, TEMPERATURE)
         for name in totals:
             component = COMPONENTS[name]

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from assertkd.batching.collation import BatchDataset, collate, loaded
+from assertkd.batching.collation import BatchDataset, collate, load_batches
 from assertkd.batching.distributions import DenseView
-from assertkd.batching.examples import IGNORED, Example, Payload, SpecialIds
+from assertkd.batching.examples import IGNORED, Example, Payload
 from assertkd.errors import UserError
 
-SPECIAL = SpecialIds(pad=0, decoder_start=3)
+PAD = 0
 EXAMPLES = [Example("a", [7, 8, 9, 1], [5, 1]), Example("b", [6, 1], [4, 5, 6, 1]), Example("c", [9, 9, 1], [1])]
 
 
@@ -29,18 +29,17 @@ class Rows:
 
 
 def test_collate() -> None:
-    batch = collate(EXAMPLES, SPECIAL, None)
+    batch = collate(EXAMPLES, PAD, None)
     assert batch.ids == ("a", "b", "c")
     assert batch.input_ids.tolist() == [[7, 8, 9, 1], [6, 1, 0, 0], [9, 9, 1, 0]]
     assert batch.attention_mask.tolist() == [[1, 1, 1, 1], [1, 1, 0, 0], [1, 1, 1, 0]]
     assert batch.labels.tolist() == [[5, 1, -100, -100], [4, 5, 6, 1], [1, -100, -100, -100]]
-    assert batch.decoder_input_ids.tolist() == [[3, 5, 1, 0], [3, 4, 5, 6], [3, 1, 0, 0]]
     assert batch.tokens == 7 == int((batch.labels != IGNORED).sum())
     assert batch.teacher is None
 
 
 def test_teacher_rows_stand_at_their_targets() -> None:
-    batch = collate(EXAMPLES, SPECIAL, Rows())
+    batch = collate(EXAMPLES, PAD, Rows())
     assert batch.teacher is not None
     assert batch.teacher.num_tokens == batch.tokens
     rows = batch.teacher.logits(slice(0, 7))[:, 0].tolist()  # type: ignore[attr-defined]
@@ -49,16 +48,16 @@ def test_teacher_rows_stand_at_their_targets() -> None:
 
 
 def test_a_pad_token_in_a_target_is_a_target() -> None:
-    batch = collate([Example("a", [0, 1], [0, 5, 0, 1])], SPECIAL, None)
+    batch = collate([Example("a", [0, 1], [0, 5, 0, 1])], PAD, None)
     assert batch.labels.tolist() == [[0, 5, 0, 1]]
     assert batch.attention_mask.tolist() == [[1, 1]]
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_the_loader_gives_the_batches_in_order(workers: int) -> None:
-    dataset = BatchDataset(EXAMPLES, [[2, 0], [1]], SPECIAL, Rows())
+    dataset = BatchDataset(EXAMPLES, [[2, 0], [1]], PAD, Rows())
     assert len(dataset) == 2
-    batches = list(loaded(dataset, workers, pin_memory=False))
+    batches = list(load_batches(dataset, workers, pin_memory=False))
     assert [batch.ids for batch in batches] == [("c", "a"), ("b",)]
     assert torch.equal(batches[0].labels, torch.tensor([[1, -100], [5, 1]]))
     assert batches[0].teacher.logits(slice(0, 3))[:, 0].tolist() == [20, 0, 1]  # type: ignore[union-attr]
@@ -67,18 +66,16 @@ def test_the_loader_gives_the_batches_in_order(workers: int) -> None:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_fault_of_the_teachers_rows_comes_as_itself(workers: int) -> None:
     examples = [EXAMPLES[0], Example("b", [6, 1], [4, 1])]
-    dataset = BatchDataset(examples, [[0], [1]], SPECIAL, Rows())
-    batches = loaded(dataset, workers, pin_memory=False)
+    dataset = BatchDataset(examples, [[0], [1]], PAD, Rows())
+    batches = load_batches(dataset, workers, pin_memory=False)
     assert next(batches).ids == ("a",)
     with pytest.raises(UserError, match="b: another target"):
         next(batches)
 
 
 def test_a_batch_moves_whole() -> None:
-    batch = collate(EXAMPLES, SPECIAL, Rows())
+    batch = collate(EXAMPLES, PAD, Rows())
     moved = batch.to(torch.device("meta"))
-    assert {t.device.type for t in (moved.input_ids, moved.attention_mask, moved.decoder_input_ids, moved.labels)} == {
-        "meta"
-    }
+    assert {t.device.type for t in (moved.input_ids, moved.attention_mask, moved.labels)} == {"meta"}
     assert (moved.ids, moved.tokens) == (batch.ids, batch.tokens)
     assert moved.teacher.values.device.type == "meta"  # type: ignore[union-attr]

@@ -4,13 +4,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from transformers import T5ForConditionalGeneration
 
 from assertkd.batching.distributions import DenseView
 from assertkd.losses.combine import Denominators, combine
 from assertkd.losses.loss_plan import LossPlan, plan_loss
 from assertkd.losses.target_batch import TargetBatch
-from assertkd.models.t5.model import TargetLogits, shift_right
+from assertkd.models.distillable import DistillableModel
 from assertkd.settings import LossSettings
 
 ALL = plan_loss(LossSettings(components=("ce", "focal", "kl", "jsd"), temperature=2.0))
@@ -41,17 +40,16 @@ def test_a_component_without_weight_is_not_computed() -> None:
 
 
 def gradients(
-    model: T5ForConditionalGeneration, plan: LossPlan, micro_batches: list[list[int]], padding: int = 0
+    model: DistillableModel, plan: LossPlan, micro_batches: list[list[int]], padding: int = 0
 ) -> torch.Tensor:
     """Return the gradient of all weights over examples that come in these micro-batches, with padding appended."""
     generator = torch.Generator().manual_seed(0)
-    vocabulary = model.config.vocab_size
+    vocabulary = model.vocab_size
     lengths = [(3 + n % 5, 1 + (3 * n) % 6) for n in range(EXAMPLES)]
     inputs = [torch.randint(4, vocabulary, (source,), generator=generator) for source, _ in lengths]
     targets = [torch.randint(4, vocabulary, (target,), generator=generator) for _, target in lengths]
     teacher = [torch.randn(target, vocabulary, generator=generator).half() for _, target in lengths]
     tokens = sum(target for _, target in lengths)
-    run = TargetLogits(model)
     model.zero_grad()
     for chosen in micro_batches:
         sources = [torch.cat([inputs[n], torch.zeros(padding, dtype=torch.long)]) for n in chosen]
@@ -60,7 +58,7 @@ def gradients(
         pad = torch.nn.utils.rnn.pad_sequence
         labels = pad(outputs, batch_first=True, padding_value=-100)
         is_target = labels != -100
-        logits = run(pad(sources, batch_first=True), pad(masks, batch_first=True), shift_right(labels, 0, 0), is_target)
+        logits = model(pad(sources, batch_first=True), pad(masks, batch_first=True), labels).logits
         view = DenseView(torch.cat([teacher[n] for n in chosen]))
         batch = TargetBatch(logits, labels[is_target], view, plan.temperature or 1.0)
         combine(plan, batch, plan.weights(0.0), Denominators(tokens, tokens)).total.backward()
@@ -75,9 +73,7 @@ PLANS = [plan_loss(LossSettings(components=(name,))) for name in ("ce", "focal",
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: "+".join(c.name for c in plan.components))
-def test_the_gradient_does_not_depend_on_accumulation(
-    tiny_t5: Callable[..., T5ForConditionalGeneration], plan: LossPlan
-) -> None:
+def test_the_gradient_does_not_depend_on_accumulation(tiny_t5: Callable[..., DistillableModel], plan: LossPlan) -> None:
     model = tiny_t5().train()
     whole = gradients(model, plan, [list(range(8))])
     assert whole.norm() > 0
@@ -86,9 +82,7 @@ def test_the_gradient_does_not_depend_on_accumulation(
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda plan: "+".join(c.name for c in plan.components))
-def test_the_gradient_does_not_depend_on_padding(
-    tiny_t5: Callable[..., T5ForConditionalGeneration], plan: LossPlan
-) -> None:
+def test_the_gradient_does_not_depend_on_padding(tiny_t5: Callable[..., DistillableModel], plan: LossPlan) -> None:
     model = tiny_t5().train()
     order = [list(range(8))]
     assert relative_error(gradients(model, plan, order, padding=4), gradients(model, plan, order)) <= 1e-5

@@ -10,8 +10,9 @@ from transformers import T5Config, T5ForConditionalGeneration
 
 from assertkd.losses import divergence, expected_risk
 from assertkd.losses.expected_risk import leave_one_out, logit_gradient_norms, policy_loss, sequence_log_probs
-from assertkd.models.t5.generation import end_tokens, padded, sample, written_lengths
-from assertkd.models.t5.model import TargetLogits, shift_right
+from assertkd.models.decoding import output_lengths, pad_sequences
+from assertkd.models.t5.generation import end_tokens, sample
+from assertkd.models.t5.model import T5Model
 
 VOCABULARY, LONGEST = 6, 3
 PAD, EOS = 0, 1
@@ -52,13 +53,13 @@ def scored(
     model: T5ForConditionalGeneration, inputs: list[list[int]], outputs: list[list[int]], more: int = 0
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Logits (N, V), labels (N,), lengths (M,) of teacher-forced outputs, both sides padded by `more` columns."""
-    input_ids, attention_mask = padded(inputs, PAD)
-    labels, is_target = padded(outputs, -100)
+    input_ids, attention_mask = pad_sequences(inputs, PAD)
+    labels, is_target = pad_sequences(outputs, -100)
     lengths = is_target.sum(dim=1)
     empty = torch.zeros(len(inputs), more, dtype=torch.long)
     input_ids, attention_mask = torch.cat([input_ids, empty + PAD], 1), torch.cat([attention_mask, empty], 1)
     labels, is_target = torch.cat([labels, empty - 100], 1), torch.cat([is_target, empty], 1).bool()
-    logits = TargetLogits(model)(input_ids, attention_mask, shift_right(labels, PAD, PAD), is_target)
+    logits = T5Model(model)(input_ids, attention_mask, labels).logits
     return logits, labels[is_target], lengths
 
 
@@ -70,7 +71,7 @@ def flat_gradient(model: T5ForConditionalGeneration, value: Tensor) -> Tensor:
 
 def drawn(model: T5ForConditionalGeneration, one: list[int], draws: int, samples: int, seed: int = 0) -> Tensor:
     """Which of `OUTPUTS` each sample is, (draws, samples)."""
-    input_ids, attention_mask = padded([one], PAD)
+    input_ids, attention_mask = pad_sequences([one], PAD)
     written = sample(
         model,
         input_ids.expand(draws, -1),
@@ -79,7 +80,7 @@ def drawn(model: T5ForConditionalGeneration, one: list[int], draws: int, samples
         LONGEST,
         generator=torch.Generator().manual_seed(seed),
     )
-    lengths = written_lengths(written, end_tokens(model))
+    lengths = output_lengths(written, end_tokens(model))
     index = {tuple(output): number for number, output in enumerate(OUTPUTS)}
     pairs = zip(written.flatten(0, 1).tolist(), lengths.flatten().tolist(), strict=True)
     return torch.tensor([index[tuple(sequence[:length])] for sequence, length in pairs]).view(draws, samples)
@@ -179,10 +180,10 @@ def test_a_constant_risk_has_exactly_no_gradient(model: T5ForConditionalGenerati
 
 
 def test_samples_that_agree_have_exactly_no_gradient(model: T5ForConditionalGeneration) -> None:
-    input_ids, attention_mask = padded(INPUTS, PAD)
+    input_ids, attention_mask = pad_sequences(INPUTS, PAD)
     generator = torch.Generator().manual_seed(0)
     written = sample(model, input_ids, attention_mask, 4, LONGEST, temperature=1e-4, generator=generator)
-    lengths = written_lengths(written, end_tokens(model)).flatten().tolist()
+    lengths = output_lengths(written, end_tokens(model)).flatten().tolist()
     outputs = [one[:length] for one, length in zip(written.flatten(0, 1).tolist(), lengths, strict=True)]
     risks = torch.tensor([arbitrary_risks()[OUTPUTS.index(output)] for output in outputs]).view(2, 4)
     assert risks[0, 0] != risks[1, 0], "the examples differ, their samples agree"

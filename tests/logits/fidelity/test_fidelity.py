@@ -21,7 +21,6 @@ from assertkd.logits.fidelity.figure import draw_fidelity
 from assertkd.logits.fidelity.measure import Sample, divergence, draw_sample, measure
 from assertkd.logits.fidelity.report import UNITS, candidates, fidelity_report, format_fidelity
 from assertkd.logits.store.reader import StoreReader
-from assertkd.models.t5.model import save_model
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import MARKER, Record, write_records
 from assertkd.settings import LogitsSettings
@@ -227,8 +226,8 @@ def test_compress_logits_reports_what_its_store_gives_back(tmp_path: Path, tiny_
     """With every position in the sample, the figure in use is that of the store against the model's own logits."""
     model = tiny_t5(seed=3).eval()
     # Random weights as small as usual give nearly even distributions, of which any codec is true.
-    model.lm_head.weight.data *= 20
-    save_model(model, tiny_tokenizer, tmp_path / "teacher")
+    model.network.lm_head.weight.data *= 20
+    model.save(tiny_tokenizer, tmp_path / "teacher")
     records = [
         Record(f"r{n}", f"int f() {{ return {n}; }}", f"@Test t() {{ {MARKER} }}", f"assertEquals({n}, f());")
         for n in range(12)
@@ -247,7 +246,7 @@ def test_compress_logits_reports_what_its_store_gives_back(tmp_path: Path, tiny_
         stored = view.logits(slice(0, len(target))).numpy()  # type: ignore[attr-defined]
         with torch.no_grad():
             inputs = torch.tensor([prompt.encode_record(record).ids])
-            full = model(input_ids=inputs, labels=torch.tensor([target])).logits[0].numpy()
+            full = model.network(input_ids=inputs, labels=torch.tensor([target])).logits[0].numpy()
         expected.append(reference(full, stored, 1))
     assert report["sample"]["positions"] == sum(map(len, expected)) == store.manifest.tokens
     line = line_of(report, report["in_use"])
