@@ -3,7 +3,7 @@
 python benchmarks/export.py results/demo/students/trident/seed42
 
 The baseline is transformers' own `generate` with float32 weights, at the same batch sizes and on as many threads; the
-project's own decoding loop stands beside it. The model's test split is written by each.
+project's own decoding loop stands beside it. The model's test split is the input of each.
 """
 
 import argparse
@@ -14,27 +14,32 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
+from transformers import AutoModelForSeq2SeqLM
 
 from assertkd.export.convert import convert
 from assertkd.export.export import test_split_of
-from assertkd.export.verify import size_of, written_and_timed
+from assertkd.export.verify import generate_and_time, size_of
 from assertkd.metrics.exact_match import exact_match
-from assertkd.models.batched_by_length import write_by_length
+from assertkd.models.batched_by_length import generate_by_length
+from assertkd.models.decoding import pad_sequences
 from assertkd.models.length_limits import limits_of
-from assertkd.models.t5.generation import padded
+from assertkd.models.registry import parameter_count
 from assertkd.models.text_generator import TextGenerator, TorchTextGenerator, load_text_generator
+from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import read_records
 
 
-class Generate:
+class TransformersGenerator:
     """transformers' `generate`."""
 
-    def __init__(self, writer: TorchTextGenerator) -> None:
-        self.model, self.tokenizer, self.parameters = writer.model, writer.tokenizer, writer.parameters
+    def __init__(self, folder: Path) -> None:
+        self.network = AutoModelForSeq2SeqLM.from_pretrained(folder)
+        self.tokenizer = load_tokenizer(folder)
+        self.parameters = parameter_count(self.network)
 
     @torch.inference_mode()
-    def write(
+    def generate(
         self,
         encoded_inputs: Sequence[Sequence[int]],
         *,
@@ -43,18 +48,18 @@ class Generate:
         num_beams: int = 1,
         progress: Callable[[int], None] | None = None,
     ) -> list[str]:
-        def write(batch: Sequence[Sequence[int]]) -> list[str]:
-            ids, mask = padded(batch, self.tokenizer.pad_token_id)
-            written = self.model.generate(
+        def generate_batch(batch: Sequence[Sequence[int]]) -> list[str]:
+            ids, mask = pad_sequences(batch, self.tokenizer.pad_token_id)
+            outputs = self.network.generate(
                 input_ids=ids,
                 attention_mask=mask,
                 max_new_tokens=max_new_tokens,
                 num_beams=num_beams,
                 do_sample=False,
             )
-            return self.tokenizer.batch_decode(written.tolist(), skip_special_tokens=True)
+            return self.tokenizer.batch_decode(outputs.tolist(), skip_special_tokens=True)
 
-        return write_by_length(encoded_inputs, batch_size, write, progress)
+        return generate_by_length(encoded_inputs, batch_size, generate_batch, progress)
 
 
 def main() -> None:
@@ -75,8 +80,8 @@ def main() -> None:
         exports = {quantization: Path(name) / quantization for quantization in ("float32", "int8")}
         for quantization, export in exports.items():
             convert(folder, export, quantization)  # type: ignore[arg-type]
-        writers: dict[str, tuple[TextGenerator, Path]] = {
-            "transformers generate": (Generate(own), folder),
+        generators: dict[str, tuple[TextGenerator, Path]] = {
+            "transformers generate": (TransformersGenerator(folder), folder),
             "own loop": (own, folder),
             **{
                 f"export {precision}": (load_text_generator(export, cpu), export)
@@ -90,8 +95,8 @@ def main() -> None:
         heads = ("MB", "ratio", "ms at 1", "ratio", "/s at 32", "ratio", "same", "exact")
         print(" " * 22 + "".join(f"{head:>10}" for head in heads))
         base: tuple[list[str], dict[str, float], int] | None = None
-        for label, (writer, home) in writers.items():
-            texts, speed = written_and_timed(writer, inputs, limits.output)
+        for label, (generator, home) in generators.items():
+            texts, speed = generate_and_time(generator, inputs, limits.output)
             size = size_of(home)["model_bytes"]
             base = base or (texts, speed, size)
             latency, rate = speed["latency_ms"], speed["examples_per_second"]

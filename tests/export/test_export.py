@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
+from transformers import PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
 from assertkd.evaluation.predict import predict
 from assertkd.export.convert import convert
-from assertkd.export.export import described, export_student
+from assertkd.export.export import export_student, format_report
 from assertkd.export.verify import compare
-from assertkd.models.export_form import is_export
-from assertkd.models.exported import ExportedModel
+from assertkd.models.decoding import pad_sequences
+from assertkd.models.distillable import DistillableModel
+from assertkd.models.exported import ExportedModel, is_export
 from assertkd.models.length_limits import Limits
-from assertkd.models.t5.generation import generate_texts, padded
-from assertkd.models.t5.model import parameter_count, save_model
-from assertkd.models.text_generator import ExportedTextGenerator, TorchTextGenerator, load_text_generator
+from assertkd.models.registry import parameter_count
+from assertkd.models.text_generator import TorchTextGenerator, load_text_generator
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.predictions import read_predictions
 from assertkd.prompts.prompt import Prompt
@@ -29,7 +29,7 @@ from assertkd.settings.model import ScratchSettings
 
 SIZES = ScratchSettings(d_model=64, d_ff=128, heads=4, encoder_layers=2, decoder_layers=2)
 CPU = torch.device("cpu")
-Build = Callable[..., T5ForConditionalGeneration]
+Build = Callable[..., DistillableModel]
 
 
 def records(count: int) -> list[Record]:
@@ -59,13 +59,14 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny_t5: Build, tiny_tokenizer
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for step in range(80):
         inputs = random_inputs(tiny_tokenizer, 32, 8, step)
-        input_ids, attention_mask = padded(inputs, 0)
-        labels, _ = padded([[one[-2]] * (one[-2] % 5 + 2) + [1] for one in inputs], -100)
-        loss = model(input_ids=input_ids, attention_mask=attention_mask, labels=labels).loss
+        input_ids, attention_mask = pad_sequences(inputs, 0)
+        labels, _ = pad_sequences([[one[-2]] * (one[-2] % 5 + 2) + [1] for one in inputs], -100)
+        logits = model(input_ids, attention_mask, labels).logits
+        loss = torch.nn.functional.cross_entropy(logits, labels[labels != -100])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    save_model(model, tiny_tokenizer, folder / "students/v/seed1/final_model")
+    model.save(tiny_tokenizer, folder / "students/v/seed1/final_model")
     write_records(folder / "corpus/test.jsonl", records(120))
     return folder
 
@@ -82,13 +83,13 @@ def test_an_export_writes_what_its_original_writes(run: Path, float32: Path) -> 
         load_text_generator(folder, CPU) for folder in (run / "students/v/seed1/final_model", float32)
     )
     assert isinstance(original, TorchTextGenerator)
-    assert isinstance(exported, ExportedTextGenerator)
+    assert isinstance(exported, ExportedModel)
     # Of all lengths, up to ones beyond the largest distance that has a bucket of its own.
     inputs = random_inputs(original.tokenizer, 120, 12, 0) + random_inputs(original.tokenizer, 60, 250, 1)
     assert max(map(len, inputs)) > 200
     for batch_size in (1, 32):
         before, after = (
-            writer.write(inputs, batch_size=batch_size, max_new_tokens=24) for writer in (original, exported)
+            form.generate(inputs, batch_size=batch_size, max_new_tokens=24) for form in (original, exported)
         )
         assert len(set(before)) > 30, "texts that are all alike would prove nothing"
         assert sum(one == other for one, other in zip(before, after, strict=True)) / len(before) >= 0.99
@@ -98,11 +99,11 @@ def test_progress_is_said_and_lengths_are_kept_to(float32: Path) -> None:
     exported = ExportedModel(float32)
     done: list[int] = []
     inputs = [exported.tokenizer("assertTrue(x);")["input_ids"]] * 5
-    texts = exported.generate_texts(inputs, batch_size=2, max_new_tokens=3, progress=done.append)
+    texts = exported.generate(inputs, batch_size=2, max_new_tokens=3, progress=done.append)
     assert done == [2, 4, 5]
     assert len(texts) == 5
     assert len(exported.tokenizer(texts[0])["input_ids"]) <= 4
-    assert exported.generate_texts([], batch_size=2, max_new_tokens=3) == []
+    assert exported.generate([], batch_size=2, max_new_tokens=3) == []
 
 
 def test_the_report_says_how_the_two_forms_differ(run: Path, tmp_path: Path) -> None:
@@ -119,7 +120,7 @@ def test_the_report_says_how_the_two_forms_differ(run: Path, tmp_path: Path) -> 
     assert (
         load_text_generator(tmp_path / "int8", CPU).parameters == parameter_count(original.model) == original.parameters
     )
-    assert "same text for" in described(report)
+    assert "same text for" in format_report(report)
 
 
 def test_figures_of_a_comparison() -> None:
@@ -132,7 +133,7 @@ def test_figures_of_a_comparison() -> None:
         def __init__(self, text: str, seconds: float) -> None:
             self.text, self.seconds = text, seconds
 
-        def write(self, inputs: list[list[int]], **_: object) -> list[str]:
+        def generate(self, inputs: list[list[int]], **_: object) -> list[str]:
             clock[0] += self.seconds
             return [self.text] * len(inputs)
 
@@ -188,15 +189,16 @@ def test_a_model_that_the_format_cannot_express_is_refused(
     tiny_t5: Build, tiny_tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
     model = tiny_t5()
-    model.config.scale_decoder_outputs = False
-    save_model(model, tiny_tokenizer, tmp_path / "model")
-    with pytest.raises(UserError, match="scales its decoder's outputs against T5's custom"):
+    model.network.config.dense_act_fn = model.network.config.feed_forward_proj = "mish"
+    model.save(tiny_tokenizer, tmp_path / "model")
+    with pytest.raises(UserError, match="CTranslate2 cannot express such a model"):
         convert(tmp_path / "model", tmp_path / "export", "float32")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_a_model_outside_a_run_needs_records(run: Path, tmp_path: Path, tiny_t5: Build) -> None:
     tokenizer = load_tokenizer(run / "students/v/seed1/final_model")
-    save_model(tiny_t5(), tokenizer, tmp_path / "model")
+    tiny_t5().save(tokenizer, tmp_path / "model")
     with pytest.raises(UserError, match="belongs to no run with a test split"):
         export_student(tmp_path / "model", tmp_path / "export", "int8")
     write_records(tmp_path / "records.jsonl", records(3))
@@ -204,5 +206,3 @@ def test_a_model_outside_a_run_needs_records(run: Path, tmp_path: Path, tiny_t5:
         tmp_path / "model", tmp_path / "export", "int8", test_file=tmp_path / "records.jsonl", max_output_len=4
     )
     assert report["examples"] == 3
-    texts = generate_texts(tiny_t5(), tokenizer, [[5, 6, 1]], batch_size=1, max_new_tokens=3)
-    assert len(texts) == 1

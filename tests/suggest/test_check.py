@@ -12,8 +12,8 @@ from assertkd.java.nearby import folders_of
 from assertkd.records import MARKER
 from assertkd.suggest import check
 from assertkd.suggest.check import check_assertions
-from assertkd.suggest.place import Place, find_place
-from assertkd.suggest.suggest import Suggester, Suggestion
+from assertkd.suggest.site import AssertionSite, find_site
+from assertkd.suggest.suggest import Suggestion
 
 FOO = "package p;\npublic class Foo extends Base {\n    public int add(int n) {\n        return n + base();\n    }\n}\n"
 BASE = "package p;\nclass Base {\n    int base() { return 1; }\n}\n"
@@ -39,9 +39,9 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def place(project: Path, source: str = TEST) -> Place:
+def site(project: Path, source: str = TEST) -> AssertionSite:
     path = project / "src/test/java/p/FooTest.java"
-    return find_place(source.encode(), str(path), folders_of(path), [])
+    return find_site(source.encode(), str(path), folders_of(path), [])
 
 
 def needs_java() -> None:
@@ -55,7 +55,7 @@ def needs_java() -> None:
 def test_suggestions_are_compiled_and_run(project: Path) -> None:
     needs_java()
     texts = ["assertEquals(2, sum);", "assertEquals(3, sum);", "assertEquals(2, total);", "assertEquals(", "sum++;"]
-    checks = check_assertions(place(project), texts, [project])
+    checks = check_assertions(site(project), texts, [project])
     assert [one.compiles for one in checks] == [True, True, False, False, True]
     assert [one.passes for one in checks] == [True, False, False, False, False]
     assert "expected:<3> but was:<2>" in checks[1].message
@@ -63,13 +63,13 @@ def test_suggestions_are_compiled_and_run(project: Path) -> None:
 
 
 @pytest.mark.java
-def test_gaps_of_other_tests_stay_empty(project: Path) -> None:
+def test_placeholders_of_other_tests_stay_empty(project: Path) -> None:
     needs_java()
     source = TEST.replace(
         "    }\n}\n", f"        {MARKER}\n    }}\n    @Test public void more() {{ {MARKER}\n    }}\n}}\n"
     )
     path = project / "src/test/java/p/FooTest.java"
-    found = find_place(source.encode(), str(path), folders_of(path), [], "works")
+    found = find_site(source.encode(), str(path), folders_of(path), [], "works")
     [check] = check_assertions(found, ["assertEquals(2, sum);"], [project])
     assert (check.compiles, check.passes) == (True, True)
 
@@ -78,8 +78,8 @@ def test_gaps_of_other_tests_stay_empty(project: Path) -> None:
 def test_a_test_that_cannot_compile_here_is_said(project: Path) -> None:
     needs_java()
     source = TEST.replace("import org.junit.Test;", "import org.junit.Test;\nimport absent.Library;")
-    with pytest.raises(UserError, match="does not compile, whatever stands in the gap") as fault:
-        check_assertions(place(project, source), ["assertEquals(2, sum);"], [project])
+    with pytest.raises(UserError, match="does not compile, whatever replaces the placeholder") as fault:
+        check_assertions(site(project, source), ["assertEquals(2, sum);"], [project])
     assert "--class-path" in fault.value.remedy
 
 
@@ -89,8 +89,10 @@ def test_the_command_shows_what_compiles(
 ) -> None:
     needs_java()
     texts = ("assertEquals(3, sum);", "assertEquals(2, total);", "assertEquals(2, sum);")
-    monkeypatch.setattr(Suggester, "__init__", lambda *_: None)
-    monkeypatch.setattr(Suggester, "suggest", lambda *_: [Suggestion(text, -1.0, True) for text in texts])
+    suggestions = [Suggestion(text, -1.0, True) for text in texts]
+    monkeypatch.setattr("assertkd.suggest.suggest.suggest_assertions", lambda *_: suggestions)
+    monkeypatch.setattr("assertkd.suggest.kept_export.kept_export", lambda folder: folder)
+    monkeypatch.setattr("assertkd.models.exported.ExportedModel", lambda _: None)
     arguments = ["suggest", str(project / "src/test/java/p/FooTest.java"), "--model", "any", "--check"]
     assert main(arguments) == 0
     _, first, second = capsys.readouterr().out.splitlines()
@@ -107,4 +109,4 @@ def test_a_machine_without_java_is_said(project: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(check, "find_toolchain", missing)
     with pytest.raises(UserError, match="--check: no JDK of version 11 or newer was found"):
-        check_assertions(place(project), ["assertEquals(2, sum);"], [project])
+        check_assertions(site(project), ["assertEquals(2, sum);"], [project])

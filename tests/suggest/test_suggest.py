@@ -1,4 +1,4 @@
-"""`assertkd suggest`: the test and its gap, the method under test, and what is said of faults."""
+"""`assertkd suggest`: the test and its placeholder, the method under test, and what is said of faults."""
 
 import io
 import json
@@ -11,9 +11,11 @@ import pytest
 
 from assertkd.cli import main
 from assertkd.errors import UserError
+from assertkd.export.convert import convert
 from assertkd.java.nearby import folders_of
 from assertkd.records import MARKER
-from assertkd.suggest.place import Place, find_place
+from assertkd.suggest.kept_export import kept_export
+from assertkd.suggest.site import AssertionSite, find_site
 from assertkd.suggest.suggest import parses
 
 FOO = "package p;\npublic class Foo extends Base {\n    public int add(int n) {\n        return n + 1;\n    }\n}\n"
@@ -44,18 +46,20 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def model(saved_t5: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return saved_t5(tmp_path_factory.mktemp("model"))
+    return saved_t5(tmp_path_factory.mktemp("student") / "final_model")
 
 
-def place(project: Path, source: str, test: str | None = None, focal: str | None = None) -> Place:
+def site(project: Path, source: str, test: str | None = None, focal: str | None = None) -> AssertionSite:
     path = project / "src/test/java/p/FooTest.java"
-    return find_place(source.encode(), str(path), folders_of(path), [], test, focal)
+    return find_site(source.encode(), str(path), folders_of(path), [], test, focal)
 
 
 def test_without_a_marker_the_end_of_the_body_is_meant(project: Path) -> None:
-    found = place(project, ONE)
-    assert (found.name, found.focal_name, found.link, found.gap.line) == ("FooTest.works", "Foo.add", "call", 7)
-    assert found.gap.test == (f"@Test\npublic void works() {{\n    int sum = new Foo().add(1);\n    {MARKER}\n}}")
+    found = site(project, ONE)
+    assert (found.test, found.focal_name, found.link, found.placeholder.line) == ("FooTest.works", "Foo.add", "call", 7)
+    assert found.placeholder.test == (
+        f"@Test\npublic void works() {{\n    int sum = new Foo().add(1);\n    {MARKER}\n}}"
+    )
     assert found.focal_method == "public int add(int n) {\n    return n + 1;\n}"
     filled = found.filled("assertEquals(2,\n    sum);").decode()
     assert filled == ONE.replace("add(1);\n", "add(1);\n        assertEquals(2,\n            sum);\n")
@@ -63,32 +67,32 @@ def test_without_a_marker_the_end_of_the_body_is_meant(project: Path) -> None:
 
 def test_the_marker_says_where(project: Path) -> None:
     source = TWO.replace("int sum", f"{MARKER}\n        int sum")
-    found = place(project, source, focal="Foo.add")
-    assert (found.name, found.link, found.gap.line) == ("FooTest.works", "given", 6)
+    found = site(project, source, focal="Foo.add")
+    assert (found.test, found.link, found.placeholder.line) == ("FooTest.works", "given", 6)
     assert found.filled("assertTrue(x);").decode() == source.replace(MARKER, "assertTrue(x);")
 
 
-def test_only_calls_before_the_gap_count(project: Path) -> None:
+def test_only_calls_before_the_placeholder_count(project: Path) -> None:
     calls = f"new Foo().add(1);\n{MARKER}\nnew Foo().twice(1);"
-    assert place(project, ONE.replace("int sum = new Foo().add(1);", calls)).focal_name == "Foo.add"
+    assert site(project, ONE.replace("int sum = new Foo().add(1);", calls)).focal_name == "Foo.add"
 
 
 def test_an_empty_body_on_one_line_gets_lines(project: Path) -> None:
-    found = place(project, TWO, test="more")
-    assert found.gap.test == f"@Test public void more() {{ new Foo().twice(2L);\n    {MARKER}\n}}"
+    found = site(project, TWO, test="more")
+    assert found.placeholder.test == f"@Test public void more() {{ new Foo().twice(2L);\n    {MARKER}\n}}"
     assert "twice(2L);\n        assertTrue(x);\n    }\n}" in found.filled("assertTrue(x);").decode()
 
 
 def test_the_focal_method_is_found_where_it_is_inherited_and_among_overloads(project: Path) -> None:
-    found = place(project, TWO, test="FooTest.more")
+    found = site(project, TWO, test="FooTest.more")
     assert (found.focal_name, found.focal_method) == ("Base.twice", "int twice(long n) { return 3; }")
-    assert place(project, TWO, test="FooTest#more", focal="Foo#twice").focal_method == found.focal_method
-    assert place(project, TWO, test="more", focal="Foo.add").focal_name == "Foo.add"
+    assert site(project, TWO, test="FooTest#more", focal="Foo#twice").focal_method == found.focal_method
+    assert site(project, TWO, test="more", focal="Foo.add").focal_name == "Foo.add"
 
 
 def test_a_file_that_is_being_written_is_understood(project: Path) -> None:
     broken = ONE.replace("}\n}\n", "}\n    void broken( {\n}\n")
-    assert place(project, broken).focal_name == "Foo.add"
+    assert site(project, broken).focal_name == "Foo.add"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +113,7 @@ def test_what_is_not_clear_is_said(
     project: Path, source: str, test: str | None, focal: str | None, problem: str, remedy: str
 ) -> None:
     with pytest.raises(UserError) as fault:
-        place(project, source, test, focal)
+        site(project, source, test, focal)
     assert problem in fault.value.problem
     assert remedy in fault.value.remedy
 
@@ -153,8 +157,21 @@ def test_neither_torch_nor_transformers_is_imported(project: Path, model: Path) 
     )  # fmt: skip
     path = project / "src/test/java/p/FooTest.java"
     arguments = ["suggest", str(path), "--model", str(model), "--max-output-len", "4"]
+    kept_export(model)
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_export_is_taken_as_it_is(
+    project: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    convert(model, tmp_path / "export", "int8")
+    path = project / "src/test/java/p/FooTest.java"
+    arguments = ["suggest", str(path), "--count", "2", "--max-output-len", "6", "--model", str(tmp_path / "export")]
+    assert main(arguments) == 0
+    said = capsys.readouterr()
+    assert "FooTest.works tests Foo.add" in said.out
+    assert said.err == ""
 
 
 @pytest.mark.parametrize(

@@ -11,28 +11,28 @@ export_report.json says how often they agree, and how large and how fast each is
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Give the parser what the command takes, and what runs it."""
+    """Give the parser the command's arguments and the function that runs it."""
     command.add_argument(
         "student", type=Path, help="results/<run>/students/<variant>/seed<seed>, or a folder with a model"
     )
-    command.add_argument("folder", type=Path, help="where the export goes")
-    command.add_argument("--format", choices=["ctranslate2"], default="ctranslate2", help="the form (default: this)")
+    command.add_argument("folder", type=Path, help="folder of the export")
+    command.add_argument("--format", choices=["ctranslate2"], default="ctranslate2", help="the only form")
     command.add_argument(
         "--quantization", choices=["int8", "float32"], default="int8", help="precision of the weights (default: int8)"
     )
     command.add_argument(
         "--test", type=Path, metavar="FILE", help="records to compare on (default: the run's test split)"
     )
-    command.add_argument("--examples", type=int, metavar="N", help="only the first N of them (default: all)")
+    command.add_argument("--examples", type=int, metavar="N", help="compare on the first N records only (default: all)")
     add_limits(command)
     command.add_argument(
-        "--threads", type=int, default=1, metavar="N", help="that both forms compute with (default: 1)"
+        "--threads", type=int, default=1, metavar="N", help="threads that both forms compute with (default: 1)"
     )
     command.set_defaults(run=_export)
 
 
 def _export(options: argparse.Namespace) -> None:
-    from assertkd.export.export import REPORT, described, export_student
+    from assertkd.export.export import REPORT, export_student, format_report
     from assertkd.runtime.threads import set_threads
 
     set_threads(options.threads)
@@ -45,5 +45,5 @@ def _export(options: argparse.Namespace) -> None:
         max_input_len=options.max_input_len,
         max_output_len=options.max_output_len,
     )
-    print(described(report))
+    print(format_report(report))
     print(f"Report: {options.folder / REPORT}")

@@ -4,7 +4,7 @@ import argparse
 
 
 def add_limits(command: argparse.ArgumentParser) -> None:
-    """Give the parser the two options; each is None where it is not given."""
+    """Give the parser the two options; each is None by default."""
     for name, what in (("input", "input"), ("output", "assertion")):
         command.add_argument(
             f"--max-{name}-len",

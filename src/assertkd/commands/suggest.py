@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -10,11 +9,12 @@ from pathlib import Path
 from assertkd.commands.limits import add_limits
 
 DESCRIPTION = """Suggests assertions for a test: where // <ASSERTION_PLACEHOLDER> stands in it, else at its end. The
-method that it tests is found by names and calls among the classes of its project."""
+method that it tests is found by names and calls among the classes of its project. A final_model/ is converted once for
+CTranslate2; the export is kept beside it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give the parser what the command takes, and what runs it."""
+    """Give the parser the command's arguments and the function that runs it."""
     parser.add_argument("file", metavar="FILE", help="the Java file with the test; - reads it from standard input")
     parser.add_argument("more", nargs="*", type=Path, metavar="MORE", help="further files that may hold what is tested")
     parser.add_argument(
@@ -22,14 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--test", metavar="NAME", help="the test, where the file has several and no marker")
     parser.add_argument(
-        "--focal", metavar="CLASS.METHOD", help="the method under test, where it is not found or another"
+        "--focal", metavar="CLASS.METHOD", help="the method under test, where it is not found or another is meant"
     )
     parser.add_argument(
         "--sources",
         type=Path,
         action="append",
         metavar="FOLDER",
-        help="where the classes of the project lie; may be repeated (default: the project that FILE lies in)",
+        help="a folder with classes of the project; may be repeated (default: the project of FILE)",
     )
     parser.add_argument("--count", type=int, default=5, metavar="N", help="suggestions, and beams (default: 5)")
     parser.add_argument(
@@ -51,14 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _suggest(options: argparse.Namespace) -> None:
-    # Numpy's threads wait by spinning: beside other busy processes two take several times as long as one.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from assertkd.errors import UserError
     from assertkd.java.nearby import folders_of
     from assertkd.java.source import normalised
-    from assertkd.models.length_limits import limits_of
-    from assertkd.suggest.place import find_place
-    from assertkd.suggest.suggest import Suggester
+    from assertkd.suggest.site import find_site
 
     if options.count < 1:
         raise UserError(f"--count {options.count}: must be at least 1", "Leave it out for 5.")
@@ -73,37 +69,44 @@ def _suggest(options: argparse.Namespace) -> None:
             raise UserError(f"{name}: no such file", "Name a Java file, or - for standard input.")
         raw = near.read_bytes()
     folders = options.sources or folders_of(near)
-    place = find_place(normalised(raw), name, folders, options.more, options.test, options.focal)
-    suggester = Suggester(options.model, limits_of(options.model, options.max_input_len, options.max_output_len))
-    suggestions = suggester.suggest(place, options.count)
-    shown = [
+    site = find_site(normalised(raw), name, folders, options.more, options.test, options.focal)
+
+    from assertkd.models.exported import ExportedModel, is_export
+    from assertkd.models.length_limits import limits_of
+    from assertkd.suggest.kept_export import kept_export
+    from assertkd.suggest.suggest import suggest_assertions
+
+    limits = limits_of(options.model, options.max_input_len, options.max_output_len)
+    model = ExportedModel(options.model if is_export(options.model) else kept_export(options.model))
+    suggestions = suggest_assertions(model, limits, site, options.count)
+    rows = [
         (asdict(one) | {"score": round(one.score, 4)}, "" if one.parses else "does not parse") for one in suggestions
     ]
     if options.check:
         from assertkd.suggest.check import check_assertions
 
-        checks = check_assertions(place, [one.assertion for one in suggestions], folders, options.class_path)
-        shown = [
+        checks = check_assertions(site, [one.assertion for one in suggestions], folders, options.class_path)
+        rows = [
             (
-                one | {"passes": check.passes, "message": check.message},
+                row | {"passes": check.passes, "message": check.message},
                 "" if check.passes else f"fails: {check.message}",
             )
-            for (one, _), check in zip(shown, checks, strict=True)
+            for (row, _), check in zip(rows, checks, strict=True)
             if check.compiles
         ]
     if options.json:
         answer = {
             "file": name,
-            "line": place.gap.line,
-            "test": place.name,
-            "focal": {"name": place.focal_name, "file": place.focal_file, "link": place.link},
-            "suggestions": [one for one, _ in shown],
+            "line": site.placeholder.line,
+            "test": site.test,
+            "focal": {"name": site.focal_name, "file": site.focal_file, "link": site.link},
+            "suggestions": [row for row, _ in rows],
         }
         print(json.dumps(answer, ensure_ascii=False))
         return
-    how = "as given" if place.link == "given" else f"by {place.link}"
-    print(f"{name}:{place.gap.line}: {place.name} tests {place.focal_name} ({place.focal_file}, {how})")
-    for number, (one, note) in enumerate(shown, start=1):
-        print(f"{number:>3}. {one['score']:>7.3f}  {one['assertion']}" + (f"   ({note})" if note else ""))
-    if not shown:
+    how = "as given" if site.link == "given" else f"by {site.link}"
+    print(f"{name}:{site.placeholder.line}: {site.test} tests {site.focal_name} ({site.focal_file}, {how})")
+    for number, (row, note) in enumerate(rows, start=1):
+        print(f"{number:>3}. {row['score']:>7.3f}  {row['assertion']}" + (f"   ({note})" if note else ""))
+    if not rows:
         print("No suggestion compiles." if options.check else "No suggestion.")

@@ -1,13 +1,16 @@
 """From a `final_model/` to the form of CTranslate2."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
 from assertkd.errors import UserError
-from assertkd.models.export_form import DESCRIPTION, TOKENIZER, ExportDescription
+from assertkd.models.exported import TOKENIZER, ExportDescription, is_export
 from assertkd.models.length_limits import limits_of
-from assertkd.models.t5.model import load_model, parameter_count
+from assertkd.models.registry import load_model, parameter_count
 from assertkd.models.tokenizer import load_tokenizer, save_tokenizer
 
 Quantization = Literal["int8", "float32"]
@@ -26,39 +29,61 @@ def convert(model_folder: Path, folder: Path, quantization: Quantization) -> Non
         quantization: `float32`, or `int8` for weights of 8 bits with a scale for each row.
 
     Raises:
-        UserError: there is no T5 model, CTranslate2 cannot express it, or the folder holds something else.
+        UserError: there is no model, CTranslate2 cannot express it, or the folder holds something else.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / DESCRIPTION).is_file():
+    if folder.exists() and any(folder.iterdir()) and not is_export(folder):
         raise UserError(f"{folder}: is no export, and not empty", "Name another folder.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with converted(model_folder, folder, quantization) as export:
+        if folder.exists():
+            shutil.rmtree(folder)
+        export.rename(folder)
+
+
+@contextmanager
+def converted(model_folder: Path, folder: Path, quantization: Quantization) -> Iterator[Path]:
+    """Make an export beside `folder`, under a temporary name; it is gone after the block unless it was renamed.
+
+    Raises:
+        UserError: there is no model, or CTranslate2 cannot express it.
+    """
+    with TemporaryDirectory(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent) as temporary:
+        # The temporary folder itself is closed to other users.
+        export = Path(temporary, "export")
+        _write_export(model_folder, export, quantization)
+        yield export
+
+
+def _write_export(model_folder: Path, export: Path, quantization: Quantization) -> None:
     tokenizer, model = load_tokenizer(model_folder), load_model(model_folder)
-    if bool(model.config.scale_decoder_outputs) != bool(model.config.tie_word_embeddings):
-        raise UserError(
-            f"{model_folder}: scales its decoder's outputs against T5's custom (with tied embeddings, and only then)",
-            "CTranslate2 cannot express such a model: use it in the transformers form.",
-        )
+    network = model.network_for_ctranslate2()
     # Imported where it is used, since it takes long.
     from ctranslate2.converters import TransformersConverter
 
-    making = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(making, ignore_errors=True)
-    making.parent.mkdir(parents=True, exist_ok=True)
+    class Converter(TransformersConverter):  # type: ignore[misc]
+        """Takes network and tokenizer as this package loads them."""
+
+        def load_model(self, *_: Any, **__: Any) -> Any:
+            return network
+
+        def load_tokenizer(self, *_: Any, **__: Any) -> Any:
+            return tokenizer
+
     try:
-        TransformersConverter(str(model_folder)).convert(str(making), quantization=quantization)
-        save_tokenizer(tokenizer, making / TOKENIZER)
-        compute_type = "float32" if model.config.d_model < NARROW else quantization
-        limits = limits_of(model_folder)
-        ExportDescription(
-            format="ctranslate2",
-            quantization=quantization,
-            compute_type=compute_type,
-            parameters=parameter_count(model),
-            max_input_len=limits.input,
-            max_output_len=limits.output,
-            eos_token_id=int(tokenizer.eos_token_id),
-            source=str(model_folder),
-        ).write(making)
-        if folder.exists():
-            shutil.rmtree(folder)
-        making.rename(folder)
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
+        Converter(str(model_folder)).convert(str(export), quantization=quantization)
+    except (KeyError, ValueError, NotImplementedError) as fault:
+        raise UserError(
+            f"{model_folder}: CTranslate2 cannot express such a model ({fault})", "Use it in the transformers form."
+        ) from fault
+    save_tokenizer(tokenizer, export / TOKENIZER)
+    limits = limits_of(model_folder)
+    ExportDescription(
+        format="ctranslate2",
+        quantization=quantization,
+        compute_type="float32" if model.hidden_size < NARROW else quantization,
+        parameters=parameter_count(model),
+        max_input_len=limits.input,
+        max_output_len=limits.output,
+        eos_token_id=int(tokenizer.eos_token_id),
+        source=str(model_folder),
+    ).write(export)

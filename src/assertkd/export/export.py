@@ -35,7 +35,7 @@ def export_student(
         folder: where the export goes.
         quantization: `int8` or `float32`.
         test_file: records that both forms are compared on; None for the run's test split.
-        examples: only so many of them, the first; None for all.
+        examples: number of records to compare on, the first ones; None for all.
         max_input_len: longest input, in tokens; None for what the model was trained for.
         max_output_len: longest assertion, in tokens; None likewise.
 
@@ -72,14 +72,14 @@ def test_split_of(model_folder: Path) -> Path:
         UserError: no folder above it has one.
     """
     for parent in model_folder.resolve().parents:
-        found = RunLayout(parent).corpus.test
-        if found.is_file():
-            return found
+        test_split = RunLayout(parent).corpus.test
+        if test_split.is_file():
+            return test_split
     raise UserError(f"{model_folder}: belongs to no run with a test split", "Name the records with --test FILE.")
 
 
-def described(report: dict[str, Any]) -> str:
-    """Return what a person wants to know of an export."""
+def format_report(report: dict[str, Any]) -> str:
+    """Return the figures of an export as lines for the terminal."""
     speed, quality = report["speed"], report["exact_match"]
     return "\n".join(
         [

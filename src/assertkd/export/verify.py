@@ -1,4 +1,4 @@
-"""An export beside its original: whether they write the same, how large and how fast both are."""
+"""Compares an export with its original: texts, size and speed."""
 
 import statistics
 import time
@@ -10,7 +10,7 @@ import numpy as np
 
 from assertkd.metrics.exact_match import exact_match
 from assertkd.metrics.overlap import f1
-from assertkd.models.export_form import TOKENIZER
+from assertkd.models.exported import TOKENIZER
 from assertkd.models.length_limits import Limits
 from assertkd.models.text_generator import TextGenerator
 from assertkd.prompts.prompt import Prompt
@@ -19,7 +19,7 @@ from assertkd.records import Record
 BATCH_SIZE = 32
 WARM_UP = 3
 LATENCIES = 100
-"""Records whose time at batch size 1 is taken."""
+"""Number of records that are timed at batch size 1."""
 
 Clock = Callable[[], float]
 
@@ -31,7 +31,7 @@ def compare(
     limits: Limits,
     clock: Clock = time.perf_counter,
 ) -> dict[str, Any]:
-    """Return how much two forms of one model agree, and how fast each is here.
+    """Return how much two forms of one model agree, and how fast each is on this machine.
 
     Args:
         original: the model as it was trained.
@@ -47,10 +47,10 @@ def compare(
         is; `different`: up to ten records for which they differ.
     """
     texts, speeds = {}, {}
-    for name, writer in (("original", original), ("exported", exported)):
-        prompt = Prompt(writer.tokenizer, limits.input, limits.output)
+    for name, generator in (("original", original), ("exported", exported)):
+        prompt = Prompt(generator.tokenizer, limits.input, limits.output)
         inputs = [prompt.encode_record(record).ids for record in records]
-        texts[name], speeds[name] = written_and_timed(writer, inputs, limits.output, clock)
+        texts[name], speeds[name] = generate_and_time(generator, inputs, limits.output, clock)
     pairs = list(zip(texts["original"], texts["exported"], strict=True))
     return {
         "examples": len(records),
@@ -73,20 +73,20 @@ def compare(
     }
 
 
-def written_and_timed(
-    writer: TextGenerator, inputs: Sequence[Sequence[int]], max_output_len: int, clock: Clock = time.perf_counter
+def generate_and_time(
+    generator: TextGenerator, inputs: Sequence[Sequence[int]], max_output_len: int, clock: Clock = time.perf_counter
 ) -> tuple[list[str], dict[str, float]]:
-    """Return the text for every input, written at batch size 32, and the speed at that size and at 1."""
+    """Return the text for every input, generated at batch size 32, and the speed at that size and at 1."""
 
-    def write(some: Sequence[Sequence[int]], batch_size: int) -> tuple[list[str], float]:
+    def generate(some: Sequence[Sequence[int]], batch_size: int) -> tuple[list[str], float]:
         started = clock()
-        texts = writer.write(some, batch_size=batch_size, max_new_tokens=max_output_len)
+        texts = generator.generate(some, batch_size=batch_size, max_new_tokens=max_output_len)
         return texts, clock() - started
 
-    write(inputs[:WARM_UP], 1)
-    texts, seconds = write(inputs, BATCH_SIZE)
+    generate(inputs[:WARM_UP], 1)
+    texts, seconds = generate(inputs, BATCH_SIZE)
     step = max(1, len(inputs) // LATENCIES)
-    latencies = [1000 * write([one], 1)[1] for one in inputs[::step]]
+    latencies = [1000 * generate([one], 1)[1] for one in inputs[::step]]
     median, late = np.percentile(latencies, [50, 95])
     return texts, {
         "latency_ms": float(median),
@@ -96,7 +96,7 @@ def written_and_timed(
 
 
 def size_of(folder: Path) -> dict[str, int]:
-    """Return the bytes of a model's folder, the tokenizer's apart: `model_bytes`, and `all_bytes` with it."""
+    """Return the bytes of a model's folder, `model_bytes` without the tokenizer, `all_bytes` with it."""
     files = [file for file in folder.rglob("*") if file.is_file()]
     of_tokenizer = [file for file in files if TOKENIZER in str(file.relative_to(folder)) or _is_tokenizer(file.name)]
     everything = sum(file.stat().st_size for file in files)

@@ -1,4 +1,4 @@
-"""Cuts an assertion out of its test, and code out of its file, as records show them."""
+"""Cuts an assertion out of its test, code out of its file, and puts an assertion in."""
 
 import re
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ def code_at(source: bytes, span: Span) -> str:
 def cut_assertion(source: bytes, test: Span, assertion: Span) -> tuple[str, str]:
     """Return a test with `MARKER` in place of an assertion, and the assertion; both without their indentation.
 
-    With the assertion put back, the test has the tokens that it had. The marker is a line comment and gets a line of
-    its own: code before it on the line of the assertion stays there, code behind it goes to the next.
+    With the assertion put back, the test has its original tokens. The marker is a line comment and gets a line of its
+    own: code before it on the line of the assertion stays there, code behind it goes to the next.
     """
     before = source[test.start : assertion.start].decode("utf-8")
     after = source[assertion.end : test.end].decode("utf-8")
@@ -36,11 +36,11 @@ def cut_assertion(source: bytes, test: Span, assertion: Span) -> tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """The place of a test where an assertion is to go.
+    """Where an assertion goes in a test.
 
     Attributes:
-        test: the test with `MARKER` there, without its indentation.
-        replaced: the stretch of the file that the assertion takes the place of: the marker, or nothing.
+        test: the test with `MARKER` in its place, without indentation.
+        replaced: the part of the file that the assertion replaces: the marker, or nothing.
         indentation: blanks before each further line of the assertion.
         line: of the file, counted from 1.
     """
@@ -51,7 +51,7 @@ class Placeholder:
     line: int
 
     def filled(self, source: bytes, assertion: str) -> bytes:
-        """Return the file's source with an assertion in the gap."""
+        """Return the file's source with an assertion in place of the marker."""
         text = assertion.replace("\n", f"\n{self.indentation}")
         if self.replaced.start == self.replaced.end:
             # At the end of the body: on a line of its own, the closing brace on the next.
@@ -62,7 +62,7 @@ class Placeholder:
 
 
 def find_placeholder(source: bytes, test: JavaTest) -> Placeholder:
-    """Return a test's gap: where `MARKER` stands in it, or else the end of its body."""
+    """Return the placeholder of a test: its `MARKER`, or else the end of its body."""
     marker = MARKER.encode()
     outer = _indentation(source, test.span.start)
     start = source.find(marker, test.body.start, test.body.end)

@@ -1,17 +1,135 @@
-"""Models in the form of CTranslate2: small, quick on CPUs, and without torch when they run."""
+"""Models in the form of CTranslate2: small, fast on CPUs, and run without torch or transformers."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from transformers import PreTrainedTokenizerFast
+from tokenizers import Tokenizer
 
-from assertkd.models.batched_by_length import write_by_length
-from assertkd.models.export_form import TOKENIZER, describe_export, open_export
-from assertkd.models.tokenizer import load_tokenizer
+from assertkd.errors import UserError
+from assertkd.files import read_json, write_json
+from assertkd.models.batched_by_length import generate_by_length
+
+if TYPE_CHECKING:
+    from ctranslate2 import Translator
+
+DESCRIPTION = "export.json"
+"""Stands in every export; `is_export` looks for it."""
+
+TOKENIZER = "tokenizer"
+"""The tokenizer's folder in an export. Not the export's own folder, since both have a `config.json`."""
+
+REMEDY = "Export the model again: assertkd export STUDENT FOLDER."
+
+
+@dataclass(frozen=True, slots=True)
+class ExportDescription:
+    """What an export says of itself.
+
+    Attributes:
+        format: `ctranslate2`.
+        quantization: `float32` or `int8`.
+        compute_type: `float32` or `int8`: what it computes in, whatever its weights are stored in.
+        parameters: weights of the model, shared ones counted once.
+        max_input_len: longest input that the model was trained for, in tokens.
+        max_output_len: longest output likewise.
+        eos_token_id: the tokenizer's end token.
+        source: the model's folder.
+    """
+
+    format: str
+    quantization: str
+    compute_type: str
+    parameters: int
+    max_input_len: int
+    max_output_len: int
+    eos_token_id: int
+    source: str
+
+    def write(self, folder: Path) -> None:
+        """Write `export.json`; done last, so that a folder that has it is whole."""
+        write_json(folder / DESCRIPTION, asdict(self))
+
+
+def is_export(folder: Path) -> bool:
+    """Return whether a folder holds an exported model."""
+    return (folder / DESCRIPTION).is_file()
+
+
+def describe_export(folder: Path) -> ExportDescription:
+    """Return what an export says of itself.
+
+    Raises:
+        UserError: the folder holds none, or a damaged one.
+    """
+    if not is_export(folder):
+        raise UserError(f"{folder}: holds no exported model ({DESCRIPTION} is missing)", REMEDY)
+    try:
+        return ExportDescription(**read_json(folder / DESCRIPTION))
+    except (TypeError, ValueError) as fault:
+        raise UserError(f"{folder / DESCRIPTION}: does not describe an export ({fault})", REMEDY) from None
+
+
+class ExportedTokenizer:
+    """`tokenizer.json` of a folder, as `prompts.PromptTokenizer`.
+
+    Args:
+        folder: that holds the file.
+        eos_token_id: the end token, which the file does not name.
+
+    Raises:
+        UserError: the file is missing.
+    """
+
+    def __init__(self, folder: Path, eos_token_id: int) -> None:
+        file = folder / "tokenizer.json"
+        if not file.is_file():
+            raise UserError(f"{file}: no such file", REMEDY)
+        self._tokenizer: Any = Tokenizer.from_file(str(file))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self.eos_token_id = eos_token_id
+
+    def get_vocab(self) -> dict[str, int]:
+        """Return token to id, special tokens included."""
+        return dict(self._tokenizer.get_vocab())
+
+    def __call__(self, text: str, split_special_tokens: bool = False, **_: Any) -> dict[str, Any]:
+        """Return the `input_ids` of a text and its `offset_mapping`, no special token added."""
+        self._tokenizer.encode_special_tokens = split_special_tokens
+        encoded = self._tokenizer.encode(text, add_special_tokens=False)
+        return {"input_ids": encoded.ids, "offset_mapping": encoded.offsets}
+
+    def decode(self, ids: Sequence[int], /, **_: Any) -> str:
+        """Return the text of ids, special tokens left out."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """Return ids of the vocabulary as tokens."""
+        return [self._tokenizer.id_to_token(one) for one in ids]
+
+    def ids(self, tokens: Sequence[str]) -> list[int]:
+        """Return tokens as ids; those that pad a model's vocabulary beyond the tokenizer's are left out."""
+        ids = (self._tokenizer.token_to_id(token) for token in tokens)
+        return [one for one in ids if one is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """An output that beam search returns.
+
+    Attributes:
+        ids: its token ids, the end token left out.
+        score: mean log-probability of its tokens, the end token included, in nats; at most 0.
+    """
+
+    ids: list[int]
+    score: float
 
 
 class ExportedModel:
-    """An exported model and its tokenizer.
+    """An exported model and its tokenizer, on the CPU.
 
     Args:
         folder: the export.
@@ -23,10 +141,11 @@ class ExportedModel:
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
         self.description = describe_export(folder)
-        self._translator = open_export(folder, threads)
-        self.tokenizer: PreTrainedTokenizerFast = load_tokenizer(folder / TOKENIZER)
+        self.tokenizer = ExportedTokenizer(folder / TOKENIZER, self.description.eos_token_id)
+        self.parameters = self.description.parameters
+        self._translator = _open(folder, self.description.compute_type, threads)
 
-    def generate_texts(
+    def generate(
         self,
         encoded_inputs: Sequence[Sequence[int]],
         *,
@@ -35,17 +154,43 @@ class ExportedModel:
         num_beams: int = 1,
         progress: Callable[[int], None] | None = None,
     ) -> list[str]:
-        """Return what the model writes for every input; see `assertkd.models.t5.generation.generate_texts`."""
+        """Return the text for every input; see `assertkd.models.text_generator.TextGenerator`."""
 
-        def write(batch: Sequence[Sequence[int]]) -> list[str]:
-            written = self._translator.translate_batch(
-                [self.tokenizer.convert_ids_to_tokens(list(one)) for one in batch],
+        def generate_batch(batch: Sequence[Sequence[int]]) -> list[str]:
+            outputs = self._search(batch, num_beams, max_new_tokens, max_batch_size=batch_size)
+            return [self.tokenizer.decode(self.tokenizer.ids(one.hypotheses[0])) for one in outputs]
+
+        return generate_by_length(encoded_inputs, batch_size, generate_batch, progress)
+
+    def best_hypotheses(self, encoded_input: Sequence[int], num_beams: int, max_new_tokens: int) -> list[Hypothesis]:
+        """Return `num_beams` hypotheses of beam search for one input, best first."""
+        [output] = self._search(
+            [encoded_input], num_beams, max_new_tokens, num_hypotheses=num_beams, return_scores=True
+        )
+        return [
+            Hypothesis(self.tokenizer.ids(tokens), score)
+            for tokens, score in zip(output.hypotheses, output.scores, strict=True)
+        ]
+
+    def _search(self, batch: Sequence[Sequence[int]], num_beams: int, max_new_tokens: int, **options: Any) -> list[Any]:
+        return list(
+            self._translator.translate_batch(
+                [self.tokenizer.tokens(one) for one in batch],
                 beam_size=num_beams,
+                # By default the end token is excluded at the first step, which also shifts the scores.
+                min_decoding_length=0,
                 max_decoding_length=max_new_tokens,
                 max_input_length=0,
-                max_batch_size=batch_size,
+                **options,
             )
-            ids = [self.tokenizer.convert_tokens_to_ids(one.hypotheses[0]) for one in written]
-            return list(self.tokenizer.batch_decode(ids, skip_special_tokens=True))
+        )
 
-        return write_by_length(encoded_inputs, batch_size, write, progress)
+
+def _open(folder: Path, compute_type: str, threads: int) -> "Translator":
+    # Imported where it is used, since it takes long.
+    import ctranslate2
+
+    try:
+        return ctranslate2.Translator(str(folder), device="cpu", compute_type=compute_type, intra_threads=threads)
+    except (ValueError, RuntimeError) as fault:
+        raise UserError(f"{folder}: the export could not be loaded ({fault})", REMEDY) from None

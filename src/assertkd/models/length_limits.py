@@ -5,13 +5,10 @@ has them in its description. Read without torch or transformers.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from assertkd.files import read_json
-from assertkd.models.export_form import describe_export, is_export
-
-if TYPE_CHECKING:
-    from transformers import T5ForConditionalGeneration
+from assertkd.models.exported import describe_export, is_export
 
 
 class Limits(NamedTuple):
@@ -28,13 +25,6 @@ class Limits(NamedTuple):
 
 UNKNOWN = Limits(512, 128)
 """For a model that says nothing of its own: CodeT5+'s input length, and the default output length of a run."""
-
-
-def remember_limits(model: "T5ForConditionalGeneration", limits: Limits) -> None:
-    """Note in a model's configuration what it is trained for; `save_model` writes it down."""
-    model.config.n_positions = limits.input
-    if model.generation_config is not None:
-        model.generation_config.max_new_tokens = limits.output
 
 
 def limits_of(folder: Path, max_input: int | None = None, max_output: int | None = None) -> Limits:

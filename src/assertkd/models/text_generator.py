@@ -20,14 +20,15 @@ class TextGenerator(Protocol):
     """A model that generates text.
 
     Attributes:
-        tokenizer: its tokenizer.
         parameters: weights, shared ones counted once.
     """
 
     parameters: int
 
     @property
-    def tokenizer(self) -> PromptTokenizer: ...
+    def tokenizer(self) -> PromptTokenizer:
+        """Its tokenizer."""
+        ...
 
     def generate(
         self,

@@ -1,15 +1,11 @@
 """The one place that says how a record becomes model input and target."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from assertkd.prompts.critical_tokens import critical_pieces
 from assertkd.records import MARKER, PLACEHOLDER_TOKEN, Record
-
-if TYPE_CHECKING:
-    # Importing transformers takes seconds, which `assertkd suggest` does not have.
-    from transformers import PreTrainedTokenizerFast
 
 FOCAL_FLOOR = 4
 """A focal method keeps at least 1/FOCAL_FLOOR of the input, if it has as much, before the test is cut."""
@@ -28,27 +24,56 @@ class EncodedInput:
     cut: int
 
 
-class Prompt:
-    """Turns records into token ids: focal method, a blank line, the test with a gap token in place of the marker."""
+class PromptTokenizer(Protocol):
+    """The part of a tokenizer that a prompt uses. `PreTrainedTokenizerFast` has it, and `ExportedTokenizer`."""
 
-    def __init__(self, tokenizer: "PreTrainedTokenizerFast", max_input_len: int, max_output_len: int) -> None:
+    @property
+    def eos_token_id(self) -> int:
+        """The end token."""
+        ...
+
+    def get_vocab(self) -> dict[str, int]:
+        """Return token to id, special tokens included."""
+        ...
+
+    def __call__(
+        self,
+        text: str,
+        *,
+        add_special_tokens: bool,
+        split_special_tokens: bool,
+        return_offsets_mapping: bool,
+        verbose: bool,
+    ) -> Mapping[str, Any]:
+        """Return the `input_ids` of a text, and on request its `offset_mapping`: start and end of each token."""
+        ...
+
+    def decode(self, ids: Sequence[int], /, *, skip_special_tokens: bool, clean_up_tokenization_spaces: bool) -> str:
+        """Return the text of ids."""
+        ...
+
+
+class Prompt:
+    """Turns records into token ids: focal method, a blank line, the test with a token in place of the marker."""
+
+    def __init__(self, tokenizer: PromptTokenizer, max_input_len: int, max_output_len: int) -> None:
         self.tokenizer = tokenizer
         self.max_input_len = max_input_len
         self.max_output_len = max_output_len
         entries = tokenizer.get_vocab()
-        self._gap = [entries[PLACEHOLDER_TOKEN]] if PLACEHOLDER_TOKEN in entries else self._ids(MARKER)
+        self._placeholder = [entries[PLACEHOLDER_TOKEN]] if PLACEHOLDER_TOKEN in entries else self._ids(MARKER)
 
     def encode_input(self, focal_method: str, test_method: str) -> EncodedInput:
         """Return the input of at most `max_input_len` tokens.
 
         What is over is cut from the focal method's tail, which keeps a quarter of the input, then from the test's head,
-        then (only where what follows the gap alone is longer than half of the test's room) from its end. What stands
-        next to the gap always stays.
+        then (only where what follows the marker alone is longer than half of the test's room) from its end. What stands
+        next to the marker always stays.
         """
         before, _, after = test_method.partition(MARKER)
         focal = self._ids(focal_method.rstrip() + "\n\n")
         left = self._ids(before)
-        right = [*self._gap, *self._ids(after)]
+        right = [*self._placeholder, *self._ids(after)]
         whole = len(focal) + len(left) + len(right)
         room = self.max_input_len - 1
         focal = focal[: max(room // FOCAL_FLOOR, room - len(left) - len(right))]
@@ -83,22 +108,21 @@ class Prompt:
 
     def decode(self, ids: list[int]) -> str:
         """Return the text of target ids, special tokens left out."""
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)).strip()
+        return self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False).strip()
 
     @property
     def _end(self) -> int:
-        return int(self.tokenizer.eos_token_id)
+        return self.tokenizer.eos_token_id
 
     def _ids(self, text: str) -> list[int]:
         return list(self._encoded(text)["input_ids"])
 
     def _encoded(self, text: str, return_offsets_mapping: bool = False) -> Mapping[str, Any]:
         # Code that spells a special token, as "</s>" in HTML, stays text.
-        encoded: Mapping[str, Any] = self.tokenizer(
+        return self.tokenizer(
             text,
             add_special_tokens=False,
             split_special_tokens=True,
             return_offsets_mapping=return_offsets_mapping,
             verbose=False,
         )
-        return encoded

@@ -15,10 +15,10 @@ from assertkd.java.declarations import read_declarations
 from assertkd.java.nearby import nearby_files
 from assertkd.java.source import read_source
 from assertkd.records import MARKER, Record
-from assertkd.suggest.place import Place
+from assertkd.suggest.site import AssertionSite
 
 HERE = "// <HERE>"
-"""Stands for the gap while the file's other markers are taken out."""
+"""Replaces the marker of this test while those of the file's other tests are removed."""
 
 SECONDS = 5.0
 """Time limit of one test."""
@@ -26,7 +26,7 @@ SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What became of a suggestion.
+    """Whether a suggestion holds.
 
     Attributes:
         compiles: whether javac accepts it in its place.
@@ -40,56 +40,56 @@ class Check:
 
 
 def check_assertions(
-    place: Place, assertions: Sequence[str], folders: Sequence[Path], class_path: Sequence[Path] = ()
+    site: AssertionSite, assertions: Sequence[str], folders: Sequence[Path], class_path: Sequence[Path] = ()
 ) -> list[Check]:
     """Return for each assertion whether it compiles in its place, and whether the test passes with it.
 
     Args:
-        place: the test.
-        assertions: what may go there.
-        folders: where the classes of its project lie, in source; those that the test names are compiled with it.
+        site: the test.
+        assertions: texts.
+        folders: those of its project's sources; the classes that the test names are compiled with it.
         class_path: the project's compiled classes, where there are any, and what its tests need beside JUnit.
 
     Raises:
-        UserError: there is no JDK or JUnit, or the test does not compile whatever stands in it.
+        UserError: there is no JDK or JUnit, or the test does not compile even without an assertion.
     """
     try:
         toolchain = find_toolchain()
     except ToolMissingError as missing:
         raise UserError(f"--check: {missing}", "Install it, or leave --check out.") from None
-    # Other tests of the file may have gaps too.
-    source = place.filled(HERE).decode().replace(MARKER, "").replace(HERE, MARKER)
-    subject = subject_of(Record("", place.focal_method, place.gap.test, "", extra={"test_source": source}))
+    # Other tests of the file may have markers too.
+    source = site.filled(HERE).decode().replace(MARKER, "").replace(HERE, MARKER)
+    subject = subject_of(Record("", site.focal_method, site.placeholder.test, "", extra={"test_source": source}))
     if subject is None:
-        raise UserError(f"{place.file}: the test is in no class that could be run", "Check that the file parses.")
-    others = {} if class_path else sources_near(place, folders)
+        raise UserError(f"{site.file}: the test is in no class that could be run", "Check that the file parses.")
+    others = {} if class_path else sources_near(site, folders)
     with ExecutionPool(toolchain, class_path, workers=1) as execution_pool:
         texts = ["", *(text for text in assertions if is_whole_statement(text))]
         units = [Unit(execution_pool.new_folder(), {**others, **subject.filled(text)}) for text in texts]
         errors = execution_pool.compile(units)
         if all(errors):
             raise UserError(
-                f"{place.file}: does not compile, whatever stands in the gap ({errors[0]})",
+                f"{site.file}: does not compile, whatever replaces the placeholder ({errors[0]})",
                 "Build the project, and name its classes and jars with --class-path.",
             )
-        found = dict(zip(texts, zip(units, errors, strict=True), strict=True))
+        compiled = dict(zip(texts, zip(units, errors, strict=True), strict=True))
 
-        def judge(text: str, runner: Runner) -> Check:
-            unit, error = found.get(text, (None, "no whole statement"))
+        def check(text: str, runner: Runner) -> Check:
+            unit, error = compiled.get(text, (None, "no whole statement"))
             if unit is None or error is not None:
                 return Check(False, False, str(error))
             if not asserts(text):
                 return Check(True, False, "no assertion")
-            run = runner.run(subject.test_class, subject.test_method, [unit.folder], SECONDS)
-            return Check(True, run.passed, run.message if run.message or run.passed else run.ended)
+            outcome = runner.run(subject.test_class, subject.test_method, [unit.folder], SECONDS)
+            return Check(True, outcome.passed, outcome.message if outcome.message or outcome.passed else outcome.ended)
 
-        return list(execution_pool.each(assertions, lambda batch: [partial(judge, text) for text in batch]))
+        return list(execution_pool.each(assertions, lambda batch: [partial(check, text) for text in batch]))
 
 
-def sources_near(place: Place, folders: Sequence[Path]) -> Mapping[str, str]:
-    """Return the sources of a project's classes that a test names, by the path that their package asks for."""
-    test = read_declarations(place.source, place.file, lenient=True)
+def sources_near(site: AssertionSite, folders: Sequence[Path]) -> Mapping[str, str]:
+    """Return the sources of a project's classes that a test names, by the path that their package requires."""
+    test = read_declarations(site.source, site.file, lenient=True)
     return {
         "/".join([*filter(None, file.package.split(".")), path.name]): read_source(path).decode("utf-8")
-        for path, file in nearby_files(place.source, test, folders).items()
+        for path, file in nearby_files(site.source, test, folders).items()
     }

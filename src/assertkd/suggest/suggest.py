@@ -1,28 +1,17 @@
-"""From a place in a test to ranked assertions."""
+"""From an assertion site to ranked assertions."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
 from assertkd.java.source import parse
-from assertkd.models.export_form import TOKENIZER, describe_export, is_export
+from assertkd.models.exported import ExportedModel
 from assertkd.models.length_limits import Limits
 from assertkd.prompts.prompt import Prompt
-from assertkd.suggest.beams import Hypothesis, best_hypotheses
-from assertkd.suggest.exported import ExportedBeams
-from assertkd.suggest.place import Place
-from assertkd.suggest.t5 import NumpyT5
-from assertkd.suggest.tokenizer import SavedTokenizer
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+from assertkd.suggest.site import AssertionSite
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """An assertion that a model would write.
+    """An assertion that a model suggests.
 
     Attributes:
         assertion: as Java.
@@ -35,38 +24,22 @@ class Suggestion:
     parses: bool
 
 
-class Suggester:
-    """A saved model that writes assertions."""
+def suggest_assertions(model: ExportedModel, limits: Limits, site: AssertionSite, count: int) -> list[Suggestion]:
+    """Return up to `count` different assertions by beam search, those that parse before others, best first.
 
-    def __init__(self, folder: Path, limits: Limits) -> None:
-        """Load a model.
-
-        Args:
-            folder: a `final_model/`, or an export.
-            limits: lengths of the longest input and assertion; should be those of the training.
-
-        Raises:
-            UserError: the folder holds no such model.
-        """
-        self._best_hypotheses: Callable[[list[int], int, int], list[Hypothesis]]
-        if is_export(folder):
-            tokenizer = SavedTokenizer(folder / TOKENIZER, describe_export(folder).eos_token_id)
-            self._best_hypotheses = ExportedBeams(folder, tokenizer)
-        else:
-            model = NumpyT5(folder)
-            tokenizer = SavedTokenizer(folder, model.end)
-            self._best_hypotheses = partial(best_hypotheses, model)
-        # The tokenizer has what a prompt uses of transformers' own.
-        self._prompt = Prompt(cast("PreTrainedTokenizerFast", tokenizer), limits.input, limits.output)
-
-    def suggest(self, place: Place, count: int) -> list[Suggestion]:
-        """Return up to `count` different assertions by beam search, those that parse before others, best first."""
-        encoded = self._prompt.encode_input(place.focal_method, place.gap.test)
-        best: dict[str, float] = {}
-        for hypothesis in self._best_hypotheses(encoded.ids, count, self._prompt.max_output_len):
-            best.setdefault(self._prompt.decode(hypothesis.ids), hypothesis.score)
-        found = [Suggestion(text, score, parses(text)) for text, score in best.items() if text]
-        return sorted(found, key=lambda one: (not one.parses, -one.score))
+    Args:
+        model: the model.
+        limits: lengths of the longest input and assertion; should be those of the training.
+        site: where the assertion goes.
+        count: of beams, at least 1.
+    """
+    prompt = Prompt(model.tokenizer, limits.input, limits.output)
+    encoded = prompt.encode_input(site.focal_method, site.placeholder.test)
+    best: dict[str, float] = {}
+    for hypothesis in model.best_hypotheses(encoded.ids, count, limits.output):
+        best.setdefault(prompt.decode(hypothesis.ids), hypothesis.score)
+    suggestions = [Suggestion(text, score, parses(text)) for text, score in best.items() if text]
+    return sorted(suggestions, key=lambda one: (not one.parses, -one.score))
 
 
 def parses(assertion: str) -> bool:

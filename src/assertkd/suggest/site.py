@@ -1,4 +1,4 @@
-"""The test that an assertion is asked for, and the method that it tests."""
+"""The test that an assertion is suggested for, and the method that it tests."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,24 +19,24 @@ SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where an assertion is asked for.
+class AssertionSite:
+    """The test that an assertion is suggested for, where the assertion goes, and the method that it tests.
 
     Attributes:
-        file: what to call the file.
+        file: name of the file in messages.
         source: the file, normalised.
-        name: of the test, with its class.
-        gap: where the assertion goes.
+        test: its name, with its class.
+        placeholder: where the assertion goes.
         focal_name: of the method under test, with its class.
-        focal_file: where it stands.
+        focal_file: the file that declares it.
         focal_method: its source.
-        link: how it was found: `given`, or as in `java.focal.Link`.
+        link: how it was found: `given` by the user, or as in `java.focal.Link`.
     """
 
     file: str
     source: bytes
-    name: str
-    gap: Placeholder
+    test: str
+    placeholder: Placeholder
     focal_name: str
     focal_file: str
     focal_method: str
@@ -44,34 +44,33 @@ class Place:
 
     def filled(self, assertion: str) -> bytes:
         """Return the file's source with an assertion in its place."""
-        return self.gap.filled(self.source, assertion)
+        return self.placeholder.filled(self.source, assertion)
 
 
-def find_place(
+def find_site(
     source: bytes, name: str, folders: list[Path], more: list[Path], test: str | None = None, focal: str | None = None
-) -> Place:
-    """Return where an assertion is asked for in a file.
+) -> AssertionSite:
+    """Return the site of a file that an assertion is suggested for.
 
     Args:
         source: the file that holds the test, normalised.
-        name: what to call it.
-        folders: where the classes of its project lie.
+        name: name of the file in messages.
+        folders: those of its project's classes.
         more: further files that may hold what is tested.
         test: the test's name, with or without its class; needed where the file has several tests and no marker.
-        focal: the method under test as `Class.method`; found by names and calls where it is not given.
+        focal: the method under test as `Class.method`; None finds it by names and calls.
 
     Raises:
-        UserError: there is no such test or method, or it is not clear which one is meant.
+        UserError: there is no such test or method, or it is ambiguous.
     """
     file = read_declarations(source, name, lenient=True)
     test_class, chosen = _chosen_test(source, file, test)
-    gap = find_placeholder(source, chosen)
+    placeholder = find_placeholder(source, chosen)
     others = {path: read_declarations(read_source(path), path.name) for path in more}
     others |= {path: one for path, one in nearby_files(source, file, folders).items() if path not in others}
     index = ProjectIndex([file, *others.values()])
     if focal is None:
-        spot = Assertion("", gap.replaced)
-        link = Linker(index).link(file, test_class, chosen, spot)
+        link = Linker(index).link(file, test_class, chosen, Assertion("", placeholder.replaced))
         if isinstance(link, Unlinked):
             raise UserError(
                 f"{name}: it is not clear what {chosen.name} tests: {link.reason}",
@@ -79,14 +78,14 @@ def find_place(
             )
         member, how = link.focal, str(link.how)
     else:
-        member, how = _given(index, [file, *others.values()], focal, chosen), "given"
+        member, how = _named_member(index, [file, *others.values()], focal, chosen), "given"
     home = next((path for path, one in others.items() if member.owner in one.classes), None)
     label = member.owner.simple_name if member.method.name == CONSTRUCTOR else member.method.name
-    return Place(
+    return AssertionSite(
         file=name,
         source=source,
-        name=f"{test_class.name}.{chosen.name}",
-        gap=gap,
+        test=f"{test_class.name}.{chosen.name}",
+        placeholder=placeholder,
         focal_name=f"{member.owner.name}.{label}",
         focal_file=name if home is None else _from_here(home),
         focal_method=code_at(source if home is None else read_source(home), member.method.span),
@@ -103,23 +102,23 @@ def _chosen_test(source: bytes, file: JavaFile, name: str | None) -> tuple[JavaC
             "Give a Java file with a JUnit or TestNG test in it.",
         )
     if name is not None:
-        named = [(c, t) for c, t in tests if f".{c.name}.{t.name}".endswith(f".{name.replace('#', '.')}")]
-        if not named:
+        matching = [(c, t) for c, t in tests if f".{c.name}.{t.name}".endswith(f".{name.replace('#', '.')}")]
+        if not matching:
             raise UserError(f"{file.path}: has no test {name!r}", f"It has {_listed(t.name for _, t in tests)}.")
-        return named[0]
+        return matching[0]
     marker = MARKER.encode()
     marked = [(c, t) for c, t in tests if source.find(marker, t.body.start, t.body.end) >= 0]
-    if len(marked) == 1 or (len(tests) == 1 and not marked):
-        return (marked or tests)[0]
-    several = marked or tests
+    candidates = marked or tests
+    if len(candidates) == 1:
+        return candidates[0]
     raise UserError(
-        f"{file.path}: {len(several)} of its tests {'hold the marker' if marked else 'could be meant'}",
-        f"Name one with --test ({_listed(t.name for _, t in several)})"
+        f"{file.path}: {len(candidates)} of its tests {'hold the marker' if marked else 'could be meant'}",
+        f"Name one with --test ({_listed(t.name for _, t in candidates)})"
         + ("." if marked else f", or put {MARKER} where the assertion goes."),
     )
 
 
-def _given(index: ProjectIndex, files: list[JavaFile], focal: str, test: JavaTest) -> Member:
+def _named_member(index: ProjectIndex, files: list[JavaFile], focal: str, test: JavaTest) -> Member:
     owner_name, _, method = focal.replace("#", ".").rpartition(".")
     owners = [one for file in files for one in file.classes if f".{one.name}".endswith(f".{owner_name}")]
     if not owner_name or not owners:
@@ -138,8 +137,8 @@ def _given(index: ProjectIndex, files: list[JavaFile], focal: str, test: JavaTes
     for call in reversed(test.calls):
         if call.name == method:
             plain = [one if isinstance(one, str) else "" for one in call.arguments]
-            if (found := index.find(owner, method, plain)) in members:
-                return found
+            if (overload := index.find(owner, method, plain)) in members:
+                return overload
     return members[0]
 
 
