@@ -7,8 +7,8 @@ import pytest
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
-from assertkd.cluster.cuda import TOLERANCE, account_of, measure_cuda, product_error
-from assertkd.cluster.memory import PUBLISHED, TrainingMemory, count_parameters, training_memory
+from assertkd.cluster.cuda import TOLERANCE, check_cuda, measure_cuda, product_error
+from assertkd.cluster.memory import TrainingMemory, training_memory
 from assertkd.errors import UserError
 from assertkd.settings import ModelSettings, TrainingSettings
 from assertkd.settings.model import ScratchSettings
@@ -41,7 +41,8 @@ def estimate(model: ModelSettings, training: TrainingSettings) -> TrainingMemory
 
 @pytest.mark.parametrize(("name", "millions"), [("770m", 737.6), ("220m", 222.9)])
 def test_the_published_sizes_give_the_published_numbers_of_weights(name: str, millions: float) -> None:
-    assert count_parameters(PUBLISHED[f"Salesforce/codet5p-{name}"]) / 1e6 == pytest.approx(millions, abs=0.1)
+    memory = estimate(ModelSettings(name=f"Salesforce/codet5p-{name}"), PAPER)
+    assert memory.parameters / 1e6 == pytest.approx(millions, abs=0.1)
 
 
 def test_a_model_from_scratch_is_counted_as_it_is_built() -> None:
@@ -76,7 +77,7 @@ def test_the_paper_sized_run_fits_an_a100_but_not_its_small_slice(tmp_path: Path
     figures = tmp_path / "cuda.json"
     figures.write_text(json.dumps(A100), encoding="utf-8")
     trainings = {"teacher": (TEACHER.name, "bf16", memory)}
-    said = account_of(figures, trainings)
+    said = check_cuda(figures, trainings)
     assert "driver 550.54.14, CUDA 12.8, torch 2.13.0" in said
     assert "GPU 0: NVIDIA A100 80GB PCIe, capability 8.0, 84.4 of 85.0 GB free, bf16" in said
     assert "bfloat16 270.0 TFLOP/s" in said
@@ -84,7 +85,7 @@ def test_the_paper_sized_run_fits_an_a100_but_not_its_small_slice(tmp_path: Path
     assert said.endswith(": fits")
     slice_of_it = A100 | {"devices": [A100["devices"][0] | {"free_gb": 10.0}]}  # type: ignore[dict-item,index]
     figures.write_text(json.dumps(slice_of_it), encoding="utf-8")
-    assert "does not fit (lower batch_size" in account_of(figures, trainings)
+    assert "does not fit (lower batch_size" in check_cuda(figures, trainings)
 
 
 def test_bf16_on_a_gpu_without_it_is_refused_and_an_unknown_model_said(tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ def test_bf16_on_a_gpu_without_it_is_refused_and_an_unknown_model_said(tmp_path:
     v100 = A100 | {"devices": [A100["devices"][0] | {"bf16": False}]}  # type: ignore[dict-item,index]
     figures.write_text(json.dumps(v100), encoding="utf-8")
     trainings = {"teacher": (TEACHER.name, "bf16", estimate(TEACHER, PAPER)), "student a": ("me/new", "fp32", None)}
-    teacher, student = account_of(figures, trainings).splitlines()[-2:]
+    teacher, student = check_cuda(figures, trainings).splitlines()[-2:]
     assert "does not run, since this GPU has no bf16" in teacher
     assert student == "student a (me/new): its sizes are not known here; run prefetch_models first"
 
