@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from assertkd import validate as feasible
 from assertkd.losses.registry import COMPONENTS
 from assertkd.settings import load_run
 from assertkd.settings.load import SECTIONS
 from assertkd.settings.original import ORIGINAL
+from assertkd.validate import validate
 
 PAGE = (Path(__file__).parents[2] / "docs/original-options.md").read_text(encoding="utf-8")
 
@@ -82,4 +82,4 @@ def test_no_option_is_refused() -> None:
         "weighted": {"loss": {"components": ["ce"], "token_weighting": {"enabled": True}}},
         "sampled": {"training": sampling, "loss": {"components": ["ce"]}},
     }
-    feasible.check(load_run({"run": "r", "runs": {"r": {}}, "variants": variants}))
+    validate(load_run({"run": "r", "runs": {"r": {}}, "variants": variants}))

@@ -34,7 +34,7 @@ def given(files: dict[str, str], **tokenizer: str) -> dict[str, Any]:
 
 JOBS = {
     "prepare_corpus",
-    "compress_logits",
+    "import_logits",
     "distill_student variant=traditional seed=42",
     "predict model=students/traditional/seed42",
     "predict_external_teacher",
