@@ -22,7 +22,7 @@ import torch
 
 from assertkd.batching.collation import collate
 from assertkd.batching.distributions import FullDistribution, TeacherView
-from assertkd.batching.examples import Example, SpecialIds
+from assertkd.batching.examples import Example
 from assertkd.batching.sampling import bucketed_batches
 from assertkd.corpus.read import Rejection, read_raw
 from assertkd.logits.codecs.codec import Codec
@@ -34,16 +34,20 @@ from assertkd.logits.store.manifest import Provenance
 from assertkd.logits.store.reader import StoreReader
 from assertkd.logits.store.writer import StoreWriter
 from assertkd.losses.divergence import CHUNK_ELEMENTS
-from assertkd.losses.loss_plan import plan_loss
-from assertkd.models.t5.model import TargetLogits, build_model, parameter_count
+from assertkd.losses.loss_plan import LossPlan, plan_loss
+from assertkd.models.distillable import DistillableModel
+from assertkd.models.registry import build_model, parameter_count
 from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import MARKER, Record
 from assertkd.settings import LossSettings, ModelSettings
 from assertkd.settings.model import ScratchSettings
 from assertkd.synthetic import generate
-from assertkd.training.objective import Objective
+from assertkd.training.loss_term import BatchTotals, StepContext
+from assertkd.training.objective import accumulate
 from assertkd.training.optimizer import adamw
+from assertkd.training.parallel.process_group import ProcessGroup
+from assertkd.training.terms.token_term import TokenTerm
 
 STUDENT = ScratchSettings(d_model=512, d_ff=2048, heads=8, encoder_layers=6, decoder_layers=6)
 HIDDEN_SIZE = 768
@@ -107,25 +111,27 @@ class Clock:
 
 
 def rounds(
-    model: torch.nn.Module, examples: Sequence[Example], stores: dict[str, StoreReader], batch: int, count: int
+    model: DistillableModel, examples: Sequence[Example], stores: dict[str, StoreReader], batch: int, count: int
 ) -> Clock:
     """Take `count` rounds of one step each without and with every cache; the first round warms up and is dropped."""
-    clock, wrapped, optimizer = Clock(), TargetLogits(model), adamw(model, 1e-4, 0.01)
-    special = SpecialIds(model.config.pad_token_id, model.config.decoder_start_token_id)
+    clock, optimizer, processes = Clock(), adamw(model, 1e-4, 0.01), ProcessGroup()
     loss = LossSettings(function="multi_component", temperature=TEMPERATURE)
-    ce, kl = (
-        Objective(plan_loss(loss.model_copy(update={"components": (name,), "weights": (1.0,)})), None)
-        for name in ("ce", "kl")
-    )
+    ce, kl = (plan_loss(loss.model_copy(update={"components": (name,), "weights": (1.0,)})) for name in ("ce", "kl"))
 
-    def step(objective: Objective, chosen: Sequence[Example], store: StoreReader | None, name: str) -> None:
+    def step(plan: LossPlan, chosen: Sequence[Example], store: StoreReader | None, name: str) -> None:
         started = time.perf_counter()
-        batch = collate(chosen, special, store)
+        batch = collate(chosen, model.pad_token_id, store)
         if store is not None:
             clock(f"{name}: read", started)
-        objective.accumulate(
-            wrapped, [batch], objective.plan.weights(0.0), 1, lambda value: value.backward(), norms=False
+        context = StepContext(
+            model=model,
+            micro_batches=[batch],
+            weights=plan.weights(0.0),
+            step=1,
+            totals=BatchTotals.count([batch], processes),
+            backward=lambda value: value.backward(),
         )
+        accumulate([TokenTerm(plan)], context)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         clock(name, started)
@@ -165,7 +171,7 @@ def report_step(records: Path | None, tokenizer_folder: Path | None, batch: int,
     else:
         tokenizer = load_tokenizer(tokenizer_folder)
     model = build_model(ModelSettings(name="scratch", scratch=STUDENT), tokenizer, dropout=0.0).train()
-    vocab_size = model.config.vocab_size
+    vocab_size = model.vocab_size
     print(f"student of {parameter_count(model) / 1e6:.1f}M parameters, V = {vocab_size}, batch {batch}")
     examples = examples_of(drawn, Prompt(tokenizer, max_input, 128))
     with tempfile.TemporaryDirectory() as folder:

@@ -13,22 +13,25 @@ cross-entropy, so that its samples have an end as real ones have. Teacher logits
 import argparse
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from unittest.mock import patch
 
 import numpy as np
 import torch
+from transformers import PreTrainedTokenizerFast
 
 from assertkd.batching.collation import collate
-from assertkd.batching.examples import Batch, Example, SpecialIds
+from assertkd.batching.examples import Batch, Example
 from assertkd.logits.codecs.views import HiddenView
 from assertkd.losses.loss_plan import LossPlan, plan_loss
-from assertkd.models.embedding_file import load_or_embed
+from assertkd.models.distillable import DistillableModel
+from assertkd.models.embedding_file import pin_targets
 from assertkd.models.encoders import PACKAGED, TextEncoder
-from assertkd.models.t5.model import TargetLogits, build_model, parameter_count
+from assertkd.models.registry import build_model, parameter_count
 from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import MARKER, Record
@@ -36,10 +39,12 @@ from assertkd.settings import LossSettings, ModelSettings
 from assertkd.settings.loss import ContrastiveSettings, SemanticSettings
 from assertkd.settings.model import ScratchSettings
 from assertkd.synthetic import generate
-from assertkd.training.objective import Objective
+from assertkd.training.loss_term import BatchTotals, LossTerm, StepContext
+from assertkd.training.objective import accumulate
 from assertkd.training.optimizer import adamw
-from assertkd.training.terms import text_term as text_risk
-from assertkd.training.terms.text_term import TextRisk
+from assertkd.training.parallel.process_group import ProcessGroup
+from assertkd.training.terms.text_term import TextTerm
+from assertkd.training.terms.token_term import TokenTerm
 
 SIZES = {
     "60M": ScratchSettings(d_model=512, d_ff=2048, heads=8, encoder_layers=6, decoder_layers=6),
@@ -65,6 +70,9 @@ LOSSES: dict[str, tuple[tuple[str, ...], float | None]] = {
 }
 """Loss to its components and its goal at 60M parameters."""
 
+Objective = tuple[dict[str, float], Sequence[LossTerm]]
+"""The components' weights, and the terms that add up to a loss."""
+
 
 class HiddenRows:
     """A teacher of random hidden states, whose logits are rebuilt at every use as the `hidden` cache does."""
@@ -86,7 +94,7 @@ class HiddenRows:
 
 
 @contextmanager
-def timed(times: dict[str, float]) -> Iterator[None]:
+def timed(times: dict[str, float], family: type[DistillableModel]) -> Iterator[None]:
     """Add up the seconds spent in each part of the text components."""
 
     def wrap(name: str, function: Callable[..., object]) -> Callable[..., object]:
@@ -100,8 +108,8 @@ def timed(times: dict[str, float]) -> Iterator[None]:
         return wrapped
 
     with (
-        patch.object(text_risk, "sample", wrap("sampling", text_risk.sample)),
-        patch.object(TextRisk, "_score", wrap("scoring", TextRisk._score)),
+        patch.object(family, "sample", wrap("sampling", family.sample)),
+        patch.object(TextTerm, "_score", wrap("scoring", TextTerm._score)),
         patch.object(TextEncoder, "embed", wrap("embedding", TextEncoder.embed)),
     ):
         yield
@@ -157,27 +165,18 @@ def main() -> None:
     examples = [
         Example(r.id, prompt.encode_record(r).ids, prompt.encode_target(r.assertion), r.assertion) for r in records
     ]
-    teacher = HiddenRows(model.config.vocab_size, 768)
+    teacher = HiddenRows(model.vocab_size, 768)
     batches = make_batches(examples, arguments.batch, model, teacher)
     encoder = TextEncoder(PACKAGED)
-    load_or_embed(Path("/tmp") / f"loss_cost_{encoder.identity}.safetensors", encoder, [e.target for e in examples])
-    wrapped = TargetLogits(model)
+    pin_targets(encoder, (), [example.target for example in examples])
     optimizer = adamw(model, 1e-3, 0.01)
     objectives = {
-        name: Objective(
-            plan,
-            TextRisk(
-                plan, plan.sampling, tokenizer, {"semantic": encoder, "contrastive": encoder}, 128, arguments.batch, 0
-            )
-            if plan.sampling
-            else None,
-        )
-        for name, plan in plans().items()
+        name: (plan.weights(0.0), terms_of(plan, tokenizer, encoder, arguments.batch)) for name, plan in plans().items()
     }
-    print(f"{parameter_count(model) / 1e6:.1f}M parameters, V = {model.config.vocab_size}, batch {arguments.batch}")
+    print(f"{parameter_count(model) / 1e6:.1f}M parameters, V = {model.vocab_size}, batch {arguments.batch}")
     model.train()
     for step in range(arguments.warm_steps or WARM_STEPS[arguments.size]):
-        take(objectives["ce"], wrapped, optimizer, next(batches), step, arguments.log_every)
+        take(objectives["ce"], model, optimizer, next(batches), step, arguments.log_every)
     seconds: dict[str, list[float]] = defaultdict(list)
     parts: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     start = {key: value.clone() for key, value in model.state_dict().items()}
@@ -186,8 +185,8 @@ def main() -> None:
         for name, objective in objectives.items():
             model.load_state_dict(start)
             started = time.perf_counter()
-            with timed(parts[name]):
-                take(objective, wrapped, optimizer, batch, step + 1, arguments.log_every)
+            with timed(parts[name], type(model)):
+                take(objective, model, optimizer, batch, step + 1, arguments.log_every)
             seconds[name].append(time.perf_counter() - started)
     for name, taken in seconds.items():
         ratio = median(np.array(taken) / np.array(seconds["ce"]))
@@ -197,36 +196,44 @@ def main() -> None:
         print(f"{name:<18} {median(taken):7.3f} s   ratio to ce {ratio:5.2f}{verdict}   {where}")
 
 
-def make_batches(examples: list[Example], size: int, model: torch.nn.Module, teacher: HiddenRows) -> Iterator[Batch]:
-    special = SpecialIds(model.config.pad_token_id, model.config.decoder_start_token_id)
+def make_batches(examples: list[Example], size: int, model: DistillableModel, teacher: HiddenRows) -> Iterator[Batch]:
     start = 0
     while True:
         chosen = sorted(examples[start : start + size * 8], key=lambda e: len(e.input_ids))[::8][:size]
         start = (start + size * 8) % (len(examples) - size * 8)
-        batch = collate(chosen, special, None)
-        yield Batch(
-            batch.ids,
-            batch.input_ids,
-            batch.attention_mask,
-            batch.decoder_input_ids,
-            batch.labels,
-            batch.tokens,
-            batch.targets,
-            batch.critical,
-            teacher.view(batch.tokens),
-        )
+        batch = collate(chosen, model.pad_token_id, None)
+        yield replace(batch, teacher=teacher.view(batch.tokens))
+
+
+def terms_of(
+    plan: LossPlan, tokenizer: PreTrainedTokenizerFast, encoder: TextEncoder, sequences_per_pass: int
+) -> Sequence[LossTerm]:
+    terms: list[LossTerm] = [TokenTerm(plan)]
+    if plan.sampling is not None:
+        encoders = {"semantic": encoder, "contrastive": encoder}
+        terms.append(TextTerm(plan, plan.sampling, tokenizer, encoders, 128, sequences_per_pass, 0))
+    return terms
 
 
 def take(
     objective: Objective,
-    model: TargetLogits,
+    model: DistillableModel,
     optimizer: torch.optim.Optimizer,
     batch: Batch,
     step: int,
     log_every: int,
 ) -> None:
-    weights = objective.plan.weights(0.0)
-    objective.accumulate(model, [batch], weights, step, lambda loss: loss.backward(), norms=step % log_every == 0)
+    weights, terms = objective
+    context = StepContext(
+        model=model,
+        micro_batches=[batch],
+        weights=weights,
+        step=step,
+        totals=BatchTotals.count([batch], ProcessGroup()),
+        backward=lambda loss: loss.backward(),
+        with_norms=step % log_every == 0,
+    )
+    accumulate(terms, context)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 

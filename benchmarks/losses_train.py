@@ -22,7 +22,7 @@ from statistics import fmean, stdev
 import torch
 
 from assertkd.batching.collation import collate
-from assertkd.batching.examples import IGNORED, Example
+from assertkd.batching.examples import Example
 from assertkd.corpus.prepare_corpus import prepare_corpus
 from assertkd.corpus.targets import Supervision
 from assertkd.logits.compress_logits import compress_logits
@@ -35,8 +35,8 @@ from assertkd.losses.text_batch import TextBatch
 from assertkd.metrics.registry import pair_metrics
 from assertkd.metrics.semantic_similarity import semantic_similarity
 from assertkd.models.decoding import pad_sequences, sample_texts
-from assertkd.models.distillable import DistillableModel
-from assertkd.models.embedding_file import load_or_embed
+from assertkd.models.distillable import IGNORED, DistillableModel
+from assertkd.models.embedding_file import pin_targets
 from assertkd.models.encoders import PACKAGED, TextEncoder
 from assertkd.models.registry import load_model
 from assertkd.models.text_generator import TorchTextGenerator
@@ -50,14 +50,15 @@ from assertkd.settings import (
     ModelSettings,
     StudentModelSettings,
     TeacherModelSettings,
-    TeacherSettings,
     TokenizerSettings,
     TrainingSettings,
 )
 from assertkd.settings.loss import ContrastiveSettings, SemanticSettings, TextLossSettings
 from assertkd.settings.model import ScratchSettings
-from assertkd.students.distill_student import Student, distill_student
-from assertkd.students.training_targets import TargetPolicy
+from assertkd.students.distill_student import distill_student
+from assertkd.students.embed_targets import embed_targets
+from assertkd.students.params import DistillStudentParams, EmbedTargetsParams, TargetPolicy, encoder_slug
+from assertkd.teacher.params import TrainTeacherParams
 from assertkd.teacher.train_teacher import train_teacher
 
 NAMED_METRIC = {
@@ -97,6 +98,10 @@ class Setting:
     held_out: int
 
 
+def embeddings_of(work: Path) -> Path:
+    return work / "embeddings" / encoder_slug(PACKAGED) / "train.safetensors"
+
+
 def loss_of(component: str) -> LossSettings:
     names = tuple(component.split("+"))
     return LOSS.model_copy(update={"components": names, "weights": tuple(1.0 for _ in names)})
@@ -108,7 +113,7 @@ def train_one(setting: Setting) -> dict[str, float]:
     folder = setting.work / f"seed{setting.seed}" / setting.component
     if not (folder / "training_report.json").exists():
         plan = plan_loss(loss_of(setting.component))
-        student = Student(
+        params = DistillStudentParams(
             model=StudentModelSettings(name=str(setting.work / f"seed{setting.seed}" / "start" / "final_model")),
             training=TrainingSettings(
                 batch_size=setting.batch,
@@ -122,13 +127,13 @@ def train_one(setting: Setting) -> dict[str, float]:
             ),
             loss=plan,
             target_policy=TargetPolicy(
-                "gold", learns_withheld=False, learns_unlabelled=False, needs_distributions=plan.needs_teacher
+                targets="gold", learns_withheld=False, learns_unlabelled=False, needs_distributions=plan.needs_teacher
             ),
-            seed=setting.seed,
+            supervision=SUPERVISION,
+            on_policy=None,
         )
-        distill_student(
-            student, SUPERVISION, setting.work / "corpus", setting.work / "logits", setting.work / "embeddings", folder
-        )
+        corpus, logits = setting.work / "corpus", setting.work / "logits"
+        distill_student(params, setting.seed, corpus, logits, [embeddings_of(setting.work)], folder)
     return judge(folder, setting)
 
 
@@ -149,7 +154,7 @@ def judge(folder: Path, setting: Setting) -> dict[str, float]:
         for name in ("exact_match", "pans", "syntax_validity")
     }
     encoder = TextEncoder(PACKAGED)
-    load_or_embed(setting.work / "embeddings" / "judge.safetensors", encoder, references)
+    pin_targets(encoder, (), references)
     figures["semantic_similarity"] = float(semantic_similarity(encoder, texts, references).mean())
     figures["contrastive risk"] = contrastive_risk(model, prompt, inputs, references, encoder)
     figures |= token_losses(model, records, inputs, prompt, StoreReader(setting.work / "logits" / "test"))
@@ -221,32 +226,38 @@ def prepare(arguments: argparse.Namespace) -> None:
     sizes = {"batch_size": arguments.batch, "dropout_rate": 0.0, "max_val_samples": 64, "log_every": 50}
     sizes |= {"lr": 1e-2, "relative_lr": True}
     if not (work / "teacher" / "training_report.json").exists():
-        teacher = TeacherSettings(
+        params = TrainTeacherParams(
             model=TeacherModelSettings(
                 name="scratch",
                 scratch=ScratchSettings(d_model=128, d_ff=512, heads=4, encoder_layers=2, decoder_layers=2),
             ),
             training=TrainingSettings(epochs=arguments.teacher_epochs, **sizes),
+            seed=42,
+            max_input_len=MAX_INPUT,
+            max_output_len=MAX_OUTPUT,
         )
-        train_teacher(teacher, MAX_INPUT, MAX_OUTPUT, work / "corpus", work / "teacher")
+        train_teacher(params, work / "corpus", work / "teacher")
     if not (work / "logits" / "test" / "manifest.json").exists():
         compress_logits(
             LogitsSettings(), SUPERVISION, work / "teacher" / "final_model", work / "corpus", work / "logits"
         )
+    if not embeddings_of(work).exists():
+        gold = EmbedTargetsParams(encoder=PACKAGED, labelled_share=1.0, seed=0)
+        embed_targets(gold, "train", work / "corpus" / "train.jsonl", embeddings_of(work))
     small = ScratchSettings(d_model=96, d_ff=384, heads=4, encoder_layers=2, decoder_layers=2)
     for seed in arguments.seeds:
         if not (work / f"seed{seed}" / "start" / "training_report.json").exists():
-            student = Student(
+            params = DistillStudentParams(
                 model=StudentModelSettings(name="scratch", scratch=small),
                 training=TrainingSettings(epochs=arguments.start_epochs, **sizes),
                 loss=plan_loss(loss_of("ce")),
                 target_policy=TargetPolicy(
-                    "gold", learns_withheld=False, learns_unlabelled=False, needs_distributions=False
+                    targets="gold", learns_withheld=False, learns_unlabelled=False, needs_distributions=False
                 ),
-                seed=seed,
+                supervision=SUPERVISION,
+                on_policy=None,
             )
-            folder = work / f"seed{seed}" / "start"
-            distill_student(student, SUPERVISION, work / "corpus", None, work / "embeddings", folder)
+            distill_student(params, seed, work / "corpus", None, [], work / f"seed{seed}" / "start")
 
 
 def main() -> None:

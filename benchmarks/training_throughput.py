@@ -4,7 +4,7 @@
     python benchmarks/training_throughput.py --size paper --threads 2 --records data.jsonl --tokenizer tokenizer/
                                             a student of 60M and a teacher of 220M parameters, V = 32,100
 
-Ours is `training.trainer.train`, called as the workflow does: the loss is `kl`, the teacher comes from the `hidden`
+Ours is `training.train.train`, called as the workflow does: the loss is `kl`, the teacher comes from the `hidden`
 or the `topk` cache, every step is logged. Its baselines, written out below:
 
     dense, batch     the predecessor's form: float16 logits, LZ4, base64, in JSONL, a plain loop with `kl_div`; logits
@@ -51,7 +51,7 @@ from transformers import (
     TrainerCallback,
 )
 
-from assertkd.batching.examples import IGNORED, Example
+from assertkd.batching.examples import Example
 from assertkd.batching.sampling import bucketed_batches
 from assertkd.logits.codecs.codec import Codec
 from assertkd.logits.codecs.hidden import HiddenCodec
@@ -61,7 +61,8 @@ from assertkd.logits.store.manifest import Provenance
 from assertkd.logits.store.reader import StoreReader
 from assertkd.logits.store.writer import StoreWriter
 from assertkd.losses.loss_plan import plan_loss
-from assertkd.models.t5.model import build_model, parameter_count
+from assertkd.models.distillable import IGNORED, DistillableModel
+from assertkd.models.registry import build_model, parameter_count
 from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import MARKER
@@ -69,8 +70,8 @@ from assertkd.runtime.seeding import seed_everything
 from assertkd.settings import LossSettings, ModelSettings, TrainingSettings
 from assertkd.settings.model import ScratchSettings
 from assertkd.training.data import TrainingData
-from assertkd.training.step import Stepper
-from assertkd.training.trainer import train
+from assertkd.training.hooks.journal import Journal
+from assertkd.training.train import train
 from logit_step import examples_of, records_of
 
 SIZES = {
@@ -117,7 +118,7 @@ def stored(folder: Path, codec: Codec, teacher: SyntheticTeacher, examples: Sequ
 
 
 def ours(
-    model: T5ForConditionalGeneration,
+    model: DistillableModel,
     tokenizer: PreTrainedTokenizerFast,
     examples: Sequence[Example],
     store: StoreReader,
@@ -132,14 +133,13 @@ def ours(
 
     def turn() -> float:
         ends: list[float] = []
-        take = Stepper.take
+        log_step = Journal.on_step_end
 
-        def noted(stepper: Stepper, *arguments: Any) -> Any:
-            row = take(stepper, *arguments)
+        def noted(journal: Journal, *arguments: Any) -> None:
+            log_step(journal, *arguments)
             ends.append(clock())
-            return row
 
-        with tempfile.TemporaryDirectory(dir=work) as folder, seeded(), patch.object(Stepper, "take", noted):
+        with tempfile.TemporaryDirectory(dir=work) as folder, seeded(), patch.object(Journal, "on_step_end", noted):
             train(model, tokenizer, data, plan, settings, SEED, Path(folder))
         return rate(ends)
 
@@ -322,7 +322,7 @@ def contenders(options: argparse.Namespace, work: Path) -> dict[str, Turn]:
     sizes = SIZES[options.size]
     clock = time.process_time if options.clock == "cpu" else time.perf_counter
     student, teacher = (build_model(ModelSettings(name="scratch", scratch=each), tokenizer, 0.0) for each in sizes)
-    vocab_size = student.config.vocab_size
+    vocab_size = student.vocab_size
     examples = in_batches(drawn)
     targets = sorted(len(example.target_ids) for example in examples)
     print(
@@ -340,10 +340,12 @@ def contenders(options: argparse.Namespace, work: Path) -> dict[str, Turn]:
     turns = {
         name: ours(student, tokenizer, drawn, store, work, clock) for name, store in zip(OURS, stores, strict=True)
     }
-    turns["dense, batch"] = dense(student, examples, synthetic, work / "dense.jsonl", None, clock)
-    turns["dense, fixed"] = dense(student, examples, synthetic, work / "fixed.jsonl", options.max_output, clock)
-    turns["online teacher"] = trainer(student, tokenizer, examples, work, teacher.eval(), clock)
-    turns["plain ce"] = trainer(student, tokenizer, examples, work, None, clock)
+    # The baselines are written for transformers' own class.
+    network, teacher_network = student.network, teacher.network.eval()
+    turns["dense, batch"] = dense(network, examples, synthetic, work / "dense.jsonl", None, clock)
+    turns["dense, fixed"] = dense(network, examples, synthetic, work / "fixed.jsonl", options.max_output, clock)
+    turns["online teacher"] = trainer(network, tokenizer, examples, work, teacher_network, clock)
+    turns["plain ce"] = trainer(network, tokenizer, examples, work, None, clock)
     return {name: turn for name, turn in turns.items() if options.only is None or name in options.only}
 
 
