@@ -67,9 +67,7 @@ def tiny_t5(tiny_tokenizer: PreTrainedTokenizerFast) -> Callable[..., Distillabl
 
 
 @pytest.fixture(scope="session")
-def saved_t5(
-    tiny_t5: Callable[..., DistillableModel], tiny_tokenizer: PreTrainedTokenizerFast
-) -> Callable[..., Path]:
+def saved_t5(tiny_t5: Callable[..., DistillableModel], tiny_tokenizer: PreTrainedTokenizerFast) -> Callable[..., Path]:
     """Return a function that saves a model (that of `tiny_t5`) in a folder as a training does; it returns the folder.
 
     `limits` are the lengths that the model is said to be trained for, `spread` the deviation of weights drawn anew.

@@ -68,7 +68,9 @@ def test_the_folder_of_a_saved_model_is_the_hubs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "files", [RUN, RUN.corpus, RUN.logits, RUN.teacher, RUN.evaluation("{model}"), RUN.report], ids=str
+    "files",
+    [RUN, RUN.corpus, RUN.logits, RUN.teacher, RUN.evaluation("{model}"), RUN.report],
+    ids=lambda files: type(files).__name__,
 )
 def test_the_names_are_those_that_users_know(files: Layout) -> None:
     folder = files.folder.relative_to(RUN.folder).as_posix().removeprefix(".")
@@ -77,7 +79,7 @@ def test_the_names_are_those_that_users_know(files: Layout) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [*(PROJECT / "workflow/rules").glob("*.smk"), *(PROJECT / "workflow/scripts").glob("*.py")],
+    sorted([*(PROJECT / "workflow/rules").glob("*.smk"), *(PROJECT / "workflow/scripts").glob("*.py")]),
     ids=lambda path: path.name,
 )
 def test_rules_and_scripts_take_all_paths_of_a_run_from_the_layout(path: Path) -> None:

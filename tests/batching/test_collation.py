@@ -8,8 +8,9 @@ import torch
 
 from assertkd.batching.collation import BatchDataset, collate, load_batches
 from assertkd.batching.distributions import DenseView
-from assertkd.batching.examples import IGNORED, Example, Payload
+from assertkd.batching.examples import Example, Payload
 from assertkd.errors import UserError
+from assertkd.models.distillable import IGNORED
 
 PAD = 0
 EXAMPLES = [Example("a", [7, 8, 9, 1], [5, 1]), Example("b", [6, 1], [4, 5, 6, 1]), Example("c", [9, 9, 1], [1])]

@@ -15,7 +15,7 @@ from assertkd.jsonl import LineIndex
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import Record, write_records
 from assertkd.settings import TrainingSettings
-from assertkd.training.epoch_batches import Epochs
+from assertkd.training.epoch_batches import EpochBatches
 from assertkd.training.examples import ExamplePool, training_examples
 
 COUNT, SIZE = 60, 8
@@ -102,7 +102,7 @@ def test_steps_are_known_before_training(pool: ExamplePool, budget: int | None) 
     )
     sampler = training_examples(pool, settings)
     assert isinstance(sampler, EpochSampler)
-    epochs = Epochs(sampler, settings, seed=5)
+    epochs = EpochBatches(sampler, settings, seed=5)
     batches = {epoch: epochs.batches(epoch) for epoch in (1, 2, 3)}
     assert epochs.steps == tuple(-(-len(batches[epoch]) // 2) for epoch in (1, 2, 3))
     for epoch, made in batches.items():

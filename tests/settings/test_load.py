@@ -45,6 +45,7 @@ def test_built_in_defaults_stand_below_everything() -> None:
         variants=run.variants,
         evaluation=run.evaluation,
         report=run.report,
+        cluster=run.cluster,
     )
     assert run.variants["x"].training.batch_size == 4
     assert run.teacher.model.name == "Salesforce/codet5p-770m"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from driver import Project
 
-from assertkd.training.logs import MEASURED
+from assertkd.training.tables import MEASURED
 
 pytestmark = pytest.mark.workflow
 

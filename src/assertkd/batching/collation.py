@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from assertkd.batching.examples import IGNORED, Batch, Example, TeacherSource
+from assertkd.batching.examples import Batch, Example, TeacherSource
 from assertkd.errors import UserError
+from assertkd.models.distillable import IGNORED
 from assertkd.signals import ignore_stop_signals
 
 

@@ -10,9 +10,6 @@ from torch import Tensor
 
 from assertkd.batching.distributions import TeacherView
 
-IGNORED = -100
-"""Label at padding."""
-
 
 @dataclass(frozen=True, slots=True)
 class Example:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import torch
 
 from assertkd.batching.collation import collate
-from assertkd.batching.examples import IGNORED, Example
+from assertkd.batching.examples import Example
 from assertkd.logits.store.reader import StoreReader
 from assertkd.losses.divergence import kl
 from assertkd.losses.target_batch import TargetBatch
-from assertkd.models.distillable import DistillableModel
+from assertkd.models.distillable import IGNORED, DistillableModel
 
 
 @torch.no_grad()

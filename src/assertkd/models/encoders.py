@@ -174,7 +174,7 @@ class TextEncoder:
 
 
 def hit_rate(encoders: Iterable[TextEncoder]) -> float | None:
-    """Return the share of the texts asked of these encoders that their caches held, in [0, 1]; None before the first."""
+    """Return the share of the texts asked of these encoders that were in their caches, in [0, 1]; None for none."""
     different = {id(encoder): encoder for encoder in encoders}.values()
     asked = sum(encoder.hits + encoder.misses for encoder in different)
     return sum(encoder.hits for encoder in different) / asked if asked else None

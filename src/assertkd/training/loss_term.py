@@ -96,11 +96,13 @@ class LossTerm(Protocol):
 
     Attributes:
         names: the names that it has values and weights for.
-        columns: the columns that it adds to `step_metrics.csv` beside those of its components.
+        fixed_weights: name to weight of those that are no components of the loss plan, whose weights it schedules.
+        columns: the columns that it adds to `step_metrics.csv` beside those of its names.
         no_gradient_remedy: what a user can do where one of its parts gives the model no gradient.
     """
 
     names: tuple[str, ...]
+    fixed_weights: Mapping[str, float]
     columns: tuple[str, ...]
     no_gradient_remedy: str
 

@@ -92,7 +92,8 @@ def train(
     epochs = EpochBatches(data.train, settings, seed, processes)
     terms = build_terms(plan, data, tokenizer, settings, seed)
     fraction = 0.0 if data.on_policy is None else data.on_policy.settings.fraction
-    weights = LossWeights(plan, sum(epochs.steps), fraction, seed)
+    fixed_weights = {name: weight for term in terms for name, weight in term.fixed_weights.items()}
+    weights = LossWeights(plan, fixed_weights, sum(epochs.steps), fraction, seed)
     signals = StopSignals(processes.largest if processes.size > 1 else None)
     trainer = Trainer(model, terms, weights, epochs, data.teacher, settings, signals, processes)
     random_state = RandomState(processes, device, data.encoders.values())

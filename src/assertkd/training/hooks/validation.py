@@ -9,10 +9,10 @@ from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
 from assertkd.batching.collation import BatchDataset, load_batches
-from assertkd.batching.examples import IGNORED, Batch, Example
+from assertkd.batching.examples import Batch, Example
 from assertkd.metrics.registry import pair_metrics
 from assertkd.models.decoding import evaluation_mode
-from assertkd.models.distillable import DistillableModel
+from assertkd.models.distillable import IGNORED, DistillableModel
 from assertkd.models.text_generator import TorchTextGenerator
 from assertkd.runtime.seeding import preserve_random_state
 from assertkd.settings import TrainingSettings

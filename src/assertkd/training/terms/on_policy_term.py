@@ -5,18 +5,19 @@ algorithm 1, with a share of the optimizer steps on the student's own outputs. A
 sampling.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from assertkd.batching.distributions import DenseView
-from assertkd.batching.examples import IGNORED, Batch
+from assertkd.batching.examples import Batch
 from assertkd.losses.divergence import generalised_jsd
 from assertkd.losses.target_batch import TargetBatch
 from assertkd.models.decoding import output_lengths, pad_sequences
-from assertkd.models.distillable import DistillableModel
+from assertkd.models.distillable import IGNORED, DistillableModel
 from assertkd.settings.on_policy import OnPolicySettings
 from assertkd.training.loss_term import StepContext, TermValues
 
@@ -50,6 +51,7 @@ class OnPolicyTerm:
     """
 
     names: tuple[str, ...] = (ON_POLICY,)
+    fixed_weights: Mapping[str, float] = MappingProxyType({})
     columns: tuple[str, ...] = ()
     no_gradient_remedy = "Start from a student that differs from the teacher, or leave on_policy out."
 

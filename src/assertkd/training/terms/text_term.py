@@ -2,19 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from assertkd.batching.examples import IGNORED
 from assertkd.losses.expected_risk import leave_one_out, logit_gradient_norms, policy_loss, sequence_log_probs
 from assertkd.losses.loss_plan import ComponentPlan, LossPlan, SamplingPlan
 from assertkd.losses.registry import TextComponent
 from assertkd.losses.text_batch import TextBatch
 from assertkd.metrics.syntax_validity import syntax_validity
 from assertkd.models.decoding import evaluation_mode, output_lengths, pad_sequences, sample_texts
+from assertkd.models.distillable import IGNORED
 from assertkd.models.encoders import TextEncoder, hit_rate
 from assertkd.training.loss_term import StepContext, TermValues
 
@@ -54,6 +55,7 @@ class TextTerm:
         seed: of the choice of examples and of the samples.
     """
 
+    fixed_weights: Mapping[str, float] = MappingProxyType({})
     no_gradient_remedy = "Leave the component out, or look at these examples."
 
     def __init__(
