@@ -8,6 +8,7 @@ import torch
 from assertkd.batching.distributions import DenseView
 from assertkd.losses.combine import Denominators, combine
 from assertkd.losses.loss_plan import LossPlan, plan_loss
+from assertkd.losses.registry import COMPONENTS, TokenComponent
 from assertkd.losses.target_batch import TargetBatch
 from assertkd.models.distillable import DistillableModel
 from assertkd.settings import LossSettings
@@ -86,3 +87,39 @@ def test_the_gradient_does_not_depend_on_padding(tiny_t5: Callable[..., Distilla
     model = tiny_t5().train()
     order = [list(range(8))]
     assert relative_error(gradients(model, plan, order, padding=4), gradients(model, plan, order)) <= 1e-5
+
+
+def feature_distance(batch: TargetBatch) -> torch.Tensor:
+    """Return the sum of squares of the last hidden state against a fixed one, as a feature loss would have it."""
+    target = torch.linspace(-1.0, 1.0, batch.hidden_states[-1].shape[1])
+    return (batch.hidden_states[-1] - target).square().sum()
+
+
+def test_a_component_may_read_the_hidden_states(
+    tiny_t5: Callable[..., DistillableModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(COMPONENTS, "feature", TokenComponent(feature_distance, needs_hidden_states=True))
+    plan = plan_loss(LossSettings(components=("ce", "feature"), weights=(0.7, 0.3)))
+    assert plan.needs_hidden_states
+    assert not ALL.needs_hidden_states
+    model = tiny_t5().train()
+    inputs, labels = torch.tensor([[5, 6, 7, 1]]), torch.tensor([[8, 9, 1]])
+
+    def outputs() -> TargetBatch:
+        found = model(inputs, torch.ones_like(inputs), labels, hidden_states=True)
+        return TargetBatch(found.logits, labels[0], None, 1.0, hidden_states=found.hidden_states)
+
+    def gradient_of(total: torch.Tensor) -> torch.Tensor:
+        model.zero_grad()
+        total.backward()
+        return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]).clone()
+
+    weights, batch = {"ce": 0.7, "feature": 0.3}, outputs()
+    combined = combine(plan, batch, weights, Denominators(tokens=3, weight=3), norms=True)
+    summed = gradient_of(combined.total)
+    batch = outputs()
+    plain = 0.7 * torch.nn.functional.cross_entropy(batch.student_logits, labels[0]) + 0.3 * feature_distance(batch) / 3
+    assert combined.total.item() == pytest.approx(plain.item(), rel=1e-6)
+    assert relative_error(summed, gradient_of(plain)) <= 1e-5
+    slope = 2 * (batch.hidden_states[-1].detach() - torch.linspace(-1.0, 1.0, batch.hidden_states[-1].shape[1])) / 3
+    assert combined.squared_norms["feature"].item() == pytest.approx(slope.square().sum().item(), rel=1e-5)
