@@ -130,7 +130,7 @@ def test_a_variant_that_learns_predictions_adds_their_logits_and_nothing_else(ed
     assert along == jobs_of("further") | {"compress_predictions", "build_report", "all"}
     sequences = planned(targets="teacher", loss={"components": ["ce"]})
     assert sequences == jobs_of("further") | {"build_report", "all"}
-    own = planned(on_policy={"fraction": 0.3}, model={"teacher_layers": [0]})
+    own = planned(on_policy={"fraction": 0.3}, model={"teacher_layers": [0]}, loss={"function": "traditional"})
     assert own == jobs_of("further") | {"build_report", "all"}
 
 
