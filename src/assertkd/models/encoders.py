@@ -96,14 +96,14 @@ class TextEncoder:
         self.misses += len(missing)
         self.hits += len(wanted) - len(missing)
         for text, vector in zip(missing, self.encode(missing), strict=True):
-            # A row alone, lest it keeps the whole batch in memory.
+            # A copy of the row: a view would keep the whole batch in memory.
             found[text] = self._recent[text] = vector.clone()
         while len(self._recent) > self.cache_size:
             self._recent.popitem(last=False)
         return torch.stack([found[text] for text in wanted]) if wanted else torch.zeros(0, self.dimension)
 
     def encode(self, texts: Sequence[str]) -> Tensor:
-        """Return what `embed` returns, every text computed anew and none remembered."""
+        """Return what `embed` returns, but compute every text and remember none."""
         stripped = [text.strip() for text in texts]
         rows = [row for row, text in enumerate(stripped) if text]
         vectors = torch.zeros(len(stripped), self.dimension)
@@ -207,7 +207,7 @@ def _tokenizer_rules(tokenizer: Any) -> dict[str, Any]:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return {"vocabulary": tokenizer.get_vocab()}
-    # Padding and truncation are set anew with every batch.
+    # Padding and truncation are set again with every batch.
     rules: dict[str, Any] = json.loads(backend.to_str())
     return rules | {"padding": None, "truncation": None}
 

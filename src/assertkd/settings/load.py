@@ -94,7 +94,7 @@ def load_config(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file", "Name an existing config file.") from None
     except yaml.YAMLError as fault:
-        raise UserError(f"{path}: not valid YAML ({fault})", "Mend the line it names.") from None
+        raise UserError(f"{path}: not valid YAML ({fault})", "Correct the line that it names.") from None
     if not isinstance(config, dict):
         raise UserError(f"{path}: holds no keys", "Start from the config.yaml of the project.")
     return config
@@ -133,7 +133,7 @@ def load_run(config: Mapping[str, Any]) -> RunSettings:
         raise UserError(
             f"The configuration has {count} fault{'s' if count > 1 else ''}:\n"
             + "\n".join(f"  {line}" for line in faults.lines),
-            "Mend config.yaml (or what --config gives); config.schema.json lists every key with its range and default.",
+            "Fix config.yaml (or what --config gives); config.schema.json lists every key with its range and default.",
         )
     run = resolved[chosen]
     if run is None:

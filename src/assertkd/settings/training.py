@@ -63,7 +63,7 @@ class TrainingSettings(Section):
     validation_samples: int = Field(64, ge=1)
     """Validation records decoded for `enhanced_metrics`."""
     epoch_sampling: bool = False
-    """Draw `max_train_samples` afresh from all training records in every epoch, without loading the others. Needs
+    """Draw a new set of `max_train_samples` from all training records in every epoch, without loading the others. Needs
     `max_train_samples`."""
     sampling_seed: Seed = 42
     """Seed of `epoch_sampling`; the epoch's number is added to it."""
