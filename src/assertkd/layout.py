@@ -153,7 +153,7 @@ class RunLayout(Layout):
         return TrainingLayout(self.folder / name)
 
     def embeddings(self, encoder: str, texts: str) -> Path:
-        """Return the file of the embeddings of `texts` ("train", "unlabelled", …) by the encoder of this identity."""
+        """Return the file of the embeddings of `texts` ("train", "teacher_predictions", …) by the encoder of a slug."""
         return self.folder / "embeddings" / encoder / f"{texts}.safetensors"
 
     def evaluation(self, model: str) -> EvaluationLayout:

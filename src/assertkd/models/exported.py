@@ -9,6 +9,7 @@ from tokenizers import Tokenizer
 
 from assertkd.errors import UserError
 from assertkd.files import read_json, write_json
+from assertkd.layout import ModelLayout
 from assertkd.models.batched_by_length import generate_by_length
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class ExportedTokenizer:
     """
 
     def __init__(self, folder: Path, eos_token_id: int) -> None:
-        file = folder / "tokenizer.json"
+        file = ModelLayout(folder).tokenizer
         if not file.is_file():
             raise UserError(f"{file}: no such file", REMEDY)
         self._tokenizer: Any = Tokenizer.from_file(str(file))

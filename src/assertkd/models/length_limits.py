@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from assertkd.files import read_json
+from assertkd.layout import ModelLayout
 from assertkd.models.exported import describe_export, is_export
 
 
@@ -37,9 +38,10 @@ def _trained(folder: Path) -> Limits:
     if is_export(folder):
         description = describe_export(folder)
         return Limits(description.max_input_len, description.max_output_len)
+    files = ModelLayout(folder)
     return Limits(
-        _read(folder / "config.json").get("n_positions") or UNKNOWN.input,
-        _read(folder / "generation_config.json").get("max_new_tokens") or UNKNOWN.output,
+        _read(files.config).get("n_positions") or UNKNOWN.input,
+        _read(files.generation_config).get("max_new_tokens") or UNKNOWN.output,
     )
 
 

@@ -7,6 +7,7 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
+from assertkd.layout import ModelLayout
 from assertkd.models.distillable import DistillableModel, ModelShape
 from assertkd.models.pretrained import load_config
 from assertkd.models.t5.model import T5Model
@@ -92,9 +93,10 @@ def weights_file(folder: Path) -> Path:
     Raises:
         UserError: the folder holds none.
     """
-    for name in ("model.safetensors", "model.safetensors.index.json"):
-        if (folder / name).is_file():
-            return folder / name
+    files = ModelLayout(folder)
+    for file in (files.weights, files.weights_index):
+        if file.is_file():
+            return file
     raise UserError(f"{folder}: holds no model.safetensors", "Rerun `train_teacher`.")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
+from assertkd.layout import ModelLayout
 from assertkd.models.exported import is_export
 
 
@@ -50,7 +51,7 @@ def _cache() -> Path:
 
 def _checksum(folder: Path) -> str:
     """Return a checksum of what an export is made from: weights, configuration, tokenizer."""
-    if not (folder / "config.json").is_file():
+    if not ModelLayout(folder).config.is_file():
         raise UserError(
             f"{folder}: holds no model (config.json is missing)",
             "Name a final_model/ folder of a teacher or a student, or an export of one.",

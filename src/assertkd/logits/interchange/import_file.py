@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
+from assertkd.layout import ModelLayout
 from assertkd.logits.codecs.head import Float32
 from assertkd.logits.codecs.registry import CODECS, build_codec
 from assertkd.logits.interchange.lines import InterchangeLine, read_interchange
@@ -199,4 +200,4 @@ def _sha256_of_tokenizer(tokenizer: PreTrainedTokenizerFast) -> str:
     # A tokenizer from the hub has no file at hand; saved, it has the one that a run's corpus would have.
     with TemporaryDirectory() as folder:
         save_tokenizer(tokenizer, Path(folder))
-        return sha256_of_file(Path(folder) / "tokenizer.json")
+        return sha256_of_file(ModelLayout(folder).tokenizer)

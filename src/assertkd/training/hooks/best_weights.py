@@ -61,8 +61,7 @@ class BestWeights(Hook):
 
     def state(self) -> HookState:
         """Return the best figure, and the file of its weights."""
-        has_file = self.best.epoch is not None and self._file is not None
-        files = {FILE: self._file} if has_file and self._file is not None else {}
+        files = {} if self.best.epoch is None or self._file is None else {FILE: self._file}
         return HookState({"best": self.best.state(), "figures": self._figures}, files=files)
 
     def restore(self, state: HookState) -> None:
