@@ -117,7 +117,7 @@ def main() -> None:
         references = [record.assertion for record in generate(options.count, 1)]
         predictions = list(damaged(references, options.count, random.Random(1)))
     else:
-        given = read_predictions(options.predictions)
+        given = list(read_predictions(options.predictions))
         predictions = [
             Prediction(f"e{index}", given[index % len(given)].prediction, given[index % len(given)].reference)
             for index in range(options.count)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assertkd import layout
-from assertkd.layout import Entry, EvaluationLayout, Layout, ModelLayout, RunLayout, student_name, variant_and_seed
+from assertkd.layout import Entry, Layout, ModelLayout, RunLayout, student_name, variant_and_seed
 
 PROJECT = Path(__file__).parents[1]
 RUN = RunLayout("results/{run}")
@@ -39,7 +39,6 @@ def test_paths_are_as_they_were_passed() -> None:
     assert str(STUDENT.report) == "results/{run}/students/{variant}/seed{seed}/training_report.json"
     assert RunLayout(Path("/data/../demo")).teacher.final_model == Path("/data/../demo/teacher/final_model")
     assert str(RUN.evaluation("{model}").summary) == "results/{run}/evaluation/{model}/metrics_summary_final.json"
-    assert EvaluationLayout.summary.name == "metrics_summary_final.json"
 
 
 def test_named_parts_are_the_entries() -> None:

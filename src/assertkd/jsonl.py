@@ -1,12 +1,6 @@
-"""JSONL, one JSON object a line in UTF-8: read so that a fault names file and line, written whole, read in any order.
-
-A file that a rule wrote is read strictly (`read_lines`, `LineIndex`): no blank lines, and a fault names the rule to run
-again. A file from elsewhere comes line by line (`numbered_lines`, `parse_object`); its reader decides what a bad line
-means.
-"""
+"""JSONL, one JSON object a line in UTF-8: read with faults named by file and line, written whole, read in any order."""
 
 import json
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -90,43 +84,34 @@ class LineIndex:
         rule: the rule that writes it, for messages.
         is_wanted: which lines count; all where it is left out.
 
-    Attributes:
-        path: the file.
-        ids: in the order of the file.
-
     Raises:
         UserError: the file is missing, or a line is no object with an `id` of its own (file:line is named).
     """
 
     def __init__(self, path: Path, rule: str, is_wanted: Callable[[dict[str, Any]], bool] | None = None) -> None:
         self.path = path
-        self._offsets = array("q")
-        self._numbers: dict[str, int] = {}
-
-        def identity_of(line: dict[str, Any]) -> str | None:
-            identity: str = line["id"]
-            if is_wanted is not None and not is_wanted(line):
-                return None
-            if identity in self._numbers:
-                raise LineError(f"the id {identity!r} comes twice")
-            return identity
-
+        self._offsets: dict[str, int] = {}
         offset = 0
+
+        def add(line: dict[str, Any]) -> None:
+            identity: str = line["id"]
+            if is_wanted is None or is_wanted(line):
+                if identity in self._offsets:
+                    raise LineError(f"the id {identity!r} comes twice")
+                self._offsets[identity] = offset
+
         for number, raw in numbered_lines(path, f"Run `{rule}` first."):
-            identity = _parsed(raw, identity_of, f"{path}:{number}", "a line of this file", rule)
-            if identity is not None:
-                self._numbers[identity] = len(self._offsets)
-                self._offsets.append(offset)
+            _parsed(raw, add, f"{path}:{number}", "a line of this file", rule)
             offset += len(raw)
-        self.ids = list(self._numbers)
+        self.ids = list(self._offsets)
 
     def __len__(self) -> int:
         """Return the number of lines that count."""
-        return len(self._offsets)
+        return len(self.ids)
 
     def __contains__(self, identity: object) -> bool:
         """Return whether a line has this id."""
-        return identity in self._numbers
+        return identity in self._offsets
 
     def lines(self, ids: Iterable[str]) -> Iterator[dict[str, Any]]:
         """Yield the lines of these ids, in the order of the ids.
@@ -137,7 +122,7 @@ class LineIndex:
         """
         with self.path.open("rb") as handle:
             for identity in ids:
-                handle.seek(self._offsets[self._numbers[identity]])
+                handle.seek(self._offsets[identity])
                 try:
                     line = parse_object(handle.readline())
                 except ValueError:

@@ -5,36 +5,23 @@ included, and `RunLayout("results/demo")` those of the run `demo`.
 """
 
 from pathlib import Path
-from typing import Self, overload
 
 SPLITS = ("train", "validation", "test")
 """The parts of a corpus."""
 
 
 class Entry:
-    """A file or folder at a fixed place of a layout: the layout's attribute is its path, the class's the entry itself.
-
-    Attributes:
-        name: the place, below the layout's folder.
-    """
+    """A file or folder at a fixed place below its layout's folder; the layout's attribute is its path."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
-    @overload
-    def __get__(self, layout: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, layout: "Layout", owner: type) -> Path: ...
-    def __get__(self, layout: "Layout | None", owner: type) -> Self | Path:
-        return self if layout is None else layout.folder / self.name
+    def __get__(self, layout: "Layout", owner: type) -> Path:
+        return layout.folder / self.name
 
 
 class Layout:
-    """A folder whose entries have fixed names.
-
-    Attributes:
-        folder: the folder, as it was passed.
-    """
+    """A folder, named as it was passed, whose entries have fixed names."""
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
@@ -129,20 +116,14 @@ class RunLayout(Layout):
     cuda = Entry("cuda.json")
     gold_execution, gold_summary = Entry("evaluation/gold_execution.jsonl"), Entry("evaluation/gold_execution.json")
 
-    @property
-    def corpus(self) -> CorpusLayout:
-        """Return the layout of the corpus."""
-        return CorpusLayout(self.folder / "corpus")
-
-    @property
-    def teacher(self) -> TrainingLayout:
-        """Return the layout of the teacher's training."""
-        return self.model(TEACHER)
-
-    @property
-    def logits(self) -> LogitsLayout:
-        """Return the layout of what the teacher knew of the corpus."""
-        return LogitsLayout(self.folder / "logits")
+    def __init__(self, folder: Path | str) -> None:
+        super().__init__(folder)
+        self.corpus = CorpusLayout(self.folder / "corpus")
+        self.teacher = self.model(TEACHER)
+        self.logits = LogitsLayout(self.folder / "logits")
+        self.report = ReportLayout(self.folder / "report")
+        self.report_so_far = ReportLayout(self.folder / "report_so_far")
+        self.interchange = InterchangeLayout(self.folder / "interchange")
 
     def student(self, variant: str, seed: int | str) -> TrainingLayout:
         """Return the layout of a student's training."""
@@ -159,21 +140,6 @@ class RunLayout(Layout):
     def evaluation(self, model: str) -> EvaluationLayout:
         """Return the layout of a model's evaluation; models are named as in `model`."""
         return EvaluationLayout(self.folder / "evaluation" / model)
-
-    @property
-    def report(self) -> ReportLayout:
-        """Return the layout of the report."""
-        return ReportLayout(self.folder / "report")
-
-    @property
-    def report_so_far(self) -> ReportLayout:
-        """Return the layout of the report on a run that is not finished."""
-        return ReportLayout(self.folder / "report_so_far")
-
-    @property
-    def interchange(self) -> InterchangeLayout:
-        """Return the layout of the exported logits."""
-        return InterchangeLayout(self.folder / "interchange")
 
 
 TEACHER = "teacher"

@@ -2,8 +2,8 @@
 
 The holder touches the file every few seconds. Another process takes the lock over only when the holder is known to be
 gone: its process has ended (on the same machine), SLURM has ended its job, or the file was not touched for minutes. A
-SLURM job that was requeued after its node was lost takes the lock from its own earlier start, which may live behind a
-broken network. A holder that finds another's name at its next touch ends at once.
+requeued SLURM job takes it from its own earlier start, which may live on behind a broken network. A holder that finds
+another's name at its next touch ends at once.
 """
 
 import json
@@ -36,18 +36,14 @@ computing."""
 
 @dataclass(frozen=True)
 class Timing:
-    """Times in seconds.
-
-    Attributes:
-        touch: between two touches of the lock by its holder.
-        silence: time without a touch after which the holder counts as gone; longer than a network file system may show
-            an old time stamp.
-        patience: time to wait for a living holder, which may be about to end.
-    """
+    """Times in seconds."""
 
     touch: float = 10.0
+    """Between two touches of the lock by its holder."""
     silence: float = 180.0
+    """After the last touch, when a holder counts as gone; longer than a network file system shows an old time stamp."""
     patience: float = 60.0
+    """To wait for a living holder, which may be about to end."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +52,9 @@ class Holder:
 
     Attributes:
         token: a random id of this acquisition.
-        host: its machine.
         boot: id of the machine's last boot; empty where the system has none.
-        pid: its process.
         started: start of the process in seconds since 1970; with `pid` it identifies the process.
-        slurm_job: number of its SLURM job, or None.
-        slurm_restarts: how often SLURM has restarted that job, or None where that is unknown.
+        slurm_restarts: how often SLURM has restarted its job, or None where that is unknown.
         since: local time at which it took the lock.
     """
 
@@ -140,8 +133,9 @@ def _acquire(path: Path, timing: Timing) -> Holder:
     mine = Holder.here()
     draft = path.with_name(f"{path.name}.{mine.token}")
     draft.write_text(json.dumps(asdict(mine), indent=2) + "\n", encoding="utf-8")
+    # When each time stamp of each holder's lock was first seen, by the clock of this machine: others' may differ.
+    touches: dict[Holder, dict[int, float]] = {}
     try:
-        watch: _Watch | None = None
         while True:
             # Linking fails where the name is taken, on network file systems too, and the lock is whole from the start.
             with suppress(FileExistsError):
@@ -150,20 +144,25 @@ def _acquire(path: Path, timing: Timing) -> Holder:
             holder = _read(path)
             if holder is None:
                 continue
-            if watch is None or watch.holder != holder:
-                watch = _Watch(path, holder)
-            watch.look()
-            if holder.is_gone() or watch.silence > timing.silence:
+            with suppress(FileNotFoundError):
+                touches.setdefault(holder, {}).setdefault(path.stat().st_mtime_ns, time.monotonic())
+            seen = [*touches.get(holder, {}).values()] or [time.monotonic()]
+            if holder.is_gone() or time.monotonic() - seen[-1] > timing.silence:
                 if _take_over(path, draft, holder):
                     return mine
             elif holder.is_earlier_start_of(mine):
                 if _take_over(path, draft, holder):
-                    _let_end(holder, timing)
+                    # It ends by itself, or notices the loss at its next touch.
+                    end = time.monotonic() + 3 * timing.touch
+                    while time.monotonic() < end and not holder.is_gone():
+                        time.sleep(timing.touch / 2)
                     return mine
-            elif watch.is_alive and time.monotonic() - watch.began > timing.patience:
+            elif len(seen) > 1 and time.monotonic() - seen[0] > timing.patience:
+                cancel = f"cancel it: scancel {holder.slurm_job}"
+                end_it = cancel if holder.slurm_job else f"end it: kill {holder.pid} on {holder.host}"
                 raise UserError(
                     f"{path.parent}: is being written by {holder}",
-                    _how_to_end(holder) + f" If you know that it is gone, delete {path}.",
+                    f"Wait for it, or {end_it}. If you know that it is gone, delete {path}.",
                 )
             time.sleep(timing.touch / 2)
     finally:
@@ -185,32 +184,6 @@ def _take_over(path: Path, draft: Path, holder: Holder) -> bool:
         return True
     finally:
         claim.unlink(missing_ok=True)
-
-
-def _let_end(holder: Holder, timing: Timing) -> None:
-    """Wait until a holder whose lock was taken has ended, or must have noticed the loss."""
-    end = time.monotonic() + 3 * timing.touch
-    while time.monotonic() < end and not holder.is_gone():
-        time.sleep(timing.touch / 2)
-
-
-class _Watch:
-    """One holder's touches as this process sees them: by its own clock, since the machines' clocks may differ."""
-
-    def __init__(self, path: Path, holder: Holder) -> None:
-        self.path, self.holder = path, holder
-        self.began = self.last_touch = time.monotonic()
-        self.stamp: int | None = None
-        self.silence, self.is_alive = 0.0, False
-
-    def look(self) -> None:
-        """Set `silence`, the seconds without a touch, and `is_alive`, whether there was a touch since the beginning."""
-        with suppress(FileNotFoundError):
-            stamp = self.path.stat().st_mtime_ns
-            if stamp != self.stamp:
-                self.is_alive = self.stamp is not None
-                self.stamp, self.last_touch = stamp, time.monotonic()
-        self.silence = time.monotonic() - self.last_touch
 
 
 def _keep_touching(path: Path, holder: Holder, every: float, released: threading.Event) -> None:
@@ -235,12 +208,6 @@ def _read(path: Path) -> Holder | None:
         return None
     except (ValueError, TypeError):
         raise UserError(f"{path}: is not a lock of this program", "Delete it.") from None
-
-
-def _how_to_end(holder: Holder) -> str:
-    if holder.slurm_job:
-        return f"Wait for it, or cancel it: scancel {holder.slurm_job}."
-    return f"Wait for it, or end it: kill {holder.pid} on {holder.host}."
 
 
 def _lives(pid: int, started: float) -> bool:

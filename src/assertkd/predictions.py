@@ -38,16 +38,7 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     write_lines(path, (prediction.as_dict() for prediction in predictions))
 
 
-def read_predictions(path: Path) -> list[Prediction]:
-    """Return the predictions of a file.
-
-    Raises:
-        UserError: as `each_prediction`.
-    """
-    return list(each_prediction(path))
-
-
-def each_prediction(path: Path) -> Iterator[Prediction]:
+def read_predictions(path: Path) -> Iterator[Prediction]:
     """Yield the predictions of a file, one line at a time.
 
     Raises:

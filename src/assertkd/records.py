@@ -52,10 +52,8 @@ class Record:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record as one flat JSON object: the named fields, then those of `extra`."""
-        fields: dict[str, Any] = {name: getattr(self, name) for name in NAMED_FIELDS}
-        if self.project is None:
-            del fields["project"]
-        return fields | self.extra
+        named = {name: getattr(self, name) for name in NAMED_FIELDS if name != "project" or self.project is not None}
+        return named | self.extra
 
     @classmethod
     def from_dict(cls, line: dict[str, Any]) -> "Record":

@@ -4,7 +4,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
 from typing import Any, Self
 
 STOPPING = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
@@ -53,9 +52,7 @@ class StopSignals:
                 self._former[number] = signal.signal(number, self._receive)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *fault: object) -> None:
         for number, handler in self._former.items():
             # None where the handler was not set by Python.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
@@ -78,7 +75,7 @@ class StopSignals:
         """Only note signals from now on: the rest of the work is short, and the result would be lost without it."""
         self._deferring = True
 
-    def _receive(self, number: int, frame: FrameType | None) -> None:
+    def _receive(self, number: int, frame: object) -> None:
         if self.received is not None:
             return
         self.received = signal.Signals(number)

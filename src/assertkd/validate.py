@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator
 
 from assertkd.errors import UserError
 from assertkd.settings import RunSettings
-from assertkd.settings.layers import missing_layers
-from assertkd.settings.model import SCRATCH
+from assertkd.settings.model import SCRATCH, missing_layers
 from assertkd.students.params import DistillStudentParams
 from assertkd.synthetic.families import families_named
 

@@ -86,7 +86,7 @@ def test_what_is_measured_of_a_model(finished_model: Path, tmp_path: Path) -> No
     model = T5ForConditionalGeneration.from_pretrained(str(finished_model))
     assert measured["parameters"] == sum(each.numel() for each in model.parameters())
     assert measured["disk_bytes"] == sum(file.stat().st_size for file in finished_model.iterdir())
-    assert measured["examples"] == len(read_predictions(tmp_path / "predictions.jsonl")) == 20
+    assert measured["examples"] == len(list(read_predictions(tmp_path / "predictions.jsonl"))) == 20
     assert 0 < measured["latency_ms"] <= measured["latency_p95_ms"]
     assert measured["examples_per_second"] > 0
     assert measured["device"] == "cpu"

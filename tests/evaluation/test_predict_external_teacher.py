@@ -25,7 +25,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_the_predictions_stand_in_the_order_of_the_test(files: tuple[Path, Path], tmp_path: Path) -> None:
     predict_external_teacher(*files, 2, tmp_path / "out")
-    assert read_predictions(tmp_path / "out/predictions.jsonl") == [
+    assert list(read_predictions(tmp_path / "out/predictions.jsonl")) == [
         Prediction("r0", "assertNull(f());", "assertEquals(0, f());", {"project": "p/q"}),
         Prediction("r1", "assertTrue(f());", "assertEquals(1, f());", {"project": "p/q"}),
     ]

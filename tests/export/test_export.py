@@ -157,7 +157,9 @@ def test_prediction_runs_from_an_export(run: Path, float32: Path, tmp_path: Path
     settings = EvaluationSettings(limit=20)
     for name, folder in (("original", run / "students/v/seed1/final_model"), ("export", float32)):
         predict(settings, 256, 16, folder, run / "corpus/test.jsonl", None, tmp_path / name)
-    original, export = (read_predictions(tmp_path / name / "predictions.jsonl") for name in ("original", "export"))
+    original, export = (
+        list(read_predictions(tmp_path / name / "predictions.jsonl")) for name in ("original", "export")
+    )
     assert [one.id for one in export] == [f"r{number}" for number in range(20)]
     assert sum(one == other for one, other in zip(original, export, strict=True)) >= 19
     before, after = (json.loads((tmp_path / name / "measured.json").read_text()) for name in ("original", "export"))

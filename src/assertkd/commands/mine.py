@@ -7,7 +7,7 @@ from pathlib import Path
 from assertkd.commands.options import add_setting, settings_of
 from assertkd.layout import CorpusLayout
 from assertkd.settings import DataSettings, load_run
-from assertkd.settings.option_paths import option_paths
+from assertkd.settings.document import option_paths
 
 KEYS = ("data.mining.", "data.max_characters")
 """Beginnings of the keys of the config that mining uses."""
@@ -23,7 +23,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--output",
         type=Path,
-        default=Path(CorpusLayout.mined.name),
+        default=CorpusLayout("").mined,
         metavar="FILE",
         help="the records (default: %(default)s)",
     )

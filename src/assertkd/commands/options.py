@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
+from assertkd.settings.document import Option, option_paths
 from assertkd.settings.load import SECTIONS
-from assertkd.settings.option_paths import Option, option_paths
 from assertkd.settings.original import FLAG_VALUES, original_names
 
 KEY_PREFIX = "key:"

@@ -26,7 +26,7 @@ from assertkd.jsonl import write_lines
 from assertkd.predictions import read_predictions
 from assertkd.records import Record, read_records
 from assertkd.runtime.progress import Progress
-from assertkd.settings.execution import ExecuteSettings
+from assertkd.settings.evaluation import ExecuteSettings
 
 LISTED = 20
 """Failing gold assertions that a summary lists."""

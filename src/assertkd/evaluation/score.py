@@ -19,7 +19,7 @@ from assertkd.files import read_json, write_json, written_whole
 from assertkd.jsonl import as_line, read_lines
 from assertkd.layout import EvaluationLayout
 from assertkd.metrics.registry import METRICS
-from assertkd.predictions import Prediction, each_prediction
+from assertkd.predictions import Prediction, read_predictions
 
 if TYPE_CHECKING:
     from assertkd.models.encoders import TextEncoder
@@ -78,9 +78,9 @@ def score(
     teacher: dict[str, Scored] = {}
     if teacher_output is not None:
         teacher = read_scored(teacher_output.examples)
-        check_same_examples(each_prediction(predictions_file), teacher, teacher_output.examples)
+        check_same_examples(read_predictions(predictions_file), teacher, teacher_output.examples)
     answers = (
-        Answered(one, teacher[one.id].prediction if teacher else None) for one in each_prediction(predictions_file)
+        Answered(one, teacher[one.id].prediction if teacher else None) for one in read_predictions(predictions_file)
     )
     ids, scores = write_scores(
         output, score_examples(answers, encoder, processes=processes, example_seconds=example_seconds)

@@ -1,12 +1,36 @@
-"""Options of a student configuration."""
+"""Options of the teacher, and of a student configuration."""
 
 from typing import Literal
 
+from pydantic import Field
+
 from assertkd.settings.loss import LossSettings
-from assertkd.settings.model import StudentModelSettings
-from assertkd.settings.on_policy import OnPolicySettings
-from assertkd.settings.section import Section
+from assertkd.settings.model import StudentModelSettings, TeacherModelSettings
+from assertkd.settings.section import Section, Seed
 from assertkd.settings.training import TrainingSettings
+
+
+class TeacherSettings(Section):
+    """The model that is fine-tuned on the gold assertions and then distilled."""
+
+    model: TeacherModelSettings = TeacherModelSettings()
+    training: TrainingSettings = TrainingSettings()
+    seed: Seed = 42
+    """Seed of the teacher's initial weights, batches and dropout."""
+
+
+class OnPolicySettings(Section):
+    """Learning from what the student writes itself, scored by the teacher, which is loaded for it (GKD, Agarwal et al.
+    2024)."""
+
+    fraction: float = Field(0.0, ge=0.0, le=1.0)
+    """Share of the optimizer steps, 0 to 1, whose targets the student samples; their loss is the generalised
+    Jensen-Shannon divergence from the teacher in place of the variant's own. 0 loads no teacher."""
+    beta: float = Field(0.5, ge=0.0, le=1.0)
+    """Weight of the teacher in the divergence's mixture, 0 to 1: 0.5 is the Jensen-Shannon divergence, 0 the forward KL
+    (teacher from student), 1 the reverse."""
+    temperature: float = Field(1.0, gt=0.0, le=100.0)
+    """Temperature of both distributions in the divergence. Samples are drawn at 1."""
 
 
 class DistillationSettings(Section):

@@ -1,18 +1,19 @@
-"""Writes what the settings say about themselves: `config.schema.json` for editors, `docs/configuration.md` for readers.
+"""What the settings say of themselves: to the command line, to editors (`config.schema.json`), to readers (`docs/`).
 
 python -m assertkd.settings.document
 """
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import Field, create_model
 
 from assertkd.files import write_text
 from assertkd.settings.distillation import DistillationSettings
 from assertkd.settings.load import SECTIONS
-from assertkd.settings.option_paths import Option, option_paths
 from assertkd.settings.section import Section, Seed
 
 INTRODUCTION = """# Configuration
@@ -33,15 +34,72 @@ names it, the default below holds.
 """
 
 
+BOUNDS = {
+    "minimum": "at least {}",
+    "exclusiveMinimum": "above {}",
+    "maximum": "at most {}",
+    "exclusiveMaximum": "below {}",
+    "multipleOf": "a multiple of {}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: its dotted path, its docstring on one line, what it may be in words, and its built-in default."""
+
+    key: str
+    meaning: str
+    values: str
+    default: Any
+    is_flag: bool
+    is_list: bool
+
+
+def option_paths(path: str, model: type[Section]) -> Iterator[Option]:
+    """Yield every option in and below a section, in the order in which they are declared."""
+    schema = model.model_json_schema()["properties"]
+    for name, field in model.model_fields.items():
+        key = f"{path}.{name}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from option_paths(key, field.annotation)
+            continue
+        values = _in_words(schema[name]) + (", or null" if type(None) in get_args(field.annotation) else "")
+        yield Option(
+            key=key,
+            meaning=" ".join((field.description or "").split()),
+            values=values,
+            default=field.get_default(call_default_factory=True),
+            is_flag=values == "true or false",
+            is_list=values.startswith("list"),
+        )
+
+
+def _in_words(schema: dict[str, Any]) -> str:
+    if "anyOf" in schema:
+        return " or ".join(_in_words(one) for one in schema["anyOf"] if one.get("type") != "null")
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    kind = str(schema.get("type"))
+    kind = {"boolean": "true or false", "string": "text", "array": "list", "object": "mapping"}.get(kind, kind)
+    if kind == "list" and "items" in schema:
+        kind = f"list of {_in_words(schema['items'])}"
+    if "pattern" in schema:
+        kind = f"text like `{schema['pattern']}`"
+    return ", ".join([kind, *(words.format(schema[key]) for key, words in BOUNDS.items() if key in schema)])
+
+
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema of `config.yaml`."""
     # pydantic's create_model takes its fields as keyword arguments, which mypy cannot follow from a dict.
     sections: dict[str, Any] = {name: (model, Field(default_factory=model)) for name, model in SECTIONS.items()}
+    seeds = (list[Seed], Field(default=[42], description="One student a variant is trained with each."))
     run = create_model(
         "Run",
         __base__=Section,
         __doc__="What differs in one run.",
-        seeds=(list[Seed], Field(default=[42], description="One student a variant is trained with each.")),
+        seeds=seeds,
         variants=(list[str], Field(default=[], description="The variants to train; all where it is left out.")),
         **sections,
     )
@@ -50,7 +108,7 @@ def json_schema() -> dict[str, Any]:
         __base__=Section,
         __doc__="config.yaml of AssertKD.",
         run=(str, Field(description="The entry of `runs` that is run.")),
-        seeds=(list[Seed], Field(default=[42], description="One student a variant is trained with each.")),
+        seeds=seeds,
         runs=(dict[str, run], Field(description="What differs in each run.")),
         variants=(dict[str, DistillationSettings], Field(default={}, description="One student configuration each.")),
         **sections,
@@ -60,26 +118,16 @@ def json_schema() -> dict[str, Any]:
 
 def configuration_page() -> str:
     """Return the page that lists every key."""
-    parts = [INTRODUCTION]
+    page = INTRODUCTION
     for name, model in SECTIONS.items():
-        parts.append(
-            f"\n## {name}\n\n{model.__doc__}\n\n| key | meaning | values | default |\n| --- | --- | --- | --- |\n"
-        )
-        parts += [f"{_row(option)}\n" for option in option_paths(name, model)]
-    return "".join(parts)
-
-
-def _row(option: Option) -> str:
-    default = json.dumps(option.default, default=list)
-    cells = [f"`{option.key}`", option.meaning, option.values, f"`{default}`"]
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def write_documents(folder: Path) -> None:
-    """Write both files below the project's folder."""
-    write_text(folder / "config.schema.json", json.dumps(json_schema(), indent=2) + "\n")
-    write_text(folder / "docs" / "configuration.md", configuration_page())
+        page += f"\n## {name}\n\n{model.__doc__}\n\n| key | meaning | values | default |\n| --- | --- | --- | --- |\n"
+        for option in option_paths(name, model):
+            default = f"`{json.dumps(option.default, default=list)}`"
+            cells = (f"`{option.key}`", option.meaning, option.values, default)
+            page += "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+    return page
 
 
 if __name__ == "__main__":
-    write_documents(Path.cwd())
+    write_text(Path("config.schema.json"), json.dumps(json_schema(), indent=2) + "\n")
+    write_text(Path("docs/configuration.md"), configuration_page())

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,11 @@ from pydantic_core import ErrorDetails
 from assertkd.errors import UserError, nearest
 from assertkd.settings.cluster import ClusterSettings
 from assertkd.settings.data import DataSettings
-from assertkd.settings.distillation import DistillationSettings
-from assertkd.settings.evaluation import EvaluationSettings
+from assertkd.settings.distillation import DistillationSettings, TeacherSettings
+from assertkd.settings.evaluation import EvaluationSettings, ReportSettings
 from assertkd.settings.logits import LogitsSettings
 from assertkd.settings.model import TokenizerSettings
-from assertkd.settings.report import ReportSettings
 from assertkd.settings.section import Section, Seed
-from assertkd.settings.teacher import TeacherSettings
 
 SECTIONS: dict[str, type[Section]] = {
     "data": DataSettings,
@@ -31,8 +29,6 @@ SECTIONS: dict[str, type[Section]] = {
     "report": ReportSettings,
     "cluster": ClusterSettings,
 }
-TOP_LEVEL_KEYS = ("run", "runs", "seeds", "variants", *SECTIONS)
-RUN_KEYS = ("seeds", "variants", *SECTIONS)
 HARD_LABELS = "hard_labels"
 """The shipped variant without a teacher, which distillation has to beat."""
 
@@ -71,16 +67,6 @@ class RunSettings:
         return next(iter(self.variants), None)
 
 
-@dataclass
-class _Faults:
-    """Faults found so far, each said once, in the order of finding."""
-
-    lines: dict[str, None] = field(default_factory=dict)
-
-    def add(self, path: str, message: str) -> None:
-        self.lines.setdefault(f"{path}: {message}")
-
-
 def load_config(path: Path) -> dict[str, Any]:
     """Return the mapping that the YAML file at `path` holds.
 
@@ -113,117 +99,94 @@ def load_run(config: Mapping[str, Any]) -> RunSettings:
     Raises:
         UserError: listing every fault of the config with its key's path and, for an unknown key, the nearest known one.
     """
-    faults = _Faults()
-    _check_keys(config, "", TOP_LEVEL_KEYS, faults)
+    faults: list[str] = []
+    _check_keys(config, "", ("run", "runs", "seeds", "variants", *SECTIONS), faults)
     runs = _mapping(config, "runs", "", faults)
     variants = _mapping(config, "variants", "", faults)
-    for kind, names in (("runs", runs), ("variants", variants)):
-        for name in names:
-            if not NAME.fullmatch(str(name)):
-                faults.add(
-                    f"{kind}.{name}",
-                    "a name has letters, digits, `_`, `-` and `.` only, since it names a folder",
-                )
+    for name in [*(f"runs.{run}" for run in runs), *(f"variants.{variant}" for variant in variants)]:
+        if not NAME.fullmatch(name.partition(".")[2]):
+            faults.append(f"{name}: a name has letters, digits, `_`, `-` and `.` only, since it names a folder")
     resolved = {str(name): _resolve_run(str(name), config, runs, variants, faults) for name in runs}
     chosen = str(config.get("run"))
     if chosen not in resolved:
-        faults.add("run", f"{config.get('run')!r} is not an entry of `runs`{_hint(chosen, list(resolved))}")
-    if faults.lines:
-        count = len(faults.lines)
+        faults.append(f"run: {config.get('run')!r} is not an entry of `runs`{_hint(chosen, list(resolved))}")
+    run = resolved.get(chosen)
+    if faults or run is None:
+        lines = list(dict.fromkeys(faults))
         raise UserError(
-            f"The configuration has {count} fault{'s' if count > 1 else ''}:\n"
-            + "\n".join(f"  {line}" for line in faults.lines),
+            "\n  ".join([f"The configuration has {len(lines)} fault{'s' if len(lines) > 1 else ''}:", *lines]),
             "Fix config.yaml (or what --config gives); config.schema.json lists every key with its range and default.",
         )
-    run = resolved[chosen]
-    if run is None:
-        raise AssertionError("a run without faults has settings")
     return run
 
 
 def _resolve_run(
-    name: str,
-    config: Mapping[str, Any],
-    runs: Mapping[str, Any],
-    variants: Mapping[str, Any],
-    faults: _Faults,
+    name: str, config: Mapping[str, Any], runs: Mapping[str, Any], variants: Mapping[str, Any], faults: list[str]
 ) -> RunSettings | None:
     path = f"runs.{name}"
     run = _mapping(runs, name, "runs", faults)
-    _check_keys(run, path, RUN_KEYS, faults)
-
-    def layers(section: str) -> list[Layer]:
-        return [
-            (section, _mapping(config, section, "", faults)),
-            (f"{path}.{section}", _mapping(run, section, path, faults)),
-        ]
-
-    sections = {key: _validate(model, layers(key), faults) for key, model in SECTIONS.items()}
+    _check_keys(run, path, ("seeds", "variants", *SECTIONS), faults)
+    layers = {
+        key: [(key, _mapping(config, key, "", faults)), (f"{path}.{key}", _mapping(run, key, path, faults))]
+        for key in SECTIONS
+    }
+    sections = {key: _validate(model, layers[key], faults) for key, model in SECTIONS.items()}
     students = {
         str(variant): _validate(
             DistillationSettings,
-            [
-                *layers("distillation"),
-                (f"variants.{variant}", _mapping(variants, variant, "variants", faults)),
-            ],
+            [*layers["distillation"], (f"variants.{variant}", _mapping(variants, variant, "variants", faults))],
             faults,
         )
         for variant in _chosen_variants(run.get("variants"), path, variants, faults)
     }
     seeds = _seeds(config, run, path, faults)
-    data = sections["data"]
-    if isinstance(data, DataSettings) and not data.has_external_teacher and str(config.get("run")) == name:
-        if data.source == "files" and data.train_file is None:
-            faults.add(f"{path}.data.train_file", "is needed, since data.source is `files` (or set data.train_file)")
-        if data.source == "java" and not data.java_sources:
-            faults.add(f"{path}.data.java_sources", "needs at least one folder, since data.source is `java`")
-    evaluation = sections["evaluation"]
-    if (
-        isinstance(evaluation, EvaluationSettings)
-        and evaluation.baseline is not None
-        and evaluation.baseline not in students
-        and str(config.get("run")) == name
-    ):
-        hint = _hint(evaluation.baseline, list(students))
-        faults.add("evaluation.baseline", f"{evaluation.baseline!r} is not a variant of the run {name!r}{hint}")
+    data, evaluation = sections["data"], sections["evaluation"]
+    if str(config.get("run")) == name:
+        if isinstance(data, DataSettings) and not data.has_external_teacher:
+            if data.source == "files" and data.train_file is None:
+                faults.append(
+                    f"{path}.data.train_file: is needed, since data.source is `files` (or set data.train_file)"
+                )
+            if data.source == "java" and not data.java_sources:
+                faults.append(f"{path}.data.java_sources: needs at least one folder, since data.source is `java`")
+        baseline = evaluation.baseline if isinstance(evaluation, EvaluationSettings) else None
+        if baseline is not None and baseline not in students:
+            hint = _hint(baseline, list(students))
+            faults.append(f"evaluation.baseline: {baseline!r} is not a variant of the run {name!r}{hint}")
     if None in sections.values() or None in students.values() or seeds is None:
         return None
     del sections["distillation"]
     return RunSettings(name=name, seeds=seeds, variants=students, **sections)  # type: ignore[arg-type]
 
 
-def _chosen_variants(names: Any, path: str, variants: Mapping[str, Any], faults: _Faults) -> Iterator[str]:
+def _chosen_variants(names: Any, path: str, variants: Mapping[str, Any], faults: list[str]) -> Iterator[str]:
     if names is None:
         yield from variants
-        return
-    if not isinstance(names, list):
-        faults.add(f"{path}.variants", "must be a list of names of `variants`, or be left out for all of them")
-        return
-    for name in names:
-        if name in list(variants):
-            yield name
-        else:
-            faults.add(
-                f"{path}.variants",
-                f"{name!r} is not an entry of `variants`{_hint(str(name), list(variants))}",
-            )
+    elif not isinstance(names, list):
+        faults.append(f"{path}.variants: must be a list of names of `variants`, or be left out for all of them")
+    else:
+        for name in names:
+            if name in list(variants):
+                yield name
+            else:
+                hint = _hint(str(name), list(variants))
+                faults.append(f"{path}.variants: {name!r} is not an entry of `variants`{hint}")
 
 
-def _seeds(config: Mapping[str, Any], run: Mapping[str, Any], path: str, faults: _Faults) -> tuple[int, ...] | None:
+def _seeds(config: Mapping[str, Any], run: Mapping[str, Any], path: str, faults: list[str]) -> tuple[int, ...] | None:
     where, value = (f"{path}.seeds", run["seeds"]) if "seeds" in run else ("seeds", config.get("seeds", [42]))
     try:
         seeds = TypeAdapter(list[Seed]).validate_python(value)
     except ValidationError as errors:
-        for error in errors.errors():
-            faults.add(where, _message(error))
+        faults += [f"{where}: {_message(error)}" for error in errors.errors()]
         return None
     if not seeds or len(set(seeds)) < len(seeds):
-        faults.add(where, "needs at least one seed, each once")
+        faults.append(f"{where}: needs at least one seed, each once")
         return None
     return tuple(seeds)
 
 
-def _validate(model: type[Section], layers: Sequence[Layer], faults: _Faults) -> Section | None:
+def _validate(model: type[Section], layers: Sequence[Layer], faults: list[str]) -> Section | None:
     """Return the merged layers as settings; each fault is added under the lowest layer from which on it stands."""
     merged: Mapping[str, Any] = {}
     settings: Section | None = None
@@ -244,7 +207,7 @@ def _validate(model: type[Section], layers: Sequence[Layer], faults: _Faults) ->
                 found[fault] = home.get(fault, path)
         home = found
     for (place, message), path in home.items():
-        faults.add(f"{path}.{place}".rstrip("."), message)
+        faults.append(f"{path}.{place}".rstrip(".") + f": {message}")
     return settings
 
 
@@ -273,19 +236,19 @@ def _hint(name: str, known: Sequence[str]) -> str:
     return nearest(name, known) or listed
 
 
-def _check_keys(section: Mapping[str, Any], path: str, known: Sequence[str], faults: _Faults) -> None:
+def _check_keys(section: Mapping[str, Any], path: str, known: Sequence[str], faults: list[str]) -> None:
     for key in section:
         if key not in known:
-            faults.add(f"{path}.{key}".lstrip("."), f"unknown key{_hint(str(key), known)}")
+            faults.append(f"{path}.{key}: unknown key{_hint(str(key), known)}".lstrip("."))
 
 
-def _mapping(parent: Mapping[str, Any], key: str, path: str, faults: _Faults) -> Mapping[str, Any]:
+def _mapping(parent: Mapping[str, Any], key: str, path: str, faults: list[str]) -> Mapping[str, Any]:
     """Return the mapping under `key`; a missing or empty one is empty, anything else is a fault."""
     value = parent.get(key)
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        faults.add(f"{path}.{key}".lstrip("."), f"must hold keys, not {value!r}")
+        faults.append(f"{path}.{key}: must hold keys, not {value!r}".lstrip("."))
         return {}
     return value
 

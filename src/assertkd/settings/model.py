@@ -1,5 +1,6 @@
 """Options of a model and of the tokenizer that teacher and students share."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -88,3 +89,17 @@ class TeacherModelSettings(ModelSettings):
 
     name: str = "Salesforce/codet5p-770m"
     """Hub name, a folder in the transformers form, or `scratch` for a model of the `scratch` sizes."""
+
+
+def missing_layers(chosen: Mapping[str, Sequence[int]], held: Mapping[str, int]) -> list[str]:
+    """Return a line for each stack of which a layer is named that the teacher does not have.
+
+    Args:
+        chosen: stack (`encoder`, `decoder`) to the numbers of the layers that are wanted, from 0.
+        held: stack to the teacher's number of layers.
+    """
+    return [
+        f"the teacher's {stack} has no layer {', '.join(map(str, missing))}: its layers are 0 to {held[stack] - 1}"
+        for stack, layers in chosen.items()
+        if (missing := [layer for layer in layers if layer >= held[stack]])
+    ]

@@ -98,19 +98,11 @@ class TrainingSettings(Section):
         return 0 if self.device == "cpu" else self.gpus
 
     @model_validator(mode="after")
-    def _each_process_has_a_gpu(self) -> "TrainingSettings":
+    def _options_go_together(self) -> "TrainingSettings":
         if self.gpus > 1 and self.device.startswith("cuda:"):
             raise ValueError(f"gpus: {self.gpus} cannot share device {self.device}: use device: cuda or gpus: 1")
-        return self
-
-    @model_validator(mode="after")
-    def _sampling_has_a_size(self) -> "TrainingSettings":
         if self.epoch_sampling and self.max_train_samples is None:
             raise ValueError("epoch_sampling draws max_train_samples records an epoch: set max_train_samples")
-        return self
-
-    @model_validator(mode="after")
-    def _the_best_is_measured(self) -> "TrainingSettings":
         if self.early_stopping is not None and self.best_metric is None:
             raise ValueError("early_stopping waits for a better best_metric: set best_metric")
         if self.best_metric not in (None, *TEACHER_FORCED) and not self.enhanced_metrics:

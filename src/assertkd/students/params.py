@@ -7,7 +7,7 @@ from assertkd.corpus.targets import Supervision
 from assertkd.layout import LogitsLayout
 from assertkd.losses.loss_plan import LossPlan, plan_loss
 from assertkd.settings import RunSettings, StudentModelSettings, TrainingSettings
-from assertkd.settings.on_policy import OnPolicySettings
+from assertkd.settings.distillation import OnPolicySettings
 from assertkd.settings.section import Section
 
 

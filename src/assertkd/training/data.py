@@ -8,7 +8,7 @@ from assertkd.batching.epoch_sampling import EpochSampler
 from assertkd.batching.examples import Example, TeacherSource
 from assertkd.models.distillable import DistillableModel
 from assertkd.models.encoders import TextEncoder
-from assertkd.settings.on_policy import OnPolicySettings
+from assertkd.settings.distillation import OnPolicySettings
 from assertkd.training.hooks.validation import DecodedSample
 
 

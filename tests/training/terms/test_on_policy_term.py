@@ -14,7 +14,7 @@ from assertkd.batching.examples import Batch, Example
 from assertkd.losses.divergence import generalised_jsd, jsd
 from assertkd.losses.target_batch import TargetBatch
 from assertkd.models.distillable import DistillableModel
-from assertkd.settings.on_policy import OnPolicySettings
+from assertkd.settings.distillation import OnPolicySettings
 from assertkd.training.loss_term import BatchTotals, StepContext, TermValues
 from assertkd.training.parallel.process_group import ProcessGroup
 from assertkd.training.terms.on_policy_term import ON_POLICY, OnPolicyTerm, is_on_policy

@@ -11,7 +11,7 @@ from assertkd.java.projects import Project
 from assertkd.java.source import read_source
 from assertkd.java.structure import CONSTRUCTOR, Assertion, JavaClass, JavaFile, JavaTest
 from assertkd.records import MARKER, Record
-from assertkd.settings.mining import MiningSettings
+from assertkd.settings.data import MiningSettings
 
 CACHED_SOURCES = 64
 """Sources in memory while records are cut: tests and their focal methods are in few files at a time."""

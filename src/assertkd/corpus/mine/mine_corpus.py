@@ -19,7 +19,7 @@ from assertkd.java.projects import Project, find_projects
 from assertkd.java.source import normalised
 from assertkd.java.structure import JavaFile
 from assertkd.records import Record, write_records
-from assertkd.settings.mining import MiningSettings
+from assertkd.settings.data import MiningSettings
 
 CHUNK = 16
 """Files that a process parses at once."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from transformers import T5ForConditionalGeneration
 
 from assertkd.errors import UserError
-from assertkd.settings.layers import missing_layers
+from assertkd.settings.model import missing_layers
 
 LAYER = re.compile(r"(?P<stack>encoder|decoder)\.block\.(?P<layer>\d+)\.(?P<rest>.+)")
 POSITIONS = "layer.0.SelfAttention.relative_attention_bias.weight"

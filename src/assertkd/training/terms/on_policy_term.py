@@ -18,7 +18,7 @@ from assertkd.losses.divergence import generalised_jsd
 from assertkd.losses.target_batch import TargetBatch
 from assertkd.models.decoding import output_lengths, pad_sequences
 from assertkd.models.distillable import IGNORED, DistillableModel
-from assertkd.settings.on_policy import OnPolicySettings
+from assertkd.settings.distillation import OnPolicySettings
 from assertkd.training.loss_term import StepContext, TermValues
 
 ON_POLICY = "on_policy"
