@@ -22,6 +22,7 @@ import torch
 from assertkd.corpus.targets import Supervision
 from assertkd.evaluation.significance import bootstrap_intervals
 from assertkd.logits.compress_logits import compress_logits
+from assertkd.logits.params import CompressLogitsParams
 from assertkd.losses.loss_plan import plan_loss
 from assertkd.metrics.exact_match import exact_match
 from assertkd.metrics.overlap import f1
@@ -93,8 +94,7 @@ def main() -> None:
     for codec in (BASELINE, OTHER):
         if not (arguments.work / codec / "fidelity.json").exists():
             compress_logits(
-                LogitsSettings(codec=codec),
-                SUPERVISION,
+                CompressLogitsParams(logits=LogitsSettings(codec=codec), temperatures=(), supervision=SUPERVISION),
                 arguments.run / "teacher" / "final_model",
                 arguments.run / "corpus",
                 arguments.work / codec,

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from assertkd.corpus.prepare_corpus import prepare_corpus
+from assertkd.corpus.targets import Supervision
 from assertkd.files import write_json
 from assertkd.logits.codecs.codec import Codec
 from assertkd.logits.codecs.hidden import HiddenCodec
@@ -31,7 +32,7 @@ from assertkd.logits.codecs.topk import TopKCodec
 from assertkd.logits.fidelity.figure import draw_fidelity
 from assertkd.logits.fidelity.measure import TEMPERATURES, Sample, measure
 from assertkd.logits.fidelity.report import candidates
-from assertkd.logits.fidelity.synthetic import synthetic_teacher
+from assertkd.logits.params import LogitsParams
 from assertkd.logits.teacher_pass import TeacherPass
 from assertkd.models.registry import parameter_count
 from assertkd.records import read_records
@@ -40,6 +41,7 @@ from assertkd.settings.model import ScratchSettings
 from assertkd.teacher.params import TrainTeacherParams
 from assertkd.teacher.train_teacher import train_teacher
 from logit_step import examples_of, report_step
+from synthetic_teacher import synthetic_teacher
 
 BASELINE = "original: float16, LZ4, base64"
 DEFAULT = "hidden, int8, groups of 64"
@@ -101,8 +103,12 @@ def train(options: argparse.Namespace) -> Path:
 
 def trained_sample(work: Path, positions: int, split: str) -> tuple[str, Sample]:
     """Return the trained teacher's title and a sample of its positions on one split."""
-    settings = LogitsSettings(batch_size=BATCH, device="cpu")
-    teacher_pass = TeacherPass(settings, MAX_INPUT, MAX_OUTPUT, work / "teacher" / "final_model")
+    params = LogitsParams(
+        logits=LogitsSettings(batch_size=BATCH, device="cpu"),
+        temperatures=(),
+        supervision=Supervision(MAX_INPUT, MAX_OUTPUT, labelled_share=1.0, seed=0),
+    )
+    teacher_pass = TeacherPass(params, work / "teacher" / "final_model")
     examples = examples_of(list(read_records(work / "corpus" / f"{split}.jsonl")), teacher_pass.prompt)
     sample = teacher_pass.sample(examples, positions, 42)
     loss = json.loads((work / "teacher" / "training_report.json").read_text())["final"]["validation_loss"]

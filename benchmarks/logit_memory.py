@@ -29,7 +29,7 @@ from assertkd.corpus.prepare_corpus import prepare_corpus
 from assertkd.corpus.targets import Supervision
 from assertkd.logits.codecs.hidden import HiddenCodec
 from assertkd.logits.compress_logits import compress_logits
-from assertkd.logits.fidelity.synthetic import synthetic_teacher
+from assertkd.logits.params import CompressLogitsParams
 from assertkd.logits.store.manifest import Provenance
 from assertkd.logits.store.reader import StoreReader
 from assertkd.logits.store.writer import StoreWriter
@@ -48,6 +48,7 @@ from assertkd.settings.data import EmbeddedCorpusSettings
 from assertkd.settings.model import ScratchSettings
 from assertkd.students.distill_student import distill_student
 from assertkd.students.params import DistillStudentParams, TargetPolicy
+from synthetic_teacher import synthetic_teacher
 
 PROVENANCE = Provenance(tokenizer="0" * 64, teacher="0" * 64, corpus="0" * 64)
 MAX_INPUT, MAX_OUTPUT = 192, 24
@@ -100,7 +101,8 @@ def corpus(folder: Path, records: int) -> None:
 
 def compress(folder: Path, records: int) -> None:
     settings = LogitsSettings(batch_size=32, device="cpu")
-    compress_logits(settings, SUPERVISION, folder / "teacher", folder / "corpus", folder / "logits")
+    params = CompressLogitsParams(logits=settings, temperatures=(), supervision=SUPERVISION)
+    compress_logits(params, folder / "teacher", folder / "corpus", folder / "logits")
 
 
 def distill(folder: Path, records: int) -> None:

@@ -29,7 +29,6 @@ from assertkd.logits.codecs.codec import Codec
 from assertkd.logits.codecs.dense import DenseCodec
 from assertkd.logits.codecs.hidden import HiddenCodec
 from assertkd.logits.codecs.topk import TopKCodec
-from assertkd.logits.fidelity.synthetic import synthetic_teacher
 from assertkd.logits.store.manifest import Provenance
 from assertkd.logits.store.reader import StoreReader
 from assertkd.logits.store.writer import StoreWriter
@@ -48,6 +47,7 @@ from assertkd.training.objective import accumulate
 from assertkd.training.optimizer import adamw
 from assertkd.training.parallel.process_group import ProcessGroup
 from assertkd.training.terms.token_term import TokenTerm
+from synthetic_teacher import synthetic_teacher
 
 STUDENT = ScratchSettings(d_model=512, d_ff=2048, heads=8, encoder_layers=6, decoder_layers=6)
 HIDDEN_SIZE = 768

@@ -26,6 +26,7 @@ from assertkd.batching.examples import Example
 from assertkd.corpus.prepare_corpus import prepare_corpus
 from assertkd.corpus.targets import Supervision
 from assertkd.logits.compress_logits import compress_logits
+from assertkd.logits.params import CompressLogitsParams
 from assertkd.logits.store.reader import StoreReader
 from assertkd.losses.contrastive import contrastive
 from assertkd.losses.loss_plan import plan_loss
@@ -238,9 +239,8 @@ def prepare(arguments: argparse.Namespace) -> None:
         )
         train_teacher(params, work / "corpus", work / "teacher")
     if not (work / "logits" / "test" / "manifest.json").exists():
-        compress_logits(
-            LogitsSettings(), SUPERVISION, work / "teacher" / "final_model", work / "corpus", work / "logits"
-        )
+        params = CompressLogitsParams(logits=LogitsSettings(), temperatures=(), supervision=SUPERVISION)
+        compress_logits(params, work / "teacher" / "final_model", work / "corpus", work / "logits")
     if not embeddings_of(work).exists():
         gold = EmbedTargetsParams(encoder=PACKAGED, labelled_share=1.0, seed=0)
         embed_targets(gold, "train", work / "corpus" / "train.jsonl", embeddings_of(work))

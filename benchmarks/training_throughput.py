@@ -56,7 +56,6 @@ from assertkd.batching.sampling import bucketed_batches
 from assertkd.logits.codecs.codec import Codec
 from assertkd.logits.codecs.hidden import HiddenCodec
 from assertkd.logits.codecs.topk import TopKCodec
-from assertkd.logits.fidelity.synthetic import synthetic_teacher
 from assertkd.logits.store.manifest import Provenance
 from assertkd.logits.store.reader import StoreReader
 from assertkd.logits.store.writer import StoreWriter
@@ -73,6 +72,7 @@ from assertkd.training.data import TrainingData
 from assertkd.training.hooks.journal import Journal
 from assertkd.training.train import train
 from logit_step import examples_of, records_of
+from synthetic_teacher import synthetic_teacher
 
 SIZES = {
     "demo": (

@@ -10,13 +10,13 @@ import pytest
 from assertkd.corpus.targets import write_teacher_predictions
 from assertkd.logits.codecs.codec import Codec
 from assertkd.logits.codecs.registry import build_codec
-from assertkd.logits.fidelity.synthetic import synthetic_teacher
 from assertkd.logits.store.manifest import Provenance
 from assertkd.logits.store.writer import StoreWriter
 from assertkd.models.tokenizer import save_tokenizer
 from assertkd.predictions import Prediction, write_predictions
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import MARKER, Record, write_records
+from synthetic_teacher import synthetic_teacher
 
 PROVENANCE = Provenance(tokenizer="1" * 64, teacher="2" * 64, corpus="3" * 64)
 

@@ -14,6 +14,7 @@ from assertkd.corpus.targets import Supervision, read_teacher_predictions
 from assertkd.errors import UserError
 from assertkd.logits.import_logits import import_logits
 from assertkd.logits.interchange.export import export_logits
+from assertkd.logits.params import ImportLogitsParams
 from assertkd.logits.store.reader import StoreReader
 from assertkd.records import read_records
 from assertkd.settings import LogitsSettings
@@ -42,7 +43,8 @@ def given_run(make_run: Callable[..., Any], tmp_path: Path) -> Any:
 def taken(run: Any, tmp_path: Path, supervision: Supervision, files: list[Path] | None = None) -> Path:
     """Import the given files and return the folder of the stores."""
     files = files or [tmp_path / "given" / name for name in FILES.values()]
-    import_logits(SETTINGS, supervision, files, run.folder / "corpus", tmp_path / "taken")
+    params = ImportLogitsParams(logits=SETTINGS, temperatures=(), supervision=supervision)
+    import_logits(params, files, run.folder / "corpus", tmp_path / "taken")
     return tmp_path / "taken"
 
 

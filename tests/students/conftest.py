@@ -31,22 +31,15 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Taught:
     prepare_corpus(prepared.data, prepared.tokenizer, ModelSettings(name=prepared.teacher), corpus)
     prepare_unlabelled(folder / "more.jsonl", corpus, **dict(PrepareUnlabelledParams.from_run(run)))
     train_teacher(TrainTeacherParams.from_run(run).model_copy(update={"seed": 1}), corpus=corpus, folder=teacher.parent)
-    settings = CompressLogitsParams.from_run(run)
-    compress_logits(settings.logits, settings.supervision, teacher, corpus, logits)
-    along_predictions = CompressPredictionsParams.from_run(run)
+    compress_logits(CompressLogitsParams.from_run(run), teacher, corpus, logits)
     compress_predictions(
-        along_predictions.logits,
-        along_predictions.supervision,
+        CompressPredictionsParams.from_run(run),
         teacher,
         corpus / "train.jsonl",
         logits / "teacher_predictions.jsonl",
         logits / "train_predictions",
     )
-    unlabelled = CompressUnlabelledParams.from_run(run)
-    compress_unlabelled(
-        unlabelled.logits, unlabelled.max_input_len, unlabelled.max_output_len, teacher=teacher,
-        records_file=corpus / "unlabelled.jsonl", folder=logits,
-    )  # fmt: skip
+    compress_unlabelled(CompressUnlabelledParams.from_run(run), teacher, corpus / "unlabelled.jsonl", logits)
     return Taught(folder)
 
 

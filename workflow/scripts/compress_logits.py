@@ -9,12 +9,9 @@ from assertkd.runtime.job import job, sole_writer
 folder = Path(snakemake.output.predictions).parent
 
 with sole_writer(folder), job(snakemake.log[0], snakemake.threads):
-    params = CompressLogitsParams.model_validate(snakemake.params.settings)
     compress_logits(
-        params.logits,
-        params.supervision,
+        CompressLogitsParams.model_validate(snakemake.params.settings),
         teacher=Path(snakemake.input.model),
         corpus=Path(snakemake.input.train).parent,
         folder=folder,
-        temperatures=params.temperatures,
     )

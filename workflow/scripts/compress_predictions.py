@@ -9,13 +9,10 @@ from assertkd.runtime.job import job, sole_writer
 store = Path(snakemake.output.store)
 
 with sole_writer(store.parent, store.name), job(snakemake.log[0], snakemake.threads):
-    params = CompressPredictionsParams.model_validate(snakemake.params.settings)
     compress_predictions(
-        params.logits,
-        params.supervision,
+        CompressPredictionsParams.model_validate(snakemake.params.settings),
         teacher=Path(snakemake.input.model),
         records_file=Path(snakemake.input.train),
         predictions_file=Path(snakemake.input.predictions),
         folder=store,
-        temperatures=params.temperatures,
     )

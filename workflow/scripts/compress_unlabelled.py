@@ -9,13 +9,9 @@ from assertkd.runtime.job import job, sole_writer
 folder = Path(snakemake.output.predictions).parent
 
 with sole_writer(folder, "unlabelled"), job(snakemake.log[0], snakemake.threads):
-    params = CompressUnlabelledParams.model_validate(snakemake.params.settings)
     compress_unlabelled(
-        params.logits,
-        params.max_input_len,
-        params.max_output_len,
+        CompressUnlabelledParams.model_validate(snakemake.params.settings),
         teacher=Path(snakemake.input.model),
         records_file=Path(snakemake.input.records),
         folder=folder,
-        temperatures=params.temperatures,
     )

@@ -9,12 +9,9 @@ from assertkd.runtime.job import job, sole_writer
 folder = Path(snakemake.output.predictions).parent
 
 with sole_writer(folder), job(snakemake.log[0], snakemake.threads):
-    params = ImportLogitsParams.model_validate(snakemake.params.settings)
     import_logits(
-        params.logits,
-        params.supervision,
+        ImportLogitsParams.model_validate(snakemake.params.settings),
         files=[Path(file) for file in snakemake.input.files],
         corpus=Path(snakemake.input.train).parent,
         folder=folder,
-        temperatures=params.temperatures,
     )

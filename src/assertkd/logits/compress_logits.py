@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from assertkd.batching.examples import Example
-from assertkd.corpus.targets import Supervision, training_targets, write_teacher_predictions
+from assertkd.corpus.targets import training_targets, write_teacher_predictions
 from assertkd.files import write_json
 from assertkd.layout import SPLITS, CorpusLayout, LogitsLayout
 from assertkd.logits.fidelity.figure import draw_fidelity
 from assertkd.logits.fidelity.report import fidelity_report, format_fidelity
+from assertkd.logits.params import CompressLogitsParams
 from assertkd.logits.teacher_pass import TeacherPass
-from assertkd.settings import LogitsSettings
 from assertkd.settings.logits import FidelitySettings
 
 PREDICTED_SPLITS = ("train", "validation")
@@ -20,29 +20,19 @@ PREDICTED_SPLITS = ("train", "validation")
 log = logging.getLogger(__name__)
 
 
-def compress_logits(
-    settings: LogitsSettings,
-    supervision: Supervision,
-    teacher: Path,
-    corpus: Path,
-    folder: Path,
-    temperatures: Sequence[float] = (),
-) -> None:
+def compress_logits(params: CompressLogitsParams, teacher: Path, corpus: Path, folder: Path) -> None:
     """Write `{split}/` stores, `teacher_predictions.jsonl`, `fidelity.json` and `fidelity.svg` to `folder`.
 
     Args:
-        settings: codec, batch size and the fidelity report's sample.
-        supervision: what the targets are.
+        params: the codec, what the targets are, and the fidelity report's sample.
         teacher: the fine-tuned teacher's `final_model/`.
         corpus: folder with `{split}.jsonl`.
         folder: where the stores go.
-        temperatures: those that the codec `topk` keeps the tail's mass at, besides 1; the other codecs are good
-            for every temperature.
 
     Raises:
         UserError: the teacher or the corpus is missing, or the teacher's vectors do not fit the codec.
     """
-    teacher_pass = TeacherPass(settings, supervision.max_input_len, supervision.max_output_len, teacher, temperatures)
+    teacher_pass = TeacherPass(params, teacher)
     predictions: dict[str, dict[str, str]] = {}
     layout = LogitsLayout(folder)
     # One split after the other, so that only one is in memory.
@@ -53,7 +43,7 @@ def compress_logits(
         if split in PREDICTED_SPLITS:
             predictions[split] = teacher_pass.predict(records, inputs, split)
         if split == "train":
-            targets = training_targets(records, supervision, predictions["train"])
+            targets = training_targets(records, params.supervision, predictions["train"])
         examples = [
             Example(record.id, ids, teacher_pass.prompt.encode_target(targets[record.id]))
             for record, ids in zip(records, inputs, strict=True)
@@ -61,7 +51,7 @@ def compress_logits(
         teacher_pass.compress(examples, split, path, layout.store(split))
         if split == "train":
             # Students train on this split, so the fidelity is measured on it; the test split decides nothing.
-            _report_fidelity(teacher_pass, examples, settings.fidelity, layout)
+            _report_fidelity(teacher_pass, examples, params.logits.fidelity, layout)
     write_teacher_predictions(layout.teacher_predictions, predictions)
 
 

@@ -1,41 +1,32 @@
 """The rule `compress_predictions`: what the teacher knows along its own predictions, for students that learn them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from assertkd.batching.examples import Example
 from assertkd.corpus.split import labelled_ids
-from assertkd.corpus.targets import Supervision, read_teacher_predictions
+from assertkd.corpus.targets import read_teacher_predictions
+from assertkd.logits.params import CompressPredictionsParams
 from assertkd.logits.teacher_pass import TeacherPass
-from assertkd.settings import LogitsSettings
 
 
 def compress_predictions(
-    settings: LogitsSettings,
-    supervision: Supervision,
-    teacher: Path,
-    records_file: Path,
-    predictions_file: Path,
-    folder: Path,
-    temperatures: Sequence[float] = (),
+    params: CompressPredictionsParams, teacher: Path, records_file: Path, predictions_file: Path, folder: Path
 ) -> None:
     """Write the store of the training records whose prediction is not what `compress_logits` stored for them.
 
     These are the records whose gold assertion students may use and for which the teacher writes another target.
 
     Args:
-        settings: codec and batch size.
-        supervision: lengths, and which records have gold targets.
+        params: codec, batch size, lengths, and which records have gold targets.
         teacher: the fine-tuned teacher's `final_model/`.
         records_file: the training split.
         predictions_file: the teacher's predictions, as `compress_logits` wrote them.
         folder: where the store goes.
-        temperatures: as `compress_logits` takes them.
 
     Raises:
         UserError: an input is missing, or the teacher's vectors do not fit the codec.
     """
-    teacher_pass = TeacherPass(settings, supervision.max_input_len, supervision.max_output_len, teacher, temperatures)
+    teacher_pass, supervision = TeacherPass(params, teacher), params.supervision
     predictions = read_teacher_predictions(predictions_file, "train")
     records, inputs = teacher_pass.read(records_file)
     labelled = labelled_ids([record.id for record in records], supervision.labelled_share, supervision.seed)

@@ -1,42 +1,30 @@
 """The rule `compress_unlabelled`: what the teacher predicts and knows on records without an assertion."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from assertkd.batching.examples import Example
 from assertkd.corpus.targets import write_teacher_predictions
 from assertkd.layout import LogitsLayout
+from assertkd.logits.params import CompressUnlabelledParams
 from assertkd.logits.teacher_pass import TeacherPass
-from assertkd.settings import LogitsSettings
 
 UNLABELLED = "unlabelled"
 """Name of these records in the file of predictions."""
 
 
-def compress_unlabelled(
-    settings: LogitsSettings,
-    max_input_len: int,
-    max_output_len: int,
-    teacher: Path,
-    records_file: Path,
-    folder: Path,
-    temperatures: Sequence[float] = (),
-) -> None:
+def compress_unlabelled(params: CompressUnlabelledParams, teacher: Path, records_file: Path, folder: Path) -> None:
     """Write `unlabelled_predictions.jsonl` and the store `unlabelled/` of records without an assertion to `folder`.
 
     Args:
-        settings: codec, beams and batch size.
-        max_input_len: longest input, in tokens.
-        max_output_len: longest prediction, in tokens.
+        params: codec, lengths, beams and batch size.
         teacher: the fine-tuned teacher's `final_model/`.
         records_file: the records.
         folder: where both go.
-        temperatures: as `compress_logits` takes them.
 
     Raises:
         UserError: an input is missing, or the teacher's vectors do not fit the codec.
     """
-    teacher_pass = TeacherPass(settings, max_input_len, max_output_len, teacher, temperatures)
+    teacher_pass = TeacherPass(params, teacher)
     records, inputs = teacher_pass.read(records_file)
     predictions = teacher_pass.predict(records, inputs, UNLABELLED)
     examples = [

@@ -12,11 +12,11 @@ from assertkd.layout import SPLITS, CorpusLayout, LogitsLayout, ModelLayout
 from assertkd.logits.codecs.registry import codec_parameters
 from assertkd.logits.interchange.import_file import ExternalExample, each_once, sha256_of_files, write_stores
 from assertkd.logits.interchange.lines import read_interchange
+from assertkd.logits.params import ImportLogitsParams
 from assertkd.logits.store.manifest import Provenance
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import read_records
-from assertkd.settings import LogitsSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,46 +28,39 @@ class _CorpusRecord:
     labelled: bool
 
 
-def import_logits(
-    settings: LogitsSettings,
-    supervision: Supervision,
-    files: Sequence[Path],
-    corpus: Path,
-    folder: Path,
-    temperatures: Sequence[float] = (),
-) -> None:
+def import_logits(params: ImportLogitsParams, files: Sequence[Path], corpus: Path, folder: Path) -> None:
     """Write `{split}/` stores and `teacher_predictions.jsonl` to `folder` from files in place of a teacher.
 
     Lines whose record `prepare_corpus` did not take are passed over. Memory holds the corpus's texts and one line.
 
     Args:
-        settings: the codec, which must take logits, and the size of a shard.
-        supervision: what the targets are.
+        params: the codec, which must take logits, the size of a shard, and what the targets are.
         files: interchange files, those that the corpus was made from.
         corpus: folder with `{split}.jsonl` and `tokenizer/`.
         folder: where the stores go.
-        temperatures: those that the codec `topk` keeps the tail's mass at, besides 1.
 
     Raises:
         UserError: a line is damaged or for another target (file:line is named), or a record has no line (its id is).
     """
-    inputs, outputs = CorpusLayout(corpus), LogitsLayout(folder)
+    inputs, outputs, supervision = CorpusLayout(corpus), LogitsLayout(folder), params.supervision
     prompt = Prompt(load_tokenizer(inputs.tokenizer), supervision.max_input_len, supervision.max_output_len)
     tokenizer, teacher = sha256_of_file(ModelLayout(inputs.tokenizer).tokenizer), sha256_of_files(files)
-    provenance = {
-        split: Provenance(tokenizer=tokenizer, teacher=teacher, corpus=sha256_of_file(inputs.split(split)))
+    stores = {
+        split: (
+            outputs.store(split),
+            Provenance(tokenizer=tokenizer, teacher=teacher, corpus=sha256_of_file(inputs.split(split))),
+        )
         for split in SPLITS
     }
     predictions: dict[str, dict[str, str]] = {split: {} for split in SPLITS}
-    examples = _examples_of_corpus(files, _corpus_records(inputs, supervision), prompt, predictions)
     write_stores(
-        examples,
-        {split: outputs.store(split) for split in SPLITS},
-        provenance,
-        codec=(settings.codec, codec_parameters(settings, temperatures)),
+        _examples_of_corpus(files, _corpus_records(inputs, supervision), prompt, predictions),
+        stores,
+        params.logits.codec,
+        codec_parameters(params.logits, params.temperatures),
         entries=len(prompt.tokenizer.get_vocab()),
-        examples_per_shard=settings.examples_per_shard,
-        temperatures=temperatures,
+        temperatures=params.temperatures,
+        examples_per_shard=params.logits.examples_per_shard,
     )
     write_teacher_predictions(outputs.teacher_predictions, predictions)
 
@@ -108,13 +101,11 @@ def _examples_of_corpus(
         target_ids = prompt.encode_target(target)
         assertion = record.assertion if line.assertion is None else line.assertion
         if (line.target_ids or prompt.encode_target(assertion)) != target_ids:
-            raise UserError(
-                f"{line.where}: the logits are for another target than the "
-                + ("assertion's tokens" if record.labelled else "tokens of the teacher's prediction"),
-                "Set tokenizer.name and data.max_output_len to the teacher's."
-                if record.labelled
-                else "Set data.labelled_share: 1 where the logits are the gold assertions'.",
-            )
+            wanted, remedy = "assertion's tokens", "Set tokenizer.name and data.max_output_len to the teacher's."
+            if not record.labelled:
+                wanted = "tokens of the teacher's prediction"
+                remedy = "Set data.labelled_share: 1 where the logits are the gold assertions'."
+            raise UserError(f"{line.where}: the logits are for another target than the {wanted}", remedy)
         yield ExternalExample(line, record.split, target_ids)
     if missing:
         raise UserError(

@@ -1,26 +1,12 @@
 """What the rules of the logits use of a run's settings."""
 
+from dataclasses import replace
+from typing import ClassVar, Self
+
 from assertkd.corpus.targets import Supervision
 from assertkd.losses.loss_plan import plan_loss
 from assertkd.settings import LogitsSettings, RunSettings
 from assertkd.settings.section import Section
-
-PREDICTION = {"num_beams"}
-FIDELITY = {"fidelity"}
-TEACHER_PASS = {"batch_size", "num_beams", "device", "fidelity"}
-
-
-def _codec(run: RunSettings, *without_effect: str) -> tuple[LogitsSettings, tuple[float, ...]]:
-    """Return the logits' settings, and the temperatures that the codec `topk` keeps the tail's mass at.
-
-    These are the evaluation's, and those of the variants that learn from the teacher's distributions.
-    """
-    settings = run.logits.with_defaults({"hidden", "topk", *without_effect} - {run.logits.codec})
-    if settings.codec != "topk":
-        return settings, ()
-    plans = [plan_loss(variant.loss) for variant in run.variants.values()]
-    learnt = {plan.temperature for plan in plans if plan.temperature is not None}
-    return settings, tuple(sorted({1.0, run.evaluation.eval_temperature, *learnt}))
 
 
 class LogitsParams(Section):
@@ -28,56 +14,47 @@ class LogitsParams(Section):
 
     logits: LogitsSettings
     temperatures: tuple[float, ...]
-    """Those that `topk` keeps the tail's mass at, beside 1."""
+    """Those that `topk` keeps the tail's mass at, beside 1: the evaluation's, and those of the variants that learn from
+    the teacher's distributions. The other codecs are good for every temperature."""
     supervision: Supervision
+
+    WITHOUT_EFFECT: ClassVar[frozenset[str]] = frozenset()
+    """Options of the logits that the rule does not use."""
+
+    @classmethod
+    def from_run(cls, run: RunSettings) -> Self:
+        """Return the params of a run; options without effect have their defaults."""
+        settings = run.logits.with_defaults({"hidden", "topk", *cls.WITHOUT_EFFECT} - {run.logits.codec})
+        temperatures = set[float]()
+        if settings.codec == "topk":
+            learnt = [plan_loss(variant.loss).temperature for variant in run.variants.values()]
+            temperatures = {1.0, run.evaluation.eval_temperature, *(one for one in learnt if one is not None)}
+        return cls(logits=settings, temperatures=tuple(sorted(temperatures)), supervision=Supervision.from_run(run))
 
 
 class CompressLogitsParams(LogitsParams):
     """The params of `compress_logits`."""
 
-    @classmethod
-    def from_run(cls, run: RunSettings) -> "CompressLogitsParams":
-        """Return the params of a run; options without effect have their defaults."""
-        logits, temperatures = _codec(run)
-        return cls(logits=logits, temperatures=temperatures, supervision=Supervision.from_run(run))
-
 
 class CompressPredictionsParams(LogitsParams):
     """The params of `compress_predictions`: nothing is predicted, and no fidelity is measured."""
 
-    @classmethod
-    def from_run(cls, run: RunSettings) -> "CompressPredictionsParams":
-        """Return the params of a run; options without effect have their defaults."""
-        logits, temperatures = _codec(run, *PREDICTION, *FIDELITY)
-        return cls(logits=logits, temperatures=temperatures, supervision=Supervision.from_run(run))
+    WITHOUT_EFFECT = frozenset({"num_beams", "fidelity"})
 
 
 class ImportLogitsParams(LogitsParams):
     """The params of `import_logits`: no teacher runs."""
 
-    @classmethod
-    def from_run(cls, run: RunSettings) -> "ImportLogitsParams":
-        """Return the params of a run; options without effect have their defaults."""
-        logits, temperatures = _codec(run, *TEACHER_PASS)
-        return cls(logits=logits, temperatures=temperatures, supervision=Supervision.from_run(run))
+    WITHOUT_EFFECT = frozenset({"batch_size", "num_beams", "device", "fidelity"})
 
 
-class CompressUnlabelledParams(Section):
+class CompressUnlabelledParams(LogitsParams):
     """The params of `compress_unlabelled`: all targets are predictions, and no fidelity is measured."""
 
-    logits: LogitsSettings
-    temperatures: tuple[float, ...]
-    max_input_len: int
-    max_output_len: int
+    WITHOUT_EFFECT = frozenset({"fidelity"})
 
     @classmethod
-    def from_run(cls, run: RunSettings) -> "CompressUnlabelledParams":
-        """Return the params of a run; options without effect have their defaults."""
-        logits, temperatures = _codec(run, *FIDELITY)
-        data = run.data
-        return cls(
-            logits=logits,
-            temperatures=temperatures,
-            max_input_len=data.max_input_len,
-            max_output_len=data.max_output_len,
-        )
+    def from_run(cls, run: RunSettings) -> Self:
+        """Return the params of a run; options without effect have their defaults, among them the labelled share."""
+        params = super().from_run(run)
+        return params.model_copy(update={"supervision": replace(params.supervision, labelled_share=1.0, seed=0)})

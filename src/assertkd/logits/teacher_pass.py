@@ -12,10 +12,10 @@ from assertkd.batching.collation import collate
 from assertkd.batching.examples import Example
 from assertkd.files import sha256_of_file
 from assertkd.layout import ModelLayout
-from assertkd.logits.codecs.codec import Codec
 from assertkd.logits.codecs.head import Float32
 from assertkd.logits.codecs.registry import build_codec, codec_parameters
 from assertkd.logits.fidelity.measure import Sample, draw_sample
+from assertkd.logits.params import LogitsParams
 from assertkd.logits.store.manifest import Provenance
 from assertkd.logits.store.writer import StoreWriter
 from assertkd.models.registry import load_model, weights_file
@@ -25,7 +25,6 @@ from assertkd.prompts.prompt import Prompt
 from assertkd.records import Record, read_records
 from assertkd.runtime.devices import resolve_device
 from assertkd.runtime.progress import Progress
-from assertkd.settings import LogitsSettings
 
 log = logging.getLogger(__name__)
 
@@ -34,41 +33,30 @@ class TeacherPass:
     """The teacher, teacher-forced, and the codec that its distributions are stored by.
 
     Args:
-        settings: codec and batch size.
-        max_input_len: longest input, in tokens.
-        max_output_len: longest target, in tokens.
+        params: codec, lengths and batch size.
         teacher: the fine-tuned teacher's `final_model/`.
-        temperatures: those that the codec `topk` keeps the tail's mass at, besides 1.
 
     Attributes:
         model: the teacher, in evaluation mode, on `device`.
         prompt: encodes records with the teacher's tokenizer.
-        device: the teacher's.
-        codec: of the settings, for this teacher's sizes.
 
     Raises:
         UserError: the teacher is missing, or the device is.
     """
 
-    def __init__(
-        self,
-        settings: LogitsSettings,
-        max_input_len: int,
-        max_output_len: int,
-        teacher: Path,
-        temperatures: Sequence[float] = (),
-    ) -> None:
-        self.device = resolve_device(settings.device)
+    def __init__(self, params: LogitsParams, teacher: Path) -> None:
+        self._settings, self._temperatures, self._teacher = params.logits, params.temperatures, teacher
+        self.device = resolve_device(self._settings.device)
         self.model = load_model(teacher).to(self.device).eval()
-        self.prompt = Prompt(load_tokenizer(teacher), max_input_len, max_output_len)
-        self.codec: Codec = build_codec(
-            settings.codec,
+        lengths = params.supervision
+        self.prompt = Prompt(load_tokenizer(teacher), lengths.max_input_len, lengths.max_output_len)
+        self.codec = build_codec(
+            self._settings.codec,
             self.model.vocab_size,
             self.model.hidden_size,
-            codec_parameters(settings, temperatures),
+            codec_parameters(self._settings, self._temperatures),
         )
         self._head: Float32 = self.model.head_weight.float().cpu().numpy()
-        self._settings, self._teacher, self._temperatures = settings, teacher, temperatures
 
     def read(self, path: Path) -> tuple[list[Record], list[Sequence[int]]]:
         """Return a file's records without their sources, which are not needed once encoded, and the encoded inputs."""
@@ -93,7 +81,7 @@ class TeacherPass:
         return {record.id: text for record, text in zip(records, texts, strict=True)}
 
     def compress(self, examples: Sequence[Example], name: str, records: Path, folder: Path) -> None:
-        """Write the store of what the teacher knows at the targets of some examples.
+        """Write the store of what the teacher knows at the targets of some examples to `folder`.
 
         Args:
             examples: inputs with targets.
@@ -139,13 +127,7 @@ class TeacherPass:
         )
 
     def sample(self, examples: Sequence[Example], positions: int, seed: int) -> Sample:
-        """Return what enters the head at the targets of examples drawn at random.
-
-        Args:
-            examples: to draw from.
-            positions: target tokens to draw (`draw_sample`).
-            seed: of the drawing.
-        """
+        """Return what enters the head at the targets of examples drawn at random (`draw_sample`)."""
         numbers = draw_sample([len(example.target_ids) for example in examples], positions, seed)
         started = time.perf_counter()
         hidden: list[Float32] = []

@@ -20,6 +20,7 @@ from assertkd.logits.fidelity.baselines import OriginalForm, RenormalisedTopK
 from assertkd.logits.fidelity.figure import draw_fidelity
 from assertkd.logits.fidelity.measure import Sample, divergence, draw_sample, measure
 from assertkd.logits.fidelity.report import UNITS, candidates, fidelity_report, format_fidelity
+from assertkd.logits.params import CompressLogitsParams
 from assertkd.logits.store.reader import StoreReader
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import MARKER, Record, write_records
@@ -235,8 +236,10 @@ def test_compress_logits_reports_what_its_store_gives_back(tmp_path: Path, tiny_
     for split in ("train", "validation", "test"):
         write_records(tmp_path / "corpus" / f"{split}.jsonl", records)
     out = tmp_path / "logits"
-    settings = LogitsSettings(batch_size=5, device="cpu")
-    compress_logits(settings, Supervision(64, 48, 1.0, 0), tmp_path / "teacher", tmp_path / "corpus", out)
+    params = CompressLogitsParams(
+        logits=LogitsSettings(batch_size=5, device="cpu"), temperatures=(), supervision=Supervision(64, 48, 1.0, 0)
+    )
+    compress_logits(params, tmp_path / "teacher", tmp_path / "corpus", out)
     report = json.loads((out / "fidelity.json").read_text(encoding="utf-8"))
     store, prompt = StoreReader(out / "train"), Prompt(tiny_tokenizer, 64, 48)
     expected = []

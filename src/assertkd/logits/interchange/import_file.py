@@ -7,16 +7,14 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerFast
 
-from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
 from assertkd.layout import ModelLayout
-from assertkd.logits.codecs.head import Float32
 from assertkd.logits.codecs.registry import CODECS, build_codec
 from assertkd.logits.interchange.lines import InterchangeLine, read_interchange
 from assertkd.logits.store.manifest import Manifest, Provenance
@@ -28,14 +26,6 @@ NO_HEAD = 1
 """Width of the hidden vectors in the manifest of a store that came without any."""
 
 log = logging.getLogger(__name__)
-
-
-@runtime_checkable
-class EncodesLogits(Protocol):
-    """A codec that can store logits without the vectors that enter the head."""
-
-    def encode_logits(self, logits: Float32) -> Payload:
-        """Return the arrays of one example's logits (T, V)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +67,11 @@ def import_file(
     prompt = Prompt(load_tokenizer(tokenizer_name), max_output_len, max_output_len)
     digest = sha256_of_files([file])
     provenance = Provenance(tokenizer=_sha256_of_tokenizer(prompt.tokenizer), teacher=digest, corpus=digest)
-    examples = (
-        ExternalExample(line, output.name, _target_ids(line, prompt)) for line in each_once(read_interchange(file))
-    )
     return write_stores(
-        examples,
-        {output.name: output},
-        {output.name: provenance},
-        codec=(codec, {"temperatures": temperatures} if temperatures else {}),
+        (ExternalExample(line, output.name, _target_ids(line, prompt)) for line in each_once(read_interchange(file))),
+        {output.name: (output, provenance)},
+        codec,
+        {"temperatures": temperatures} if temperatures else {},
         entries=len(prompt.tokenizer.get_vocab()),
         temperatures=temperatures,
     )[output.name]
@@ -92,24 +79,24 @@ def import_file(
 
 def write_stores(
     examples: Iterable[ExternalExample],
-    folders: Mapping[str, Path],
-    provenance: Mapping[str, Provenance],
+    stores: Mapping[str, tuple[Path, Provenance]],
+    codec: str,
+    parameters: Mapping[str, Any],
     *,
-    codec: tuple[str, Mapping[str, Any]],
     entries: int,
+    temperatures: Sequence[float],
     examples_per_shard: int = 1024,
-    temperatures: Sequence[float] = (),
 ) -> dict[str, Manifest]:
     """Write the examples to their stores and return each store's manifest; nothing is finished before all are read.
 
     Args:
         examples: each id once, in an order that is the same whenever this is run.
-        folders: split name to the store's folder.
-        provenance: split name to what the store comes from.
-        codec: name and parameters of a codec that takes logits.
+        stores: split name to the store's folder and what it comes from.
+        codec: name of a codec that takes logits.
+        parameters: the codec's.
         entries: of the tokenizer.
-        examples_per_shard: examples a shard.
         temperatures: those that the distillation is configured for, for the manifest.
+        examples_per_shard: examples a shard.
 
     Raises:
         UserError: there are no examples, the codec takes no logits, or a line's logits are not what they should be.
@@ -119,23 +106,18 @@ def write_stores(
     if first is None:
         raise UserError("The files hold no logits", "Give JSONL files with teacher_logits_compressed.")
     vocab_size = first.line.logits(len(first.target_ids), entries).shape[1]
-    encoder = build_codec(codec[0], vocab_size, NO_HEAD, codec[1])
-    if not isinstance(encoder, EncodesLogits):
-        able = ", ".join(name for name, kind in CODECS.items() if issubclass(kind, EncodesLogits))
+    encoder = build_codec(codec, vocab_size, NO_HEAD, parameters)
+    if not hasattr(encoder, "encode_logits"):
+        able = ", ".join(name for name, kind in CODECS.items() if hasattr(kind, "encode_logits"))
         raise UserError(
-            f"the codec `{encoder.name}` stores what enters the teacher's head, and the files hold logits alone",
+            f"the codec `{codec}` stores what enters the teacher's head, and the files hold logits alone",
             f"Use one of: {able}.",
         )
     writers = {
         split: StoreWriter(
-            path,
-            encoder,
-            None,
-            provenance[split],
-            examples_per_shard=examples_per_shard,
-            temperatures=temperatures,
+            folder, encoder, None, provenance, temperatures=temperatures, examples_per_shard=examples_per_shard
         )
-        for split, path in folders.items()
+        for split, (folder, provenance) in stores.items()
     }
     for example in chain([first], remaining):
         writer, line = writers[example.split], example.line
