@@ -26,7 +26,7 @@ from transformers import PreTrainedTokenizerFast
 
 from assertkd.batching.collation import collate
 from assertkd.batching.examples import Batch, Example
-from assertkd.logits.codecs.views import HiddenView
+from assertkd.logits.codecs.hidden import HiddenView
 from assertkd.losses.loss_plan import LossPlan, plan_loss
 from assertkd.models.distillable import DistillableModel
 from assertkd.models.embedding_file import pin_targets

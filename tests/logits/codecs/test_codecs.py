@@ -176,8 +176,6 @@ def test_registry_builds_a_codec_again_from_its_parameters() -> None:
     ("name", "parameters", "named"),
     [
         ("zip", {}, "'zip'"),
-        ("hidden", {"dtype": "int4"}, "int4"),
-        ("hidden", {"group_size": 0}, "group_size"),
         ("hidden", {"grup_size": 3}, "grup_size"),
         ("dense", {"dtype": "int8"}, "dtype"),
     ],

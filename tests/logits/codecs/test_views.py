@@ -7,8 +7,7 @@ import torch
 from assertkd.batching.distributions import DenseView, FullDistribution
 from assertkd.batching.examples import Payload
 from assertkd.logits.codecs.dense import DenseCodec
-from assertkd.logits.codecs.hidden import HiddenCodec
-from assertkd.logits.codecs.views import HiddenView
+from assertkd.logits.codecs.hidden import HiddenCodec, HiddenView
 from assertkd.logits.store.reader import StoreReader
 
 

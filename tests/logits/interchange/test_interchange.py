@@ -18,8 +18,8 @@ from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
 from assertkd.logits.codecs.dense import DenseCodec
 from assertkd.logits.codecs.head import StoredHead
+from assertkd.logits.codecs.hidden import HiddenView
 from assertkd.logits.codecs.registry import CODECS
-from assertkd.logits.codecs.views import HiddenView
 from assertkd.logits.interchange.export import export_logits
 from assertkd.logits.interchange.import_file import import_file
 from assertkd.logits.interchange.lines import read_interchange
@@ -67,7 +67,8 @@ def test_dense_logits_go_out_and_come_back_bit_for_bit(make_run, tmp_path, broug
         back = brought_back(tmp_path / "out" / name, run)
         assert sorted(back.ids()) == sorted(stored.ids())
         back.verify()
-        back.expect(tokenizer=sha256_of_file(run.folder / "corpus/tokenizer/tokenizer.json"))
+        tokenizer = run.folder / "corpus/tokenizer/tokenizer.json"
+        assert back.manifest.identity.provenance.tokenizer == sha256_of_file(tokenizer)
         for record in stored.ids():
             target = run.targets[record]
             assert np.array_equal(read(back, record, target), read(stored, record, target))

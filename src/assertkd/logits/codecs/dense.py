@@ -43,10 +43,7 @@ class DenseCodec(Codec):
 
         Raises:
             UserError: a logit is NaN or infinite, or lies beyond float16.
-            ValueError: the shape is another.
         """
-        if logits.ndim != 2 or logits.shape[1] != self.vocab_size:
-            raise ValueError(f"logits have shape {logits.shape}, expected (tokens, {self.vocab_size})")
         return {"logits": in_float16(logits)}
 
     def collate(self, payloads: Sequence[Payload], head: StoredHead | None) -> DenseView:

@@ -1,19 +1,60 @@
 """Codec `hidden`: the vector that enters the LM head; the logits are one matrix product away, at every temperature."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal, get_args
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 
+from assertkd.batching.distributions import FullDistribution
 from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
 from assertkd.logits.codecs.codec import Codec, Encoder, checked_hidden
 from assertkd.logits.codecs.head import Float32, StoredHead, balance_head
 from assertkd.logits.codecs.quantisation import dequantise, feedback_weights, quantise
-from assertkd.logits.codecs.views import HiddenView
 
-HiddenType = Literal["int8", "float16"]
+
+@dataclass(frozen=True, slots=True)
+class HiddenView(FullDistribution):
+    """Logits rebuilt as hidden · headᵀ, one matrix product a call.
+
+    Attributes:
+        hidden: (N, d) float32, in the units of the stored head.
+        head: the head, loaded once per process and device.
+    """
+
+    hidden: torch.Tensor
+    head: StoredHead
+
+    @property
+    def num_tokens(self) -> int:
+        """N."""
+        return self.hidden.shape[0]
+
+    @property
+    def vocab_size(self) -> int:
+        """V."""
+        return self.head.vocab_size
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+        """Return the view on `device`; the head follows at the first use."""
+        return type(self)(self.hidden.to(device, non_blocking=non_blocking), self.head)
+
+    def pin_memory(self) -> Self:
+        """Return the view in page-locked memory."""
+        return type(self)(self.hidden.pin_memory(), self.head)
+
+    def logits(self, rows: slice) -> torch.Tensor:
+        """Return (n, V) float32: hidden · headᵀ of these rows, in float32 whatever the student's precision is.
+
+        Raises:
+            UserError: at the first use, the head file is missing or damaged.
+        """
+        hidden = self.hidden[rows]
+        # Under autocast the product would be rounded to bfloat16, a hundred times the codec's own error.
+        with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
+            return hidden @ self.head.weight(hidden.device).T
 
 
 class HiddenCodec(Codec):
@@ -28,23 +69,16 @@ class HiddenCodec(Codec):
         hidden_size: d.
         dtype: "int8" or "float16".
         group_size: dimensions that share an int8 scale; float16 has no use for it.
-
-    Raises:
-        UserError: a parameter is out of its range.
     """
 
     name: ClassVar[str] = "hidden"
     keeps_head: ClassVar[bool] = True
     keeps_vocabulary: ClassVar[bool] = True
 
-    def __init__(self, vocab_size: int, hidden_size: int, dtype: HiddenType = "int8", group_size: int = 64) -> None:
+    def __init__(
+        self, vocab_size: int, hidden_size: int, dtype: Literal["int8", "float16"] = "int8", group_size: int = 64
+    ) -> None:
         super().__init__(vocab_size, hidden_size)
-        if dtype not in get_args(HiddenType):
-            raise UserError(
-                f"codec `hidden`: dtype {dtype!r} is unknown", f"Use one of: {', '.join(get_args(HiddenType))}."
-            )
-        if group_size < 1:
-            raise UserError(f"codec `hidden`: group_size {group_size} is below 1", "Use 64, or any number above 0.")
         self.dtype = dtype
         self.group_size = group_size
         if dtype == "float16":

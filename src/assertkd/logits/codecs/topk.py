@@ -10,19 +10,20 @@ The arrays of one example of T tokens, S support entries and n temperatures:
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from assertkd.batching.distributions import BucketedDistribution, Buckets
 from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
 from assertkd.logits.codecs.codec import Codec, Encoder, checked_hidden
 from assertkd.logits.codecs.head import Float32, StoredHead
 from assertkd.logits.codecs.support import choose_support
-from assertkd.logits.codecs.views import TopKView
 
 LEVELS = 255
 STEPS_PER_OCTAVE = 8
@@ -32,6 +33,59 @@ STEPS = SMALLEST_STEP * 2.0 ** (np.arange(256) / STEPS_PER_OCTAVE)
 
 CHUNK_ELEMENTS = 1 << 21
 """Logits encoded at once: 16 MiB of sort keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopKView(BucketedDistribution):
+    """Supports as distances from the likeliest token, and the tail's log-odds.
+
+    Attributes:
+        ids: (N, K) int32, padded with the row's first id.
+        distance: (N, K) float32, nats below the likeliest at T = 1; infinite at the padding.
+        tail: (N, n) float32, log of the mass outside the support over the mass inside, by temperature.
+        temperatures: the n that were stored.
+        vocab_size: V.
+    """
+
+    ids: torch.Tensor
+    distance: torch.Tensor
+    tail: torch.Tensor
+    # `field()`, since the properties of the base class would pass for defaults.
+    temperatures: tuple[float, ...] = field()
+    vocab_size: int = field()
+
+    @property
+    def num_tokens(self) -> int:
+        """N."""
+        return self.ids.shape[0]
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+        """Return the view on `device`."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Self:
+        """Return the view in page-locked memory."""
+        return self._map(torch.Tensor.pin_memory)
+
+    def _map(self, move: Callable[[torch.Tensor], torch.Tensor]) -> Self:
+        return replace(self, ids=move(self.ids), distance=move(self.distance), tail=move(self.tail))
+
+    def buckets(self, rows: slice, temperature: float) -> Buckets:
+        """Return the buckets at a temperature: the support keeps its stored share of the mass, the tail the rest.
+
+        Raises:
+            UserError: the tail's mass at this temperature was not stored.
+        """
+        if temperature not in self.temperatures:
+            raise UserError(
+                f"the stored logits hold no tail at temperature {temperature:g}, only at "
+                f"{', '.join(format(one, 'g') for one in self.temperatures)}",
+                "Use one of these temperatures, or rerun `compress_logits` with this one configured.",
+            )
+        odds = self.tail[rows, self.temperatures.index(temperature)]
+        shares = torch.log_softmax(-self.distance[rows] / temperature, dim=-1)
+        log_head = torch.nn.functional.logsigmoid(-odds)
+        return Buckets(self.ids[rows].long(), shares + log_head[:, None], torch.nn.functional.logsigmoid(odds))
 
 
 class TopKCodec(Codec):
@@ -59,7 +113,7 @@ class TopKCodec(Codec):
     log-odds to float16 (2^-11 of themselves). On sharp teachers that costs some 1e-5 nats; the rest is the spread tail.
 
     Raises:
-        UserError: a parameter is out of its range.
+        UserError: a temperature is not above 0, or infinite.
     """
 
     name: ClassVar[str] = "topk"
@@ -75,10 +129,6 @@ class TopKCodec(Codec):
         max_k: int = 256,
     ) -> None:
         super().__init__(vocab_size, hidden_size)
-        if not tolerance > 0 or math.isinf(tolerance):
-            raise UserError(f"codec `topk`: tolerance {tolerance} is not above 0", "Use 3e-4 nats a byte.")
-        if not 1 <= max_k <= 1 << 16:
-            raise UserError(f"codec `topk`: max_k {max_k} is not in 1 to 65,536", "Use 256.")
         for temperature in temperatures:
             if not temperature > 0 or math.isinf(temperature):
                 raise UserError(f"codec `topk`: temperature {temperature} is not above 0", "Correct the temperatures.")
@@ -108,10 +158,7 @@ class TopKCodec(Codec):
 
         Raises:
             UserError: a logit is NaN or infinite.
-            ValueError: the shape is another.
         """
-        if logits.ndim != 2 or logits.shape[1] != self.vocab_size:
-            raise ValueError(f"logits have shape {logits.shape}, expected (tokens, {self.vocab_size})")
         return self._encode(logits.astype(np.float32, copy=False), None)
 
     def validate(self, arrays: Payload, tokens: int) -> None:
@@ -143,8 +190,8 @@ class TopKCodec(Codec):
             ids=torch.from_numpy(ids),
             distance=torch.from_numpy(distance),
             tail=torch.from_numpy(tail.astype(np.float32)),
-            stored=self.temperatures,
-            vocabulary=self.vocab_size,
+            temperatures=self.temperatures,
+            vocab_size=self.vocab_size,
         )
 
     def _rows(self, arrays: Payload, tokens: int) -> dict[str, int]:
