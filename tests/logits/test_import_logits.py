@@ -76,7 +76,7 @@ def test_lines_that_the_corpus_did_not_take_are_passed_over(given_run, tmp_path)
     more = '{"id": "dropped", "teacher_logits_compressed": "?"}\nno JSON, which the corpus has rejected\n\n'
     files[0].write_text(more + files[0].read_text(encoding="utf-8"), encoding="utf-8")
     reader = StoreReader(taken(given_run, tmp_path, half_labelled(), files) / "train")
-    assert len(reader) == 7
+    assert reader.manifest.rows == 7
     assert "dropped" not in reader
 
 
@@ -84,7 +84,11 @@ def test_splits_may_come_from_one_file(given_run, tmp_path) -> None:
     one = tmp_path / "all.jsonl"
     one.write_bytes(b"".join((tmp_path / "given" / name).read_bytes() for name in FILES.values()))
     folder = taken(given_run, tmp_path, half_labelled(), [one])
-    assert {split: len(StoreReader(folder / split)) for split in FILES} == {"train": 7, "validation": 3, "test": 4}
+    assert {split: StoreReader(folder / split).manifest.rows for split in FILES} == {
+        "train": 7,
+        "validation": 3,
+        "test": 4,
+    }
 
 
 def refused(run: Any, tmp_path: Path, supervision: Supervision) -> UserError:

@@ -12,8 +12,7 @@ from transformers import T5ForConditionalGeneration
 
 from assertkd.corpus.targets import read_teacher_predictions
 from assertkd.errors import UserError
-from assertkd.logits.store.joined import JoinedStores
-from assertkd.logits.store.reader import StoreReader
+from assertkd.logits.store.reader import JoinedStores, StoreReader
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import Record, read_records

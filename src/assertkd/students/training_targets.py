@@ -11,9 +11,8 @@ from assertkd.corpus.training_records import Part, TrainingRecords, chosen_part
 from assertkd.errors import UserError
 from assertkd.jsonl import LineIndex
 from assertkd.layout import CorpusLayout, LogitsLayout
-from assertkd.logits.store.joined import JoinedStores
 from assertkd.logits.store.manifest import MANIFEST_FILE
-from assertkd.logits.store.reader import StoreReader
+from assertkd.logits.store.reader import JoinedStores, StoreReader
 from assertkd.students.params import DistillStudentParams
 
 log = logging.getLogger(__name__)

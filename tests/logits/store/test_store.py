@@ -33,7 +33,6 @@ def test_every_example_comes_back_in_any_order(tmp_path, write_store, head, exam
     folder = write_store(tmp_path / "train", codec, examples)
     encode = codec.encoder(head)
     reader = StoreReader(folder)
-    assert len(reader) == 40
     assert list(reader.ids()) == [example.id for example in examples]
     for example in [*examples[::-3], *examples]:
         expected, arrays = encode(example.hidden), reader.read(example.id, example.target_ids)
@@ -232,8 +231,6 @@ def test_writer_refuses_what_cannot_be_stored(tmp_path, head, provenance) -> Non
         StoreWriter(tmp_path / "other", codec, None, provenance)
     with pytest.raises(ValueError, match="shape"):
         StoreWriter(tmp_path / "other", codec, head.T, provenance)
-    with pytest.raises(UserError, match="examples_per_shard"):
-        StoreWriter(tmp_path / "other", codec, head, provenance, examples_per_shard=0)
 
 
 def test_logits_from_elsewhere_need_no_head(tmp_path, provenance) -> None:

@@ -19,6 +19,7 @@ RULES = {"train_predictions": "compress_predictions", "unlabelled": "compress_un
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
+Size = Annotated[int, Field(ge=1)]
 
 
 class _Section(BaseModel):
@@ -26,13 +27,7 @@ class _Section(BaseModel):
 
 
 class Provenance(_Section):
-    """What the teacher's answers came from, as SHA-256 of each.
-
-    Attributes:
-        tokenizer: the tokenizer's file.
-        teacher: the teacher's weights.
-        corpus: the corpus file of the split.
-    """
+    """SHA-256 of what the teacher's answers came from: tokenizer file, teacher's weights, file of the records."""
 
     tokenizer: Sha256
     teacher: Sha256
@@ -43,26 +38,23 @@ class Identity(_Section):
     """Everything that decides what the bytes of a store are. Two stores of one identity hold the same.
 
     Attributes:
-        codec: name of the codec.
-        parameters: its parameters.
-        vocab_size: V.
-        hidden_size: d.
+        codec: its name.
+        parameters: the codec's.
         head_sha256: of the head file; None where the codec keeps no head.
         temperatures: those that the distillation is configured for.
-        provenance: the inputs.
         examples_per_shard: examples at which a shard is closed.
         shard_bytes: bytes of arrays at which it is closed, if it has no more examples than that.
     """
 
     codec: str
     parameters: dict[str, Any]
-    vocab_size: Annotated[int, Field(ge=1)]
-    hidden_size: Annotated[int, Field(ge=1)]
+    vocab_size: Size
+    hidden_size: Size
     head_sha256: Sha256 | None
     temperatures: list[float]
     provenance: Provenance
-    examples_per_shard: Annotated[int, Field(ge=1)]
-    shard_bytes: Annotated[int, Field(ge=1)]
+    examples_per_shard: Size
+    shard_bytes: Size
 
     def fingerprint(self) -> str:
         """Return the SHA-256 that stands in every shard, so that no shard of another store passes for one of this."""
@@ -70,15 +62,9 @@ class Identity(_Section):
 
 
 class ShardEntry(_Section):
-    """One shard: its file's name, and what the file must hold.
+    """One shard: its file in the store's folder, its examples (`rows`) and their target tokens, and checksums.
 
-    Attributes:
-        file: name in the store's folder.
-        rows: examples.
-        tokens: target tokens over all its examples.
-        bytes: size of the file.
-        sha256: of the file.
-        header_sha256: of the file's header, its length included.
+    `header_sha256` is that of the file's header, its length included.
     """
 
     file: Annotated[str, Field(pattern=r"^shard-\d{5,}\.safetensors$")]

@@ -1,11 +1,8 @@
-"""Reads a store of logits, any example at a time, from any process; faults are named by shard and example."""
+"""Reads stores of logits, any example at a time, from any process; faults are named by shard and example."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
-
-import numpy as np
-import numpy.typing as npt
 
 from assertkd.batching.distributions import TeacherView
 from assertkd.batching.examples import Payload
@@ -23,10 +20,8 @@ class StoreReader:
 
     No file stays open, so a reader may be used in loader workers however they are started.
 
-    Args:
-        folder: the store, as `StoreWriter` left it.
-
     Attributes:
+        folder: the store, as `StoreWriter` left it.
         manifest: what the store says of itself.
         codec: the codec that it was written with.
         head: the handle on its head; None where the codec keeps none.
@@ -45,7 +40,12 @@ class StoreReader:
             self.codec = build_codec(identity.codec, identity.vocab_size, identity.hidden_size, identity.parameters)
         except UserError as fault:
             raise UserError(f"{folder / MANIFEST_FILE}: {fault.problem}", RERUN) from None
-        self.head = self._find_head(identity.head_sha256)
+        self.head: StoredHead | None = None
+        if self.codec.keeps_head:
+            path = folder / HEAD_FILE
+            if identity.head_sha256 is None or not path.is_file():
+                raise UserError(f"{path}: no such file, so the hidden vectors give no logits", RERUN)
+            self.head = StoredHead(path.absolute(), identity.head_sha256, identity.vocab_size, identity.hidden_size)
         fingerprint = identity.fingerprint()
         self._shards = [read_index(folder, shard, self.codec.layout, fingerprint) for shard in self.manifest.shards]
         self._places = {example_id: (shard, row) for shard in self._shards for row, example_id in enumerate(shard.ids)}
@@ -53,32 +53,28 @@ class StoreReader:
             raise UserError(f"{folder}: an example id comes twice", RERUN)
 
     @classmethod
-    def of_inputs(cls, folder: Path, *, records: Path, tokenizer: Path, teacher: Path | None = None) -> Self:
+    def of_inputs(cls, folder: Path, *, records: Path, tokenizer: Path) -> Self:
         """Return the reader of a store, which must come from these files.
 
         Args:
             folder: the store.
             records: the JSONL file whose records it is about.
             tokenizer: folder of the tokenizer, or of a model that has it.
-            teacher: the teacher's weights, where they are at hand.
 
         Raises:
             UserError: the store cannot be opened, or was made from other files (each that differs is named).
         """
         store = cls(folder)
-        store.expect(
-            tokenizer=sha256_of_file(ModelLayout(tokenizer).tokenizer),
-            teacher=None if teacher is None else sha256_of_file(teacher),
-            corpus=sha256_of_file(records),
-        )
+        written = store.manifest.identity.provenance
+        differs = {
+            "tokenizer": written.tokenizer != sha256_of_file(ModelLayout(tokenizer).tokenizer),
+            "corpus": written.corpus != sha256_of_file(records),
+        }
+        if any(differs.values()):
+            raise UserError(f"{folder}: written with {_others(differs)}", f"Rerun `{rule_of(folder)}`.")
         return store
 
-    def __len__(self) -> int:
-        """Return the number of examples."""
-        return len(self._places)
-
     def __contains__(self, example_id: object) -> bool:
-        """Return whether the store holds an example of this id."""
         return example_id in self._places
 
     def ids(self) -> Iterator[str]:
@@ -86,32 +82,21 @@ class StoreReader:
         return iter(self._places)
 
     def tokens(self, example_id: str) -> int:
-        """Return T, the number of target tokens of one example.
-
-        Raises:
-            UserError: there is no such example.
-        """
+        """Return the number of target tokens of one example; UserError if there is no such example."""
         shard, row = self._place(example_id)
         return int(shard.tokens[row])
 
-    def is_for(self, example_id: str, target_ids: Sequence[int] | npt.NDArray[np.integer]) -> bool:
-        """Return whether these token ids are the target that an example was written with.
-
-        Raises:
-            UserError: there is no such example.
-        """
+    def is_for(self, example_id: str, target_ids: Sequence[int]) -> bool:
+        """Return whether an example was written with this target; UserError if there is no such example."""
         shard, row = self._place(example_id)
         return bool(len(target_ids) == shard.tokens[row] and target_hash(target_ids) == shard.targets[row])
 
-    def read(self, example_id: str, target_ids: Sequence[int] | npt.NDArray[np.integer]) -> Payload:
-        """Return what the teacher knew of one example, for `collate_views`.
+    def read(self, example_id: str, target_ids: Sequence[int]) -> Payload:
+        """Return what the teacher knew of one example: the codec's arrays, for `collate_views`.
 
         Args:
             example_id: as it was written.
             target_ids: the token ids of its target, end of sequence included, as the caller is about to train on.
-
-        Returns:
-            The codec's arrays.
 
         Raises:
             UserError: there is no such example, its target was another one, or its bytes are missing or damaged.
@@ -134,42 +119,67 @@ class StoreReader:
         """Return one view over the payloads of a batch, in their order."""
         return self.codec.collate(payloads, self.head)
 
-    def expect(self, *, tokenizer: str | None = None, teacher: str | None = None, corpus: str | None = None) -> None:
-        """Check the SHA-256 of the store's inputs; None is not checked.
-
-        Raises:
-            UserError: one differs (each that does is named).
-        """
-        expected = {"tokenizer": tokenizer, "teacher": teacher, "corpus": corpus}
-        actual = self.manifest.identity.provenance.model_dump()
-        differing = [name for name, value in expected.items() if value is not None and value != actual[name]]
-        if differing:
-            raise UserError(
-                f"{self.folder}: written with another {' and another '.join(differing)}",
-                f"Rerun `{rule_of(self.folder)}`.",
-            )
-
     def verify(self) -> None:
-        """Read every file once and compare its SHA-256 with the manifest's.
-
-        Raises:
-            UserError: a file differs.
-        """
-        for entry, shard in zip(self.manifest.shards, self._shards, strict=True):
-            if sha256_of_file(shard.path) != entry.sha256:
-                raise UserError(f"{shard.path}: damaged (SHA-256 differs)", RERUN)
-        if self.head is not None and sha256_of_file(self.head.path) != self.head.sha256:
-            raise UserError(f"{self.head.path}: damaged (SHA-256 differs)", RERUN)
+        """Read every file once; UserError if the SHA-256 of one is not the manifest's."""
+        files = {shard.path: entry.sha256 for entry, shard in zip(self.manifest.shards, self._shards, strict=True)}
+        if self.head is not None:
+            files[self.head.path] = self.head.sha256
+        for path, sha256 in files.items():
+            if sha256_of_file(path) != sha256:
+                raise UserError(f"{path}: damaged (SHA-256 differs)", RERUN)
 
     def _place(self, example_id: str) -> tuple[ShardIndex, int]:
         if example_id not in self._places:
             raise UserError(f"{self.folder}: holds no example {example_id!r}", RERUN)
         return self._places[example_id]
 
-    def _find_head(self, sha256: str | None) -> StoredHead | None:
-        if not self.codec.keeps_head:
-            return None
-        path = self.folder / HEAD_FILE
-        if sha256 is None or not path.is_file():
-            raise UserError(f"{path}: no such file, so the hidden vectors give no logits", RERUN)
-        return StoredHead(path.absolute(), sha256, self.codec.vocab_size, self.codec.hidden_size)
+
+class JoinedStores:
+    """Several stores of one teacher as one: an example is read from the store that was written with its target.
+
+    Their examples may share ids, since a record has logits on each of its targets.
+
+    Args:
+        stores: at least one.
+
+    Attributes:
+        vocab_size: V, of all of them.
+
+    Raises:
+        UserError: two differ in teacher, tokenizer or codec.
+    """
+
+    def __init__(self, stores: Sequence[StoreReader]) -> None:
+        self._stores = stores
+        self.vocab_size = stores[0].codec.vocab_size
+        first = stores[0].manifest.identity
+        for store in stores[1:]:
+            other = store.manifest.identity
+            differs = {
+                "teacher": first.provenance.teacher != other.provenance.teacher,
+                "tokenizer": first.provenance.tokenizer != other.provenance.tokenizer,
+                "codec": (first.codec, first.parameters) != (other.codec, other.parameters),
+            }
+            if any(differs.values()):
+                raise UserError(f"{store.folder}: written with {_others(differs)} than {stores[0].folder}", RERUN)
+
+    def read(self, example_id: str, target_ids: Sequence[int]) -> Payload:
+        """Return what the teacher knew of an example at exactly this target.
+
+        Raises:
+            UserError: no store holds the example with this target, or its bytes are missing or damaged.
+        """
+        holders = [store for store in self._stores if example_id in store]
+        for store in holders:
+            if store.is_for(example_id, target_ids):
+                return store.read(example_id, target_ids)
+        # Says what is wrong: no such example, or another target.
+        return (holders or self._stores)[0].read(example_id, target_ids)
+
+    def collate_views(self, payloads: Sequence[Payload]) -> TeacherView:
+        """Return one view over the payloads of a batch, in their order."""
+        return self._stores[0].collate_views(payloads)
+
+
+def _others(differs: Mapping[str, bool]) -> str:
+    return " and ".join(f"another {name}" for name, is_other in differs.items() if is_other)

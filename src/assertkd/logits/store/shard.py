@@ -37,9 +37,6 @@ from assertkd.logits.codecs.codec import Layout
 from assertkd.logits.codecs.head import RERUN
 from assertkd.logits.store.manifest import ShardEntry
 
-TYPES = {"int8": "I8", "uint8": "U8", "uint16": "U16", "uint32": "U32", "float16": "F16"}
-"""numpy's names of types to those of safetensors."""
-
 LENGTH_BYTES = 8
 """A file begins with the length of its header, as a little-endian integer."""
 
@@ -52,14 +49,7 @@ def target_hash(target_ids: Sequence[int] | npt.NDArray[np.integer]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class EncodedExample:
-    """One example as a shard takes it.
-
-    Attributes:
-        id: unique in the store.
-        target: `target_hash` of its target.
-        tokens: T, the number of its target tokens.
-        arrays: from the codec.
-    """
+    """One example as a shard takes it: `target` is the `target_hash` of its `tokens` target tokens."""
 
     id: str
     target: int
@@ -69,15 +59,12 @@ class EncodedExample:
 
 @dataclass(frozen=True, slots=True)
 class ShardIndex:
-    """What lies where in a shard.
+    """What lies where in a shard; lists and arrays in the order of its examples.
 
     Attributes:
         path: the shard.
-        ids: of its examples, in order.
         targets: `target_hash` of each.
         tokens: target tokens of each.
-        crc32: of each example's bytes.
-        layout: of the arrays.
         bounds: array name to where each example's rows begin in the file, and where the last one's end.
     """
 
@@ -146,28 +133,20 @@ def read_index(folder: Path, entry: ShardEntry, layout: Layout, fingerprint: str
         if metadata.pop("store") != fingerprint:
             raise _damaged(path, "header: the shard belongs to another store")
         index = {name: json.loads(value) for name, value in metadata.items()}
-        ids, rows = index["ids"], index["rows"]
-        lists = [ids, *(index[name] for name in ("targets", "tokens", "crc32")), *rows.values()]
+        rows = index["rows"]
+        lists = [*(index[name] for name in ("ids", "targets", "tokens", "crc32")), *rows.values()]
         sound = all(len(values) == entry.rows for values in lists) and sum(index["tokens"]) == entry.tokens
         sound = sound and all(count >= 0 for counts in rows.values() for count in counts)
         tensors = _tensors(layout, rows)
-        ends = [tensor["data_offsets"][1] for tensor in tensors.values()]
-        if not sound or content != tensors or len(header) + ends[-1] != length:
+        offsets = {name: tensor["data_offsets"] for name, tensor in tensors.items()}
+        if not sound or content != tensors or len(header) + max(end for _, end in offsets.values()) != length:
             raise _damaged(path, "header: declared sizes do not fit the file")
-        return ShardIndex(
-            path,
-            ids,
-            np.array(index["targets"], np.uint64),
-            np.array(index["tokens"], np.int64),
-            np.array(index["crc32"], np.uint32),
-            layout,
-            {
-                name: len(header)
-                + tensors[name]["data_offsets"][0]
-                + _row_bytes(layout, name) * np.cumsum([0, *rows[name]], dtype=np.int64)
-                for name in layout
-            },
-        )
+        bounds = {
+            name: len(header) + start + _row_bytes(layout, name) * np.cumsum([0, *rows[name]], dtype=np.int64)
+            for name, (start, _) in offsets.items()
+        }
+        targets, crc32 = np.array(index["targets"], np.uint64), np.array(index["crc32"], np.uint32)
+        return ShardIndex(path, index["ids"], targets, np.array(index["tokens"], np.int64), crc32, layout, bounds)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as fault:
         raise _damaged(path, f"header: not that of a shard ({fault!r})") from None
 
@@ -180,15 +159,12 @@ def read_example(index: ShardIndex, number: int) -> Payload:
     """
     data = {}
     try:
-        handle = os.open(index.path, os.O_RDONLY)
+        with index.path.open("rb", buffering=0) as file:
+            for name, bounds in index.bounds.items():
+                start, end = bounds[number : number + 2].tolist()
+                data[name] = os.pread(file.fileno(), end - start, start)
     except FileNotFoundError:
         raise UserError(f"{index.path}: no such file, though it was there", RERUN) from None
-    try:
-        for name, bounds in index.bounds.items():
-            start, end = bounds[number : number + 2].tolist()
-            data[name] = os.pread(handle, end - start, start)
-    finally:
-        os.close(handle)
     if _crc32(data.values()) != index.crc32[number]:
         raise _damaged(index.path, f"example {index.ids[number]!r}: its bytes are not those that were written")
     return {name: np.frombuffer(data[name], dtype).reshape(-1, *shape) for name, (dtype, shape) in index.layout.items()}
@@ -200,7 +176,8 @@ def _tensors(layout: Layout, rows: Mapping[str, Sequence[int]]) -> dict[str, Any
     for name, (dtype, shape) in layout.items():
         count, start = sum(rows[name]), end
         end += count * _row_bytes(layout, name)
-        tensors[name] = {"dtype": TYPES[dtype.name], "shape": [count, *shape], "data_offsets": [start, end]}
+        type_name = f"{dtype.kind.upper()}{8 * dtype.itemsize}"
+        tensors[name] = {"dtype": type_name, "shape": [count, *shape], "data_offsets": [start, end]}
     return tensors
 
 

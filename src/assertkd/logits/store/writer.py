@@ -2,11 +2,9 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
-
-import numpy as np
-import numpy.typing as npt
 
 from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
@@ -23,9 +21,9 @@ OWN_FILE = re.compile(
 
 
 class StoreWriter:
-    """Writes the examples of one split, in order, into `unfinished`, which `finish` makes `folder`.
+    """Writes the examples of one split, in order, into `{folder}.unfinished`, which `finish` renames to `folder`.
 
-    If `unfinished` holds shards of the same identity (codec, head, provenance, sizes), they are kept:
+    If `{folder}.unfinished` holds shards of the same identity (codec, head, provenance, sizes), they are kept:
     examples for which `is_done` is true must be left out, the others added in the order of an uninterrupted run,
     and the store comes out byte for byte the same. Shards of any other identity are removed.
     Memory holds the arrays of one shard and the ids.
@@ -46,11 +44,7 @@ class StoreWriter:
         examples_per_shard: examples at which a shard is closed; what a kill costs at most.
         shard_bytes: bytes of arrays at which a shard is closed even if it has fewer examples.
 
-    Attributes:
-        unfinished: the folder that is written into: `{folder}.unfinished`.
-
     Raises:
-        UserError: a size is out of its range.
         ValueError: the head is missing though the codec keeps it, or its shape differs from the codec's sizes.
     """
 
@@ -65,11 +59,6 @@ class StoreWriter:
         examples_per_shard: int = 1024,
         shard_bytes: int = 1 << 28,
     ) -> None:
-        if examples_per_shard < 1 or shard_bytes < 1:
-            raise UserError(
-                f"examples_per_shard ({examples_per_shard}) and shard_bytes ({shard_bytes}) must be 1 or more",
-                "Correct the settings of the logit store.",
-            )
         if head is None and codec.keeps_head:
             raise ValueError(f"the codec `{codec.name}` needs the teacher's head")
         if head is not None and head.shape != (codec.vocab_size, codec.hidden_size):
@@ -104,13 +93,13 @@ class StoreWriter:
         """Return whether this example has been added, in this run or one that it resumes."""
         return example_id in self._done
 
-    def add(self, example_id: str, target_ids: Sequence[int] | npt.NDArray[np.integer], hidden: Float32) -> None:
+    def add(self, example_id: str, target_ids: Sequence[int], hidden: Float32) -> None:
         """Encode and append one example.
 
         Args:
             example_id: unique in the store.
             target_ids: the T token ids of its target, the end of sequence included.
-            hidden: (T, d) float32, the vectors that enter the teacher's head at these tokens.
+            hidden: (T, d), the vectors that enter the teacher's head at these tokens.
 
         Raises:
             UserError: the id was added before, or the codec cannot hold the vectors (the example is named).
@@ -126,9 +115,7 @@ class StoreWriter:
             raise UserError(f"example {example_id!r}: {fault.problem}", fault.remedy) from None
         self.add_encoded(example_id, target_ids, arrays)
 
-    def add_encoded(
-        self, example_id: str, target_ids: Sequence[int] | npt.NDArray[np.integer], arrays: Payload
-    ) -> None:
+    def add_encoded(self, example_id: str, target_ids: Sequence[int], arrays: Payload) -> None:
         """Append one example that the store's codec has encoded already.
 
         Raises:
@@ -171,21 +158,17 @@ class StoreWriter:
         return manifest
 
     def _resume(self) -> None:
-        try:
+        # What is missing or damaged ends what can be resumed.
+        with suppress(UserError):
             manifest = read_manifest(self.unfinished)
-        except UserError:
-            manifest = None
-        if manifest is not None and manifest.identity == self._identity:
-            for shard in manifest.shards:
-                try:
-                    index = read_index(self.unfinished, shard, self._codec.layout, self._identity.fingerprint())
-                except UserError:
-                    break
+            resumable = manifest.shards if manifest.identity == self._identity else []
+            for shard in resumable:
+                index = read_index(self.unfinished, shard, self._codec.layout, self._identity.fingerprint())
                 if sha256_of_file(index.path) != shard.sha256:
                     break
                 self._shards.append(shard)
                 self._done.update(index.ids)
-        _remove_own_files(self.unfinished, keep={shard.file for shard in self._shards})
+        _remove_own_files(self.unfinished, keep=[shard.file for shard in self._shards])
 
     def _close_shard(self) -> None:
         path = self.unfinished / f"shard-{len(self._shards):05d}.safetensors"
@@ -199,8 +182,7 @@ class StoreWriter:
         return manifest
 
 
-def _remove_own_files(folder: Path, keep: set[str] | None = None) -> None:
-    if folder.is_dir():
-        for path in folder.iterdir():
-            if OWN_FILE.fullmatch(path.name) and path.name not in (keep or set()):
-                path.unlink()
+def _remove_own_files(folder: Path, keep: Collection[str] = ()) -> None:
+    for path in folder.glob("*"):
+        if OWN_FILE.fullmatch(path.name) and path.name not in keep:
+            path.unlink()
