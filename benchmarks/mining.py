@@ -15,7 +15,8 @@ from pathlib import Path
 
 from javalang.parse import parse
 
-from assertkd.corpus.mine import mine_corpus
+from assertkd.corpus.mine.mine_corpus import mine_corpus
+from assertkd.corpus.params import MineCorpusParams
 from assertkd.java.projects import find_projects
 from assertkd.java.source import read_source
 from assertkd.settings import DataSettings, MiningSettings
@@ -27,8 +28,10 @@ EVERY = 20
 def mined(folders: Sequence[Path], workers: int) -> int:
     """Mine all projects and return the number of lines."""
     with tempfile.TemporaryDirectory() as name:
-        limit, folder = DataSettings().max_characters, Path(name)
-        account = mine_corpus(MiningSettings(), limit, folders, folder / "r.jsonl", folder / "r.json", workers)
+        folder, sources = Path(name), tuple(map(str, folders))
+        limit = DataSettings().max_characters
+        params = MineCorpusParams(java_sources=sources, mining=MiningSettings(), max_characters=limit)
+        account = mine_corpus(params, folder / "r.jsonl", folder / "r.json", workers)
     return int(account["total"]["lines"])
 
 

@@ -1,7 +1,7 @@
 """Which method a test is linked to."""
 
 from assertkd.java.declarations import read_declarations
-from assertkd.java.focal import Link, Linker, Unlinked
+from assertkd.java.focal import Linker
 from assertkd.java.index import ProjectIndex
 from assertkd.java.structure import JavaFile
 
@@ -42,13 +42,13 @@ def project(*tests: str, **more: str) -> tuple[ProjectIndex, list[JavaFile]]:
 
 def linked(body: str, name: str = "works", class_name: str = "FooTest", before: str = "", imports: str = "") -> str:
     """Return what a test's last assertion is linked to, as `Class.method(types) how`, or the reason why to nothing."""
-    test = f"package p; {imports} class {class_name} {{ {before} @Test public void {name}() {{ {body} }} }}"
-    index, (file,) = project(test)
+    source = f"package p; {imports} class {class_name} {{ {before} @Test public void {name}() {{ {body} }} }}"
+    index, (file,) = project(source)
     (declared,) = file.classes
-    link = Linker(index).link(file, declared, declared.tests[0], declared.tests[0].assertions[-1])
-    if isinstance(link, Unlinked):
-        return link.reason
-    assert isinstance(link, Link)
+    (test,) = declared.tests
+    (link,) = Linker(index).links(file, declared, test, [test.assertions[-1].span.end])
+    if isinstance(link, str):
+        return link
     method = link.focal.method
     return f"{link.focal.owner.name}.{method.name}({', '.join(method.parameters)}) {link.how}"
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from assertkd.corpus.mine import mine_corpus
+from assertkd.corpus.mine.mine_corpus import mine_corpus
 from assertkd.corpus.params import MineCorpusParams
 from assertkd.runtime.job import job, sole_writer
 
@@ -10,11 +10,4 @@ records = Path(snakemake.output.records)
 
 with sole_writer(records.parent), job(snakemake.log[0], snakemake.threads):
     params = MineCorpusParams.model_validate(snakemake.params.settings)
-    mine_corpus(
-        params.mining,
-        params.max_characters,
-        [Path(folder) for folder in params.java_sources],
-        records,
-        Path(snakemake.output.counts),
-        workers=snakemake.threads,
-    )
+    mine_corpus(params, records, Path(snakemake.output.counts), workers=snakemake.threads)

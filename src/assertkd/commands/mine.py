@@ -40,12 +40,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def _mine(options: argparse.Namespace) -> None:
-    from assertkd.corpus.mine import format_counts, mine_corpus
+    from assertkd.corpus.mine.counts import format_counts
+    from assertkd.corpus.mine.mine_corpus import mine_corpus
+    from assertkd.corpus.params import MineCorpusParams
 
     counts_file = options.counts or options.output.with_suffix(".json")
-    data = load_run({"run": "mined", "runs": {"mined": settings_of(options)}}).data
-    counts = mine_corpus(
-        data.mining, data.max_characters, options.folders, options.output, counts_file, options.workers
-    )
+    run = load_run({"run": "mined", "runs": {"mined": settings_of(options)}})
+    params = MineCorpusParams.from_run(run).model_copy(update={"java_sources": tuple(map(str, options.folders))})
+    counts = mine_corpus(params, options.output, counts_file, options.workers)
     print(format_counts(counts))
     print(f"Records: {options.output}\nCounts:  {counts_file}")

@@ -1,13 +1,12 @@
 """Links a test to the method that it tests: by names, then by the last call before the assertion."""
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from assertkd.java.index import Member, ProjectIndex
-from assertkd.java.structure import CONSTRUCTOR, Assertion, Call, JavaClass, JavaFile, JavaTest
+from assertkd.java.structure import CONSTRUCTOR, Call, JavaClass, JavaFile, JavaTest
 
 CLASS_PREFIX = re.compile(r"^(?:Test|IT)(?=[A-Z])")
 CLASS_SUFFIX = re.compile(r"_?(?:Unit|Integration)?(?:Tests?|TestCases?|TestSuite|IT|ITCase|Spec)$")
@@ -37,69 +36,46 @@ class Link:
     how: How
 
 
-@dataclass(frozen=True, slots=True)
-class Unlinked:
-    """Why a test has no focal method, in words that are the same for every such test."""
-
-    reason: str
-
-
 class Linker:
     """Links the tests of one project."""
 
     def __init__(self, index: ProjectIndex) -> None:
         self._index = index
-        self._subjects: dict[int, JavaClass | None] = {}
-        self._latest: tuple[JavaTest, _Links] | None = None
 
-    def link(
-        self, file: JavaFile, test_class: JavaClass, test: JavaTest, assertion: Assertion | None = None
-    ) -> Link | Unlinked:
-        """Return the focal method of a test, or why there is none.
+    def links(
+        self, file: JavaFile, test_class: JavaClass, test: JavaTest, positions: Iterable[int]
+    ) -> Iterator[Link | str]:
+        """Yield for each position in a test's file the test's focal method, or why there is none.
 
-        Calls inside the assertion count as before it. Getters and constructors are taken only where nothing else is
-        called.
-
-        Args:
-            file: the test's file.
-            test_class: the test's class.
-            test: the test.
-            assertion: calls behind it are not looked at; None looks at all.
+        Only calls that end at or before the position are looked at. Getters and constructors are taken only where
+        nothing else is called.
         """
-        if self._latest is None or self._latest[0] is not test:
-            # A test is asked for once an assertion, one test after the other.
-            self._latest = test, self._links(file, test_class, test)
-        return self._latest[1].at(assertion.span.end if assertion is not None else test.span.end)
+        subject = self._class_named(file, test_class.name.partition(".")[0])
+        called = list(self._called(file, test_class, test))
+        for position in positions:
+            yield self._link(subject, test.name, [member for end, member in called if end <= position])
 
-    def _links(self, file: JavaFile, test_class: JavaClass, test: JavaTest) -> "_Links":
-        """Return what a test is linked to after each of its calls."""
-        subject = self.subject(file, test_class)
-        stem = METHOD_SUFFIX.sub("", METHOD_PREFIX.sub("", test.name))
-        parts = [stem, *stem.split("_")[1:]]
-        unnamed = Unlinked("no class under test is named, and none of the project is called")
-        links = _Links(unnamed if subject is None else Unlinked("no method of the class under test is called"))
-        named = self._named_without_call(subject, stem, parts) if subject is not None else None
-        if named is not None:
-            links.start = Link(named, "name")
-        own, anything = _Last(), _Last()
-        for end, member in self._called(file, test_class, test):
-            anything.add(member)
-            if subject is not None and self._belongs(member.owner, subject):
-                own.add(member)
-                name, longest = member.method.name, 0 if links.named is None else len(links.named.method.name)
-                if member.method.has_body and name != CONSTRUCTOR and len(name) >= longest and _begins(name, *parts):
-                    links.named = member
-            links.add(end, own.chosen, anything.chosen)
-        return links
-
-    def subject(self, file: JavaFile, test_class: JavaClass) -> JavaClass | None:
-        """Return the class that a test class is named after, or None."""
-        key = id(test_class)
-        if key not in self._subjects:
-            self._subjects[key] = self._class_named(file, test_class.name.partition(".")[0])
-        return self._subjects[key]
+    def _link(self, subject: JavaClass | None, test_name: str, called: Sequence[Member]) -> Link | str:
+        if subject is not None:
+            stem = METHOD_SUFFIX.sub("", METHOD_PREFIX.sub("", test_name))
+            parts = [stem, *stem.split("_")[1:]]
+            own = [member for member in called if self._belongs(member.owner, subject)]
+            methods = [m for m in reversed(own) if m.method.has_body and m.method.name != CONSTRUCTOR]
+            named = [member for member in methods if _begins(member.method.name, *parts)]
+            # Of those with the longest name the last call counts.
+            by_name = max(named, key=lambda m: len(m.method.name), default=None) or self._uncalled(subject, parts)
+            if by_name is not None:
+                return Link(by_name, "name")
+            if (last := _last_tested(own)) is not None:
+                return Link(last, "call")
+        if (last := _last_tested(called)) is not None:
+            return Link(last, "type")
+        if subject is not None:
+            return "no method of the class under test is called"
+        return "no class under test is named, and none of the project is called"
 
     def _class_named(self, file: JavaFile, name: str) -> JavaClass | None:
+        """Return the class that a test class of this name is named after, or None."""
         for stem in stems(name):
             exact = self._index.in_package(stem, file.package) or self._index.resolve(stem, file)
             exact = exact if exact is not None and self._index.is_own(exact) else self._index.only(stem)
@@ -107,8 +83,7 @@ class Linker:
                 return exact
         for stem in stems(name):
             for shorter in shortened(stem):
-                found = self._index.in_package(shorter, file.package)
-                if found is not None:
+                if (found := self._index.in_package(shorter, file.package)) is not None:
                     return found
         return None
 
@@ -118,19 +93,17 @@ class Linker:
             return True
         return owner.file == subject.file and owner.name.startswith(f"{subject.name}.")
 
-    def _named_without_call(self, subject: JavaClass, stem: str, parts: list[str]) -> Member | None:
+    def _uncalled(self, subject: JavaClass, parts: list[str]) -> Member | None:
         """Return the method of the subject that a test is named after though it need not call it.
 
         The test's name begins with that of a method which runs without being called (`IMPLICIT`), or is that of a
         method without overloads.
         """
-        known = {
-            name: [member for member in members if member.method.has_body]
-            for name, members in self._index.members(subject).items()
-            if _equal(name, stem) or (name in IMPLICIT and _begins(name, *parts))
-        }
-        same = next((members for name, members in known.items() if members), [])
-        return same[0] if len(same) == 1 or (same and same[0].method.name in IMPLICIT) else None
+        for name, members in self._index.members(subject).items():
+            with_body = [member for member in members if member.method.has_body]
+            if with_body and (_equal(name, parts[0]) or (name in IMPLICIT and _begins(name, *parts))):
+                return with_body[0] if len(with_body) == 1 or name in IMPLICIT else None
+        return None
 
     def _called(self, file: JavaFile, test_class: JavaClass, test: JavaTest) -> Iterator[tuple[int, Member]]:
         """Yield where each call of one of the project's own methods ends, and the method."""
@@ -174,50 +147,15 @@ class Linker:
         return None
 
 
-class _Last:
-    """The last called method that does something, else such a constructor, else the last getter, else what there is."""
+def _last_tested(called: Sequence[Member]) -> Member | None:
+    """Return the last called method that does something, else such a constructor, else the last getter, else any."""
 
-    def __init__(self) -> None:
-        self._by_kind: dict[tuple[bool, bool], Member] = {}
+    def rank(member: Member) -> tuple[bool, bool]:
+        # `toString` and the like are called to look at a result more often than to be tested.
+        looks = member.method.trivial or member.method.name in IMPLICIT
+        return looks, member.method.name == CONSTRUCTOR
 
-    def add(self, member: Member) -> None:
-        """Take note of a call."""
-        if member.method.has_body:
-            # `toString` and the like are called to look at a result more often than to be tested.
-            looks = member.method.trivial or member.method.name in IMPLICIT
-            self._by_kind[looks, member.method.name == CONSTRUCTOR] = member
-
-    @property
-    def chosen(self) -> Member | None:
-        """The member that counts after the calls so far."""
-        return self._by_kind[min(self._by_kind)] if self._by_kind else None
-
-
-class _Links:
-    """What a test is linked to, by the number of calls that count."""
-
-    def __init__(self, start: Link | Unlinked) -> None:
-        self.start = start
-        self.named: Member | None = None
-        self._ends: list[int] = []
-        self._links: list[Link | Unlinked] = []
-
-    def add(self, end: int, own: Member | None, anything: Member | None) -> None:
-        """Take note of what the test is linked to after a call that ends at `end`."""
-        link = self.start
-        if self.named is not None:
-            link = Link(self.named, "name")
-        elif isinstance(self.start, Unlinked) and own is not None:
-            link = Link(own, "call")
-        elif isinstance(self.start, Unlinked) and anything is not None:
-            link = Link(anything, "type")
-        self._ends.append(end)
-        self._links.append(link)
-
-    def at(self, position: int) -> Link | Unlinked:
-        """Return what the test is linked to by the calls that end at or before a position."""
-        count = bisect_right(self._ends, position)
-        return self._links[count - 1] if count else self.start
+    return min((member for member in reversed(called) if member.method.has_body), key=rank, default=None)
 
 
 def stems(class_name: str) -> Iterator[str]:
@@ -231,10 +169,9 @@ def stems(class_name: str) -> Iterator[str]:
 
 def shortened(stem: str) -> Iterator[str]:
     """Yield a name without its last word, its last two words, …: `StringUtilsTrim` gives `StringUtils`, `String`."""
-    ends = [match.start() for match in WORD_END.finditer(stem)]
-    for end in reversed(ends):
-        if end:
-            yield stem[:end]
+    for match in reversed(list(WORD_END.finditer(stem))):
+        if match.start():
+            yield stem[: match.start()]
 
 
 def _equal(method: str, stem: str) -> bool:

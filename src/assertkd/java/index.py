@@ -22,6 +22,12 @@ class Member:
     owner: JavaClass
     method: Method
 
+    @property
+    def label(self) -> str:
+        """The names of class and method, a constructor's that of its class: `Outer.Inner.Inner`."""
+        name = self.owner.simple_name if self.method.name == CONSTRUCTOR else self.method.name
+        return f"{self.owner.name}.{name}"
+
 
 class ProjectIndex:
     """The classes of one project.
@@ -41,9 +47,8 @@ class ProjectIndex:
                 self._by_name[declared.simple_name].append(declared)
         for file in self._files.values():
             folders = file.path.lower().split("/")[:-1]
-            if not TEST_FOLDERS.isdisjoint(folders) or any(
-                self.is_test(declared, test.framework) for declared in file.classes for test in declared.tests
-            ):
+            tests = any(self.is_test(declared, test.framework) for declared, test in file.tests)
+            if tests or not TEST_FOLDERS.isdisjoint(folders):
                 self._tested.add(file.path)
 
     def file_of(self, declared: JavaClass) -> JavaFile:

@@ -1,5 +1,6 @@
 """What a Java file declares, as plain values that cross process borders: files, classes, methods, tests, calls."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 CONSTRUCTOR = "<init>"
@@ -147,3 +148,8 @@ class JavaFile:
     classes: tuple[JavaClass, ...] = ()
     lines: int = 0
     fault: str | None = None
+
+    @property
+    def tests(self) -> Iterator[tuple[JavaClass, JavaTest]]:
+        """Every test with its class."""
+        return ((declared, test) for declared in self.classes for test in declared.tests)

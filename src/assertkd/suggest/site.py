@@ -6,12 +6,12 @@ from pathlib import Path
 
 from assertkd.errors import UserError
 from assertkd.java.declarations import read_declarations
-from assertkd.java.focal import Linker, Unlinked
+from assertkd.java.focal import Linker
 from assertkd.java.index import Member, ProjectIndex
 from assertkd.java.nearby import nearby_files
 from assertkd.java.placeholder import Placeholder, code_at, find_placeholder
 from assertkd.java.source import read_source
-from assertkd.java.structure import CONSTRUCTOR, Assertion, JavaClass, JavaFile, JavaTest
+from assertkd.java.structure import CONSTRUCTOR, JavaClass, JavaFile, JavaTest
 from assertkd.records import MARKER
 
 SHOWN = 12
@@ -70,23 +70,22 @@ def find_site(
     others |= {path: one for path, one in nearby_files(source, file, folders).items() if path not in others}
     index = ProjectIndex([file, *others.values()])
     if focal is None:
-        link = Linker(index).link(file, test_class, chosen, Assertion("", placeholder.replaced))
-        if isinstance(link, Unlinked):
+        (link,) = Linker(index).links(file, test_class, chosen, [placeholder.replaced.end])
+        if isinstance(link, str):
             raise UserError(
-                f"{name}: it is not clear what {chosen.name} tests: {link.reason}",
+                f"{name}: it is not clear what {chosen.name} tests: {link}",
                 "Name the method with --focal Class.method, and the folder of its class with --sources.",
             )
         member, how = link.focal, str(link.how)
     else:
         member, how = _named_member(index, [file, *others.values()], focal, chosen), "given"
     home = next((path for path, one in others.items() if member.owner in one.classes), None)
-    label = member.owner.simple_name if member.method.name == CONSTRUCTOR else member.method.name
     return AssertionSite(
         file=name,
         source=source,
         test=f"{test_class.name}.{chosen.name}",
         placeholder=placeholder,
-        focal_name=f"{member.owner.name}.{label}",
+        focal_name=member.label,
         focal_file=name if home is None else _from_here(home),
         focal_method=code_at(source if home is None else read_source(home), member.method.span),
         link=how,
@@ -94,7 +93,7 @@ def find_site(
 
 
 def _chosen_test(source: bytes, file: JavaFile, name: str | None) -> tuple[JavaClass, JavaTest]:
-    tests = [(declared, test) for declared in file.classes for test in declared.tests]
+    tests = list(file.tests)
     if not tests:
         fault = read_declarations(source, file.path).fault
         raise UserError(

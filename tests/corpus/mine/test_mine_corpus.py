@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from assertkd.cli import main
-from assertkd.corpus.mine import format_counts, mine_corpus
+from assertkd.corpus.mine.counts import format_counts
+from assertkd.corpus.mine.mine_corpus import mine_corpus
+from assertkd.corpus.params import MineCorpusParams
 from assertkd.corpus.read import read_raw
 from assertkd.errors import UserError
 from assertkd.java.projects import find_projects
@@ -33,14 +35,10 @@ def mined(
     folder: Path, sources: Sequence[Path], workers: int = 1, max_characters: int = 20_000, **settings: Any
 ) -> tuple[list[dict[str, Any]], Any]:
     """Return the mined lines and the counts."""
-    account = mine_corpus(
-        MiningSettings(**settings),
-        max_characters,
-        sources,
-        folder / "mined.jsonl",
-        folder / "mined.json",
-        workers=workers,
+    params = MineCorpusParams(
+        java_sources=tuple(map(str, sources)), mining=MiningSettings(**settings), max_characters=max_characters
     )
+    account = mine_corpus(params, folder / "mined.jsonl", folder / "mined.json", workers)
     assert json.loads((folder / "mined.json").read_text(encoding="utf-8")) == account
     return [json.loads(line) for line in (folder / "mined.jsonl").read_text(encoding="utf-8").splitlines()], account
 

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
 from typing import Any
 
 
@@ -12,14 +14,13 @@ class Counts:
 
     Attributes:
         files: Java files, bad ones included.
-        lines: of all files that were read.
-        bad_files: reason to number of files that were left out.
+        bad_files: those left out, by reason.
         tests: test methods, by framework.
-        tests_left_out: reason to number of tests whose assertions are not used.
-        tests_linked: tests with at least one record.
-        assertions: assertions in tests that are used.
-        records: how many of them became records, by how their test was linked.
-        unlinked: reason to number of assertions without a focal method.
+        tests_left_out: those whose assertions are not used, by reason.
+        tests_linked: those with at least one record.
+        assertions: in tests that are used.
+        records: by how their test was linked.
+        unlinked: assertions without a focal method, by reason.
     """
 
     files: int = 0
@@ -53,12 +54,9 @@ class Counts:
 
 def summed(counts: Iterable[Counts]) -> Counts:
     """Return the sum of several projects' counts."""
-    total = Counts()
-    for project_counts in counts:
-        for name, value in vars(project_counts).items():
-            # Both counters and integers add up.
-            setattr(total, name, getattr(total, name) + value)
-    return total
+    # Both counters and integers add up.
+    columns = zip(*(vars(each).values() for each in (Counts(), *counts)), strict=True)
+    return Counts(*(reduce(add, column) for column in columns))
 
 
 def format_counts(counts: Mapping[str, Any]) -> str:

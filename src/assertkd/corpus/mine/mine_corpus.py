@@ -1,17 +1,18 @@
-"""Mines Java projects: files are parsed in parallel; a project's tests are linked and cut once its files are read."""
+"""The rule `mine_corpus`: files are parsed in parallel; a project's tests are linked once its files are read."""
 
 import json
 import logging
 import multiprocessing
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from assertkd.corpus.mine.counts import Counts, summed
 from assertkd.corpus.mine.cut import cut_records
+from assertkd.corpus.params import MineCorpusParams
 from assertkd.errors import UserError
 from assertkd.files import write_json
 from assertkd.java.declarations import read_declarations
@@ -19,38 +20,23 @@ from assertkd.java.projects import Project, find_projects
 from assertkd.java.source import normalised
 from assertkd.java.structure import JavaFile
 from assertkd.records import Record, write_records
-from assertkd.settings.data import MiningSettings
 
 CHUNK = 16
 """Files that a process parses at once."""
-AHEAD = 8
-"""Chunks per process that are parsed ahead of linking; bounds the memory."""
 
 log = logging.getLogger(__name__)
 
-Parse = Callable[[Project, Sequence[Path]], Callable[[], list[JavaFile]]]
-"""Starts to parse some files of a project; the function that it returns waits for the result."""
 
-
-def mine_corpus(
-    settings: MiningSettings,
-    max_characters: int,
-    sources: Sequence[Path],
-    records_file: Path,
-    counts_file: Path,
-    workers: int,
-) -> dict[str, Any]:
+def mine_corpus(params: MineCorpusParams, records_file: Path, counts_file: Path, workers: int) -> dict[str, Any]:
     """Write a record for every assertion of every test that is linked to the method it tests.
 
-    No code of the projects is executed. One project at a time is in memory.
+    No code of the projects is executed. Two projects at a time are in memory.
 
     Args:
-        settings: which files and tests are used.
-        max_characters: longest test that is used.
-        sources: folders of Java projects.
+        params: folders of Java projects, and which files and tests are used.
         records_file: JSONL file for the records.
         counts_file: JSON file for the counts, of all projects together and of each.
-        workers: processes that parse; with 1 everything happens in this one.
+        workers: processes that parse.
 
     Returns:
         The content of `counts_file`.
@@ -58,15 +44,14 @@ def mine_corpus(
     Raises:
         UserError: a folder is missing, or there is no Java file, or no record comes out.
     """
-    projects = find_projects(sources)
+    projects = find_projects([Path(folder) for folder in params.java_sources])
     counts: dict[str, Counts] = {}
 
     def records() -> Iterator[Record]:
-        with _parser(settings.max_file_bytes, workers) as parse:
-            for project, files in _parsed_projects(projects, parse, workers):
-                counts[project.name] = Counts()
-                yield from cut_records(project, files, settings, max_characters, counts[project.name])
-                log.info("%s: %s", project.name, json.dumps(counts[project.name].as_dict()))
+        for project, files in _parsed_projects(projects, params.mining.max_file_bytes, workers):
+            counts[project.name] = Counts()
+            yield from cut_records(project, files, params, counts[project.name])
+            log.info("%s: %s", project.name, json.dumps(counts[project.name].as_dict()))
         total = summed(counts.values())
         if not total.records:
             raise UserError(
@@ -84,12 +69,30 @@ def mine_corpus(
     return content
 
 
-def parse_files(root: Path, paths: Sequence[Path], max_bytes: int) -> list[JavaFile]:
-    """Return what each file declares; one that cannot be used has its `fault` set and no classes."""
-    return [_parse_file(path, path.relative_to(root).as_posix(), max_bytes) for path in paths]
+def _parsed_projects(
+    projects: Sequence[Project], max_bytes: int, workers: int
+) -> Iterator[tuple[Project, list[JavaFile]]]:
+    """Yield every project with its parsed files; meanwhile the next one is parsed."""
+    # Forked, because a spawned process would run the calling script a second time.
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("fork"))
+
+    def parse(project: Project) -> Iterator[JavaFile]:
+        return pool.map(partial(_parse_file, project.root, max_bytes), project.files, chunksize=CHUNK)
+
+    try:
+        parsing = parse(projects[0])
+        for project, following in zip_longest(projects, projects[1:]):
+            files = list(parsing)
+            if following is not None:
+                parsing = parse(following)
+            yield project, files
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _parse_file(path: Path, name: str, max_bytes: int) -> JavaFile:
+def _parse_file(root: Path, max_bytes: int, path: Path) -> JavaFile:
+    """Return what a file declares; one that cannot be used has its `fault` set and no classes."""
+    name = path.relative_to(root).as_posix()
     try:
         if path.stat().st_size > max_bytes:
             return JavaFile(name, fault=f"larger than {max_bytes} bytes")
@@ -99,40 +102,3 @@ def _parse_file(path: Path, name: str, max_bytes: int) -> JavaFile:
     if b"\0" in raw:
         return JavaFile(name, fault="no text")
     return read_declarations(normalised(raw), name)
-
-
-@contextmanager
-def _parser(max_bytes: int, workers: int) -> Iterator[Parse]:
-    if workers == 1:
-        yield lambda project, paths: lambda: parse_files(project.root, paths, max_bytes)
-        return
-    # Forked, because a spawned process would run the calling script a second time.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
-
-        def start(project: Project, paths: Sequence[Path]) -> Callable[[], list[JavaFile]]:
-            future: Future[list[JavaFile]] = pool.submit(parse_files, project.root, paths, max_bytes)
-            return future.result
-
-        yield start
-
-
-def _parsed_projects(
-    projects: Sequence[Project], parse: Parse, workers: int
-) -> Iterator[tuple[Project, list[JavaFile]]]:
-    """Yield every project with its parsed files; meanwhile the files of the next ones are parsed."""
-    chunks = ((project, start) for project in projects for start in range(0, len(project.files), CHUNK))
-    pending: deque[tuple[Project, Callable[[], list[JavaFile]]]] = deque()
-
-    def start_chunks() -> None:
-        for project, start in chunks:
-            pending.append((project, parse(project, project.files[start : start + CHUNK])))
-            if len(pending) >= AHEAD * workers:
-                return
-
-    start_chunks()
-    for project in projects:
-        files: list[JavaFile] = []
-        while pending and pending[0][0] is project:
-            files += pending.popleft()[1]()
-            start_chunks()
-        yield project, files
