@@ -8,7 +8,7 @@ import pytest
 from assertkd.cli import main
 from assertkd.errors import UserError
 from assertkd.evaluation.execution.jdk import ToolMissingError, find_toolchain
-from assertkd.java.nearby import folders_of
+from assertkd.java.projects import project_root
 from assertkd.records import MARKER
 from assertkd.suggest import check
 from assertkd.suggest.check import check_assertions
@@ -41,7 +41,7 @@ def project(tmp_path: Path) -> Path:
 
 def site(project: Path, source: str = TEST) -> AssertionSite:
     path = project / "src/test/java/p/FooTest.java"
-    return find_site(source.encode(), str(path), folders_of(path), [])
+    return find_site(source.encode(), str(path), [project_root(path)], [])
 
 
 def needs_java() -> None:
@@ -69,7 +69,7 @@ def test_placeholders_of_other_tests_stay_empty(project: Path) -> None:
         "    }\n}\n", f"        {MARKER}\n    }}\n    @Test public void more() {{ {MARKER}\n    }}\n}}\n"
     )
     path = project / "src/test/java/p/FooTest.java"
-    found = find_site(source.encode(), str(path), folders_of(path), [], "works")
+    found = find_site(source.encode(), str(path), [project_root(path)], [], "works")
     [check] = check_assertions(found, ["assertEquals(2, sum);"], [project])
     assert (check.compiles, check.passes) == (True, True)
 

@@ -12,7 +12,7 @@ import pytest
 from assertkd.cli import main
 from assertkd.errors import UserError
 from assertkd.export.convert import convert
-from assertkd.java.nearby import folders_of
+from assertkd.java.projects import project_root
 from assertkd.records import MARKER
 from assertkd.suggest.kept_export import kept_export
 from assertkd.suggest.site import AssertionSite, find_site
@@ -51,7 +51,7 @@ def model(saved_t5: Callable[..., Path], tmp_path_factory: pytest.TempPathFactor
 
 def site(project: Path, source: str, test: str | None = None, focal: str | None = None) -> AssertionSite:
     path = project / "src/test/java/p/FooTest.java"
-    return find_site(source.encode(), str(path), folders_of(path), [], test, focal)
+    return find_site(source.encode(), str(path), [project_root(path)], [], test, focal)
 
 
 def test_without_a_marker_the_end_of_the_body_is_meant(project: Path) -> None:

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _suggest(options: argparse.Namespace) -> None:
     from assertkd.errors import UserError
-    from assertkd.java.nearby import folders_of
+    from assertkd.java.projects import project_root
     from assertkd.java.source import normalised
     from assertkd.suggest.site import find_site
 
@@ -68,7 +68,7 @@ def _suggest(options: argparse.Namespace) -> None:
         if not near.is_file():
             raise UserError(f"{name}: no such file", "Name a Java file, or - for standard input.")
         raw = near.read_bytes()
-    folders = options.sources or folders_of(near)
+    folders = options.sources or [project_root(near)]
     site = find_site(normalised(raw), name, folders, options.more, options.test, options.focal)
 
     from assertkd.models.exported import ExportedModel, is_export

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from tree_sitter import Node
 
 from assertkd.java.source import simple_type, text_of
-from assertkd.java.structure import CONSTRUCTOR, Call, Receiver, Span
+from assertkd.java.structure import CONSTRUCTOR, Call, Span
 
 LITERALS = {
     "string_literal": "String",
@@ -25,12 +25,11 @@ def declared_types(declaration: Node) -> dict[str, str]:
 
     The type of an instance that is made at once counts more than the declared one: `List x = new MyList()` is a MyList.
     """
-    declared = simple_type(declaration.child_by_field_name("type"))
     found = {}
     for declarator in declaration.children_by_field_name("declarator"):
         value = declarator.child_by_field_name("value")
         made = value is not None and value.type == "object_creation_expression"
-        kind = simple_type(value.child_by_field_name("type")) if made and value is not None else declared
+        kind = simple_type((value if made and value else declaration).child_by_field_name("type"))
         dimensions = text_of(declarator.child_by_field_name("dimensions")).replace(" ", "")
         found[text_of(declarator.child_by_field_name("name"))] = kind + dimensions
     return found
@@ -39,10 +38,7 @@ def declared_types(declaration: Node) -> dict[str, str]:
 def calls_in(body: Node, fields: Mapping[str, str], parameters: Node | None = None) -> tuple[Call, ...]:
     """Return the calls of a test's body in the order in which they are completed.
 
-    Args:
-        body: the block.
-        fields: name to type of the fields that the test sees.
-        parameters: the test's own parameters.
+    Types are known of the fields that the test sees (name to type) and of its parameters.
     """
     walk = _Walk(fields)
     for parameter in parameters.named_children if parameters is not None else ():
@@ -66,7 +62,7 @@ class _Walk:
     def __init__(self, fields: Mapping[str, str]) -> None:
         self.calls: list[Call] = []
         self._fields = fields
-        self._locals: dict[str, Receiver] = {}
+        self._locals: dict[str, str | int] = {}
         self._index: dict[int, int] = {}
 
     def leave(self, node: Node) -> None:
@@ -78,13 +74,11 @@ class _Walk:
         elif node.type == "object_creation_expression":
             self._add(node, CONSTRUCTOR, simple_type(node.child_by_field_name("type")))
         elif node.type == "local_variable_declaration":
-            for name, declared in declared_types(node).items():
-                self._locals[name] = declared
-            if text_of(node.child_by_field_name("type")) == "var":
-                declarator = node.child_by_field_name("declarator")
-                if declarator is not None:
-                    value = declarator.child_by_field_name("value")
-                    self._locals[text_of(declarator.child_by_field_name("name"))] = self._type(value)
+            self._locals |= declared_types(node)
+            declarator = node.child_by_field_name("declarator")
+            if declarator is not None and text_of(node.child_by_field_name("type")) == "var":
+                value = declarator.child_by_field_name("value")
+                self._locals[text_of(declarator.child_by_field_name("name"))] = self._type(value)
 
     def declare(self, node: Node) -> None:
         """Take note of the name that a parameter or a loop declares."""
@@ -93,7 +87,7 @@ class _Walk:
             declared = simple_type(node.child_by_field_name("type"))
             self._locals[name] = "" if declared == "var" else declared
 
-    def _add(self, node: Node, name: str, receiver: Receiver) -> None:
+    def _add(self, node: Node, name: str, receiver: str | int | None) -> None:
         arguments = node.child_by_field_name("arguments")
         types = [self._type(child) for child in arguments.named_children] if arguments is not None else []
         self._index[node.id] = len(self.calls)
@@ -107,7 +101,9 @@ class _Walk:
             return ""
         match node.type:
             case "identifier":
-                return self._named(text_of(node))
+                name = text_of(node)
+                known = self._locals.get(name, self._fields.get(name))
+                return _as_class(name) if known is None else known
             case "method_invocation":
                 return self._index.get(node.id, "")
             case "object_creation_expression" | "cast_expression":
@@ -126,12 +122,6 @@ class _Walk:
                 return "float" if text_of(node)[-1] in "fF" else "double"
             case kind:
                 return LITERALS.get(kind, "")
-
-    def _named(self, name: str) -> str | int:
-        known = self._locals.get(name)
-        if known is None:
-            known = self._fields.get(name)
-        return _as_class(name) if known is None else known
 
 
 def _as_class(name: str) -> str:

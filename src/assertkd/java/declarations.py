@@ -6,7 +6,7 @@ from tree_sitter import Node
 
 from assertkd.java.calls import declared_types
 from assertkd.java.source import COMMENTS, TYPES, leaves, parse, simple_type, text_of
-from assertkd.java.structure import CONSTRUCTOR, JavaClass, JavaFile, JavaTest, Method, Span
+from assertkd.java.structure import CONSTRUCTOR, JavaClass, JavaFile, Method, Span
 from assertkd.java.tests import annotations_of, framework_of_imports, test_of_method
 
 COMPUTING = frozenset({"if", "for", "while", "throw", "(", "new", "?", "+", "-", "*", "/", "%", "[", "<", ">", "->"})
@@ -18,13 +18,8 @@ MOST_TOKENS_OF_TRIVIAL = 16
 def read_declarations(source: bytes, path: str, lenient: bool = False) -> JavaFile:
     """Return what a compilation unit declares.
 
-    Args:
-        source: normalised source.
-        path: what to call the file.
-        lenient: whether to take what can be made out where the source does not parse, as while it is being written.
-
-    Returns:
-        The file; with its `fault` set, and no classes, where the source does not parse.
+    Where the normalised source does not parse, the file has its `fault` set, and no classes; `lenient` takes what can
+    be made out, as while it is being written.
     """
     root = parse(source).root_node
     lines = source.count(b"\n") + 1
@@ -51,19 +46,23 @@ def _classes(root: Node, package: str, path: str, framework: str) -> Iterator[Ja
         node, outer, outer_fields = waiting.pop()
         name = outer + text_of(node.child_by_field_name("name"))
         members = list(_members(node))
-        own: dict[str, str] = {}
+        fields = dict(outer_fields)
         for member in members:
             if member.type == "field_declaration":
-                own |= declared_types(member)
-        fields = {**outer_fields, **own}
-        simple = name.rpartition(".")[2]
+                fields |= declared_types(member)
+        simple, annotations = name.rpartition(".")[2], annotations_of(node)
+        tests = (
+            test_of_method(member, annotations, framework, fields)
+            for member in members
+            if member.type == "method_declaration"
+        )
         yield JavaClass(
             name=name,
             package=package,
             file=path,
             supertypes=tuple(_supertypes(node)),
             methods=tuple(method for member in members for method in _method(member, simple)),
-            tests=tuple(_tests(node, members, framework, fields)),
+            tests=tuple(test for test in tests if test is not None),
         )
         waiting += [(member, f"{name}.", fields) for member in reversed(members) if member.type in TYPES]
 
@@ -91,8 +90,11 @@ def _method(node: Node, class_name: str) -> Iterator[Method]:
         return
     body = node.child_by_field_name("body")
     parameters = node.child_by_field_name("parameters")
-    listed = [child for child in parameters.named_children if "parameter" in child.type] if parameters else []
-    listed = [child for child in listed if child.type != "receiver_parameter"]
+    listed = [
+        child
+        for child in (parameters.named_children if parameters else ())
+        if "parameter" in child.type and child.type != "receiver_parameter"
+    ]
     built = node.type == "constructor_declaration"
     returns = class_name if built else simple_type(node.child_by_field_name("type"))
     yield Method(
@@ -107,23 +109,12 @@ def _method(node: Node, class_name: str) -> Iterator[Method]:
 
 
 def _parameter_type(parameter: Node) -> str:
-    named = parameter.child_by_field_name("type")
-    if named is None:
-        # A spread parameter's type has no field of its own.
-        named = next((child for child in parameter.named_children if child.type not in ("modifiers", *COMMENTS)), None)
-    return simple_type(named)
+    # A spread parameter's type has no field of its own.
+    unnamed = (child for child in parameter.named_children if child.type not in ("modifiers", *COMMENTS))
+    return simple_type(parameter.child_by_field_name("type") or next(unnamed, None))
 
 
 def _is_trivial(body: Node) -> bool:
     """Return whether a body computes nothing: it only returns or sets fields, returns a literal, or is empty."""
     tokens = [leaf.type for leaf in leaves(body)]
     return len(tokens) <= MOST_TOKENS_OF_TRIVIAL and COMPUTING.isdisjoint(tokens)
-
-
-def _tests(declaration: Node, members: list[Node], framework: str, fields: Mapping[str, str]) -> Iterator[JavaTest]:
-    annotations = annotations_of(declaration)
-    for member in members:
-        if member.type == "method_declaration":
-            test = test_of_method(member, annotations, framework, fields)
-            if test is not None:
-                yield test

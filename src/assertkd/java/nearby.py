@@ -7,7 +7,7 @@ from pathlib import Path
 
 from assertkd.java.declarations import read_declarations
 from assertkd.java.focal import shortened, stems
-from assertkd.java.projects import project_root, source_files
+from assertkd.java.projects import source_files
 from assertkd.java.source import read_source
 from assertkd.java.structure import JavaFile
 
@@ -42,11 +42,6 @@ def nearby_files(source: bytes, file: JavaFile, folders: Sequence[Path]) -> dict
                 new.append(found[path])
         wanted = set(_named_by(new))
     return {path: one for path, one in found.items() if own.isdisjoint((c.package, c.name) for c in one.classes)}
-
-
-def folders_of(path: Path) -> list[Path]:
-    """Return where to look for the classes that a file's test tests: the project that the file lies in."""
-    return [project_root(path.resolve())]
 
 
 def _named_by(files: Iterable[JavaFile]) -> Iterator[str]:

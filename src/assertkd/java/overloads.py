@@ -6,17 +6,8 @@ from assertkd.java.structure import Method
 
 WIDER = ("byte", "short", "char", "int", "long", "float", "double")
 """Primitive numbers; each can be passed where one further right is declared (JLS 5.1.2, but for byte to char)."""
-BOXES = {
-    "Byte": "byte",
-    "Short": "short",
-    "Character": "char",
-    "Integer": "int",
-    "Long": "long",
-    "Float": "float",
-    "Double": "double",
-    "Boolean": "boolean",
-}
 PRIMITIVE = frozenset({*WIDER, "boolean"})
+BOXES = {name.capitalize(): name for name in PRIMITIVE - {"char", "int"}} | {"Character": "char", "Integer": "int"}
 SAME, KIN, UNKNOWN, AGAINST = 12, 8, 0, -24
 """What a parameter adds where its type is the argument's, one that the argument can have, unclear, or impossible."""
 

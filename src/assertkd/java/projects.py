@@ -3,24 +3,14 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import count
 from pathlib import Path
 
 from assertkd.errors import UserError
 
-BUILD_FILES = frozenset(
-    {
-        "pom.xml",
-        "build.gradle",
-        "build.gradle.kts",
-        "settings.gradle",
-        "settings.gradle.kts",
-        "build.xml",
-        "MODULE.bazel",
-        "WORKSPACE",
-        ".classpath",
-        ".git",
-    }
-)
+GRADLE_FILES = [f"{stem}.gradle{end}" for stem in ("build", "settings") for end in ("", ".kts")]
+BUILD_FILES = frozenset({"pom.xml", *GRADLE_FILES, "build.xml", "MODULE.bazel", "WORKSPACE", ".classpath", ".git"})
 """What the root of a project holds."""
 BUILT = frozenset({"target", "build", "out", "bin", "node_modules"})
 """Folders beside a build file or a source folder that hold what was built."""
@@ -55,20 +45,24 @@ def find_projects(folders: Sequence[Path]) -> list[Project]:
     Raises:
         UserError: a folder is missing or lies in another one, or there is no Java file.
     """
-    resolved = _checked(folders)
-    found: list[tuple[Path, list[Path]]] = []
-    for folder in resolved:
+    found: dict[Path, list[Path]] = {}
+    is_root = cache(_is_root)
+    for folder in _checked(folders):
         loose: list[Path] = []
-        roots: list[Path] = []
-        _divide(folder, roots, loose)
-        found += [(root, list(source_files(root))) for root in roots]
-        found.append((folder, loose))
-    found = [(root, sorted(files)) for root, files in found if files]
+        for path in source_files(folder):
+            between = (folder / parent for parent in reversed(path.relative_to(folder).parents))
+            root = next(filter(is_root, between), None)
+            (loose if root is None else found.setdefault(root, [])).append(path)
+        if loose:
+            found[folder] = loose
     if not found:
         listed = ", ".join(map(str, folders))
         raise UserError(f"{listed}: no Java file", "Name folders that hold the sources of Java projects.")
-    names = _names([root for root, _ in found])
-    return [Project(name, root, tuple(files), _licence(root)) for name, (root, files) in zip(names, found, strict=True)]
+    names = _names(list(found))
+    return [
+        Project(name, root, tuple(sorted(files)), _licence(root))
+        for name, (root, files) in zip(names, found.items(), strict=True)
+    ]
 
 
 def _checked(folders: Sequence[Path]) -> list[Path]:
@@ -84,15 +78,8 @@ def _checked(folders: Sequence[Path]) -> list[Path]:
     return resolved
 
 
-def _divide(folder: Path, roots: list[Path], loose: list[Path]) -> None:
-    """Collect the topmost project roots in and below a folder, and the Java files outside them."""
-    for path, folders, files in os.walk(folder):
-        if not BUILD_FILES.isdisjoint((*folders, *files)):
-            roots.append(Path(path))
-            folders.clear()
-            continue
-        folders[:] = sorted(name for name in folders if _is_source_folder(name, path, folders, files))
-        loose += [Path(path, name) for name in files if name.endswith(".java") and name not in UNREAD]
+def _is_root(folder: Path) -> bool:
+    return any((folder / name).exists() for name in BUILD_FILES)
 
 
 def project_root(path: Path) -> Path:
@@ -100,11 +87,9 @@ def project_root(path: Path) -> Path:
 
     That is the nearest folder above it with a build file, else the one that holds its folder `src`, else its own.
     """
-    for folder in path.parents:
-        if any((folder / name).exists() for name in BUILD_FILES):
-            return folder
-    sources = next((folder for folder in path.parents if folder.name == "src"), None)
-    return path.parent if sources is None else sources.parent
+    parents = path.resolve().parents
+    above_sources = (folder.parent for folder in parents if folder.name == "src")
+    return next(filter(_is_root, parents), None) or next(above_sources, parents[0])
 
 
 def source_files(root: Path) -> Iterator[Path]:
@@ -124,17 +109,12 @@ def _is_source_folder(name: str, parent: str, folders: Iterable[str], files: Ite
 
 def _names(roots: Sequence[Path]) -> list[str]:
     """Return the shortest ends of the paths that tell all of them apart."""
-    for depth in range(1, max(len(root.parts) for root in roots) + 1):
-        names = ["/".join(root.parts[-depth:]) for root in roots]
-        if len(set(names)) == len(names):
-            return names
-    return [str(root) for root in roots]
+    ends = (["/".join(root.parts[-depth:]) for root in roots] for depth in count(1))
+    return next(names for names in ends if len(set(names)) == len(roots))
 
 
 def _licence(root: Path) -> str | None:
     files = sorted(path.name for path in root.iterdir() if path.is_file())
-    for start in LICENCE_NAMES:
-        for name in files:
-            if name.lower().startswith(start):
-                return name
-    return "debian/copyright" if (root / "debian" / "copyright").is_file() else None
+    licences = (name for start in LICENCE_NAMES for name in files if name.lower().startswith(start))
+    debian = "debian/copyright" if (root / "debian" / "copyright").is_file() else None
+    return next(licences, debian)

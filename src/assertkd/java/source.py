@@ -7,15 +7,7 @@ import tree_sitter_java
 from tree_sitter import Language, Node, Parser, Tree
 
 COMMENTS = frozenset({"line_comment", "block_comment"})
-TYPES = frozenset(
-    {
-        "class_declaration",
-        "interface_declaration",
-        "enum_declaration",
-        "record_declaration",
-        "annotation_type_declaration",
-    }
-)
+TYPES = frozenset(f"{kind}_declaration" for kind in ("class", "interface", "enum", "record", "annotation_type"))
 """Nodes that declare a type."""
 
 _parser = Parser(Language(tree_sitter_java.language()))

@@ -44,25 +44,20 @@ class Method:
         return count >= fixed - 1 if self.variadic else count == fixed
 
 
-Receiver = str | int | None
-"""What a method is called on: a type's name ("" where it is not known), the result of the call with this index, or
-None for a call without a qualifier."""
-
-
 @dataclass(frozen=True, slots=True)
 class Call:
     """A call in a test's body.
 
     Attributes:
         name: of the method; `CONSTRUCTOR` for `new`.
-        receiver: see `Receiver`.
+        receiver: what the method is called on: a type's name ("" where it is not known), the result of the call with
+            this index, or None for a call without a qualifier.
         arguments: of each argument its type as far as it is plain to see, "" where not, or the index of the call that
             it is the result of.
-        span: where it stands.
     """
 
     name: str
-    receiver: Receiver
+    receiver: str | int | None
     arguments: tuple[str | int, ...]
     span: Span
 
@@ -82,10 +77,9 @@ class Assertion:
 
 @dataclass(frozen=True, slots=True)
 class JavaTest:
-    """A test.
+    """A method that is a test.
 
     Attributes:
-        name: of the method.
         framework: `junit3`, `junit4`, `junit5` or `testng`; `junit3` holds only where the class is a `TestCase`.
         disabled: whether an annotation takes it out of the suite.
         span: the declaration with its annotations, without Javadoc.
@@ -112,8 +106,6 @@ class JavaClass:
         package: "" for the unnamed one.
         file: its file, relative to its project.
         supertypes: what it extends and implements, without type arguments.
-        methods: those with a name of its own body.
-        tests: those of the methods that are tests.
     """
 
     name: str
@@ -135,10 +127,8 @@ class JavaFile:
 
     Attributes:
         path: relative to its project, with `/`.
-        package: "" for the unnamed one.
         imports: as written, `*` and a leading `static ` included.
         classes: outer ones before those inside them.
-        lines: of the file.
         fault: why the file was not read, or None.
     """
 

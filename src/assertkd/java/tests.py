@@ -1,13 +1,13 @@
-"""Which methods are tests, and of which framework."""
+"""Which methods are tests and of which framework, and which of their statements a model should learn to write."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 
 from tree_sitter import Node
 
-from assertkd.java.assertions import assertions_in
 from assertkd.java.calls import calls_in
 from assertkd.java.source import text_of
-from assertkd.java.structure import JavaTest, Span
+from assertkd.java.structure import Assertion, JavaTest, Span
 
 PACKAGES = {"org.junit.jupiter": "junit5", "org.testng": "testng", "org.junit": "junit4"}
 """Longer names first: `org.junit.jupiter` is no `org.junit` of JUnit 4."""
@@ -21,6 +21,10 @@ ANNOTATIONS = {
 }
 """What marks a test, and the framework that it belongs to; "" where the imports must say it."""
 DISABLING = frozenset({"Ignore", "Disabled"})
+ASSERTION = re.compile(r"assert\w*|verify\w*|expect[A-Z]\w*|expect")
+"""`fail` is left out: it claims nothing about a value."""
+STUBBING = re.compile(r"and(Return|Throw|Answer|Stub|DelegateTo|Void)\w*|anyTimes|times|once|atLeastOnce")
+"""What follows `expect` where it prepares a mock (EasyMock) and judges nothing."""
 
 
 def framework_of_imports(imports: Iterable[str]) -> str:
@@ -90,10 +94,45 @@ def test_of_method(
         disabled=switched_off or not DISABLING.isdisjoint(everything),
         span=Span(method.start_byte, method.end_byte),
         body=Span(body.start_byte, body.end_byte),
-        assertions=tuple(assertions_in(body)),
+        assertions=tuple(_assertions_in(body)),
         calls=calls_in(body, fields, parameters),
     )
 
 
 def _configures(annotations: Iterable[str]) -> bool:
     return any(name.startswith(("Before", "After", "DataProvider", "Factory")) for name in annotations)
+
+
+def _assertions_in(body: Node) -> Iterator[Assertion]:
+    """Yield the outermost assertion statements of a block, in their order."""
+    waiting = [body]
+    while waiting:
+        node = waiting.pop()
+        kind = _assertion_kind(node)
+        if kind is not None:
+            yield Assertion(kind, Span(node.start_byte, node.end_byte))
+        else:
+            waiting += reversed(node.named_children)
+
+
+def _assertion_kind(statement: Node) -> str | None:
+    """Return the name that an assertion statement calls, or None where the statement is no assertion.
+
+    An assertion is a chain of calls that starts with `assert*`, `verify*` or `expect*`, qualified or not, such as
+    `assertThat(x).isTrue()`, or the language's own `assert`.
+    """
+    if statement.type == "assert_statement":
+        return "assert"
+    if statement.type != "expression_statement":
+        return None
+    expression: Node | None = statement.named_children[0]
+    found, names = None, []
+    while expression is not None and expression.type in ("method_invocation", "field_access"):
+        if expression.type == "method_invocation":
+            name = text_of(expression.child_by_field_name("name"))
+            names.append(name)
+            found = name if ASSERTION.fullmatch(name) else found
+        expression = expression.child_by_field_name("object")
+    if found == "expect" and any(STUBBING.fullmatch(name) for name in names):
+        return None
+    return found
