@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from assertkd.corpus.params import PrepareCorpusParams
 from assertkd.corpus.prepare_corpus import prepare_corpus
 from assertkd.corpus.targets import Supervision
 from assertkd.files import write_json
@@ -83,7 +84,10 @@ def train(options: argparse.Namespace) -> Path:
     )
     model = TeacherModelSettings(name="scratch", scratch=wide)
     if not (work / "corpus" / "quality.json").exists():
-        prepare_corpus(DataSettings(**data), TokenizerSettings(name=name), model, work / "corpus")
+        tokenizer = TokenizerSettings(name=name)
+        prepare_corpus(
+            PrepareCorpusParams(data=DataSettings(**data), tokenizer=tokenizer, teacher="scratch"), work / "corpus"
+        )
     if not (work / "teacher" / "training_report.json").exists():
         training = TrainingSettings(
             epochs=1,

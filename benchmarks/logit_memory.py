@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from assertkd.corpus.params import PrepareCorpusParams
 from assertkd.corpus.prepare_corpus import prepare_corpus
 from assertkd.corpus.targets import Supervision
 from assertkd.logits.codecs.hidden import HiddenCodec
@@ -93,7 +94,8 @@ def corpus(folder: Path, records: int) -> None:
     data = DataSettings(
         embedded=EmbeddedCorpusSettings(records=records), max_input_len=MAX_INPUT, max_output_len=MAX_OUTPUT
     )
-    prepare_corpus(data, TokenizerSettings(vocab_size=1024), TINY, folder / "corpus")
+    tokenizer_settings = TokenizerSettings(vocab_size=1024)
+    prepare_corpus(PrepareCorpusParams(data=data, tokenizer=tokenizer_settings, teacher="scratch"), folder / "corpus")
     tokenizer = load_tokenizer(folder / "corpus" / "tokenizer")
     torch.manual_seed(0)
     build_model(TINY, tokenizer, 0.0).save(tokenizer, folder / "teacher")

@@ -23,6 +23,7 @@ import torch
 
 from assertkd.batching.collation import collate
 from assertkd.batching.examples import Example
+from assertkd.corpus.params import PrepareCorpusParams
 from assertkd.corpus.prepare_corpus import prepare_corpus
 from assertkd.corpus.targets import Supervision
 from assertkd.logits.compress_logits import compress_logits
@@ -48,7 +49,6 @@ from assertkd.settings import (
     DataSettings,
     LogitsSettings,
     LossSettings,
-    ModelSettings,
     StudentModelSettings,
     TeacherModelSettings,
     TokenizerSettings,
@@ -221,8 +221,9 @@ def prepare(arguments: argparse.Namespace) -> None:
     else:
         data |= {"embedded": {"records": 8000}}
     if not (work / "corpus" / "quality.json").exists():
+        tokenizer = TokenizerSettings(vocab_size=4096)
         prepare_corpus(
-            DataSettings(**data), TokenizerSettings(vocab_size=4096), ModelSettings(name="scratch"), work / "corpus"
+            PrepareCorpusParams(data=DataSettings(**data), tokenizer=tokenizer, teacher="scratch"), work / "corpus"
         )
     sizes = {"batch_size": arguments.batch, "dropout_rate": 0.0, "max_val_samples": 64, "log_every": 50}
     sizes |= {"lr": 1e-2, "relative_lr": True}

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from assertkd.batching.epoch_sampling import EpochSampler
 from assertkd.batching.sampling import padded_tokens
-from assertkd.corpus.training_records import TrainingRecords, gold_part
+from assertkd.corpus.training_records import Part, TrainingRecords
 from assertkd.jsonl import LineIndex
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import Record, write_records
@@ -30,7 +30,7 @@ def pool(tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast) -> ExamplePool
     ]
     write_records(tmp_path / "train.jsonl", records)
     index = LineIndex(tmp_path / "train.jsonl", "prepare_corpus")
-    return ExamplePool(TrainingRecords([gold_part(index)]), Prompt(tiny_tokenizer, 64, 16))
+    return ExamplePool(TrainingRecords([Part(index, None, gold=index, predicted=())]), Prompt(tiny_tokenizer, 64, 16))
 
 
 def ids(sampler: EpochSampler, epoch: int) -> list[str]:

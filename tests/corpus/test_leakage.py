@@ -2,7 +2,8 @@
 
 import pytest
 
-from assertkd.corpus.leakage import focal_key, partition_by_key, partition_duplicates, triple_key
+from assertkd.corpus.leakage import focal_key, triple_key
+from assertkd.corpus.record_audit import RecordAudit
 from assertkd.records import Record
 
 
@@ -80,15 +81,13 @@ def test_triples_ignore_white_space_alone() -> None:
 
 def test_duplicates_after_the_first_are_dropped() -> None:
     records = [record("a", "1"), record("b", "2"), record(" a ", "3"), record("b", "4", test="u"), record("a", "5")]
-    first, again = partition_duplicates(records)
-    assert [r.id for r in first] == ["1", "2", "4"]
-    assert [r.id for r in again] == ["3", "5"]
+    audit = RecordAudit(places={r.id: ("a.jsonl", int(r.id)) for r in records})
+    assert [r.id for r in audit.without_duplicates(records)] == ["1", "2", "4"]
+    assert [rejection.line for rejection in audit.rejections] == [3, 5]
 
 
-def test_partition_by_what_was_seen() -> None:
-    seen = {focal_key(record(PLAIN))}
+def test_records_like_others_are_dropped() -> None:
     records = [record(PLAIN, "1"), record("x", "2"), record("int f(int a){return a+2;}", "3")]
-    fresh, known = partition_by_key(records, focal_key, seen)
-    assert [r.id for r in fresh] == ["2"]
-    assert [r.id for r in known] == ["1", "3"]
-    assert len(seen) == 1
+    audit = RecordAudit(places={r.id: ("a.jsonl", int(r.id)) for r in records})
+    assert [r.id for r in audit.without_overlap(records, [record(PLAIN)], focal_key, "seen")] == ["2"]
+    assert [rejection.line for rejection in audit.rejections] == [1, 3]

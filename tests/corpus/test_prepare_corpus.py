@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
+from assertkd.corpus.params import PrepareCorpusParams
 from assertkd.corpus.prepare_corpus import prepare_corpus
 from assertkd.errors import UserError
 from assertkd.records import MARKER, Record, read_records
-from assertkd.settings import DataSettings, ModelSettings, TokenizerSettings
+from assertkd.settings import DataSettings, TokenizerSettings
 from assertkd.settings.data import EmbeddedCorpusSettings
 
-SCRATCH = ModelSettings(name="scratch")
-SMALL = TokenizerSettings(vocab_size=300)
 SPLITS = ("train", "validation", "test")
 
 
@@ -35,9 +34,14 @@ def written(path: Path, lines: list[Any]) -> str:
     return str(path)
 
 
+def scratch(data: DataSettings) -> PrepareCorpusParams:
+    """Return params with a small tokenizer trained on the records."""
+    return PrepareCorpusParams(data=data, tokenizer=TokenizerSettings(vocab_size=300), teacher="scratch")
+
+
 def prepared(folder: Path, data: DataSettings) -> tuple[dict[str, Any], dict[str, list[Record]]]:
     """Return the account and the records of each split that were written to `folder`."""
-    quality = prepare_corpus(data, SMALL, SCRATCH, folder)
+    quality = prepare_corpus(scratch(data), folder)
     assert quality == json.loads((folder / "quality.json").read_text(encoding="utf-8"))
     splits = {name: list(read_records(folder / f"{name}.jsonl")) for name in SPLITS}
     assert quality["kept"] == {name: len(records) for name, records in splits.items()}
@@ -130,7 +134,7 @@ def test_splits_are_by_project_where_every_record_names_one(tmp_path: Path) -> N
     _, splits = prepared(tmp_path / "record", DataSettings(**data))
     assert len({r.project for r in splits["test"]}) > 1
     with pytest.raises(UserError, match=r"data\.split_by is `project`, but record 'i60' names no project"):
-        prepare_corpus(DataSettings(**data, split_by="project"), SMALL, SCRATCH, tmp_path / "project")
+        prepare_corpus(scratch(DataSettings(**data, split_by="project")), tmp_path / "project")
 
 
 def test_bad_records_are_counted_with_their_place(tmp_path: Path, three_files: dict[str, Any]) -> None:
@@ -149,7 +153,7 @@ def test_bad_records_are_counted_with_their_place(tmp_path: Path, three_files: d
 def test_a_bad_record_can_stop_the_run(tmp_path: Path, three_files: dict[str, Any]) -> None:
     three_files["train_file"] = name = written(tmp_path / "bad.jsonl", [line(0), b"", line(1, focal_method=3)])
     with pytest.raises(UserError) as caught:
-        prepare_corpus(DataSettings(**three_files, on_bad_record="error"), SMALL, SCRATCH, tmp_path / "out")
+        prepare_corpus(scratch(DataSettings(**three_files, on_bad_record="error")), tmp_path / "out")
     assert caught.value.problem.startswith(f"{name}:3: focal_method is not a string: {{")
     assert not (tmp_path / "out").exists()
 
@@ -157,7 +161,7 @@ def test_a_bad_record_can_stop_the_run(tmp_path: Path, three_files: dict[str, An
 def test_files_of_bad_records_alone_are_refused(tmp_path: Path, three_files: dict[str, Any]) -> None:
     three_files["validation_file"] = name = written(tmp_path / "bad.jsonl", [b"{", b"{", b"1"])
     with pytest.raises(UserError, match="all 3 records are bad: 2 not JSON; 1 not a JSON object") as caught:
-        prepare_corpus(DataSettings(**three_files), SMALL, SCRATCH, tmp_path / "out")
+        prepare_corpus(scratch(DataSettings(**three_files)), tmp_path / "out")
     assert caught.value.problem.startswith(name)
 
 
@@ -264,18 +268,20 @@ def test_a_split_without_records_is_refused(tmp_path: Path, three_files: dict[st
     with pytest.raises(
         UserError, match="No record is left for the train split; rejected: 1 train: same record as in test"
     ):
-        prepare_corpus(DataSettings(**three_files), SMALL, SCRATCH, tmp_path / "out")
+        prepare_corpus(scratch(DataSettings(**three_files)), tmp_path / "out")
     three_files["test_file"] = str(tmp_path / "none.jsonl")
     with pytest.raises(UserError, match=r"none\.jsonl: no such file"):
-        prepare_corpus(DataSettings(**three_files), SMALL, SCRATCH, tmp_path / "out")
+        prepare_corpus(scratch(DataSettings(**three_files)), tmp_path / "out")
 
 
 def test_a_named_tokenizer_is_taken(tmp_path: Path, three_files: dict[str, Any]) -> None:
     data = DataSettings(**three_files)
-    prepare_corpus(data, SMALL, SCRATCH, tmp_path / "one")
+    prepare_corpus(scratch(data), tmp_path / "one")
     folder = str(tmp_path / "one/tokenizer")
     entries = len(AutoTokenizer.from_pretrained(folder))
-    quality = prepare_corpus(data, TokenizerSettings(name=folder), ModelSettings(name="unused"), tmp_path / "two")
+    named = PrepareCorpusParams(data=data, tokenizer=TokenizerSettings(name=folder), teacher="unused")
+    quality = prepare_corpus(named, tmp_path / "two")
     assert quality["tokenizer"] == {"name": folder, "entries": entries}
-    quality = prepare_corpus(data, TokenizerSettings(), ModelSettings(name=folder), tmp_path / "three")
+    of_teacher = PrepareCorpusParams(data=data, tokenizer=TokenizerSettings(), teacher=folder)
+    quality = prepare_corpus(of_teacher, tmp_path / "three")
     assert quality["tokenizer"] == {"name": folder, "entries": entries}

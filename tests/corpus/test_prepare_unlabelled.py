@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from assertkd.corpus.params import PrepareCorpusParams, PrepareUnlabelledParams
 from assertkd.corpus.prepare_corpus import prepare_corpus
 from assertkd.corpus.prepare_unlabelled import prepare_unlabelled
 from assertkd.errors import UserError
 from assertkd.records import MARKER, read_records
-from assertkd.settings import DataSettings, ModelSettings, TokenizerSettings
+from assertkd.settings import DataSettings, TokenizerSettings
 
 LIMITS: dict[str, Any] = {"on_bad_record": "reject", "max_characters": 1000, "max_input_len": 64, "max_output_len": 16}
 
@@ -32,7 +33,8 @@ def corpus(tmp_path: Path) -> Path:
     data = DataSettings(
         source="files", train_file=str(tmp_path / "records.jsonl"), test_share=0.2, validation_share=0.2
     )
-    prepare_corpus(data, TokenizerSettings(vocab_size=300), ModelSettings(name="scratch"), tmp_path / "corpus")
+    tokenizer = TokenizerSettings(vocab_size=300)
+    prepare_corpus(PrepareCorpusParams(data=data, tokenizer=tokenizer, teacher="scratch"), tmp_path / "corpus")
     return tmp_path / "corpus"
 
 
@@ -50,7 +52,7 @@ def fresh(number: int, **fields: Any) -> dict[str, Any]:
 
 
 def kept(corpus: Path, path: Path, *apart: str, **changes: Any) -> list[str]:
-    prepare_unlabelled(path, corpus, projects_apart=apart, **LIMITS | changes)
+    prepare_unlabelled(PrepareUnlabelledParams(projects_apart=apart, **LIMITS | changes), path, corpus)
     return [record.id for record in read_records(corpus / "unlabelled.jsonl")]
 
 

@@ -1,6 +1,7 @@
 """Raw lines: every accepted form, and every bad one with its place and reason."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,7 @@ def test_a_bad_line_is_named_with_its_reason(path: Path, line: Any, reason: str)
     raw = line if isinstance(line, bytes) else json.dumps(line).encode()
     assert 0 < len(bad.excerpt) <= 200
     assert raw.decode("utf-8", "replace").startswith(bad.excerpt)
-    assert bad.as_dict() == {"file": str(path), "line": 2, "reason": reason, "excerpt": bad.excerpt}
+    assert asdict(bad) == {"file": str(path), "line": 2, "reason": reason, "excerpt": bad.excerpt}
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\n \n"])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assertkd.corpus.split import SLACK, labelled_ids, shuffled, split_off
+from assertkd.corpus.split import SLACK, labelled_ids, split_off
 from assertkd.errors import UserError
 from assertkd.records import Record
 
@@ -75,14 +75,6 @@ def test_the_seed_chooses() -> None:
     given_records = records([2] * 50)
     tests = [split_off(given_records, SHARES, project, seed)["test"] for seed in (0, 0, 1)]
     assert tests[0] == tests[1] != tests[2]
-
-
-def test_shuffled() -> None:
-    given_records = records([30])
-    once = shuffled(given_records, 3)
-    assert once == shuffled(given_records, 3) != given_records
-    assert sorted(r.id for r in once) == sorted(r.id for r in given_records)
-    assert once != shuffled(given_records, 4)
 
 
 IDS = st.lists(st.text(max_size=5), min_size=1, max_size=60, unique=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from assertkd.corpus.targets import index_teacher_predictions, write_teacher_predictions
-from assertkd.corpus.training_records import TrainingRecords, chosen_part, gold_part
+from assertkd.corpus.training_records import Part, TrainingRecords
 from assertkd.errors import UserError
 from assertkd.jsonl import LineIndex
 from assertkd.records import Record, write_records
@@ -26,7 +26,12 @@ def corpus(tmp_path: Path) -> Path:
 def targets(corpus: Path, gold: Collection[str], predicted: Collection[str]) -> TrainingRecords:
     records = LineIndex(corpus / "train.jsonl", "prepare_corpus")
     predictions = index_teacher_predictions(corpus / "teacher_predictions.jsonl", "train")
-    return TrainingRecords([chosen_part(records, predictions, gold, predicted)])
+    return TrainingRecords([Part(records, predictions, gold, predicted)])
+
+
+def all_gold(file: Path) -> Part:
+    index = LineIndex(file, "prepare_corpus")
+    return Part(index, None, gold=index, predicted=())
 
 
 def read(records: TrainingRecords, *numbers: int) -> list[tuple[str, str]]:
@@ -34,7 +39,7 @@ def read(records: TrainingRecords, *numbers: int) -> list[tuple[str, str]]:
 
 
 def test_all_gold(corpus: Path) -> None:
-    records = TrainingRecords([gold_part(LineIndex(corpus / "train.jsonl", "prepare_corpus"))])
+    records = TrainingRecords([all_gold(corpus / "train.jsonl")])
     assert list(records.read(range(6))) == [(record, record.assertion) for record in RECORDS]
     assert read(records, 1, 4) == [("r1", "gold1;"), ("r4", "gold4;")]
 
@@ -48,8 +53,8 @@ def test_each_target_is_an_example(corpus: Path) -> None:
 
 
 def test_parts_stand_behind_each_other(corpus: Path) -> None:
-    more = gold_part(LineIndex(corpus / "more.jsonl", "prepare_corpus"))
-    first = chosen_part(LineIndex(corpus / "train.jsonl", "prepare_corpus"), None, {"r2", "r5"}, {"r1"})
+    more = all_gold(corpus / "more.jsonl")
+    first = Part(LineIndex(corpus / "train.jsonl", "prepare_corpus"), None, {"r2", "r5"}, {"r1"})
     records = TrainingRecords([first, more, first])
     assert read(records) == [
         *[("r2", "gold2;"), ("r5", "gold5;")],
@@ -61,6 +66,6 @@ def test_parts_stand_behind_each_other(corpus: Path) -> None:
 
 def test_a_line_that_is_no_record_is_named(corpus: Path) -> None:
     (corpus / "train.jsonl").write_text('{"id": "r0"}\n', encoding="utf-8")
-    records = TrainingRecords([gold_part(LineIndex(corpus / "train.jsonl", "prepare_corpus"))])
+    records = TrainingRecords([all_gold(corpus / "train.jsonl")])
     with pytest.raises(UserError, match=r"train\.jsonl: 'r0' is no record"):
         list(records.read([0]))

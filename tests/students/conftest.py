@@ -14,7 +14,7 @@ from assertkd.logits.compress_predictions import compress_predictions
 from assertkd.logits.compress_unlabelled import compress_unlabelled
 from assertkd.logits.params import CompressLogitsParams, CompressPredictionsParams, CompressUnlabelledParams
 from assertkd.records import write_records
-from assertkd.settings import ModelSettings, load_run
+from assertkd.settings import load_run
 from assertkd.synthetic import generate
 from assertkd.teacher.params import TrainTeacherParams
 from assertkd.teacher.train_teacher import train_teacher
@@ -27,9 +27,8 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Taught:
     write_records(folder / "more.jsonl", generate(40, 7, None))
     run = load_run(CONFIG)
     corpus, logits, teacher = folder / "corpus", folder / "logits", folder / "teacher/final_model"
-    prepared = PrepareCorpusParams.from_run(run)
-    prepare_corpus(prepared.data, prepared.tokenizer, ModelSettings(name=prepared.teacher), corpus)
-    prepare_unlabelled(folder / "more.jsonl", corpus, **dict(PrepareUnlabelledParams.from_run(run)))
+    prepare_corpus(PrepareCorpusParams.from_run(run), corpus)
+    prepare_unlabelled(PrepareUnlabelledParams.from_run(run), folder / "more.jsonl", corpus)
     train_teacher(TrainTeacherParams.from_run(run).model_copy(update={"seed": 1}), corpus=corpus, folder=teacher.parent)
     compress_logits(CompressLogitsParams.from_run(run), teacher, corpus, logits)
     compress_predictions(

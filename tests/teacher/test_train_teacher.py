@@ -13,7 +13,7 @@ from assertkd.corpus.prepare_corpus import prepare_corpus
 from assertkd.errors import UserError
 from assertkd.layout import CorpusLayout, TrainingLayout
 from assertkd.models.length_limits import limits_of
-from assertkd.settings import ModelSettings, RunSettings, load_run
+from assertkd.settings import RunSettings, load_run
 from assertkd.teacher.params import TrainTeacherParams
 from assertkd.teacher.train_teacher import train_teacher
 
@@ -39,8 +39,7 @@ def run() -> RunSettings:
 @pytest.fixture(scope="module")
 def corpus(run: RunSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("teacher") / "corpus"
-    prepared = PrepareCorpusParams.from_run(run)
-    prepare_corpus(prepared.data, prepared.tokenizer, ModelSettings(name=prepared.teacher), folder)
+    prepare_corpus(PrepareCorpusParams.from_run(run), folder)
     return folder
 
 

@@ -10,4 +10,4 @@ folder = Path(snakemake.output.records).parent
 
 with sole_writer(folder, "unlabelled"), job(snakemake.log[0], snakemake.threads):
     params = PrepareUnlabelledParams.model_validate(snakemake.params.settings)
-    prepare_unlabelled(Path(snakemake.input.file), corpus=folder, **dict(params))
+    prepare_unlabelled(params, Path(snakemake.input.file), corpus=folder)

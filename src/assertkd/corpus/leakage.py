@@ -1,7 +1,6 @@
 """Keys that tell leakage between splits: equal records, and focal methods that are equal up to literals."""
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Set
 
 from assertkd.records import Record
 
@@ -37,26 +36,3 @@ def input_key(record: Record) -> tuple[str, str]:
 
 def _folded(text: str) -> str:
     return " ".join(text.split())
-
-
-def partition_by_key(
-    records: Iterable[Record], key: Callable[[Record], Hashable], keys: Set[Hashable]
-) -> tuple[list[Record], list[Record]]:
-    """Return the records whose key is not among `keys`, and those whose key is."""
-    others: list[Record] = []
-    matches: list[Record] = []
-    for record in records:
-        (matches if key(record) in keys else others).append(record)
-    return others, matches
-
-
-def partition_duplicates(records: Iterable[Record]) -> tuple[list[Record], list[Record]]:
-    """Return the first record of every `triple_key`, and the later ones."""
-    keys: set[Hashable] = set()
-    originals: list[Record] = []
-    duplicates: list[Record] = []
-    for record in records:
-        key = triple_key(record)
-        (duplicates if key in keys else originals).append(record)
-        keys.add(key)
-    return originals, duplicates

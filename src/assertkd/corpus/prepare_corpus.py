@@ -1,8 +1,10 @@
 """The rule `prepare_corpus`: raw records in, three clean splits, their tokenizer and an audit of every record out."""
 
 import logging
+import random
 from collections import Counter
 from collections.abc import Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +12,23 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from assertkd.corpus.leakage import focal_key, triple_key
+from assertkd.corpus.params import PrepareCorpusParams
 from assertkd.corpus.record_audit import RecordAudit
-from assertkd.corpus.split import shuffled, split_off
+from assertkd.corpus.split import split_off
 from assertkd.errors import UserError
 from assertkd.files import write_json
 from assertkd.layout import SPLITS, CorpusLayout
 from assertkd.models.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import MARKER, Record, write_records
-from assertkd.settings import DataSettings, ModelSettings, TokenizerSettings
+from assertkd.settings import DataSettings
 from assertkd.settings.model import SCRATCH
 from assertkd.synthetic import generate
 
 log = logging.getLogger(__name__)
 
 
-def prepare_corpus(
-    data: DataSettings, tokenizer_settings: TokenizerSettings, teacher: ModelSettings, folder: Path
-) -> dict[str, Any]:
+def prepare_corpus(params: PrepareCorpusParams, folder: Path) -> dict[str, Any]:
     """Write `train.jsonl`, `validation.jsonl`, `test.jsonl`, `tokenizer/`, `rejected.jsonl` and `quality.json`.
 
     Duplicates are removed first, then records that would leak: from validation and training every record whose triple
@@ -35,9 +36,7 @@ def prepare_corpus(
     one whose triple or focal method is in validation.
 
     Args:
-        data: where records come from and how they are split.
-        tokenizer_settings: which tokenizer counts their tokens.
-        teacher: the run's teacher, whose tokenizer is the default.
+        params: where records come from, how they are split, and which tokenizer counts their tokens.
         folder: where the files go.
 
     Returns:
@@ -47,20 +46,18 @@ def prepare_corpus(
         UserError: an input file is missing or empty, a split is left without records, or (with `on_bad_record: error`)
             a record is bad.
     """
-    audit = RecordAudit()
-    splits = _from_files(data, audit) if data.has_external_teacher or data.source == "files" else _embedded(data, audit)
-    splits = _without_leaks(splits, audit)
-    splits["train"] = shuffled(splits["train"], data.split_seed)
-    tokenizer = _tokenizer(tokenizer_settings, teacher, splits["train"])
+    data, audit = params.data, RecordAudit()
+    splits = _without_leaks(_split(_read(data, audit), data), audit)
+    random.Random(data.split_seed).shuffle(splits["train"])
+    tokenizer = _tokenizer(params, splits["train"])
     prompt = Prompt(tokenizer, data.max_input_len, data.max_output_len)
     over_long: dict[str, int] = {}
     for name in SPLITS:
-        fits = [prompt.target_length(record.assertion) <= data.max_output_len for record in splits[name]]
-        over_long[name] = fits.count(False)
+        long = [record for record in splits[name] if prompt.target_length(record.assertion) > data.max_output_len]
+        over_long[name] = len(long)
         if name != "test":
             reason = f"{name}: assertion longer than max_output_len ({data.max_output_len} tokens)"
-            audit.reject([r for r, fit in zip(splits[name], fits, strict=True) if not fit], reason)
-            splits[name] = [record for record, fit in zip(splits[name], fits, strict=True) if fit]
+            splits[name] = audit.without_overlap(splits[name], long, attrgetter("id"), reason)
         if not splits[name]:
             raise UserError(
                 f"No record is left for the {name} split; rejected: {audit.summary()}",
@@ -76,7 +73,7 @@ def prepare_corpus(
         "kept": {name: len(splits[name]) for name in SPLITS},
         "rejected": audit.rejections_by_reason(),
         "renamed_ids": audit.renamed_ids,
-        "tokenizer": {"name": tokenizer_settings.name or teacher.name, "entries": len(tokenizer)},
+        "tokenizer": {"name": params.tokenizer.name or params.teacher, "entries": len(tokenizer)},
         "splits": {name: _statistics(splits[name], prompt, over_long[name]) for name in SPLITS},
     }
     write_json(layout.quality, quality)
@@ -84,36 +81,31 @@ def prepare_corpus(
     return quality
 
 
-def _embedded(data: DataSettings, audit: RecordAudit) -> dict[str, list[Record]]:
-    records = list(generate(data.embedded.records, data.embedded.seed, data.embedded.families))
-    audit.counts["embedded"] = len(records)
-    originals = audit.without_duplicates(records)
-    return _split(originals, {"test": data.test_share, "validation": data.validation_share}, data)
-
-
-def _from_files(data: DataSettings, audit: RecordAudit) -> dict[str, list[Record]]:
-    files = data.files
-    if "train" not in files:
+def _read(data: DataSettings, audit: RecordAudit) -> dict[str, list[Record]]:
+    """Return the splits that are given, `train` among them, each without duplicates."""
+    if not data.has_external_teacher and data.source == "embedded":
+        records = list(generate(data.embedded.records, data.embedded.seed, data.embedded.families))
+        audit.counts["embedded"] = len(records)
+        return {"train": audit.without_duplicates(records)}
+    if "train" not in data.files:
         raise UserError("data.train_file: is needed, since data.source is `files`", "Set it to a JSONL file.")
     # A teacher's logits are for all that stands in a line.
     multiple = "join" if data.has_external_teacher else data.multiple
     stop = data.on_bad_record == "error"
-    parts = {
-        name: audit.read_file(Path(files[name]), multiple, data.max_characters, stop_at_bad=stop)
-        for name in reversed(SPLITS)
-        if name in files
+    files = {name: Path(data.files[name]) for name in reversed(SPLITS) if name in data.files}
+    return {
+        name: audit.without_duplicates(audit.read_all(path, multiple, data.max_characters, stop_at_bad=stop))
+        for name, path in files.items()
     }
-    shares = {
-        name: share
-        for name, share in (("test", data.test_share), ("validation", data.validation_share))
-        if name not in parts
-    }
-    return _split(parts.pop("train"), shares, data) | parts
 
 
-def _split(records: list[Record], shares: dict[str, float], data: DataSettings) -> dict[str, list[Record]]:
+def _split(splits: dict[str, list[Record]], data: DataSettings) -> dict[str, list[Record]]:
+    """Return all splits: those that are not given are split off the training records."""
+    shares = {"test": data.test_share, "validation": data.validation_share}
+    shares = {name: share for name, share in shares.items() if name not in splits}
     if not shares:
-        return {"train": records}
+        return splits
+    records = splits["train"]
     by_project = data.split_by == "project" or (data.split_by == "auto" and all(r.project for r in records))
     unnamed = next((record.id for record in records if not record.project), None)
     if by_project and unnamed is not None:
@@ -121,30 +113,27 @@ def _split(records: list[Record], shares: dict[str, float], data: DataSettings) 
             f"data.split_by is `project`, but record {unnamed!r} names no project",
             "Set data.split_by: record, or give every record a project.",
         )
-    return split_off(records, shares, (lambda r: str(r.project)) if by_project else focal_key, data.split_seed)
+    group = (lambda record: str(record.project)) if by_project else focal_key
+    return splits | split_off(records, shares, group, data.split_seed)
 
 
 def _without_leaks(splits: dict[str, list[Record]], audit: RecordAudit) -> dict[str, list[Record]]:
     """Return the splits, with no record of the test in validation and none of either in training."""
     kept = dict(splits)
-    for name, others in (("validation", ("test",)), ("train", ("test", "validation"))):
-        for other in others:
-            for key, what in ((triple_key, "record"), (focal_key, "focal method up to literals")):
-                keys = {key(record) for record in kept[other]}
-                kept[name] = audit.without_keys(kept[name], key, keys, f"{name}: same {what} as in {other}")
+    for name, other in (("validation", "test"), ("train", "test"), ("train", "validation")):
+        for key, what in ((triple_key, "record"), (focal_key, "focal method up to literals")):
+            reason = f"{name}: same {what} as in {other}"
+            kept[name] = audit.without_overlap(kept[name], kept[other], key, reason)
     return kept
 
 
-def _tokenizer(
-    settings: TokenizerSettings, teacher: ModelSettings, records: Sequence[Record]
-) -> PreTrainedTokenizerFast:
-    name = settings.name or (None if teacher.name == SCRATCH else teacher.name)
-    if name is not None:
-        return load_tokenizer(name)
+def _tokenizer(params: PrepareCorpusParams, records: Sequence[Record]) -> PreTrainedTokenizerFast:
+    if params.tokenizer.name is not None or params.teacher != SCRATCH:
+        return load_tokenizer(params.tokenizer.name or params.teacher)
     texts = (
         text for r in records for text in (r.focal_method, *r.test_method.split(MARKER), r.assertion) if text.strip()
     )
-    return train_tokenizer(texts, settings.vocab_size)
+    return train_tokenizer(texts, params.tokenizer.vocab_size)
 
 
 def input_statistics(records: Sequence[Record], prompt: Prompt) -> dict[str, Any]:

@@ -32,10 +32,6 @@ class Rejection:
     reason: str
     excerpt: str
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the rejection as a JSON object."""
-        return {"file": self.file, "line": self.line, "reason": self.reason, "excerpt": self.excerpt}
-
 
 def read_raw(
     path: Path, multiple: Literal["split", "join"], max_characters: int, *, labelled: bool | None = True
@@ -66,7 +62,7 @@ def read_raw(
         try:
             for record in _records(raw, path, number, multiple, max_characters, labelled):
                 yield number, record
-        except LineError as fault:
+        except ValueError as fault:
             excerpt = raw[: 4 * EXCERPT].decode("utf-8", errors="replace").strip()[:EXCERPT]
             yield number, Rejection(str(path), number, str(fault), excerpt)
     if is_empty:
@@ -95,10 +91,7 @@ def _records(
 
 
 def _parse(raw: bytes) -> dict[str, Any]:
-    try:
-        line = parse_object(raw)
-    except ValueError as fault:
-        raise LineError(str(fault)) from None
+    line = parse_object(raw)
     for name in TEACHER_FIELDS:
         line.pop(name, None)
     try:
@@ -128,7 +121,7 @@ def _text(line: dict[str, Any], key: str, max_characters: int) -> str:
     if len(value) > max_characters:
         raise LineError(f"{key} is longer than {max_characters} characters")
     lines = value.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return "\n".join(part.rstrip() for part in lines).strip()
+    return "\n".join(map(str.rstrip, lines)).strip()
 
 
 def _with_marker(test: str) -> str:
@@ -147,5 +140,5 @@ def _fill(test: str, statements: str) -> str:
     """Put `statements` (which hold the marker) in the marker's place, each line with the marker's indentation."""
     before, _, after = test.partition(MARKER)
     line_start = before.rpartition("\n")[2]
-    indent = line_start if not line_start.strip() else ""
+    indent = "" if line_start.strip() else line_start
     return before + statements.replace("\n", "\n" + indent) + after

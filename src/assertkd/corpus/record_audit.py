@@ -1,12 +1,12 @@
 """The audit of a corpus: how many records were read, and which were rejected, why and where."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Set
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from assertkd.corpus.leakage import partition_by_key, partition_duplicates
+from assertkd.corpus.leakage import triple_key
 from assertkd.corpus.read import EXCERPT, Rejection, read_raw
 from assertkd.errors import UserError
 from assertkd.jsonl import write_lines
@@ -32,12 +32,6 @@ class RecordAudit:
     renamed_ids: int = 0
     places: dict[str, tuple[str, int]] = field(default_factory=dict)
 
-    def reject(self, records: Iterable[Record], reason: str) -> None:
-        """Add records to the rejected ones."""
-        for record in records:
-            file, line = self.places.get(record.id, ("embedded", 0))
-            self.rejections.append(Rejection(file, line, reason, (record.assertion or record.test_method)[:EXCERPT]))
-
     def rejections_by_reason(self) -> dict[str, Any]:
         """Return reason to `count` and `where` (the first `PLACES_SHOWN` places), the most frequent reason first."""
         places: dict[str, list[str]] = defaultdict(list)
@@ -55,42 +49,37 @@ class RecordAudit:
 
     def write_rejections(self, path: Path) -> None:
         """Write every rejection as JSONL, whole."""
-        write_lines(path, (rejection.as_dict() for rejection in self.rejections))
+        write_lines(path, map(asdict, self.rejections))
 
-    def read_file(
-        self,
-        path: Path,
-        multiple: Literal["split", "join"],
-        max_characters: int,
-        *,
-        labelled: bool = True,
-        stop_at_bad: bool,
-    ) -> list[Record]:
-        """Return the good records of a file as `read_all` does, without its duplicates, which are rejected.
-
-        Raises:
-            UserError: as `read_all`.
-        """
-        records = self.read_all(path, multiple, max_characters, labelled=labelled, stop_at_bad=stop_at_bad)
-        return self.without_duplicates(records)
+    def keep(self, records: Iterable[Record], is_kept: Callable[[Record], bool], reason: str) -> list[Record]:
+        """Return the records that satisfy a condition; the others are rejected."""
+        kept = []
+        for record in records:
+            if is_kept(record):
+                kept.append(record)
+            else:
+                place = self.places.get(record.id, ("embedded", 0))
+                self.rejections.append(Rejection(*place, reason, (record.assertion or record.test_method)[:EXCERPT]))
+        return kept
 
     def without_duplicates(self, records: Iterable[Record]) -> list[Record]:
-        """Return the records without those that repeat an earlier one; these are rejected."""
-        originals, duplicates = partition_duplicates(records)
-        self.reject(duplicates, "duplicate of an earlier record")
-        return originals
+        """Return the first record of every `triple_key`; later ones are rejected."""
+        seen: set[Hashable] = set()
 
-    def without_keys(
-        self,
-        records: Iterable[Record],
-        key: Callable[[Record], Hashable],
-        excluded_keys: Set[Hashable],
-        reason: str,
+        def is_first(record: Record) -> bool:
+            key = triple_key(record)
+            is_new = key not in seen
+            seen.add(key)
+            return is_new
+
+        return self.keep(records, is_first, "duplicate of an earlier record")
+
+    def without_overlap(
+        self, records: Iterable[Record], others: Iterable[Record], key: Callable[[Record], Hashable], reason: str
     ) -> list[Record]:
-        """Return the records whose key is not among the excluded ones; the others are rejected."""
-        kept, excluded = partition_by_key(records, key, excluded_keys)
-        self.reject(excluded, reason)
-        return kept
+        """Return the records whose key none of the others has; the rest is rejected."""
+        keys = {key(record) for record in others}
+        return self.keep(records, lambda record: key(record) not in keys, reason)
 
     def read_all(
         self,
@@ -103,12 +92,8 @@ class RecordAudit:
     ) -> list[Record]:
         """Return the good records of a file, each with an id that no earlier record of this audit has.
 
-        Args:
-            path: the file.
-            multiple: as `read_raw` takes it; so are the next two.
-            max_characters: longest field.
-            labelled: whether a line has to have an assertion.
-            stop_at_bad: whether the first bad line is an error; otherwise it is rejected.
+        The arguments are those of `read_raw`. The first bad line is an error if `stop_at_bad`; otherwise such lines are
+        rejected.
 
         Raises:
             UserError: the file is missing or holds no good record, or `stop_at_bad` and a line is bad.

@@ -56,13 +56,6 @@ def split_off(
     return {name: [records[index] for index in sorted(part)] for name, part in parts.items()}
 
 
-def shuffled(records: Sequence[Record], seed: int) -> list[Record]:
-    """Return the records in a random order that `seed` determines."""
-    order = list(records)
-    random.Random(seed).shuffle(order)
-    return order
-
-
 def labelled_ids(ids: Sequence[str], share: float, seed: int) -> set[str]:
     """Return the ids whose gold assertion students may use.
 

@@ -1,63 +1,40 @@
 """The records that a model trains on and the targets of each, read from their files on demand."""
 
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
-import numpy.typing as npt
 
 from assertkd.errors import UserError
 from assertkd.jsonl import LineIndex
 from assertkd.records import Record
 
-Flags = npt.NDArray[np.bool_]
 
-
-@dataclass(frozen=True)
 class Part:
-    """Some records of one file, with the kinds of target of each.
-
-    Attributes:
-        records: the file.
-        predictions: the teacher's predictions; None if none is a target.
-        ids: the records that have a target.
-        gold: (records,) whether the record's gold assertion is a target.
-        predicted: (records,) whether the teacher's prediction is one.
-    """
-
-    records: LineIndex
-    predictions: LineIndex | None
-    ids: Sequence[str]
-    gold: Flags
-    predicted: Flags
-
-
-def gold_part(records: LineIndex) -> Part:
-    """Return all records of a file with their gold assertions."""
-    count = len(records)
-    return Part(records, None, records.ids, np.ones(count, np.bool_), np.zeros(count, np.bool_))
-
-
-def chosen_part(
-    records: LineIndex,
-    predictions: LineIndex | None,
-    gold: Container[str],
-    predicted: Container[str],
-) -> Part:
-    """Return the records that have a target.
+    """The records of one file that have a target.
 
     Args:
         records: the file.
-        predictions: the teacher's predictions.
+        predictions: the teacher's predictions; None if none is a target.
         gold: ids of the records whose gold assertion is a target.
         predicted: ids of those whose prediction is one; ids without a prediction are ignored.
+
+    Attributes:
+        ids: the records that have a target.
+        gold: (records,) whether the record's gold assertion is one.
+        predicted: (records,) whether the teacher's prediction is one.
     """
-    has_gold = np.array([identity in gold for identity in records.ids], np.bool_)
-    available: Container[str] = () if predictions is None else predictions
-    has_predicted = np.array([identity in predicted and identity in available for identity in records.ids], np.bool_)
-    kept = has_gold | has_predicted
-    ids = [identity for identity, keep in zip(records.ids, kept, strict=True) if keep]
-    return Part(records, predictions, ids, has_gold[kept], has_predicted[kept])
+
+    def __init__(
+        self, records: LineIndex, predictions: LineIndex | None, gold: Container[str], predicted: Container[str]
+    ) -> None:
+        self.records, self.predictions = records, predictions
+        available: Container[str] = () if predictions is None else predictions
+        has_gold = np.array([identity in gold for identity in records.ids], np.bool_)
+        has_predicted = np.array([each in predicted and each in available for each in records.ids], np.bool_)
+        kept = has_gold | has_predicted
+        self.ids = list(compress(records.ids, kept))
+        self.gold, self.predicted = has_gold[kept], has_predicted[kept]
 
 
 class TrainingRecords:
@@ -87,7 +64,7 @@ class TrainingRecords:
             rows = chosen[(chosen >= start) & (chosen < end)] - start
             ids = [part.ids[row] for row in rows]
             with_prediction = [part.ids[row] for row in rows if part.predicted[row]]
-            predictions = part.predictions.lines(with_prediction) if part.predictions is not None else iter(())
+            predictions = iter(()) if part.predictions is None else part.predictions.lines(with_prediction)
             for row, line in zip(rows, part.records.lines(ids), strict=True):
                 record = _record(line, part.records)
                 if part.gold[row]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from assertkd.corpus.split import labelled_ids
 from assertkd.corpus.targets import index_teacher_predictions
-from assertkd.corpus.training_records import Part, TrainingRecords, chosen_part
+from assertkd.corpus.training_records import Part, TrainingRecords
 from assertkd.errors import UserError
 from assertkd.jsonl import LineIndex
 from assertkd.layout import CorpusLayout, LogitsLayout
@@ -83,7 +83,7 @@ def _labelled_part(
     labelled = labelled_ids(records.ids, supervision.labelled_share, supervision.seed)
     withheld = set(records.ids) - labelled if policy.learns_withheld else set[str]()
     none: Container[str] = ()
-    part = chosen_part(
+    part = Part(
         records,
         predictions,
         gold=labelled if policy.targets != "teacher" else none,
@@ -102,6 +102,6 @@ def _labelled_part(
 def _unlabelled_part(corpus: CorpusLayout, logits: LogitsLayout) -> tuple[Part, tuple[Path, ...]]:
     records = LineIndex(corpus.unlabelled, "prepare_unlabelled")
     predictions = index_teacher_predictions(logits.unlabelled_predictions, "unlabelled")
-    part = chosen_part(records, predictions, gold=(), predicted=records.ids)
+    part = Part(records, predictions, gold=(), predicted=records)
     log.info("%d unlabelled records are learnt from the teacher alone", len(part.ids))
     return part, (records.path, predictions.path)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from assertkd.corpus.training_records import TrainingRecords, gold_part
+from assertkd.corpus.training_records import Part, TrainingRecords
 from assertkd.jsonl import LineIndex
 from assertkd.layout import CorpusLayout, TrainingLayout
 from assertkd.losses.loss_plan import hard_labels
@@ -47,7 +47,8 @@ def train_teacher(
         seed_everything(params.seed)
         tokenizer = load_tokenizer(records_files.tokenizer)
         prompt = Prompt(tokenizer, params.max_input_len, params.max_output_len)
-        records = TrainingRecords([gold_part(LineIndex(records_files.train, "prepare_corpus"))])
+        index = LineIndex(records_files.train, "prepare_corpus")
+        records = TrainingRecords([Part(index, None, gold=index, predicted=())])
         validation, sample = validation_examples(records_files.validation, prompt, params.training)
         data = TrainingData(
             train=training_examples(ExamplePool(records, prompt), params.training),
