@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from assertkd.errors import UserError
-from assertkd.logits.codecs.quantisation import LEVELS, dequantise, feedback_weights, quantise
+from assertkd.logits.codecs.hidden import LEVELS, dequantise, feedback_weights, quantise
 
 
 def plain(width: int) -> np.ndarray:

@@ -13,32 +13,36 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from assertkd.errors import UserError
-from assertkd.logits.interchange.packed_logits import PackedLogits, pack_logits
+from assertkd.logits.interchange.lines import InterchangeLine, pack_logits
 
 WHERE = "somewhere.jsonl:7"
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=16)
 
 
-def packed(content: bytes | np.ndarray, shape: tuple[int, int] | None = None, **options: Any) -> PackedLogits:
+def line(text: str, shape: tuple[int, int] | None) -> InterchangeLine:
+    return InterchangeLine(WHERE, "a", None, None, None, text, None if shape is None else list(shape))
+
+
+def packed(content: bytes | np.ndarray, shape: tuple[int, int] | None = None, **options: Any) -> InterchangeLine:
     """Return bytes, or an array's, packed by nothing of ours."""
     data = content if isinstance(content, bytes) else content.astype("<f2").tobytes()
-    return PackedLogits(WHERE, base64.b64encode(lz4.frame.compress(data, **options)).decode(), shape)
+    return line(base64.b64encode(lz4.frame.compress(data, **options)).decode(), shape)
 
 
 def logits(tokens: int, entries: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((tokens, entries)).astype(np.float16)
 
 
-def framed(edit: Callable[[bytes], bytes]) -> PackedLogits:
+def framed(edit: Callable[[bytes], bytes]) -> InterchangeLine:
     """Return four rows of twenty logits, their frame edited."""
     frame = base64.b64decode(pack_logits(logits(4, 20)))
-    return PackedLogits(WHERE, base64.b64encode(edit(frame)).decode(), None)
+    return line(base64.b64encode(edit(frame)).decode(), None)
 
 
-def refused(one: PackedLogits, tokens: int, entries: int, vocab_size: int | None = None) -> str:
+def refused(one: InterchangeLine, tokens: int, entries: int, vocab_size: int | None = None) -> str:
     """Return what is wrong with it, having checked that the place is named and that a remedy is."""
     with pytest.raises(UserError) as fault:
-        one.unpacked(tokens, entries, vocab_size)
+        one.logits(tokens, entries, vocab_size)
     assert fault.value.problem.startswith(f"{WHERE}: ")
     assert fault.value.remedy.endswith(".")
     assert "\n" not in str(fault.value).replace(f"{fault.value.problem}\n", "", 1)
@@ -49,7 +53,7 @@ def refused(one: PackedLogits, tokens: int, entries: int, vocab_size: int | None
 def test_what_is_packed_comes_back_bit_for_bit(values: np.ndarray) -> None:
     tokens, entries = values.shape
     for shape in (values.shape, None):
-        found = PackedLogits(WHERE, pack_logits(values), shape).unpacked(tokens, entries)
+        found = line(pack_logits(values), shape).logits(tokens, entries)
         assert found.dtype == np.float16
         assert found.shape == values.shape
         assert found.tobytes() == values.tobytes()
@@ -67,13 +71,13 @@ def test_the_text_is_base64_of_a_frame_with_size_and_checksum() -> None:
 @pytest.mark.parametrize("options", [{"store_size": False}, {"content_checksum": True}, {"block_linked": False}])
 def test_frames_of_other_programs_are_read(options: dict[str, bool]) -> None:
     values = logits(50, 1000)
-    assert np.array_equal(packed(values, **options).unpacked(50, 1000), values)
+    assert np.array_equal(packed(values, **options).logits(50, 1000), values)
 
 
 def test_a_padded_vocabulary_follows_from_the_size() -> None:
     values = logits(4, 128)
-    assert np.array_equal(packed(values).unpacked(4, 100), values)
-    assert np.array_equal(packed(values, (4, 128)).unpacked(4, 50, 128), values)
+    assert np.array_equal(packed(values).logits(4, 100), values)
+    assert np.array_equal(packed(values, (4, 128)).logits(4, 50, 128), values)
 
 
 @pytest.mark.parametrize(
@@ -91,15 +95,15 @@ def test_a_padded_vocabulary_follows_from_the_size() -> None:
         (packed(logits(4, 20).astype(np.float32).tobytes()), "holds 320 bytes, where"),
         (packed(np.full((4, 20), np.nan)), "the logits hold NaN or infinity"),
         (packed(np.full((4, 20), np.inf), (4, 20)), "the logits hold NaN or infinity"),
-        (PackedLogits(WHERE, "no base64!", None), "teacher_logits_compressed: not base64"),
-        (PackedLogits(WHERE, "ünïcode", None), "teacher_logits_compressed: not base64"),
-        (PackedLogits(WHERE, "", None), "teacher_logits_compressed: not a sound LZ4 frame"),
+        (line("no base64!", None), "teacher_logits_compressed: not base64"),
+        (line("ünïcode", None), "teacher_logits_compressed: not base64"),
+        (line("", None), "teacher_logits_compressed: not a sound LZ4 frame"),
         (framed(lambda frame: logits(4, 20).tobytes()), "not a sound LZ4 frame"),
         (framed(lambda frame: frame[:-9]), "the LZ4 frame is cut short"),
         (framed(lambda frame: frame + b"x"), "something stands behind it"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_refused_by_place(one: PackedLogits, said: str) -> None:
+def test_what_does_not_fit_is_refused_by_place(one: InterchangeLine, said: str) -> None:
     assert said in refused(one, 4, 20, 20)
 
 
@@ -111,7 +115,7 @@ def test_float32_and_rows_of_padding_are_not_taken_for_a_larger_vocabulary() -> 
 def test_a_damaged_checksum_is_seen() -> None:
     frame = bytearray(base64.b64decode(pack_logits(logits(30, 20))))
     frame[len(frame) // 2] ^= 1
-    assert "not a sound LZ4 frame" in refused(PackedLogits(WHERE, base64.b64encode(frame).decode(), None), 30, 20)
+    assert "not a sound LZ4 frame" in refused(line(base64.b64encode(frame).decode(), None), 30, 20)
 
 
 def test_no_memory_is_taken_for_a_false_size() -> None:
@@ -128,7 +132,7 @@ def test_no_memory_is_taken_for_a_false_size() -> None:
         (bomb, (4, 20), "holds more"),
         (honest, (4, 1 << 37), "160 bytes are no rows of 137438953472"),
     ):
-        assert said in refused(PackedLogits(WHERE, base64.b64encode(frame).decode(), shape), 4, 20)
+        assert said in refused(line(base64.b64encode(frame).decode(), shape), 4, 20)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8 << 20
@@ -144,7 +148,7 @@ def test_any_text_is_refused_or_gives_finite_rows(noise: bytes, data: st.DataObj
         text = base64.b64encode(content).decode()
         for shape in (None, (4, 20)):
             try:
-                found = PackedLogits(WHERE, text, shape).unpacked(4, 20)
+                found = line(text, shape).logits(4, 20)
             except UserError as fault:
                 assert fault.problem.startswith(WHERE)
             else:

@@ -34,6 +34,7 @@ class Codec(ABC):
         layout: the arrays of an example.
         vocab_size: V.
         hidden_size: d.
+        parameters: the keyword arguments that, with the sizes, build this codec again; JSON values.
     """
 
     name: ClassVar[str]
@@ -41,14 +42,10 @@ class Codec(ABC):
     keeps_vocabulary: ClassVar[bool]
     layout: Layout
 
-    def __init__(self, vocab_size: int, hidden_size: int) -> None:
+    def __init__(self, vocab_size: int, hidden_size: int, **parameters: Any) -> None:
         self.vocab_size = vocab_size
         self.hidden_size = hidden_size
-
-    @property
-    @abstractmethod
-    def parameters(self) -> dict[str, Any]:
-        """The keyword arguments that, with the sizes, build this codec again; JSON values."""
+        self.parameters = parameters
 
     @abstractmethod
     def encoder(self, head: Float32) -> Encoder:
@@ -67,17 +64,13 @@ class Codec(ABC):
         """
 
     def validate(self, arrays: Payload, tokens: int) -> None:
-        """Check that these may be the arrays of an example with `tokens` target tokens.
-
-        Raises:
-            ValueError: names, types or shapes are others.
-        """
+        """Raise ValueError unless these may be the arrays of an example with `tokens` target tokens."""
         types = {name: (array.dtype, array.shape[1:]) for name, array in arrays.items()}
         if types != self.layout:
             raise ValueError(f"arrays {types}, expected {self.layout}")
-        rows = {name: len(array) for name, array in arrays.items()}
-        if rows != self._rows(arrays, tokens):
-            raise ValueError(f"arrays of {rows} rows, expected {self._rows(arrays, tokens)} for {tokens} tokens")
+        rows, expected = {name: len(array) for name, array in arrays.items()}, self._rows(arrays, tokens)
+        if rows != expected:
+            raise ValueError(f"arrays of {rows} rows, expected {expected} for {tokens} tokens")
 
     def _rows(self, arrays: Payload, tokens: int) -> dict[str, int]:
         return dict.fromkeys(self.layout, tokens)

@@ -1,7 +1,7 @@
 """Codec `dense`: every logit, in float16. Large, exact for every loss; the baseline of the other codecs."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +27,6 @@ class DenseCodec(Codec):
     def __init__(self, vocab_size: int, hidden_size: int) -> None:
         super().__init__(vocab_size, hidden_size)
         self.layout = {"logits": (STORED, (vocab_size,))}
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """None."""
-        return {}
 
     def encoder(self, head: Float32) -> Encoder:
         """Return an encoder that computes one example's logits at a time."""

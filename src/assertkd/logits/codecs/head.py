@@ -42,14 +42,11 @@ class BalancedHead:
 
 
 def balance_head(head: Float32) -> BalancedHead:
-    """Scale the columns of a head to unit deviation.
+    """Return a head (V, d), finite, with its columns scaled to unit deviation.
 
     `hidden * units` are the vectors that belong to the scaled head: same logits, but every dimension is measured
     by what it does to the logits. Dimensions of large magnitude meet columns of small deviation
     in trained transformers, so this also takes the outliers out of the hidden vectors.
-
-    Args:
-        head: (V, d), finite.
     """
     mean = head.mean(axis=0, dtype=np.float64)
     units = head.std(axis=0, dtype=np.float64)
@@ -63,13 +60,7 @@ def balance_head(head: Float32) -> BalancedHead:
 class StoredHead:
     """A handle on a head file. It travels between processes as a path; each process loads the matrix once.
 
-    Handles on equal bytes are equal, so the splits of one teacher share one matrix in memory.
-
-    Attributes:
-        path: the file.
-        sha256: of the file's bytes.
-        vocab_size: V.
-        hidden_size: d.
+    Handles on equal bytes (`sha256`) are equal, so the splits of one teacher share one matrix in memory.
     """
 
     path: Path = field(compare=False)

@@ -14,13 +14,7 @@ CODECS: dict[str, type[Codec]] = {codec.name: codec for codec in (DenseCodec, Hi
 
 
 def build_codec(name: str, vocab_size: int, hidden_size: int, parameters: Mapping[str, Any]) -> Codec:
-    """Return the codec of this name.
-
-    Args:
-        name: a key of `CODECS`.
-        vocab_size: V, the number of logits a token.
-        hidden_size: d, the width of the vectors that enter the LM head.
-        parameters: the codec's own keyword arguments; what is missing takes its default.
+    """Return the codec of this name; of its own keyword arguments, what `parameters` lacks takes its default.
 
     Raises:
         UserError: the name or a parameter is unknown, or a parameter is out of its range.

@@ -12,7 +12,7 @@ The arrays of one example of T tokens, S support entries and n temperatures:
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -128,13 +128,13 @@ class TopKCodec(Codec):
         tolerance: float = 3e-4,
         max_k: int = 256,
     ) -> None:
-        super().__init__(vocab_size, hidden_size)
         for temperature in temperatures:
             if not temperature > 0 or math.isinf(temperature):
                 raise UserError(f"codec `topk`: temperature {temperature} is not above 0", "Correct the temperatures.")
         self.temperatures = tuple(sorted({1.0, *map(float, temperatures)}))
-        self.tolerance = float(tolerance)
-        self.max_k = max_k
+        self.tolerance, self.max_k = float(tolerance), max_k
+        stored = {"temperatures": list(self.temperatures), "tolerance": self.tolerance, "max_k": max_k}
+        super().__init__(vocab_size, hidden_size, **stored)
         self.layout = {
             "k": (np.dtype("u1" if max_k <= 256 else "<u2"), ()),
             "step": (np.dtype("u1"), ()),
@@ -142,11 +142,6 @@ class TopKCodec(Codec):
             "ids": (np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4"), ()),
             "levels": (np.dtype("u1"), ()),
         }
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """`temperatures`, `tolerance` and `max_k`."""
-        return {"temperatures": list(self.temperatures), "tolerance": self.tolerance, "max_k": self.max_k}
 
     def encoder(self, head: Float32) -> Encoder:
         """Return an encoder that computes a chunk's logits at a time."""
@@ -162,11 +157,7 @@ class TopKCodec(Codec):
         return self._encode(logits.astype(np.float32, copy=False), None)
 
     def validate(self, arrays: Payload, tokens: int) -> None:
-        """Check shapes, as every codec does, and that supports and tails are possible.
-
-        Raises:
-            ValueError: they are not.
-        """
+        """Raise ValueError unless the shapes are right, and supports and tails possible."""
         super().validate(arrays, tokens)
         longest, last = int(arrays["k"].max(initial=0)) + 1, int(arrays["ids"].max(initial=0))
         if longest > min(self.max_k, self.vocab_size):

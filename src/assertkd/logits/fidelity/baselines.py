@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import lz4.frame
 import numpy as np
@@ -49,15 +49,10 @@ class RenormalisedTopK(Codec):
     keeps_vocabulary: ClassVar[bool] = True
 
     def __init__(self, vocab_size: int, hidden_size: int, k: int = 128) -> None:
-        super().__init__(vocab_size, hidden_size)
         self.k = min(k, vocab_size)
+        super().__init__(vocab_size, hidden_size, k=self.k)
         ids = np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
         self.layout = {"ids": (ids, (self.k,)), "logits": (STORED, (self.k,))}
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """`k`."""
-        return {"k": self.k}
 
     def encoder(self, head: Float32) -> Encoder:
         """Return an encoder that computes one example's logits and keeps the largest."""

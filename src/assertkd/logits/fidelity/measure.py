@@ -49,12 +49,8 @@ class Sample:
 def draw_sample(lengths: Sequence[int], positions: int, seed: int) -> list[int]:
     """Return the numbers of random examples, in increasing order, that together have `positions` target tokens.
 
-    The last example drawn may take the sum beyond it; all are returned where they have fewer together.
-
-    Args:
-        lengths: target tokens of every example.
-        positions: number of target tokens.
-        seed: of the drawing.
+    The last example drawn may take the sum beyond it; all are returned where they have fewer together. `lengths` are
+    the target tokens of every example.
     """
     order = np.random.default_rng(seed).permutation(len(lengths))
     before = np.cumsum([0, *(lengths[number] for number in order)])[:-1]
@@ -62,9 +58,8 @@ def draw_sample(lengths: Sequence[int], positions: int, seed: int) -> list[int]:
 
 
 def measure(sample: Sample, codecs: Mapping[str, Codec], device: torch.device) -> dict[str, Any]:
-    """Return the size, divergence and speed of every codec on the sample, as JSON values.
+    """Return the size, divergence and speed of every codec on the sample, as JSON values (`report.UNITS`).
 
-    `report.UNITS` says what each figure is.
     A codec that refuses the teacher's vectors is listed with `refused`, its own words, in place of figures.
 
     Args:
@@ -111,9 +106,7 @@ def measure(sample: Sample, codecs: Mapping[str, Codec], device: torch.device) -
 def divergence(log_p: torch.Tensor, log_q: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Return KL(p ‖ q) of every row and the mass that p has where q has none, both (n,), in nats and as a share.
 
-    Args:
-        log_p: (n, V) float64 log-probabilities.
-        log_q: (n, V) the same; minus infinity where q is 0.
+    Both take (n, V) float64 log-probabilities, minus infinity where there is no mass.
     """
     p = log_p.exp()
     dropped = torch.where(log_q.isneginf(), p, 0.0).sum(dim=-1)
@@ -123,18 +116,15 @@ def divergence(log_p: torch.Tensor, log_q: torch.Tensor) -> tuple[torch.Tensor, 
 
 
 class _Measurement:
-    """Size, speed and divergence of one codec, over the chunks of a sample.
-
-    Attributes:
-        refused: why the codec cannot store the teacher; None while it can.
-    """
+    """Size, speed and divergence of one codec, over the chunks of a sample."""
 
     def __init__(self, codec: Codec, sample: Sample, device: torch.device) -> None:
         self._codec, self._device = codec, device
         self._encode = codec.encoder(sample.head)
         self._bytes = 0
         self._seconds = {"encode": 0.0, "decode": 0.0, "rebuild": 0.0}
-        self.refused: str | None = None
+        # Why the codec cannot store the teacher; None while it can.
+        self._refused: str | None = None
         # What is stored of the chunk: a view, and its logits where it has them.
         self._view: TeacherView | None = None
         self._logits: torch.Tensor | None = None
@@ -144,13 +134,13 @@ class _Measurement:
 
     def take(self, part: Sequence[Float32], head: StoredHead) -> None:
         """Take a chunk of examples through the codec and measure the time of each step."""
-        if self.refused is not None:
+        if self._refused is not None:
             return
         try:
             with self._timed("encode"):
                 encoded = [self._encode(hidden) for hidden in part]
         except UserError as fault:
-            self.refused, self._view, self._logits = fault.problem, None, None
+            self._refused, self._view, self._logits = fault.problem, None, None
             return
         self._bytes += sum(array.nbytes for arrays in encoded for array in arrays.values())
         with self._timed("decode"):
@@ -178,8 +168,8 @@ class _Measurement:
     def figures(self, sample: Sample, teacher: float | None) -> dict[str, Any]:
         """Return the codec's line of the report."""
         parameters = {"codec": self._codec.name, "parameters": self._codec.parameters}
-        if self.refused is not None:
-            return parameters | {"refused": self.refused}
+        if self._refused is not None:
+            return parameters | {"refused": self._refused}
         megabytes = 2e-6 * sample.positions * len(sample.head)
         rebuild = 1e6 * self._seconds["rebuild"] / sample.positions
         return parameters | {

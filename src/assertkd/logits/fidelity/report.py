@@ -51,10 +51,7 @@ def candidates(vocab_size: int, hidden_size: int) -> dict[str, Codec]:
 def fidelity_report(sample: Sample, used: Codec, device: torch.device) -> dict[str, Any]:
     """Return what `fidelity.json` holds: `measure` of all candidates, and under `in_use` the name of `used` among them.
 
-    Args:
-        sample: the positions.
-        used: the codec that the run's cache is written with; it joins the candidates if it is none of them.
-        device: where distributions are rebuilt and compared.
+    `used` is the codec that the run's cache is written with; it joins the candidates if it is none of them.
     """
     codecs = candidates(*sample.head.shape)
     identity = used.name, used.parameters

@@ -11,8 +11,7 @@ from assertkd.batching.distributions import FullDistribution
 from assertkd.errors import UserError
 from assertkd.jsonl import write_lines
 from assertkd.layout import SPLITS, TEACHER, InterchangeLayout, RunLayout
-from assertkd.logits.interchange.lines import interchange_line
-from assertkd.logits.interchange.packed_logits import STORED, Float16
+from assertkd.logits.interchange.lines import DTYPE, STORED, Float16, pack_logits
 from assertkd.logits.store.pairing import NO_LIMIT, stored_predictions, stored_target
 from assertkd.logits.store.reader import StoreReader
 from assertkd.models.tokenizer import load_tokenizer
@@ -81,13 +80,19 @@ def _lines(
     for record in read_records(records):
         prediction = predictions.get(record.id)
         _, target_ids = stored_target(reader, prompt, record.id, (record.assertion, prediction))
-        yield interchange_line(record, target_ids, _logits(reader, record.id, target_ids), prediction)
+        logits = _logits(reader, record.id, target_ids)
+        line = record.as_dict() | {
+            "teacher_logits_compressed": pack_logits(logits),
+            "teacher_logits_shape": list(logits.shape),
+            "teacher_logits_dtype": DTYPE,
+            "target_ids": target_ids,
+        }
+        yield line if prediction is None else line | {"teacher_prediction": prediction}
 
 
 def _logits(reader: StoreReader, example_id: str, target_ids: Sequence[int]) -> Float16:
     view = reader.collate_views([reader.read(example_id, target_ids)])
-    if not isinstance(view, FullDistribution):
-        raise TypeError("the store was checked to hold full distributions")
+    assert isinstance(view, FullDistribution)
     with np.errstate(over="ignore"):
         logits = view.logits(slice(0, view.num_tokens)).numpy().astype(STORED)
     if not np.isfinite(logits).all():

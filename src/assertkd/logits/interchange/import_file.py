@@ -30,13 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ExternalExample:
-    """A line whose logits go into a store.
-
-    Attributes:
-        line: the line.
-        split: the store.
-        target_ids: the T token ids that the logits must be for.
-    """
+    """A line whose logits, which must be for the tokens `target_ids`, go into the store of a split."""
 
     line: InterchangeLine
     split: str
@@ -136,11 +130,7 @@ def write_stores(
 
 
 def sha256_of_files(files: Sequence[Path]) -> str:
-    """Return the SHA-256 of the files' own SHA-256, in their order; of one file, its own.
-
-    Raises:
-        UserError: one is missing.
-    """
+    """Return the SHA-256 of the files' own SHA-256 in their order, of one file its own; UserError if one is missing."""
     missing = [file for file in files if not file.is_file()]
     if missing:
         raise UserError(f"{missing[0]}: no such file", "Name an existing JSONL file of teacher logits.")
@@ -162,11 +152,7 @@ def _target_ids(line: InterchangeLine, prompt: Prompt) -> list[int]:
 
 
 def each_once(lines: Iterable[InterchangeLine]) -> Iterator[InterchangeLine]:
-    """Yield the lines; the second of one id is refused.
-
-    Raises:
-        UserError: an id comes twice (both places are named).
-    """
+    """Yield the lines; UserError, which names both places, at the second of one id."""
     places: dict[str, str] = {}
     for line in lines:
         if line.id in places:

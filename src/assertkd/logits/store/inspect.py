@@ -40,16 +40,7 @@ class Position:
 
 
 def positions(view: TeacherView, target_ids: Sequence[int], count: int = SHOWN_TOKENS) -> Iterator[Position]:
-    """Yield the teacher's distribution at each target token.
-
-    Args:
-        view: of one example, T tokens.
-        target_ids: the T token ids.
-        count: how many of the likeliest tokens.
-
-    Raises:
-        UserError: the view keeps buckets, and none at temperature 1.
-    """
+    """Yield the teacher's distribution at each target token of an example, with the `count` likeliest tokens."""
     for row, gold in enumerate(target_ids):
         ids, log_p, log_tail = _sorted_row(view, row)
         places = (ids == gold).nonzero()
@@ -71,8 +62,7 @@ def _sorted_row(view: TeacherView, row: int) -> tuple[Tensor, Tensor, Tensor]:
     if isinstance(view, FullDistribution):
         log_p, ids = torch.log_softmax(view.logits(rows)[0].double(), dim=-1).sort(descending=True, stable=True)
         return ids, log_p, torch.tensor(-torch.inf)
-    if not isinstance(view, BucketedDistribution):
-        raise TypeError(f"{type(view).__name__} cannot be shown")
+    assert isinstance(view, BucketedDistribution)
     buckets = view.buckets(rows, 1.0)
     log_p, order = buckets.log_p[0].double().sort(descending=True, stable=True)
     kept = log_p > -torch.inf
