@@ -17,11 +17,12 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from assertkd.evaluation.execution.gold import ExecutionLimits, gold_executions
+from assertkd.evaluation.execution.gold import gold_executions
 from assertkd.evaluation.execution.jdk import Toolchain, find_toolchain
 from assertkd.evaluation.execution.pool import ExecutionPool
 from assertkd.evaluation.execution.predicted import Case, predicted_executions
 from assertkd.evaluation.execution.units import Subject, subject_of
+from assertkd.settings import ExecuteSettings
 from assertkd.synthetic import generate
 
 
@@ -29,7 +30,7 @@ def run_alone(toolchain: Toolchain, subject: Subject, text: str) -> bool:
     """Return whether a test passes with `text` as its assertion: one javac, one java."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for path, source in (subject.filled(text) | subject.tested()).items():
+        for path, source in (subject.filled(text) | subject.tested).items():
             file = folder / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(source, encoding="utf-8")
@@ -59,7 +60,7 @@ def main() -> None:
     texts = [text.replace("(", "( ", 1) for text in texts]
     toolchain = find_toolchain()
     for mutants in (0, options.mutants):
-        limits = ExecutionLimits(mutants=mutants)
+        limits = ExecuteSettings(mutants=mutants)
         started = time.perf_counter()
         with ExecutionPool(toolchain, workers=options.workers) as pool:
             pairs = [(subject, record.assertion) for subject, record in zip(subjects, records, strict=True)]
@@ -72,7 +73,7 @@ def main() -> None:
             executions = list(predicted_executions(pool, cases, limits))
             ended = time.perf_counter()
         counted = sum(len(gold.counted) for gold in references)
-        print(f"{mutants} mutants a method at most ({pool.isolation.degree}, {options.workers} workers):")
+        print(f"{mutants} mutants a method at most ({pool.isolation}, {options.workers} workers):")
         print(f"  {len(references)} gold assertions, once a run: {between - started:.1f} s, {counted} mutants count")
         counts = dict(Counter(one.ended for one in executions))
         print(f"  {len(executions)} predictions, once a model: {ended - between:.1f} s, {counts}")

@@ -26,6 +26,7 @@ import sacrebleu
 import tree_sitter_java
 from tree_sitter import Language, Parser
 
+from assertkd.evaluation.params import ScoreParams
 from assertkd.evaluation.score import score
 from assertkd.metrics.ast_validity import parses_as_one_statement
 from assertkd.metrics.bleu import bleu_counts
@@ -139,8 +140,8 @@ def main() -> None:
             for processes in options.processes:
                 for cache in CACHES:
                     cache.cache_clear()
-                fresh = TextEncoder(PACKAGED) if embeds else None
-                work = partial(score, file, None, Path(folder) / "out", encoder=fresh, processes=processes)
+                params = ScoreParams(encoder=PACKAGED if embeds else None)
+                work = partial(score, params, file, None, Path(folder) / "out", processes=processes)
                 print_line(f"score, {processes} process{'es' if processes > 1 else ''}", timed(work), baseline)
 
 

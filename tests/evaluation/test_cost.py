@@ -12,6 +12,7 @@ import torch
 from transformers import PreTrainedTokenizerFast, T5ForConditionalGeneration
 
 from assertkd.evaluation.cost import BATCH, BATCHED, MOST_SECONDS, ONE_BY_ONE, WARM_UP, measure_speed
+from assertkd.evaluation.params import PredictParams
 from assertkd.evaluation.predict import predict
 from assertkd.models.distillable import DistillableModel
 from assertkd.predictions import read_predictions
@@ -45,12 +46,13 @@ def test_latency_and_throughput_after_a_warm_up() -> None:
     assert len(write.calls[0][0]) == WARM_UP
     assert len(timed) == ONE_BY_ONE
     one_by_one = [call[0][0] for call in timed]
-    assert speed.latency_ms == pytest.approx(np.median(one_by_one))
-    assert speed.latency_p95_ms == pytest.approx(np.percentile(one_by_one, 95))
+    assert speed["latency_ms"] == pytest.approx(np.median(one_by_one), abs=5e-4)
+    assert speed["latency_p95_ms"] == pytest.approx(np.percentile(one_by_one, 95), abs=5e-4)
     warm_up, *batches = [call for call in write.calls if call[1] == BATCH]
     assert len(warm_up[0]) == BATCH
     assert [len(call[0]) for call in batches] == [BATCH] * (BATCHED // BATCH)
-    assert speed.examples_per_second == pytest.approx(1000 * BATCHED / sum(max(call[0]) for call in batches))
+    throughput = 1000 * BATCHED / sum(max(call[0]) for call in batches)
+    assert speed["examples_per_second"] == pytest.approx(throughput, abs=5e-4)
     # Inputs of like length share a batch.
     assert sum(max(call[0]) for call in batches) < 4 * max(lengths)
 
@@ -58,8 +60,8 @@ def test_latency_and_throughput_after_a_warm_up() -> None:
 def test_few_inputs_and_slow_models() -> None:
     write = TextGenerator()
     speed = measure_speed(write, [[0] * 8], write.clock)
-    assert (speed.latency_ms, speed.latency_p95_ms) == (pytest.approx(8.0), pytest.approx(8.0))
-    assert speed.examples_per_second == pytest.approx(1000 / 8)
+    assert (speed["latency_ms"], speed["latency_p95_ms"]) == (pytest.approx(8.0), pytest.approx(8.0))
+    assert speed["examples_per_second"] == pytest.approx(1000 / 8)
     slow = TextGenerator()
     seconds = round(1000 * MOST_SECONDS * 0.6)
     measure_speed(slow, [[0] * seconds for _ in range(200)], slow.clock)
@@ -81,7 +83,9 @@ def finished_model(
 
 
 def test_what_is_measured_of_a_model(finished_model: Path, tmp_path: Path) -> None:
-    predict(EvaluationSettings(batch_size=8, limit=20), 64, 12, finished_model, tmp_path / "test.jsonl", None, tmp_path)
+    settings = EvaluationSettings(batch_size=8, limit=20)
+    params = PredictParams(evaluation=settings, max_input_len=64, max_output_len=12)
+    predict(params, finished_model, tmp_path / "test.jsonl", None, tmp_path)
     measured = json.loads((tmp_path / "measured.json").read_text())
     model = T5ForConditionalGeneration.from_pretrained(str(finished_model))
     assert measured["parameters"] == sum(each.numel() for each in model.parameters())
@@ -97,6 +101,7 @@ MEASURE = """
 import sys
 from pathlib import Path
 from assertkd.evaluation import predict as stage
+from assertkd.evaluation.params import PredictParams
 from assertkd.settings import EvaluationSettings
 
 folder, load = Path(sys.argv[1]), stage.load_text_generator
@@ -107,7 +112,8 @@ def heavy(*arguments):
     return model
 
 stage.load_text_generator = heavy
-stage.predict(EvaluationSettings(limit=4), 64, 4, folder / "final_model", folder / "test.jsonl", None, folder)
+params = PredictParams(evaluation=EvaluationSettings(limit=4), max_input_len=64, max_output_len=4)
+stage.predict(params, folder / "final_model", folder / "test.jsonl", None, folder)
 """
 
 

@@ -8,12 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from assertkd.evaluation.assertion_kind import assertion_kind
-from assertkd.evaluation.example_scores import CHUNK, Answered, score_example, score_examples
+from assertkd.evaluation.example_scores import (
+    CHUNK,
+    Answered,
+    TimeLimitError,
+    assertion_kind,
+    score_example,
+    score_examples,
+    time_limit,
+)
+from assertkd.evaluation.params import ScoreParams
 from assertkd.evaluation.score import score
-from assertkd.evaluation.time_limit import TimeLimitError, time_limit
 from assertkd.metrics.registry import METRICS
-from assertkd.models.encoders import TextEncoder
+from assertkd.models.encoders import PACKAGED
 from assertkd.predictions import Prediction
 
 GOLD = "assertEquals(3, list.size());"
@@ -46,13 +53,12 @@ def predictions() -> list[Prediction]:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_pathological_predictions_are_scored_within_their_limit(
-    tmp_path: Path, minilm: TextEncoder, processes: int
-) -> None:
+def test_pathological_predictions_are_scored_within_their_limit(tmp_path: Path, processes: int) -> None:
     path = tmp_path / "predictions.jsonl"
     lines = [*predictions(), Prediction("good", GOLD, GOLD)]
     path.write_text("".join(json.dumps(one.as_dict()) + "\n" for one in lines))
-    summary = score(path, None, tmp_path, encoder=minilm, processes=processes, example_seconds=1.0, resamples=100)
+    params = ScoreParams(encoder=PACKAGED, example_seconds=1.0, bootstrap_resamples=100)
+    summary = score(params, path, None, tmp_path, processes=processes)
     assert summary["n"] == len(PATHOLOGICAL) + 1
     found = {}
     for line in (tmp_path / "predictions_final.jsonl").read_text(encoding="utf-8").splitlines():
@@ -81,7 +87,8 @@ def test_a_slow_example_is_given_up_and_counted(
     lines = [{"id": text, "prediction": text, "reference": text} for text in ("fast", "slow", "last")]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     for processes in (1, 2):
-        summary = score(path, None, tmp_path / "out", processes=processes, example_seconds=0.2, resamples=10)
+        params = ScoreParams(encoder=None, example_seconds=0.2, bootstrap_resamples=10)
+        summary = score(params, path, None, tmp_path / "out", processes=processes)
         assert summary["timed_out"] == 1
         assert "1 example (first 'slow') took more than 0.2 s" in caplog.text
         found = [json.loads(line) for line in (tmp_path / "out/predictions_final.jsonl").read_text().splitlines()]

@@ -11,7 +11,8 @@ from assertkd.errors import UserError
 from assertkd.evaluation import execute as stage
 from assertkd.evaluation.execute import execute, execute_gold
 from assertkd.evaluation.execution.jdk import Toolchain, ToolMissingError
-from assertkd.evaluation.execution.summary import read_executions
+from assertkd.evaluation.execution.predicted import read_executions
+from assertkd.evaluation.params import ExecuteGoldParams, ExecuteParams
 from assertkd.predictions import Prediction, write_predictions
 from assertkd.records import MARKER, Record, write_records
 from assertkd.settings import ExecuteSettings
@@ -31,16 +32,10 @@ class Files:
         write_predictions(self.predictions, (Prediction(r.id, text, r.assertion) for r, text in pairs))
 
     def execute(self, settings: ExecuteSettings, limit: int | None = None) -> None:
-        execute_gold(settings, self.test, limit, self.gold, self.gold_summary, workers=1)
+        params = ExecuteGoldParams(execute=settings, limit=limit)
+        execute_gold(params, self.test, self.gold, self.gold_summary, workers=1)
         execute(
-            settings,
-            self.predictions,
-            self.test,
-            self.gold,
-            self.gold_summary,
-            self.executions,
-            self.summary,
-            workers=1,
+            ExecuteParams(execute=settings), self.test, self.gold, self.gold_summary, self.summary.parent, workers=1
         )
 
 
@@ -121,12 +116,4 @@ def test_gold_files_that_are_broken_are_named(tmp_path: Path) -> None:
     files.gold_summary.write_text('{"absent": null}', encoding="utf-8")
     files.gold.write_text('{"id": "a"}\n', encoding="utf-8")
     with pytest.raises(UserError, match=r"gold_execution\.jsonl:1"):
-        execute(
-            ExecuteSettings(),
-            files.predictions,
-            files.test,
-            files.gold,
-            files.gold_summary,
-            files.executions,
-            files.summary,
-        )
+        execute(ExecuteParams(), files.test, files.gold, files.gold_summary, tmp_path)

@@ -7,6 +7,7 @@ import pytest
 
 from assertkd.corpus.targets import write_teacher_predictions
 from assertkd.errors import UserError
+from assertkd.evaluation.params import PredictExternalTeacherParams
 from assertkd.evaluation.predict_external_teacher import predict_external_teacher
 from assertkd.predictions import Prediction, read_predictions
 from assertkd.records import Record, write_records
@@ -24,7 +25,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_the_predictions_stand_in_the_order_of_the_test(files: tuple[Path, Path], tmp_path: Path) -> None:
-    predict_external_teacher(*files, 2, tmp_path / "out")
+    predict_external_teacher(PredictExternalTeacherParams(limit=2), *files, tmp_path / "out")
     assert list(read_predictions(tmp_path / "out/predictions.jsonl")) == [
         Prediction("r0", "assertNull(f());", "assertEquals(0, f());", {"project": "p/q"}),
         Prediction("r1", "assertTrue(f());", "assertEquals(1, f());", {"project": "p/q"}),
@@ -34,5 +35,5 @@ def test_the_predictions_stand_in_the_order_of_the_test(files: tuple[Path, Path]
 
 def test_a_record_without_prediction_is_named(files: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="1 test records have no teacher_prediction \\(first 'r2'\\)"):
-        predict_external_teacher(*files, None, tmp_path / "out")
+        predict_external_teacher(PredictExternalTeacherParams(), *files, tmp_path / "out")
     assert not (tmp_path / "out").exists()

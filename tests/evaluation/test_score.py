@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from assertkd.errors import UserError
-from assertkd.evaluation.execution.summary import OF_EVERY_EXECUTION, OF_MUTANTS
+from assertkd.evaluation.params import ScoreParams
 from assertkd.evaluation.score import score
 from assertkd.metrics.registry import METRICS, pair_metrics
-from assertkd.models.encoders import TextEncoder
+from assertkd.models.encoders import PACKAGED
 
 LINES = [
     {"id": "a", "prediction": "assertTrue(x);", "reference": "assertTrue(x);", "project": "p", "family": "bounds"},
@@ -27,6 +27,8 @@ TEACHER = [
 ]
 
 
+FEW = ScoreParams(encoder=None, bootstrap_resamples=10)
+EMBEDDED = FEW.model_copy(update={"encoder": PACKAGED})
 PARTS = {"ngram", "weighted_ngram", "syntax", "dataflow"}
 
 
@@ -37,7 +39,8 @@ def written(path: Path, lines: list[dict[str, Any]]) -> Path:
 
 
 def test_a_teacher_is_scored_alone(tmp_path: Path) -> None:
-    summary = score(written(tmp_path / "p.jsonl", LINES), None, tmp_path / "out", resamples=200, seed=3)
+    params = ScoreParams(encoder=None, bootstrap_resamples=200, bootstrap_seed=3)
+    summary = score(params, written(tmp_path / "p.jsonl", LINES), None, tmp_path / "out")
     assert summary == json.loads((tmp_path / "out/metrics_summary_final.json").read_text())
     assert summary["n"] == 4
     assert list(summary["metrics"]) == list(pair_metrics())
@@ -64,17 +67,17 @@ def test_executed_assertions_join_the_metrics(tmp_path: Path) -> None:
     runs = [about | {"id": "a", "passes": True, "mutants": 4, "killed": 1}]
     runs += [about | {"id": "d", "passes": False, "mutants": 0, "killed": 0}]
     executed = written(tmp_path / "execution.jsonl", runs)
-    summary = score(written(tmp_path / "p.jsonl", LINES), None, tmp_path / "out", execution_file=executed, resamples=50)
+    summary = score(FEW, written(tmp_path / "p.jsonl", LINES), None, tmp_path / "out", executed)
     assert summary == json.loads((tmp_path / "out/metrics_summary_final.json").read_text())
     figures = {
         name: (summary["metrics"][name]["mean"], summary["metrics"][name]["n"])
-        for name in (*OF_EVERY_EXECUTION, *OF_MUTANTS)
+        for name in ("compiles", "passes", "kills", "gold_kills")
     }
     assert figures == {"compiles": (1.0, 2), "passes": (0.5, 2), "kills": (0.25, 1), "gold_kills": (1.0, 1)}
 
 
 def test_every_example_is_written(tmp_path: Path) -> None:
-    score(written(tmp_path / "p.jsonl", LINES), None, tmp_path, resamples=10)
+    score(FEW, written(tmp_path / "p.jsonl", LINES), None, tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "predictions_final.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == ["a", "b", "c", "d"]
     assert lines[0] == LINES[0] | {
@@ -97,9 +100,9 @@ def test_every_example_is_written(tmp_path: Path) -> None:
         assert all(float(row[name]) == line[name] for name in pair_metrics())
 
 
-def scored_teacher(folder: Path, lines: list[dict[str, Any]], encoder: TextEncoder | None = None) -> Path:
+def scored_teacher(folder: Path, lines: list[dict[str, Any]], params: ScoreParams = FEW) -> Path:
     """Score the teacher's predictions and return its folder."""
-    score(written(folder / "teacher/predictions.jsonl", lines), None, folder / "teacher", encoder=encoder, resamples=10)
+    score(params, written(folder / "teacher/predictions.jsonl", lines), None, folder / "teacher")
     (folder / "teacher/measured.json").write_text('{"parameters": 40}')
     return folder / "teacher"
 
@@ -109,7 +112,7 @@ def test_a_student_is_scored_against_its_teacher(tmp_path: Path) -> None:
     student = written(tmp_path / "out/predictions.jsonl", LINES)
     divergence = {"kl_divergence": 0.5, "kl_divergence_is": "lower bound", "eval_temperature": 2.0}
     (tmp_path / "out/measured.json").write_text(json.dumps({"parameters": 10} | divergence))
-    summary = score(student, teacher, tmp_path / "out", resamples=200)
+    summary = score(FEW.model_copy(update={"bootstrap_resamples": 200}), student, teacher, tmp_path / "out")
     result = json.loads((tmp_path / "out/evaluation_metrics.json").read_text())
     assert list(result) == ["teacher", "student", "gaps", "retention", "cost"]
     assert result["cost"] == {"teacher": {"parameters": 40}, "student": {"parameters": 10}}
@@ -133,10 +136,10 @@ def test_a_student_is_scored_against_its_teacher(tmp_path: Path) -> None:
     assert [line["exact_agreement"] for line in lines] == [1, 1, 0, 0]
 
 
-def test_an_encoder_adds_similarity_quality_and_retention(tmp_path: Path, minilm: TextEncoder) -> None:
-    teacher = scored_teacher(tmp_path, TEACHER, minilm)
+def test_an_encoder_adds_similarity_quality_and_retention(tmp_path: Path) -> None:
+    teacher = scored_teacher(tmp_path, TEACHER, EMBEDDED)
     student = written(tmp_path / "s.jsonl", LINES)
-    summary = score(student, teacher, tmp_path / "out", encoder=minilm, resamples=10)
+    summary = score(EMBEDDED, student, teacher, tmp_path / "out")
     lines = [json.loads(line) for line in (tmp_path / "out/predictions_final.jsonl").read_text().splitlines()]
     values = [line["semantic_similarity"] for line in lines]
     assert (values[0], values[2]) == (1.0, 0.0)
@@ -158,14 +161,13 @@ def test_an_encoder_adds_similarity_quality_and_retention(tmp_path: Path, minilm
     assert "semantic_similarity,code_quality_score" in (tmp_path / "out/metrics_final.csv").read_text().splitlines()[0]
 
 
-@pytest.mark.parametrize("with_encoder", [False, True])
-def test_several_processes_find_the_same(tmp_path: Path, minilm: TextEncoder, with_encoder: bool) -> None:
+@pytest.mark.parametrize("params", [FEW, EMBEDDED])
+def test_several_processes_find_the_same(tmp_path: Path, params: ScoreParams) -> None:
     lines = [line | {"id": f"{line['id']}{number}"} for number in range(60) for line in LINES]
     lines = [line | {"prediction": f"{line['prediction']} x{n % 7}"} for n, line in enumerate(lines)]
     path = written(tmp_path / "p.jsonl", lines)
-    encoder = minilm if with_encoder else None
     for processes in (1, 3):
-        score(path, None, tmp_path / str(processes), encoder=encoder, processes=processes, resamples=10)
+        score(params, path, None, tmp_path / str(processes), processes=processes)
     for name in ("predictions_final.jsonl", "metrics_final.csv", "metrics_summary_final.json"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
     assert len((tmp_path / "3/predictions_final.jsonl").read_text().splitlines()) == 240
@@ -177,7 +179,7 @@ def test_a_teacher_scored_with_other_metrics_is_refused(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     path.write_text("".join(json.dumps({k: v for k, v in line.items() if k != "pans"}) + "\n" for line in lines))
     with pytest.raises(UserError, match="has other metrics than"):
-        score(written(tmp_path / "s.jsonl", LINES), teacher, tmp_path / "out", resamples=10)
+        score(FEW, written(tmp_path / "s.jsonl", LINES), teacher, tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -193,7 +195,7 @@ def test_teacher_and_student_hold_the_same_examples(
 ) -> None:
     student_file, teacher_folder = written(tmp_path / "s.jsonl", LINES), scored_teacher(tmp_path, teacher)
     with pytest.raises(UserError) as fault:
-        score(student_file, teacher_folder, tmp_path / "out", resamples=10)
+        score(FEW, student_file, teacher_folder, tmp_path / "out")
     assert problem in fault.value.problem
     assert not (tmp_path / "out").exists()
 
@@ -213,17 +215,17 @@ def test_a_broken_file_is_named(tmp_path: Path, text: str, problem: str) -> None
     path = tmp_path / "p.jsonl"
     path.write_text(text)
     with pytest.raises(UserError) as fault:
-        score(path, None, tmp_path / "out", resamples=10)
+        score(FEW, path, None, tmp_path / "out")
     assert str(path) in fault.value.problem
     assert problem in fault.value.problem
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"absent.jsonl: no such file"):
-        score(tmp_path / "absent.jsonl", None, tmp_path / "out", resamples=10)
+        score(FEW, tmp_path / "absent.jsonl", None, tmp_path / "out")
     student = written(tmp_path / "s.jsonl", LINES)
     with pytest.raises(UserError, match=r"predictions_final.jsonl: no such file"):
-        score(student, tmp_path / "absent", tmp_path / "out", resamples=10)
+        score(FEW, student, tmp_path / "absent", tmp_path / "out")
     written(tmp_path / "absent/predictions_final.jsonl", [{"id": "a", "prediction": "x"}])
     with pytest.raises(UserError, match=r"predictions_final.jsonl:1: not a scored prediction"):
-        score(student, tmp_path / "absent", tmp_path / "out", resamples=10)
+        score(FEW, student, tmp_path / "absent", tmp_path / "out")

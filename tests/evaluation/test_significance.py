@@ -1,5 +1,7 @@
 """Bootstrap intervals against closed forms."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -28,9 +30,10 @@ def test_bernoulli_mean_has_the_binomial_quantiles(hits: int, n: int) -> None:
     assert interval.high == pytest.approx(high, abs=1.01 / n)
 
 
-def test_other_levels() -> None:
+def test_other_levels(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).normal(size=(500, 1))
-    [interval] = bootstrap_intervals(values, 20_000, seed=2, level=0.5)
+    monkeypatch.setattr(significance, "LEVEL", 0.5)
+    [interval] = bootstrap_intervals(values, 20_000, seed=2)
     # The quartiles of a normal distribution lie 0.6745 standard deviations from its mean.
     standard_error = values.std() / np.sqrt(500)
     assert interval.high - interval.mean == pytest.approx(0.6745 * standard_error, rel=0.05)
@@ -68,7 +71,7 @@ def test_what_is_held_at_a_time_does_not_matter(monkeypatch: pytest.MonkeyPatch)
     whole = bootstrap_intervals(values, 1000, seed=11)
     monkeypatch.setattr(significance, "CELLS_AT_ONCE", 40 * 7)
     for one, other in zip(whole, bootstrap_intervals(values, 1000, seed=11), strict=True):
-        assert one.as_dict() == pytest.approx(other.as_dict())
+        assert asdict(one) == pytest.approx(asdict(other))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -94,12 +97,16 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
 class TestHolm:
     def test_hand_computed(self) -> None:
         # 4 · 0.005, then 3 · 0.01, then 2 · 0.03, then 0.04, which may not fall below the one before it.
-        assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+        assert holm(column([0.01, 0.04, 0.03, 0.005]))[:, 0] == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
     def test_it_stops_at_1_and_leaves_a_single_one(self) -> None:
-        assert holm([0.5, 0.9]) == [1.0, 1.0]
-        assert holm([0.04]) == [0.04]
-        assert holm([]) == []
+        assert holm(column([0.5, 0.9])).tolist() == [[1.0], [1.0]]
+        assert holm(column([0.04])).tolist() == [[0.04]]
+        assert holm(column([])).tolist() == []
+
+    def test_each_column_is_corrected_by_itself(self) -> None:
+        columns = np.random.default_rng(16).random((6, 3))
+        assert holm(columns).tolist() == np.hstack([holm(one[:, None]) for one in columns.T]).tolist()
 
     def test_against_the_step_down_procedure(self) -> None:
         """Holm's own words: go on rejecting the smallest while it is at most alpha / (number of those left)."""
@@ -112,7 +119,7 @@ class TestHolm:
                     if p_values[index] > alpha / (7 - rank):
                         break
                     rejected.add(int(index))
-                assert {index for index, p in enumerate(holm(p_values)) if p <= alpha} == rejected
+                assert {index for index, p in enumerate(holm(column(p_values))[:, 0]) if p <= alpha} == rejected
 
 
 class TestPairedPValues:

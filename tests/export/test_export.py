@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
+from assertkd.evaluation.params import PredictParams
 from assertkd.evaluation.predict import predict
 from assertkd.export.convert import convert
 from assertkd.export.export import export_student, format_report
@@ -154,9 +155,9 @@ def test_figures_of_a_comparison() -> None:
 
 
 def test_prediction_runs_from_an_export(run: Path, float32: Path, tmp_path: Path) -> None:
-    settings = EvaluationSettings(limit=20)
+    params = PredictParams(evaluation=EvaluationSettings(limit=20), max_input_len=256, max_output_len=16)
     for name, folder in (("original", run / "students/v/seed1/final_model"), ("export", float32)):
-        predict(settings, 256, 16, folder, run / "corpus/test.jsonl", None, tmp_path / name)
+        predict(params, folder, run / "corpus/test.jsonl", None, tmp_path / name)
     original, export = (
         list(read_predictions(tmp_path / name / "predictions.jsonl")) for name in ("original", "export")
     )
@@ -166,7 +167,7 @@ def test_prediction_runs_from_an_export(run: Path, float32: Path, tmp_path: Path
     assert before["parameters"] == after["parameters"]
     assert after["disk_bytes"] > before["parameters"]
     with pytest.raises(UserError, match="cannot be measured on an export"):
-        predict(settings, 256, 16, float32, run / "corpus/test.jsonl", tmp_path / "logits", tmp_path / "kl")
+        predict(params, float32, run / "corpus/test.jsonl", tmp_path / "logits", tmp_path / "kl")
 
 
 def test_a_half_written_or_foreign_folder_is_no_export(run: Path, tmp_path: Path, float32: Path) -> None:

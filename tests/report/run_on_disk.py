@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from assertkd.evaluation.assertion_kind import assertion_kind
+from assertkd.evaluation.example_scores import assertion_kind
 from assertkd.metrics.lexer import java_tokens
 from assertkd.metrics.registry import METRICS
 from assertkd.records import MARKER, Record, write_records

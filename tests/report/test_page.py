@@ -15,7 +15,7 @@ import pytest
 from run_on_disk import COMPARED, EVIL, RunOnDisk, fidelity
 
 from assertkd.errors import UserError
-from assertkd.evaluation.execution.summary import OF_EVERY_EXECUTION, OF_MUTANTS
+from assertkd.evaluation.summary import OF_EVERY_EXECUTION, OF_MUTANTS
 from assertkd.metrics.registry import METRICS
 from assertkd.report.build_report import build_report, report_so_far
 from assertkd.report.columns import EXECUTION_COLUMNS, METRIC_COLUMNS, column_of

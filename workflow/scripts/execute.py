@@ -6,16 +6,14 @@ from assertkd.evaluation.execute import execute
 from assertkd.evaluation.params import ExecuteParams
 from assertkd.runtime.job import job, sole_writer
 
-summary = Path(snakemake.output.summary)
+folder = Path(snakemake.output.summary).parent
 
-with sole_writer(summary.parent, "execution"), job(snakemake.log[0], snakemake.threads):
+with sole_writer(folder, "execution"), job(snakemake.log[0], snakemake.threads):
     execute(
-        ExecuteParams.model_validate(snakemake.params.settings).execute,
-        Path(snakemake.input.predictions),
-        Path(snakemake.input.test),
-        Path(snakemake.input.gold),
-        Path(snakemake.input.gold_summary),
-        Path(snakemake.output.runs),
-        summary,
+        ExecuteParams.model_validate(snakemake.params.settings),
+        test_file=Path(snakemake.input.test),
+        gold_file=Path(snakemake.input.gold),
+        gold_summary_file=Path(snakemake.input.gold_summary),
+        folder=folder,
         workers=snakemake.threads,
     )

@@ -9,12 +9,10 @@ from assertkd.runtime.job import job, sole_writer
 summary = Path(snakemake.output.summary)
 
 with sole_writer(summary.parent, "gold"), job(snakemake.log[0], snakemake.threads):
-    params = ExecuteGoldParams.model_validate(snakemake.params.settings)
     execute_gold(
-        params.execute,
-        Path(snakemake.input.test),
-        params.limit,
-        Path(snakemake.output.runs),
-        summary,
+        ExecuteGoldParams.model_validate(snakemake.params.settings),
+        test_file=Path(snakemake.input.test),
+        output=Path(snakemake.output.runs),
+        summary_file=summary,
         workers=snakemake.threads,
     )

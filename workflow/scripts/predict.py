@@ -9,11 +9,8 @@ from assertkd.runtime.job import job, sole_writer
 folder = Path(snakemake.output.predictions).parent
 
 with sole_writer(folder), job(snakemake.log[0], snakemake.threads):
-    params = PredictParams.model_validate(snakemake.params.settings)
     predict(
-        params.evaluation,
-        params.max_input_len,
-        params.max_output_len,
+        PredictParams.model_validate(snakemake.params.settings),
         model_folder=Path(snakemake.input.model),
         test_file=Path(snakemake.input.test),
         teacher_logits=Path(snakemake.input.logits[0]) if snakemake.input.logits else None,

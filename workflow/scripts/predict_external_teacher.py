@@ -9,5 +9,9 @@ from assertkd.runtime.job import job, sole_writer
 folder = Path(snakemake.output.predictions).parent
 
 with sole_writer(folder), job(snakemake.log[0], snakemake.threads):
-    params = PredictExternalTeacherParams.model_validate(snakemake.params.settings)
-    predict_external_teacher(Path(snakemake.input.test), Path(snakemake.input.teacher), params.limit, folder=folder)
+    predict_external_teacher(
+        PredictExternalTeacherParams.model_validate(snakemake.params.settings),
+        test_file=Path(snakemake.input.test),
+        predictions_file=Path(snakemake.input.teacher),
+        folder=folder,
+    )

@@ -34,6 +34,7 @@ def predict_alone(options: argparse.Namespace) -> None:
     if options.records is None:
         raise UserError("--model is given without --records", "Name a JSONL file of records with --records FILE.")
     from assertkd.corpus.record_audit import RecordAudit
+    from assertkd.evaluation.params import PredictParams
     from assertkd.evaluation.predict import predict
     from assertkd.models.length_limits import limits_of
     from assertkd.records import write_records
@@ -51,5 +52,6 @@ def predict_alone(options: argparse.Namespace) -> None:
     )
     file = options.to / "records.jsonl"
     write_records(file, records)
-    predict(run.evaluation, limits.input, limits.output, options.model, file, None, options.to)
+    params = PredictParams(evaluation=run.evaluation, max_input_len=limits.input, max_output_len=limits.output)
+    predict(params, options.model, file, None, options.to)
     print(f"{len(records)} predictions: {options.to / 'predictions.jsonl'}")

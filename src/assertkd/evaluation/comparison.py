@@ -26,37 +26,29 @@ Key = tuple[bool, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Interval):
     """A variant's mean minus the baseline's, over the same examples and seeds.
 
     Attributes:
-        mean, low, high: the difference and its 95 % interval.
         p: two-sided p-value of no difference.
         p_holm: the same, corrected for the number of models compared on this metric.
         significant: `p_holm` is below 0.05. The sign of `mean` says for which side.
     """
 
-    mean: float
-    low: float
-    high: float
     p: float
     p_holm: float
     significant: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """One metric of one variant.
+class Figure(Interval):
+    """One metric of one variant: its mean over seeds and examples, both resampled for the interval.
 
     Attributes:
-        mean, low, high: the mean over seeds and examples, and its 95 % interval (seeds and examples resampled).
         sd: sample standard deviation of the seeds' means; None for one seed.
         difference: against the baseline; None for the baseline itself, and where the two have no seed in common.
     """
 
-    mean: float
-    low: float
-    high: float
     sd: float | None
     difference: Difference | None
 
@@ -142,10 +134,8 @@ def compare_models(
                 intervals(per_example.mean(axis=0), resampled_differences),
                 paired_p_values(per_example, resampled_differences),
             )
-    corrected = {key: np.empty(len(names)) for key in differences}
-    for column in range(len(names)):
-        for key, p in zip(differences, holm([p[column] for _, p in differences.values()]), strict=True):
-            corrected[key][column] = p
+    p_values = np.array([p for _, p in differences.values()]).reshape(-1, len(names))
+    corrected = dict(zip(differences, holm(p_values), strict=True))
 
     def figures(key: Key) -> Figures:
         scores = groups[key]

@@ -2,8 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import psutil
@@ -21,62 +19,48 @@ ONE_BY_ONE, BATCHED, BATCH = 60, 128, 32
 MOST_SECONDS = 20.0
 """A measurement ends after this time, even if not all inputs are done; at least one call is timed."""
 
-Generate = Callable[[Sequence[Sequence[int]], int], object]
-"""Decodes inputs in batches of the given size."""
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """How fast a model decodes.
-
-    Attributes:
-        latency_ms: time for one assertion at batch 1, in milliseconds: the median.
-        latency_p95_ms: the same, 95th percentile.
-        examples_per_second: assertions a second at batch 32.
-    """
-
-    latency_ms: float
-    latency_p95_ms: float
-    examples_per_second: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the figures by name, rounded to a thousandth."""
-        return {name: round(value, 3) for name, value in asdict(self).items()}
-
 
 def measure_speed(
-    generate: Generate, inputs: Sequence[Sequence[int]], clock: Callable[[], float] = time.perf_counter
-) -> Speed:
-    """Return how fast `generate` decodes, after a warm-up.
+    generate: Callable[..., object], inputs: Sequence[Sequence[int]], clock: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
+    """Return how fast `generate` decodes after a warm-up, rounded to a thousandth.
 
     Args:
-        generate: returns when the texts are there.
+        generate: takes inputs and `batch_size`, and returns when the texts are there.
         inputs: token ids of the split's inputs, at least one; a sample at even distances is decoded.
         clock: returns seconds.
+
+    Returns:
+        `latency_ms` and `latency_p95_ms`: time for one assertion at batch 1 in milliseconds, the median and the 95th
+        percentile; `examples_per_second`: assertions a second at batch 32.
     """
     sample = evenly_spaced(inputs, BATCHED)
-    generate(sample[:WARM_UP], 1)
+    generate(sample[:WARM_UP], batch_size=1)
     latencies: list[float] = []
     for one in evenly_spaced(sample, ONE_BY_ONE):
         started = clock()
-        generate([one], 1)
+        generate([one], batch_size=1)
         latencies.append(clock() - started)
         if sum(latencies) > MOST_SECONDS:
             break
-    generate(sample[:BATCH], BATCH)
+    generate(sample[:BATCH], batch_size=BATCH)
     # Of similar length, as in the prediction of the whole split.
     by_length = sorted(sample, key=len, reverse=True)
     count, seconds = 0, 0.0
     for start in range(0, len(by_length), BATCH):
         batch = by_length[start : start + BATCH]
         started = clock()
-        generate(batch, BATCH)
+        generate(batch, batch_size=BATCH)
         seconds += clock() - started
         count += len(batch)
         if seconds > MOST_SECONDS:
             break
     median, late = np.percentile(latencies, [50, 95])
-    return Speed(1000 * float(median), 1000 * float(late), count / seconds)
+    return {
+        "latency_ms": round(1000 * float(median), 3),
+        "latency_p95_ms": round(1000 * float(late), 3),
+        "examples_per_second": round(count / seconds, 3),
+    }
 
 
 class MemoryMeter:

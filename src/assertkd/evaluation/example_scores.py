@@ -1,25 +1,25 @@
 """Scores of single examples: computed in parallel processes, chunk by chunk, each within a time limit."""
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING
+from itertools import islice, pairwise
 
-from assertkd.evaluation.assertion_kind import assertion_kind
-from assertkd.evaluation.time_limit import TimeLimitError, time_limit
+import torch
+
+from assertkd.metrics.assertion_form import ASSERTION_NAME
 from assertkd.metrics.bleu import BleuCounts, bleu_counts
 from assertkd.metrics.codebleu import CodeBleu, codebleu_parts
 from assertkd.metrics.exact_match import exact_match
 from assertkd.metrics.lexer import java_tokens
 from assertkd.metrics.overlap import f1
 from assertkd.metrics.registry import derived_metrics, encoder_metrics, pair_metrics
+from assertkd.models.encoders import TextEncoder
 from assertkd.predictions import Prediction
-
-if TYPE_CHECKING:
-    from assertkd.models.encoders import TextEncoder
 
 CHUNK = 64
 """Examples that a process scores at a time."""
@@ -58,7 +58,7 @@ class ExampleScores:
 
 def score_examples(
     answers: Iterable[Answered],
-    encoder: "TextEncoder | None" = None,
+    encoder: TextEncoder | None = None,
     *,
     processes: int = 1,
     example_seconds: float = 10.0,
@@ -71,7 +71,8 @@ def score_examples(
         processes: that compute; 1 computes in this one.
         example_seconds: processor time that one example may take, above 0.
     """
-    chunks = _chunks(answers)
+    left = iter(answers)
+    chunks = iter(lambda: list(islice(left, CHUNK)), [])
     if processes == 1:
         for chunk in chunks:
             yield from zip(chunk, score_chunk(chunk, encoder, example_seconds), strict=True)
@@ -90,8 +91,23 @@ def score_examples(
             yield from zip(done, future.result(), strict=True)
 
 
+_shared: tuple[TextEncoder | None, float]
+"""Encoder and time limit of a forked process, set when it starts."""
+
+
+def _start(encoder: TextEncoder | None, example_seconds: float) -> None:
+    global _shared
+    _shared = encoder, example_seconds
+    if encoder is not None:
+        torch.set_num_threads(1)
+
+
+def _score_here(chunk: list[Answered]) -> list[ExampleScores]:
+    return score_chunk(chunk, *_shared)
+
+
 def score_chunk(
-    answers: Sequence[Answered], encoder: "TextEncoder | None", example_seconds: float
+    answers: Sequence[Answered], encoder: TextEncoder | None, example_seconds: float
 ) -> list[ExampleScores]:
     """Return the scores of some predictions."""
     scores = [score_example(one, example_seconds) for one in answers]
@@ -128,26 +144,37 @@ def score_example(one: Answered, example_seconds: float) -> ExampleScores:
         return ExampleScores(values, parts, nothing, kind, target_tokens, agreement, timed_out=True)
 
 
-def _chunks(answers: Iterable[Answered]) -> Iterator[list[Answered]]:
-    waiting = iter(answers)
-    while chunk := list(islice(waiting, CHUNK)):
-        yield chunk
+def assertion_kind(reference: str) -> str:
+    """Return the name of the first assertion that a text calls, as `assertEquals` or `verify`.
+
+    `assert` for Java's own statement, `other` where no assertion is called.
+    """
+    tokens = java_tokens(reference)
+    if tokens[:1] == ("assert",):
+        return "assert"
+    called = (token for token, following in pairwise(tokens) if following == "(")
+    return next(filter(ASSERTION_NAME.fullmatch, called), "other")
 
 
-_shared: tuple["TextEncoder | None", float] | None = None
-"""Encoder and time limit of a forked process, set when it starts."""
+class TimeLimitError(Exception):
+    """A piece of work took longer than it may."""
 
 
-def _start(encoder: "TextEncoder | None", example_seconds: float) -> None:
-    global _shared
-    _shared = encoder, example_seconds
-    if encoder is not None:
-        import torch
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise `TimeLimitError` inside the block once this process has computed for `seconds` in it.
 
-        torch.set_num_threads(1)
+    Counted is processor time, so that a busy machine makes no difference. Only in a process's main thread.
+    """
 
+    def stop(number: int, frame: object) -> None:
+        raise TimeLimitError(f"more than {seconds:g} s")
 
-def _score_here(chunk: list[Answered]) -> list[ExampleScores]:
-    if _shared is None:
-        raise AssertionError("a process was started without its encoder")
-    return score_chunk(chunk, *_shared)
+    before = signal.signal(signal.SIGPROF, stop)
+    # It rings again and again: an exception that a destructor happens to receive is lost.
+    signal.setitimer(signal.ITIMER_PROF, seconds, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

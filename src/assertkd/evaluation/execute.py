@@ -3,30 +3,26 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 from assertkd.errors import UserError
-from assertkd.evaluation.execution.checkout import with_sources
-from assertkd.evaluation.execution.gold import (
-    ExecutionLimits,
-    GoldExecution,
-    gold_executions,
-    read_gold_executions,
-)
+from assertkd.evaluation.execution.gold import gold_executions, read_gold_executions
 from assertkd.evaluation.execution.jdk import ToolMissingError, find_toolchain
 from assertkd.evaluation.execution.pool import ExecutionPool
-from assertkd.evaluation.execution.predicted import Case, PredictedExecution, predicted_executions
+from assertkd.evaluation.execution.predicted import Case, predicted_executions
 from assertkd.evaluation.execution.runner import PASSED
-from assertkd.evaluation.execution.units import Subject, subject_of
+from assertkd.evaluation.execution.units import Subject, subject_of, with_sources
+from assertkd.evaluation.params import ExecuteGoldParams, ExecuteParams
 from assertkd.files import read_json, write_json
 from assertkd.jsonl import write_lines
+from assertkd.layout import EvaluationLayout
 from assertkd.predictions import read_predictions
 from assertkd.records import Record, read_records
 from assertkd.runtime.progress import Progress
-from assertkd.settings.evaluation import ExecuteSettings
+from assertkd.settings import ExecuteSettings
 
 LISTED = 20
 """Failing gold assertions that a summary lists."""
@@ -36,41 +32,38 @@ NO_CODE = (
     "compiled classes)"
 )
 
-Execution = TypeVar("Execution", GoldExecution, PredictedExecution)
-
 log = logging.getLogger(__name__)
 
 
 def execute_gold(
-    settings: ExecuteSettings, test_file: Path, limit: int | None, output: Path, summary_file: Path, workers: int = 2
+    params: ExecuteGoldParams, test_file: Path, output: Path, summary_file: Path, workers: int = 2
 ) -> None:
     """Execute the gold assertions of the test split; write one line a record to `output`, and a summary.
 
     The summary's `absent` is a sentence where nothing could be executed; then `output` is empty.
 
     Args:
-        settings: `evaluation.execute`.
+        params: how to execute, and of how many records.
         test_file: the test split.
-        limit: only so many test records, the first; None for all.
         output: `gold_execution.jsonl`.
         summary_file: `gold_execution.json`.
         workers: JVMs that run tests.
 
     Raises:
-        UserError: `settings.enabled` is true and nothing can be executed, or a setting names what is not there.
+        UserError: `enabled` is true and nothing can be executed, or a setting names what is not there.
     """
     started = time.monotonic()
-    records = list(islice(read_records(test_file), limit))
+    records = list(islice(read_records(test_file), params.limit))
     references = {record.id: record.assertion for record in records}
-    subjects = runnable(settings, records)
-    pool = _pool(settings, subjects, workers)
+    subjects = runnable(params.execute, records)
+    pool = _pool(params.execute, subjects, workers)
     if isinstance(pool, str):
-        _write_absent(settings, pool, output, summary_file)
+        _write_absent(params.execute, pool, output, summary_file)
         return
     with pool:
         pairs = [(subject, references[subject.id]) for subject in subjects]
-        progress = Progress("executed", len(pairs))
-        executions = _write(output, gold_executions(pool, pairs, limits_of(settings), progress.at))
+        executions = list(gold_executions(pool, pairs, params.execute, Progress("executed", len(pairs)).at))
+    write_lines(output, map(asdict, executions))
     failing = [execution for execution in executions if execution.ended != PASSED]
     if failing:
         log.warning(
@@ -94,59 +87,53 @@ def execute_gold(
             },
             "java": pool.toolchain.version,
             "junit": [str(jar) for jar in pool.toolchain.junit],
-            "isolation": pool.isolation.degree,
+            "isolation": pool.isolation,
             "seconds": round(time.monotonic() - started, 2),
         },
     )
 
 
 def execute(
-    settings: ExecuteSettings,
-    predictions_file: Path,
-    test_file: Path,
-    gold_file: Path,
-    gold_summary_file: Path,
-    output: Path,
-    summary_file: Path,
-    workers: int = 2,
+    params: ExecuteParams, test_file: Path, gold_file: Path, gold_summary_file: Path, folder: Path, workers: int = 2
 ) -> None:
-    """Execute a model's predictions; write one line a record whose gold assertion passes to `output`, and a summary.
+    """Execute a model's predictions; write one line a record whose gold assertion passes, and a summary.
+
+    The summary's `absent` says why where nothing could be executed.
 
     Args:
-        settings: `evaluation.execute`.
-        predictions_file: the model's predictions.
+        params: how to execute.
         test_file: the test split.
         gold_file: what `execute_gold` wrote.
         gold_summary_file: its summary.
-        output: `execution.jsonl`.
-        summary_file: `execution.json`; where nothing could be executed, its `absent` says why.
+        folder: the model's evaluation, with its predictions; `execution.jsonl` and `execution.json` go there.
         workers: JVMs that run tests.
 
     Raises:
         UserError: an input is missing or broken.
     """
     started = time.monotonic()
+    output = EvaluationLayout(folder)
     absent = read_json(gold_summary_file)["absent"]
     if absent is not None:
-        _write_absent(settings, absent, output, summary_file)
+        _write_absent(params.execute, absent, output.execution, output.execution_summary)
         return
     gold = read_gold_executions(gold_file)
-    texts = {one.id: one.prediction for one in read_predictions(predictions_file)}
+    texts = {one.id: one.prediction for one in read_predictions(output.predictions)}
     records = {record.id: record for record in read_records(test_file) if record.id in texts}
-    subjects = {subject.id: subject for subject in runnable(settings, records.values())}
+    subjects = {subject.id: subject for subject in runnable(params.execute, records.values())}
     cases = [
         Case(subjects[id_], execution, records[id_].assertion, texts[id_])
         for id_, execution in gold.items()
         if execution.ended == PASSED and id_ in subjects
     ]
-    pool = _pool(settings, list(subjects.values()), workers)
+    pool = _pool(params.execute, list(subjects.values()), workers)
     if isinstance(pool, str):
         raise UserError(pool, "The gold assertions were executed on another machine: rerun `execute_gold` here.")
     with pool:
-        progress = Progress("executed", len(cases))
-        executions = _write(output, predicted_executions(pool, cases, limits_of(settings), progress.at))
+        executions = list(predicted_executions(pool, cases, params.execute, Progress("executed", len(cases)).at))
+    write_lines(output.execution, map(asdict, executions))
     write_json(
-        summary_file,
+        output.execution_summary,
         {
             "absent": None,
             "predictions": len(texts),
@@ -157,15 +144,10 @@ def execute(
                 "killed": sum(one.killed for one in executions),
                 "killed_by_gold": sum(one.gold_killed for one in executions),
             },
-            "isolation": pool.isolation.degree,
+            "isolation": pool.isolation,
             "seconds": round(time.monotonic() - started, 2),
         },
     )
-
-
-def limits_of(settings: ExecuteSettings) -> ExecutionLimits:
-    """Return the limits that the settings give."""
-    return ExecutionLimits(settings.seconds, settings.mutants, class_compiled=bool(settings.class_path))
 
 
 def runnable(settings: ExecuteSettings, records: Iterable[Record]) -> list[Subject]:
@@ -178,19 +160,16 @@ def runnable(settings: ExecuteSettings, records: Iterable[Record]) -> list[Subje
             )
         records = (with_sources(record, checkout) for record in records)
     subjects = map(subject_of, records)
-    return [
-        subject
-        for subject in subjects
-        if subject is not None and (settings.class_path or subject.class_source is not None)
-    ]
+    return [one for one in subjects if one is not None and (settings.class_path or one.tested)]
 
 
 def _pool(settings: ExecuteSettings, subjects: Sequence[Subject], workers: int) -> ExecutionPool | str:
     """Return what to execute with, or the sentence that says why nothing can be executed."""
     if not subjects:
         return NO_CODE
-    for entry in settings.class_path:
-        if not Path(entry).exists():
+    class_path = [Path(entry) for entry in settings.class_path]
+    for entry in class_path:
+        if not entry.exists():
             raise UserError(
                 f"evaluation.execute.class_path: {entry}: no such file or folder", "Build the project first."
             )
@@ -198,7 +177,6 @@ def _pool(settings: ExecuteSettings, subjects: Sequence[Subject], workers: int) 
         toolchain = find_toolchain(settings.jdk_home, settings.junit)
     except ToolMissingError as missing:
         return str(missing)
-    class_path = [Path(entry) for entry in settings.class_path]
     return ExecutionPool(toolchain, class_path, workers=workers, heap_mb=settings.memory_mb)
 
 
@@ -211,16 +189,3 @@ def _write_absent(settings: ExecuteSettings, why: str, output: Path, summary_fil
     log.info("assertions are not executed: %s", why)
     write_lines(output, ())
     write_json(summary_file, {"absent": why})
-
-
-def _write(output: Path, executions: Iterator[Execution]) -> list[Execution]:
-    """Write executions as they come, and return them."""
-    done: list[Execution] = []
-
-    def lines() -> Iterator[dict[str, object]]:
-        for execution in executions:
-            done.append(execution)
-            yield execution.as_dict()
-
-    write_lines(output, lines())
-    return done

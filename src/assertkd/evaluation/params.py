@@ -1,5 +1,7 @@
 """What the rules of the evaluation use of a run's settings."""
 
+from typing import Self
+
 from assertkd.settings import EvaluationSettings, ExecuteSettings, RunSettings
 from assertkd.settings.section import Section, Seed
 
@@ -24,49 +26,38 @@ class PredictParams(Section):
         )
 
 
-class PredictExternalTeacherParams(Section):
-    """How many test records are used."""
-
-    limit: int | None
+class EvaluationParams(Section):
+    """Some of the options of `evaluation`, under their names."""
 
     @classmethod
-    def from_run(cls, run: RunSettings) -> "PredictExternalTeacherParams":
-        """Return the params of a run."""
-        return cls(limit=run.evaluation.limit)
-
-
-class ExecuteGoldParams(Section):
-    """How assertions are executed, and of how many test records."""
-
-    execute: ExecuteSettings
-    limit: int | None
-
-    @classmethod
-    def from_run(cls, run: RunSettings) -> "ExecuteGoldParams":
-        """Return the params of a run."""
-        return cls(execute=run.evaluation.execute, limit=run.evaluation.limit)
-
-
-class ExecuteParams(Section):
-    """How assertions are executed."""
-
-    execute: ExecuteSettings
-
-    @classmethod
-    def from_run(cls, run: RunSettings) -> "ExecuteParams":
-        """Return the params of a run."""
-        return cls(execute=run.evaluation.execute)
-
-
-class ScoreParams(Section):
-    """The encoder and the time limit of the metrics, and how intervals are resampled."""
-
-    encoder: str
-    example_seconds: float
-    bootstrap_resamples: int
-    bootstrap_seed: Seed
-
-    @classmethod
-    def from_run(cls, run: RunSettings) -> "ScoreParams":
+    def from_run(cls, run: RunSettings) -> Self:
         """Return the params of a run."""
         return cls(**run.evaluation.model_dump(include=set(cls.model_fields)))
+
+
+class PredictExternalTeacherParams(EvaluationParams):
+    """How many test records are used."""
+
+    limit: int | None = None
+
+
+class ExecuteParams(EvaluationParams):
+    """How assertions are executed."""
+
+    execute: ExecuteSettings = ExecuteSettings()
+
+
+class ExecuteGoldParams(ExecuteParams):
+    """How assertions are executed, and of how many test records."""
+
+    limit: int | None = None
+
+
+class ScoreParams(EvaluationParams):
+    """The encoder and the time limit of the metrics, and how intervals are resampled."""
+
+    encoder: str | None
+    """None leaves out the metrics that embed their texts, and those derived from them."""
+    example_seconds: float = 10.0
+    bootstrap_resamples: int = 10_000
+    bootstrap_seed: Seed = 42

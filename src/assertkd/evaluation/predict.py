@@ -1,7 +1,7 @@
 """The rule `predict`: one finished model writes its assertions for the test split, and is measured."""
 
 import time
-from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,26 +12,20 @@ from assertkd.batching.examples import Example
 from assertkd.errors import UserError
 from assertkd.evaluation.cost import MemoryMeter, measure_speed
 from assertkd.evaluation.divergence import kl_divergence
+from assertkd.evaluation.params import PredictParams
 from assertkd.files import write_json
 from assertkd.layout import EvaluationLayout
 from assertkd.logits.store.reader import StoreReader
-from assertkd.models.text_generator import TextGenerator, TorchTextGenerator, load_text_generator
+from assertkd.models.text_generator import TorchTextGenerator, load_text_generator
 from assertkd.predictions import PASSED_THROUGH, Prediction, write_predictions
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import Record, read_records
 from assertkd.runtime.devices import resolve_device
 from assertkd.runtime.progress import Progress
-from assertkd.settings import EvaluationSettings
 
 
 def predict(
-    settings: EvaluationSettings,
-    max_input_len: int,
-    max_output_len: int,
-    model_folder: Path,
-    test_file: Path,
-    teacher_logits: Path | None,
-    folder: Path,
+    params: PredictParams, model_folder: Path, test_file: Path, teacher_logits: Path | None, folder: Path
 ) -> None:
     """Write `predictions.jsonl` and `measured.json` (size, speed, memory, divergence from the teacher) to `folder`.
 
@@ -40,18 +34,16 @@ def predict(
     it keeps the whole vocabulary: the two must not be compared.
 
     Args:
-        settings: decoding, and the temperature of the divergence.
-        max_input_len: longest input, in tokens.
-        max_output_len: longest prediction, in tokens.
+        params: decoding, and the temperature of the divergence.
         model_folder: a `final_model/`, or an export.
         test_file: the test split.
         teacher_logits: the teacher's store of the test split; None for the teacher itself.
         folder: where the files go.
 
     Raises:
-        UserError: an input is missing or does not fit the others.
+        UserError: an input is missing or does not fit the others, or there are no records.
     """
-    output = EvaluationLayout(folder)
+    settings, output = params.evaluation, EvaluationLayout(folder)
     device = resolve_device(settings.device)
     meter = MemoryMeter(device)
     generator = load_text_generator(model_folder, device)
@@ -60,31 +52,22 @@ def predict(
             f"{model_folder}: the divergence from the teacher cannot be measured on an export",
             "Evaluate the model that it was made of, or leave the teacher's logits out.",
         )
-    prompt = Prompt(generator.tokenizer, max_input_len, max_output_len)
+    prompt = Prompt(generator.tokenizer, params.max_input_len, params.max_output_len)
     records = list(islice(read_records(test_file), settings.limit))
+    if not records:
+        raise UserError("the split has no records", "Check `corpus/quality.json`: it says what became of the records.")
     inputs = [prompt.encode_record(record).ids for record in records]
-
-    def generate(some: Sequence[Sequence[int]], batch_size: int) -> None:
-        generator.generate(some, batch_size=batch_size, max_new_tokens=max_output_len, num_beams=settings.num_beams)
-
+    generate = partial(generator.generate, max_new_tokens=params.max_output_len, num_beams=settings.num_beams)
     started = time.monotonic()
-    predict_split(
-        generator,
-        records,
-        inputs,
-        output.predictions,
-        batch_size=settings.batch_size,
-        max_new_tokens=max_output_len,
-        num_beams=settings.num_beams,
-        progress=Progress("predicted", len(records)).at,
-    )
+    texts = generate(inputs, batch_size=settings.batch_size, progress=Progress("predicted", len(records)).at)
+    write_predictions(output.predictions, map(prediction_of, records, texts))
     measured: dict[str, Any] = {
         "parameters": generator.parameters,
         "disk_bytes": sum(file.stat().st_size for file in model_folder.rglob("*") if file.is_file()),
         "examples": len(records),
         "seconds": round(time.monotonic() - started, 3),
         **meter.as_dict(),
-        **measure_speed(generate, inputs).as_dict(),
+        **measure_speed(generate, inputs),
         "device": str(device),
         "threads": torch.get_num_threads(),
         "num_beams": settings.num_beams,
@@ -103,51 +86,6 @@ def predict(
             "eval_temperature": settings.eval_temperature,
         }
     write_json(output.measured, measured)
-
-
-def predict_split(
-    generator: TextGenerator,
-    records: Sequence[Record],
-    encoded_inputs: Sequence[Sequence[int]],
-    output_file: Path,
-    *,
-    batch_size: int,
-    max_new_tokens: int,
-    num_beams: int = 1,
-    progress: Callable[[int], None] | None = None,
-) -> list[str]:
-    """Let the model write an assertion for every record, write them to `output_file` and return them.
-
-    Args:
-        generator: the model.
-        records: the split's records.
-        encoded_inputs: token ids of every record's model input, in the order of `records`.
-        output_file: `predictions.jsonl`, one line a record, in the order of `records`.
-        batch_size: records that are decoded together.
-        max_new_tokens: longest output in tokens, EOS included.
-        num_beams: 1 decodes greedily, more by beam search.
-        progress: called after every batch with the number of records that are done.
-
-    Raises:
-        UserError: there are no records.
-        ValueError: there is not one encoded input for every record.
-    """
-    if not records:
-        raise UserError("the split has no records", "Check `corpus/quality.json`: it says what became of the records.")
-    if len(records) != len(encoded_inputs):
-        raise ValueError(f"{len(records)} records, but {len(encoded_inputs)} encoded inputs")
-    texts = generator.generate(
-        encoded_inputs,
-        batch_size=batch_size,
-        max_new_tokens=max_new_tokens,
-        num_beams=num_beams,
-        progress=progress,
-    )
-    write_predictions(
-        output_file,
-        (prediction_of(record, text) for record, text in zip(records, texts, strict=True)),
-    )
-    return texts
 
 
 def prediction_of(record: Record, text: str) -> Prediction:

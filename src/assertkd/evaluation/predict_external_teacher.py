@@ -5,6 +5,7 @@ from pathlib import Path
 
 from assertkd.corpus.targets import read_teacher_predictions
 from assertkd.errors import UserError
+from assertkd.evaluation.params import PredictExternalTeacherParams
 from assertkd.evaluation.predict import prediction_of
 from assertkd.files import write_json
 from assertkd.layout import EvaluationLayout
@@ -12,13 +13,15 @@ from assertkd.predictions import write_predictions
 from assertkd.records import read_records
 
 
-def predict_external_teacher(test_file: Path, predictions_file: Path, limit: int | None, folder: Path) -> None:
+def predict_external_teacher(
+    params: PredictExternalTeacherParams, test_file: Path, predictions_file: Path, folder: Path
+) -> None:
     """Write `predictions.jsonl` and `measured.json` to `folder`; without a model, size and speed are not measured.
 
     Args:
+        params: how many test records are used.
         test_file: the test split.
         predictions_file: `teacher_predictions.jsonl` of the logits stage.
-        limit: only so many test records, the first; None for all.
         folder: where the files go.
 
     Raises:
@@ -26,7 +29,7 @@ def predict_external_teacher(test_file: Path, predictions_file: Path, limit: int
     """
     output = EvaluationLayout(folder)
     texts = read_teacher_predictions(predictions_file, "test")
-    records = list(islice(read_records(test_file), limit))
+    records = list(islice(read_records(test_file), params.limit))
     missing = [record.id for record in records if record.id not in texts]
     if missing:
         raise UserError(

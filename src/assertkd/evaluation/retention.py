@@ -1,7 +1,7 @@
 """What a student keeps of its teacher: gaps in every metric, agreement of the two, and a score of both."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,27 +12,15 @@ AGREEMENT_WEIGHT, PERFORMANCE_WEIGHT = 0.6, 0.4
 """Weights of output agreement and performance ratio in the knowledge retention score."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """A student and its teacher on the same n examples.
-
-    Attributes:
-        student, teacher: metric name to the value of every example, shape (n,), the same names.
-        agreement: token F1 between the two predictions, shape (n,).
-        exact: 1 where both write the same tokens, shape (n,).
-    """
-
-    student: Mapping[str, Floats]
-    teacher: Mapping[str, Floats]
-    agreement: Floats
-    exact: Floats
-
-
-def compare_with_teacher(pairs: Pairs, resamples: int, seed: int) -> dict[str, Any]:
+def compare_with_teacher(
+    student: Mapping[str, Floats], teacher: Mapping[str, Floats], agreement: Floats, resamples: int, seed: int
+) -> dict[str, Any]:
     """Return gaps and retention of a student, each {mean, low, high} with a paired bootstrap interval.
 
     Args:
-        pairs: the values.
+        student: metric name to its value of every example, shape (n,).
+        teacher: the teacher's, on the same examples and under the same names.
+        agreement: token F1 between the two predictions, and 1 where both write the same tokens, shape (n, 2).
         resamples: bootstrap resamples.
         seed: of the bootstrap.
 
@@ -42,11 +30,11 @@ def compare_with_teacher(pairs: Pairs, resamples: int, seed: int) -> dict[str, A
         same tokens; and where there is a code quality score, `performance_ratio`, the student's divided by the
         teacher's and at most 1, and `knowledge_retention_score` = 0.6 · output_agreement + 0.4 · performance_ratio.
     """
-    names = list(pairs.student)
-    columns = [pairs.teacher[name] - pairs.student[name] for name in names] + [pairs.agreement, pairs.exact]
-    has_quality = "code_quality_score" in pairs.student
+    names = list(student)
+    columns = [*(teacher[name] - student[name] for name in names), *agreement.T]
+    has_quality = "code_quality_score" in student
     if has_quality:
-        columns += [side["code_quality_score"] for side in (pairs.student, pairs.teacher)]
+        columns += [side["code_quality_score"] for side in (student, teacher)]
     values = np.stack(columns, axis=1)
     # The observed means are the first row, so that they and the resampled ones are treated alike.
     means = np.concatenate([values.mean(axis=0)[None], resampled_means(values, resamples, seed)])
@@ -56,7 +44,7 @@ def compare_with_teacher(pairs: Pairs, resamples: int, seed: int) -> dict[str, A
         retained = AGREEMENT_WEIGHT * means[:, len(names)] + PERFORMANCE_WEIGHT * ratio
         means = np.column_stack([means[:, :-2], ratio, retained])
         labels += ["performance_ratio", "knowledge_retention_score"]
-    figures = [one.as_dict() for one in intervals(means[0], means[1:])]
+    figures = [asdict(one) for one in intervals(means[0], means[1:])]
     return {
         "gaps": dict(zip(names, figures, strict=False)),
         "retention": dict(zip(labels, figures[len(names) :], strict=True)),

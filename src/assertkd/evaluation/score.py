@@ -6,23 +6,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from assertkd.errors import UserError
 from assertkd.evaluation.example_scores import Answered, ExampleScores, score_examples
-from assertkd.evaluation.execution.summary import read_executions, summarise_executions
-from assertkd.evaluation.retention import Pairs, compare_with_teacher
-from assertkd.evaluation.summary import columns_of, summarise
+from assertkd.evaluation.execution.predicted import read_executions
+from assertkd.evaluation.params import ScoreParams
+from assertkd.evaluation.retention import compare_with_teacher
+from assertkd.evaluation.summary import summarise, summarise_executions
 from assertkd.files import read_json, write_json, written_whole
 from assertkd.jsonl import as_line, read_lines
 from assertkd.layout import EvaluationLayout
 from assertkd.metrics.registry import METRICS
+from assertkd.models.encoders import TextEncoder
 from assertkd.predictions import Prediction, read_predictions
-
-if TYPE_CHECKING:
-    from assertkd.models.encoders import TextEncoder
 
 DIVERGENCE = ("kl_divergence", "kl_divergence_is", "eval_temperature")
 """What `predict` measures of a student that is no cost."""
@@ -40,40 +39,34 @@ class Scored:
 
 
 def score(
+    params: ScoreParams,
     predictions_file: Path,
     teacher_folder: Path | None,
-    output_folder: Path,
-    *,
+    folder: Path,
     execution_file: Path | None = None,
-    encoder: "TextEncoder | None" = None,
     processes: int = 1,
-    example_seconds: float = 10.0,
-    resamples: int = 10_000,
-    seed: int = 42,
 ) -> dict[str, Any]:
-    """Score a model's predictions, write the results to `output_folder` and return the summary.
+    """Score a model's predictions, write the results to `folder` and return the summary.
 
     Written are `predictions_final.jsonl` (one line an example: texts, what sort of example it is, every metric),
     `metrics_final.csv` (the metrics alone), `metrics_summary_final.json`, and `evaluation_metrics.json` (a student
     beside its teacher; for the teacher, the teacher alone).
 
     Args:
+        params: encoder, time limit and bootstrap.
         predictions_file: the model's predictions; the costs that `predict` measured are read from its folder.
         teacher_folder: what `predict` and this function wrote for the teacher on the same examples; None where the
             model is the teacher.
-        output_folder: made if it is missing.
+        folder: made if it is missing.
         execution_file: what `execute` wrote, for `compiles`, `passes`, `kills` and `gold_kills`; these are absent
             where it is empty, and with None.
-        encoder: embeds the texts; None leaves out the metrics that need it, and those derived from them.
         processes: that compute.
-        example_seconds: processor time that one example may take, above 0.
-        resamples: bootstrap resamples behind every interval.
-        seed: of the bootstrap.
 
     Raises:
         UserError: a file is missing, empty or broken, or the teacher's examples or metrics are others.
     """
-    output = EvaluationLayout(output_folder)
+    output, seconds = EvaluationLayout(folder), params.example_seconds
+    bootstrap = params.bootstrap_resamples, params.bootstrap_seed
     teacher_output = None if teacher_folder is None else EvaluationLayout(teacher_folder)
     teacher: dict[str, Scored] = {}
     if teacher_output is not None:
@@ -82,17 +75,16 @@ def score(
     answers = (
         Answered(one, teacher[one.id].prediction if teacher else None) for one in read_predictions(predictions_file)
     )
-    ids, scores = write_scores(
-        output, score_examples(answers, encoder, processes=processes, example_seconds=example_seconds)
-    )
-    values = columns_of(scores)
+    encoder = None if params.encoder is None else TextEncoder(params.encoder)
+    ids, scores = write_scores(output, score_examples(answers, encoder, processes=processes, example_seconds=seconds))
+    values = {name: np.array([one.values[name] for one in scores]) for name in scores[0].values}
     log.info("%d predictions scored", len(scores))
     if late := [name for name, one in zip(ids, scores, strict=True) if one.timed_out]:
-        log.warning("%s took more than %g s; what was not computed counts 0", count_of(late), example_seconds)
+        log.warning("%s took more than %g s; what was not computed counts 0", count_of(late), seconds)
     measured = _measured(EvaluationLayout(predictions_file.parent))
-    summary = summarise(scores, values, resamples, seed)
+    summary = summarise(scores, values, *bootstrap)
     if execution_file is not None:
-        summary["metrics"] |= summarise_executions(read_executions(execution_file), resamples, seed)
+        summary["metrics"] |= summarise_executions(read_executions(execution_file), *bootstrap)
     summary |= {name: measured.pop(name) for name in DIVERGENCE if name in measured}
     write_json(output.summary, summary)
     if teacher_output is None:
@@ -104,16 +96,12 @@ def score(
             f"{teacher_output.examples}: has other metrics than {output.examples}",
             "Rerun `score` for the teacher.",
         )
-    pairs = Pairs(
-        student=values,
-        teacher={name: np.array([one[name] for one in teacher_values]) for name in values},
-        agreement=np.array([one.agreement[0] for one in scores if one.agreement is not None]),
-        exact=np.array([one.agreement[1] for one in scores if one.agreement is not None]),
-    )
+    columns = {name: np.array([one[name] for one in teacher_values]) for name in values}
+    agreement = np.array([one.agreement for one in scores], dtype=np.float64)
     comparison = {
         "teacher": read_json(teacher_output.summary),
         "student": summary,
-        **compare_with_teacher(pairs, resamples, seed),
+        **compare_with_teacher(values, columns, agreement, *bootstrap),
         "cost": {"teacher": _measured(teacher_output), "student": measured},
     }
     write_json(output.comparison, comparison)
@@ -186,14 +174,11 @@ def check_same_examples(predictions: Iterable[Prediction], teacher: Mapping[str,
     """
     remedy = "Both have to come from the same test split: rerun `predict` and `score` for the teacher and the student."
     references = {one.id: one.reference for one in predictions}
-    missing = [name for name in references if name not in teacher]
-    if missing:
+    if missing := [name for name in references if name not in teacher]:
         raise UserError(f"{teacher_file}: lacks {count_of(missing)} that the student predicted", remedy)
-    surplus = [name for name in teacher if name not in references]
-    if surplus:
+    if surplus := [name for name in teacher if name not in references]:
         raise UserError(f"{teacher_file}: holds {count_of(surplus)} that the student did not predict", remedy)
-    changed = [name for name, reference in references.items() if reference != teacher[name].reference]
-    if changed:
+    if changed := [name for name, reference in references.items() if reference != teacher[name].reference]:
         raise UserError(f"{teacher_file}: has another reference for {count_of(changed)}", remedy)
 
 

@@ -1,8 +1,6 @@
 """Uncertainty of means over test examples: percentile bootstrap, paired p-values, Holm's correction."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,21 +23,10 @@ class Interval:
     low: float
     high: float
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the three figures by name."""
-        return asdict(self)
 
-
-def bootstrap_intervals(values: Floats, resamples: int, seed: int, level: float = LEVEL) -> list[Interval]:
-    """Return the mean of every column with its percentile bootstrap interval (Efron 1979).
-
-    Args:
-        values: shape (n, m), n >= 1: one row an example, one column a metric.
-        resamples: number of resamples.
-        seed: of the draws; the same n, resamples and seed draw the same examples.
-        level: share of resampled means between the bounds.
-    """
-    return intervals(values.mean(axis=0), resampled_means(values, resamples, seed), level)
+def bootstrap_intervals(values: Floats, resamples: int, seed: int) -> list[Interval]:
+    """Return the mean of every column with its percentile bootstrap interval (Efron 1979); see `resampled_means`."""
+    return intervals(values.mean(axis=0), resampled_means(values, resamples, seed))
 
 
 def resampled_means(values: Floats, resamples: int, seed: int) -> Floats:
@@ -77,9 +64,9 @@ def resampled_seeds(seeds: int, resamples: int, seed: int) -> Floats:
     return rng.multinomial(seeds, [1 / seeds] * seeds, size=resamples) / seeds
 
 
-def intervals(means: Floats, resampled: Floats, level: float = LEVEL) -> list[Interval]:
-    """Return means (m,) with the percentiles of their resamples (resamples, m) that hold `level` between them."""
-    tail = (1 - level) / 2 * 100
+def intervals(means: Floats, resampled: Floats) -> list[Interval]:
+    """Return means (m,) with the percentiles of their resamples (resamples, m) that hold `LEVEL` between them."""
+    tail = (1 - LEVEL) / 2 * 100
     lows, highs = np.percentile(resampled, [tail, 100 - tail], axis=0)
     return [Interval(float(mean), float(low), float(high)) for mean, low, high in zip(means, lows, highs, strict=True)]
 
@@ -104,16 +91,13 @@ def paired_p_values(differences: Floats, resampled: Floats) -> Floats:
     return np.where(differing == 0, 1.0, np.maximum(p, floor))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return the p-values corrected for their number (Holm 1979), in the same order, each at most 1.
+def holm(p_values: Floats) -> Floats:
+    """Return p-values (k, m), column by column, corrected for their number k (Holm 1979), each at most 1.
 
     Rejecting those below 0.05 keeps the chance of even one false rejection at 5 % or less, however the tests depend on
     each other.
     """
-    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
-    corrected = [0.0] * len(p_values)
-    reached = 0.0
-    for rank, index in enumerate(order):
-        reached = max(reached, min(1.0, (len(p_values) - rank) * p_values[index]))
-        corrected[index] = reached
-    return corrected
+    order = p_values.argsort(axis=0)
+    left = np.arange(len(p_values), 0, -1)[:, None]
+    reached = np.maximum.accumulate(np.minimum(1.0, left * np.take_along_axis(p_values, order, axis=0)), axis=0)
+    return np.take_along_axis(reached, order.argsort(axis=0), axis=0)

@@ -41,6 +41,11 @@ def text_of(node: Node | None) -> str:
     return node.text.decode("utf-8") if node is not None and node.text is not None else ""
 
 
+def child_text(node: Node, field: str) -> str:
+    """Return the source text of the child in a field; "" where there is none."""
+    return text_of(node.child_by_field_name(field))
+
+
 def leaves(node: Node) -> Iterator[Node]:
     """Yield the tokens below a node in their order, comments left out."""
     waiting = [node]

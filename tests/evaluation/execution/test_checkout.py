@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from assertkd.evaluation.execution.checkout import with_sources
-from assertkd.evaluation.execution.units import subject_of
+from assertkd.evaluation.execution.units import subject_of, with_sources
 from assertkd.records import MARKER, Record
 
 TEST = """package org.example;

@@ -5,7 +5,7 @@ import random
 import pytest
 from java_source import box
 
-from assertkd.evaluation.execution.gold import NOT_COMPILED, ExecutionLimits, gold_executions
+from assertkd.evaluation.execution.gold import NOT_COMPILED, gold_executions
 from assertkd.evaluation.execution.mutants import mutants_of
 from assertkd.evaluation.execution.pool import ExecutionPool
 from assertkd.evaluation.execution.predicted import (
@@ -18,11 +18,12 @@ from assertkd.evaluation.execution.predicted import (
 from assertkd.evaluation.execution.runner import FAILED, PASSED
 from assertkd.evaluation.execution.units import Subject, subject_of
 from assertkd.records import Record
+from assertkd.settings import ExecuteSettings
 from assertkd.synthetic import generate
 
 pytestmark = pytest.mark.java
 
-ALL = ExecutionLimits(mutants=100)
+ALL = ExecuteSettings(mutants=100)
 
 
 def subject(record: Record) -> Subject:
@@ -70,7 +71,7 @@ def test_gold_kills_the_mutants_that_it_sees(pool: ExecutionPool) -> None:
     record = box()
     mutants = mutants_of(record.extra["class_source"], record.focal_method, 100)
     assert gold.made == gold.compiled == len(mutants) == len(gold.counted)
-    survivors = [mutants[number].source for number in gold.counted if number not in gold.killed]
+    survivors = [mutants[number] for number in gold.counted if number not in gold.killed]
     # size(2) = 3 + 2 under `extra > 1`: a moved boundary, another constant in the condition up to 2, and the other
     # return cannot be noticed.
     kept = {line.strip() for source in survivors for line in source.splitlines()} - {
@@ -121,7 +122,7 @@ def test_a_mutant_that_never_ends_is_killed(pool: ExecutionPool) -> None:
     looping = Record("box", method, record.test_method, "", extra={**record.extra, "class_source": source})
     [gold] = gold_executions(pool, [(subject(looping), "assertEquals(2, box.f(2));")], ALL)
     mutants = mutants_of(source, method, 100)
-    [endless] = [number for number, mutant in enumerate(mutants) if "i--" in mutant.source]
+    [endless] = [number for number, mutant in enumerate(mutants) if "i--" in mutant]
     assert gold.ended == PASSED
     assert endless in gold.killed
 
@@ -138,7 +139,7 @@ def test_gold_that_does_not_pass_is_said(pool: ExecutionPool) -> None:
 def test_every_gold_assertion_of_the_generated_corpus_passes(pool: ExecutionPool) -> None:
     records = random.Random(3).sample(list(generate(2000, 11)), 120)
     subjects = [subject(one) for one in records]
-    limits = ExecutionLimits(mutants=2)
+    limits = ExecuteSettings(mutants=2)
     pairs = [(one, record.assertion) for one, record in zip(subjects, records, strict=True)]
     references = list(gold_executions(pool, pairs, limits))
     assert [gold for gold in references if gold.ended != PASSED] == []

@@ -9,13 +9,13 @@ import pytest
 from java_source import box
 
 from assertkd.evaluation.execution.compiler import Unit
-from assertkd.evaluation.execution.gold import ExecutionLimits, gold_executions
-from assertkd.evaluation.execution.isolation import NAMESPACES, Isolation
+from assertkd.evaluation.execution.gold import gold_executions, sources_of
 from assertkd.evaluation.execution.jdk import Toolchain
 from assertkd.evaluation.execution.pool import ExecutionPool
 from assertkd.evaluation.execution.predicted import NO_ASSERTION, Case, predicted_executions
 from assertkd.evaluation.execution.runner import DIED, FAILED, LEFT_THREADS, PASSED, TIMED_OUT, Runner, TestOutcome
 from assertkd.evaluation.execution.units import subject_of
+from assertkd.settings import ExecuteSettings
 
 pytestmark = pytest.mark.java
 
@@ -87,7 +87,7 @@ def verdict(pool: ExecutionPool, text: str, seconds: float = SECONDS) -> str:
     """Run a test with a text as its assertion, past every check of what the text says; return how it ends."""
     subject = subject_of(box())
     assert subject is not None
-    unit = Unit(pool.new_folder(), ExecutionLimits().sources(subject, text))
+    unit = Unit(pool.new_folder(), sources_of(ExecuteSettings(), subject, text))
     assert pool.compile([unit]) == [None]
 
     def run(runner: Runner) -> TestOutcome:
@@ -135,7 +135,7 @@ class TestInNamespaces:
 
     @pytest.fixture(autouse=True)
     def _confined(self, pool: ExecutionPool) -> None:
-        if pool.isolation.degree != NAMESPACES:
+        if pool.isolation != "namespaces":
             pytest.skip("this machine grants no user namespaces")
 
     def test_files_outside_are_neither_written_nor_deleted(self, pool: ExecutionPool, tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_wrapped_in_assertions_it_fails_too_and_others_are_judged(toolchain: Too
     }
     records = {name: box(name) for name in texts}
     subjects = {name: subject for name, one in records.items() if (subject := subject_of(one))}
-    limits = ExecutionLimits(seconds=5.0)
+    limits = ExecuteSettings(seconds=5.0)
     with ExecutionPool(toolchain, workers=2, heap_mb=64) as pool:
         references = list(gold_executions(pool, [(subjects[name], records[name].assertion) for name in texts], limits))
         assert [gold.ended for gold in references] == [PASSED] * len(texts)
@@ -247,7 +247,7 @@ def test_wrapped_in_assertions_it_fails_too_and_others_are_judged(toolchain: Too
 
 
 def test_weaker_isolation_still_limits_time_and_memory(toolchain: Toolchain) -> None:
-    with ExecutionPool(toolchain, workers=1, heap_mb=64, isolation=Isolation("limits")) as limited:
+    with ExecutionPool(toolchain, workers=1, heap_mb=64, isolation="limits") as limited:
         for name in ("exit", "loop", "memory", "threads"):
             text, expected = HOSTILE[name]
             assert verdict(limited, text, SECONDS if TIMED_OUT in expected else PATIENCE) in expected, name

@@ -33,15 +33,14 @@ def test_names_and_files_are_read_from_the_sources() -> None:
     assert subject.test_class == "org.example.QueueTest$Inner"
     assert subject.test_method == "adds"
     assert subject.test_file == "org/example/QueueTest.java"
-    assert subject.class_file == "org/example/Queue.java"
     assert subject.filled("assertTrue(x);")[subject.test_file].count("assertTrue(x);") == 1
-    assert subject.tested() == {"org/example/Queue.java": source}
+    assert subject.tested == {"org/example/Queue.java": source}
 
 
 def test_the_class_under_test_may_be_absent() -> None:
     subject = subject_of(record(test_source=TEST))
     assert subject is not None
-    assert subject.tested() == {}
+    assert subject.tested == {}
 
 
 @pytest.mark.parametrize("source", [None, 3, "class A { }", TEST + MARKER, f"class A {{ int x = 1; {MARKER}\n }}"])
@@ -55,7 +54,7 @@ def test_generated_records_carry_their_names() -> None:
         assert subject is not None
         package = one.extra["class_source"].partition(";")[0].removeprefix("package ")
         assert subject.test_class == f"{package}.{one.extra['test_class_name']}"
-        assert subject.class_file == f"{package.replace('.', '/')}/{one.extra['class_name']}.java"
+        assert list(subject.tested) == [f"{package.replace('.', '/')}/{one.extra['class_name']}.java"]
         assert f"void {subject.test_method}(" in one.test_method
 
 

@@ -1,15 +1,12 @@
 """A warm javac: many units of Java compiled at once, with a verdict on each."""
 
-import struct
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
-from assertkd.evaluation.execution.isolation import Isolation
 from assertkd.evaluation.execution.jdk import Toolchain
-from assertkd.evaluation.execution.process import DeadlinePassedError, JavaProcess, ProcessEndedError
+from assertkd.evaluation.execution.process import DeadlinePassedError, Isolation, JavaProcess, ProcessEndedError
 
 SOURCE = Path(__file__).parent / "java" / "Compiler.java"
 HEAP_MB = 768
@@ -33,7 +30,7 @@ class Unit:
     sources: Mapping[str, str]
 
 
-class Compiler:
+class Compiler(JavaProcess):
     """The compiling process; use it in a `with` block.
 
     Args:
@@ -44,16 +41,8 @@ class Compiler:
     """
 
     def __init__(self, toolchain: Toolchain, isolation: Isolation, class_path: Sequence[Path], folder: Path) -> None:
-        self._toolchain, self._isolation, self._class_path, self._folder = toolchain, isolation, class_path, folder
-        self._process: JavaProcess | None = None
-
-    def __enter__(self) -> "Compiler":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
+        # Java's own launcher compiles the server, in memory.
+        super().__init__(toolchain.java, [SOURCE, *class_path], isolation, folder, HEAP_MB, keep_files=True)
 
     def compile(self, units: Sequence[Unit]) -> list[str | None]:
         """Compile units, and return for each None where it compiled, or its first error.
@@ -69,40 +58,23 @@ class Compiler:
         try:
             return self._request(units, seconds)
         except (ProcessEndedError, DeadlinePassedError) as fault:
-            self._stop()
+            self.kill()
             if len(units) == 1:
                 late = isinstance(fault, DeadlinePassedError)
                 return ["the compiler did not come to an end" if late else "the compiler crashed"]
-            middle = len(units) // 2
-            return [
-                error
-                for half in (units[:middle], units[middle:])
-                for error in self._compile(half, max(SECONDS_ALONE, seconds / 2))
-            ]
+            middle, seconds = len(units) // 2, max(SECONDS_ALONE, seconds / 2)
+            return self._compile(units[:middle], seconds) + self._compile(units[middle:], seconds)
 
     def _request(self, units: Sequence[Unit], seconds: float) -> list[str | None]:
-        if self._process is None:
-            # Java's own launcher compiles the server, in memory.
-            self._process = JavaProcess(
-                self._toolchain.java,
-                [SOURCE, *self._class_path],
-                self._isolation,
-                self._folder,
-                HEAP_MB,
-                keep_files=True,
-            )
+        if not self.is_running:
+            self.start()
         deadline = time.monotonic() + seconds
-        self._process.send(b"".join([_number(len(units)), *map(_packed, units)]))
+        self.send(b"".join([_number(len(units)), *map(_packed, units)]))
         errors: list[str | None] = []
         for _ in units:
-            [length] = struct.unpack(">i", self._process.receive(4, deadline))
-            errors.append(self._process.receive(length, deadline).decode("utf-8", errors="replace") or None)
+            length = int.from_bytes(self.receive(4, deadline), "big")
+            errors.append(self.receive(length, deadline).decode("utf-8", errors="replace") or None)
         return errors
-
-    def _stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process = None
 
 
 def _packed(unit: Unit) -> bytes:
@@ -117,4 +89,4 @@ def _text(text: str) -> bytes:
 
 
 def _number(number: int) -> bytes:
-    return struct.pack(">i", number)
+    return number.to_bytes(4, "big")

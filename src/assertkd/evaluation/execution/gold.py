@@ -1,17 +1,18 @@
 """Execution of the gold assertions, once for all models: whether they pass, and which mutants they kill."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from assertkd.evaluation.execution.compiler import Unit
-from assertkd.evaluation.execution.mutants import Mutant, mutants_of
+from assertkd.evaluation.execution.mutants import mutants_of
 from assertkd.evaluation.execution.pool import ExecutionPool, remove
 from assertkd.evaluation.execution.runner import Runner, TestOutcome
 from assertkd.evaluation.execution.units import Subject
 from assertkd.jsonl import read_lines
+from assertkd.settings import ExecuteSettings
 
 NOT_COMPILED = "does not compile"
 
@@ -39,60 +40,36 @@ class GoldExecution:
     message: str
     made: int
     compiled: int
-    counted: tuple[int, ...]
-    killed: tuple[int, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the execution as a JSON object."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, line: dict[str, Any]) -> "GoldExecution":
-        """Return the execution of `as_dict`'s form."""
-        return cls(**line | {name: tuple(line[name]) for name in ("counted", "killed")})
+    counted: Sequence[int]
+    killed: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutionLimits:
-    """What all executions of a stage share.
-
-    Attributes:
-        seconds: time limit of a test.
-        mutants: most mutants of a focal method; 0 makes none.
-        class_compiled: whether the class under test is on the class path already, compiled, so that its source only
-            serves for mutants.
-    """
-
-    seconds: float = 5.0
-    mutants: int = 8
-    class_compiled: bool = False
-
-    def sources(self, subject: Subject, text: str) -> dict[str, str]:
-        """Return what is compiled to run a test with `text` as its assertion."""
-        return subject.filled(text) | ({} if self.class_compiled else subject.tested())
-
-    def mutants_of(self, subject: Subject) -> list[Mutant]:
-        """Return the mutants of a record's focal method; none where it does not carry the class."""
-        if not self.mutants or subject.class_source is None:
-            return []
-        return mutants_of(subject.class_source, subject.focal_method, self.mutants)
-
-    def run_on_mutant(self, runner: Runner, subject: Subject, folders: Sequence[Path], original: TestOutcome) -> bool:
-        """Return whether a test passes on a mutant, whose folder comes first; `original` says how long it took."""
-        seconds = min(self.seconds, MUTANT_SECONDS + TIMES_AS_LONG * original.seconds)
-        return runner.run(subject.test_class, subject.test_method, folders, seconds).passed
+def sources_of(settings: ExecuteSettings, subject: Subject, text: str) -> dict[str, str]:
+    """Return what is compiled to run a test with `text` as its assertion; a class path has the class under test."""
+    return subject.filled(text) | ({} if settings.class_path else subject.tested)
 
 
-def mutant_units(pool: ExecutionPool, subject: Subject, mutants: Iterable[Mutant]) -> list[Unit]:
-    """Return what is compiled for mutants of a record's class."""
-    assert subject.class_file is not None or not mutants
-    return [Unit(pool.new_folder(), {str(subject.class_file): mutant.source}) for mutant in mutants]
+def mutant_units(pool: ExecutionPool, settings: ExecuteSettings, subject: Subject) -> list[Unit]:
+    """Return what is compiled for the mutants of a record's focal method; none where it does not carry the class."""
+    return [
+        Unit(pool.new_folder(), {file: mutant})
+        for file, source in subject.tested.items()
+        for mutant in mutants_of(source, subject.focal_method, settings.mutants)
+    ]
+
+
+def passes_on_mutant(
+    settings: ExecuteSettings, runner: Runner, subject: Subject, units: Sequence[Unit], original: TestOutcome
+) -> bool:
+    """Return whether a test passes on a mutant, whose unit comes first; `original` says how long it took without."""
+    seconds = min(settings.seconds, MUTANT_SECONDS + TIMES_AS_LONG * original.seconds)
+    return runner.run(subject.test_class, subject.test_method, [unit.folder for unit in units], seconds).passed
 
 
 def gold_executions(
     pool: ExecutionPool,
     subjects: Iterable[tuple[Subject, str]],
-    limits: ExecutionLimits,
+    settings: ExecuteSettings,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[GoldExecution]:
     """Yield the outcome of each record's test with its gold assertion, in order.
@@ -100,55 +77,47 @@ def gold_executions(
     Args:
         pool: compiles and runs.
         subjects: each record's and its gold assertion.
-        limits: of every execution.
+        settings: limits, and whether the class under test is compiled already.
         progress: called with the number of records that are done.
     """
-    return pool.each(subjects, partial(_prepared, pool, limits), progress)
+    return pool.each(subjects, partial(_prepared, pool, settings), progress)
 
 
 def _prepared(
-    pool: ExecutionPool, limits: ExecutionLimits, batch: Sequence[tuple[Subject, str]]
+    pool: ExecutionPool, settings: ExecuteSettings, batch: Sequence[tuple[Subject, str]]
 ) -> list[Callable[[Runner], GoldExecution]]:
-    units: list[Unit] = []
-    owned = []
-    for subject, gold in batch:
-        tests = [Unit(pool.new_folder(), limits.sources(subject, text)) for text in (gold, "")]
-        mutants = mutant_units(pool, subject, limits.mutants_of(subject))
-        owned.append((subject, len(mutants)))
-        units += [*tests, *mutants]
-    errors = pool.compile(units)
-    work: list[Callable[[Runner], GoldExecution]] = []
-    start = 0
-    for subject, count in owned:
-        end = start + 2 + count
-        work.append(partial(_run, limits, subject, units[start:end], errors[start:end]))
-        start = end
-    return work
+    units = [
+        [
+            *(Unit(pool.new_folder(), sources_of(settings, subject, text)) for text in (gold, "")),
+            *mutant_units(pool, settings, subject),
+        ]
+        for subject, gold in batch
+    ]
+    errors = iter(pool.compile([unit for own in units for unit in own]))
+    return [
+        partial(_run, settings, subject, own, list(islice(errors, len(own))))
+        for (subject, _), own in zip(batch, units, strict=True)
+    ]
 
 
 def _run(
-    limits: ExecutionLimits, subject: Subject, units: Sequence[Unit], errors: Sequence[str | None], runner: Runner
+    settings: ExecuteSettings, subject: Subject, units: Sequence[Unit], errors: Sequence[str | None], runner: Runner
 ) -> GoldExecution:
-    (gold, bare, *mutants), (gold_error, bare_error, *mutant_errors) = [unit.folder for unit in units], errors
+    (gold, bare, *mutants), (gold_error, bare_error, *mutant_errors) = units, errors
     try:
         if gold_error is not None:
             return GoldExecution(subject.id, NOT_COMPILED, gold_error, len(mutants), 0, (), ())
-        outcome = runner.run(subject.test_class, subject.test_method, [gold], limits.seconds)
+        outcome = runner.run(subject.test_class, subject.test_method, [gold.folder], settings.seconds)
         compiled = [number for number, error in enumerate(mutant_errors) if error is None]
         if not outcome.passed:
             return GoldExecution(subject.id, outcome.ended, outcome.message, len(mutants), len(compiled), (), ())
-        counted = [
-            number
-            for number in compiled
-            # A test that does not compile without an assertion detects nothing without one.
-            if bare_error is not None or limits.run_on_mutant(runner, subject, [mutants[number], bare], outcome)
-        ]
-        killed = [
-            number for number in counted if not limits.run_on_mutant(runner, subject, [mutants[number], gold], outcome)
-        ]
-        return GoldExecution(subject.id, outcome.ended, "", len(mutants), len(compiled), tuple(counted), tuple(killed))
+        passes = partial(passes_on_mutant, settings, runner, subject, original=outcome)
+        # A test that does not compile without an assertion detects nothing without one.
+        counted = tuple(n for n in compiled if bare_error is not None or passes([mutants[n], bare]))
+        killed = tuple(n for n in counted if not passes([mutants[n], gold]))
+        return GoldExecution(subject.id, outcome.ended, "", len(mutants), len(compiled), counted, killed)
     finally:
-        remove(unit.folder for unit in units)
+        remove(units)
 
 
 def read_gold_executions(path: Path) -> dict[str, GoldExecution]:
@@ -157,5 +126,7 @@ def read_gold_executions(path: Path) -> dict[str, GoldExecution]:
     Raises:
         UserError: the file is missing or broken.
     """
-    executions = read_lines(path, GoldExecution.from_dict, what="a gold assertion's execution", rule="execute_gold")
-    return {execution.id: execution for execution in executions}
+    lines = read_lines(
+        path, lambda line: GoldExecution(**line), what="a gold assertion's execution", rule="execute_gold"
+    )
+    return {execution.id: execution for execution in lines}

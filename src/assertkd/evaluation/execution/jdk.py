@@ -16,9 +16,6 @@ OLDEST = 11
 JARS = Path("/usr/share/java")
 """Where Debian's packages put jars."""
 
-ABSENT_JDK = f"no JDK of version {OLDEST} or newer was found (Debian: apt-get install default-jdk-headless)"
-ABSENT_JUNIT = f"no JUnit 4 was found in {JARS} (Debian: apt-get install junit4)"
-
 
 class ToolMissingError(Exception):
     """The machine lacks what running Java needs; the message is the sentence that says what."""
@@ -50,46 +47,37 @@ def find_toolchain(jdk_home: str | None = None, junit: Sequence[str] = ()) -> To
         UserError: one that is named is not there.
         ToolMissingError: none is named, and the machine has none.
     """
-    java, version = _jdk_in(Path(jdk_home)) if jdk_home else _jdk_here()
+    javac = shutil.which("javac")
+    here = [os.environ.get("JAVA_HOME"), Path(javac).resolve().parents[1] if javac else None]
+    homes = [Path(home) for home in ([jdk_home] if jdk_home else here) if home]
+    home, version = next(((home, found) for home in homes if (found := _version(home)) >= OLDEST), (None, 0))
+    if home is None and jdk_home:
+        raise UserError(
+            f"evaluation.execute.jdk_home: {jdk_home}: holds no JDK of version {OLDEST} or newer",
+            "Name a folder with bin/java and bin/javac.",
+        )
+    if home is None:
+        raise ToolMissingError(
+            f"no JDK of version {OLDEST} or newer was found (Debian: apt-get install default-jdk-headless)"
+        )
     jars = tuple(Path(jar).resolve() for jar in junit)
     for jar in jars:
         if not jar.exists():
             raise UserError(f"evaluation.execute.junit: {jar}: no such file", "Name the jars of JUnit 4.")
-    return Toolchain(java, version, jars or _debian_junit())
+    return Toolchain(home.resolve() / "bin" / "java", version, jars or _debian_junit())
 
 
-def _jdk_in(home: Path) -> tuple[Path, int]:
-    java, version = home.resolve() / "bin" / "java", _version(home)
-    if version is None or version < OLDEST:
-        raise UserError(
-            f"evaluation.execute.jdk_home: {home}: holds no JDK of version {OLDEST} or newer",
-            "Name a folder with bin/java and bin/javac.",
-        )
-    return java, version
-
-
-def _jdk_here() -> tuple[Path, int]:
-    javac = shutil.which("javac")
-    homes = [Path(os.environ["JAVA_HOME"])] if os.environ.get("JAVA_HOME") else []
-    homes += [Path(javac).resolve().parents[1]] if javac else []
-    for home in homes:
-        version = _version(home)
-        if version is not None and version >= OLDEST:
-            return home.resolve() / "bin" / "java", version
-    raise ToolMissingError(ABSENT_JDK)
-
-
-def _version(home: Path) -> int | None:
-    """Return the feature release of the JDK in a folder; None where there is none."""
+def _version(home: Path) -> int:
+    """Return the feature release of the JDK in a folder; 0 where there is none."""
     javac = home / "bin" / "javac"
     if not javac.is_file() or not (home / "bin" / "java").is_file():
-        return None
+        return 0
     try:
         answer = subprocess.run([javac, "-version"], capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return None
+        return 0
     match = re.search(r"javac (?:1\.)?(\d+)", answer.stdout + answer.stderr)
-    return int(match[1]) if match else None
+    return int(match[1]) if match else 0
 
 
 def _debian_junit() -> tuple[Path, ...]:
@@ -97,5 +85,5 @@ def _debian_junit() -> tuple[Path, ...]:
     # JUnit 4 needs hamcrest-core; newer packages have one jar `hamcrest`, to which the old name is a link.
     hamcrest = next((jar for name in ("hamcrest.jar", "hamcrest-core.jar") if (jar := JARS / name).is_file()), None)
     if not junit.is_file() or hamcrest is None:
-        raise ToolMissingError(ABSENT_JUNIT)
+        raise ToolMissingError(f"no JUnit 4 was found in {JARS} (Debian: apt-get install junit4)")
     return junit, hamcrest

@@ -3,13 +3,13 @@
 The operators are those that PIT runs by default, and constants: conditionals, arithmetic, returns.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tree_sitter import Node
 
-from assertkd.evaluation.execution.syntax import child_text, parsed, tokens, walk
-from assertkd.java.source import text_of
+from assertkd.java.source import child_text, leaves, parse, text_of
 
 METHODS = frozenset({"method_declaration", "constructor_declaration", "compact_constructor_declaration"})
 
@@ -24,19 +24,6 @@ NUMBERS = frozenset({"byte", "short", "int", "long", "float", "double", "char"})
 
 
 @dataclass(frozen=True, slots=True)
-class Mutant:
-    """A class with one fault in its focal method.
-
-    Attributes:
-        kind: `conditional`, `arithmetic`, `return` or `constant`.
-        source: the compilation unit with the fault.
-    """
-
-    kind: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Edit:
     kind: str
     start: int
@@ -44,8 +31,8 @@ class _Edit:
     text: str
 
 
-def mutants_of(class_source: str, focal_method: str, most: int) -> list[Mutant]:
-    """Return mutants of a method in its class, `most` at most, from all of the method and all kinds of fault.
+def mutants_of(class_source: str, focal_method: str, most: int) -> list[str]:
+    """Return the class with one fault in a method, `most` times at most, from all of the method and all kinds of fault.
 
     No mutant equals the original, or another mutant, in its tokens; whether one compiles is not known. None where the
     class does not hold the method.
@@ -56,43 +43,61 @@ def mutants_of(class_source: str, focal_method: str, most: int) -> list[Mutant]:
         most: at most so many.
     """
     source = class_source.encode("utf-8", errors="replace")
-    method = find_method(parsed(source), focal_method)
+    method = find_method(parse(source).root_node, focal_method)
     body = method.child_by_field_name("body") if method is not None else None
     if method is None or body is None:
         return []
     seen = {tokens(method)}
-    mutants: list[Mutant] = []
-    for edit in _in_turn(list(_edits(method, body))):
+    mutants: list[str] = []
+    for edit in _in_turn(_edits(method, body)):
         if len(mutants) == most:
             break
         mutated = source[: edit.start] + edit.text.encode() + source[edit.end :]
         end = method.end_byte + len(mutated) - len(source)
-        again = parsed(b"class Holder {" + mutated[method.start_byte : end] + b"}")
-        key = tokens(again)[3:-1]
+        key = _tokens_of_method(mutated[method.start_byte : end])
         if key not in seen:
             seen.add(key)
-            mutants.append(Mutant(edit.kind, mutated.decode("utf-8")))
+            mutants.append(mutated.decode("utf-8"))
     return mutants
 
 
 def find_method(root: Node, method: str) -> Node | None:
     """Return the method or constructor below `root` that has the tokens of `method`; None where there is none."""
-    method_tokens = tokens(parsed(b"class Holder {" + method.encode("utf-8", errors="replace") + b"}"))[3:-1]
-    return next((node for node in walk(root) if node.type in METHODS and tokens(node) == method_tokens), None)
+    method_tokens = _tokens_of_method(method.encode("utf-8", errors="replace"))
+    return next((node for node in _walk(root) if node.type in METHODS and tokens(node) == method_tokens), None)
 
 
-def _in_turn(edits: list[_Edit]) -> list[_Edit]:
+def tokens(node: Node) -> tuple[str, ...]:
+    """Return the texts of a node's tokens, comments left out."""
+    return tuple(map(text_of, leaves(node)))
+
+
+def _tokens_of_method(method: bytes) -> tuple[str, ...]:
+    return tokens(parse(b"class Holder {" + method + b"}").root_node)[3:-1]
+
+
+def _walk(node: Node) -> Iterator[Node]:
+    """Yield a node and all below it, in the order of the text."""
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        waiting += reversed(current.children)
+
+
+def _in_turn(edits: Iterator[_Edit]) -> list[_Edit]:
     """Return the edits, the kinds taking turns, each kind's in the order of the text."""
-    turns: dict[str, int] = {}
-    placed = []
-    for edit in edits:
-        turns[edit.kind] = turns.get(edit.kind, -1) + 1
-        placed.append((turns[edit.kind], edit.start, edit))
-    return [edit for _, _, edit in sorted(placed, key=lambda one: one[:2])]
+    made: Counter[str] = Counter()
+
+    def place(edit: _Edit) -> tuple[int, int]:
+        made[edit.kind] += 1
+        return made[edit.kind], edit.start
+
+    return sorted(edits, key=place)
 
 
 def _edits(method: Node, body: Node) -> Iterator[_Edit]:
-    for node in walk(body):
+    for node in _walk(body):
         if node.type == "binary_expression":
             yield from _of_operator(node)
         elif node.type == "assignment_expression":

@@ -6,16 +6,16 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
-from types import TracebackType
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from assertkd.errors import UserError
 from assertkd.evaluation.execution.compiler import Compiler, Unit
-from assertkd.evaluation.execution.isolation import Isolation, best_isolation
 from assertkd.evaluation.execution.jdk import Toolchain
-from assertkd.evaluation.execution.runner import Runner, compile_runner
+from assertkd.evaluation.execution.process import Isolation, best_isolation
+from assertkd.evaluation.execution.runner import SOURCE, Runner
 
 Case = TypeVar("Case")
 Result = TypeVar("Result")
@@ -50,9 +50,8 @@ class ExecutionPool:
         self._workers, self._heap_mb = workers, heap_mb
         self._runners: SimpleQueue[Runner] = SimpleQueue()
         self._folders = 0
-        self._open = ExitStack()
 
-    def __enter__(self) -> "ExecutionPool":
+    def __enter__(self) -> Self:
         with ExitStack() as opening:
             self.folder = Path(opening.enter_context(tempfile.TemporaryDirectory(prefix="assertkd-"))).resolve()
             self._classes = self.folder / "classes"
@@ -61,7 +60,7 @@ class ExecutionPool:
                 Compiler(self.toolchain, self.isolation, [*self.toolchain.junit, *self.class_path], self._classes)
             )
             program = self._classes / "runner"
-            error = compile_runner(self._compiler, program)
+            [error] = self.compile([Unit(program, {SOURCE.name: SOURCE.read_text(encoding="utf-8")})])
             if error is not None:
                 raise UserError(
                     f"{self.toolchain.java}: the program that runs JUnit does not compile ({error})",
@@ -70,17 +69,12 @@ class ExecutionPool:
             for number in range(self._workers):
                 home = self.folder / f"runner{number}"
                 home.mkdir()
-                self._runners.put(
-                    opening.enter_context(
-                        Runner(self.toolchain, self.isolation, program, self.class_path, home, self._heap_mb)
-                    )
-                )
+                runner = Runner(self.toolchain, self.isolation, program, self.class_path, home, self._heap_mb)
+                self._runners.put(opening.enter_context(runner))
             self._open = opening.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._open.close()
 
     def new_folder(self) -> Path:
@@ -113,23 +107,19 @@ class ExecutionPool:
             progress: called with the number of cases that are done.
         """
         done = 0
-        waiting: deque[list[Future[Result]]] = deque()
+        left = iter(cases)
+        running: deque[list[Future[Result]]] = deque()
         with ThreadPoolExecutor(self._workers) as pool:
             try:
-                for batch in _batches(cases):
-                    waiting.append([pool.submit(self._with_runner, work) for work in prepare(batch)])
-                    if len(waiting) > 1:
-                        for future in waiting.popleft():
+                while (batch := list(islice(left, AT_A_TIME))) or running:
+                    if batch:
+                        running.append([pool.submit(self._with_runner, work) for work in prepare(batch)])
+                    if len(running) > 1 or not batch:
+                        for future in running.popleft():
                             yield future.result()
                             done += 1
                     if progress is not None:
                         progress(done)
-                for futures in waiting:
-                    for future in futures:
-                        yield future.result()
-                        done += 1
-                if progress is not None:
-                    progress(done)
             finally:
                 pool.shutdown(cancel_futures=True)
 
@@ -155,18 +145,7 @@ def _rounds(units: Sequence[Unit]) -> list[list[int]]:
     return rounds
 
 
-def remove(folders: Iterable[Path]) -> None:
-    """Remove folders of classes that are of no more use."""
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _batches(cases: Iterable[Case]) -> Iterator[list[Case]]:
-    batch: list[Case] = []
-    for case in cases:
-        batch.append(case)
-        if len(batch) == AT_A_TIME:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def remove(units: Iterable[Unit]) -> None:
+    """Remove the classes of units that are of no more use."""
+    for unit in units:
+        shutil.rmtree(unit.folder, ignore_errors=True)

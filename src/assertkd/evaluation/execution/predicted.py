@@ -1,16 +1,23 @@
 """Execution of a model's assertions: whether they compile, pass, and kill the mutants that count."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from pathlib import Path
 
 from assertkd.evaluation.execution.compiler import Unit
-from assertkd.evaluation.execution.gold import NOT_COMPILED, ExecutionLimits, GoldExecution, mutant_units
-from assertkd.evaluation.execution.mutants import Mutant
+from assertkd.evaluation.execution.gold import (
+    NOT_COMPILED,
+    GoldExecution,
+    mutant_units,
+    passes_on_mutant,
+    sources_of,
+)
 from assertkd.evaluation.execution.pool import ExecutionPool, remove
 from assertkd.evaluation.execution.runner import PASSED, Runner
 from assertkd.evaluation.execution.units import Subject, asserts, is_whole_statement
+from assertkd.jsonl import read_lines
+from assertkd.settings import ExecuteSettings
 
 NO_STATEMENT = "no whole statement"
 NO_ASSERTION = "no assertion"
@@ -55,15 +62,22 @@ class PredictedExecution:
     killed: int
     gold_killed: int
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the execution as a JSON object."""
-        return asdict(self)
+
+def read_executions(path: Path) -> list[PredictedExecution]:
+    """Return what `execute` wrote; nothing where nothing could be executed.
+
+    Raises:
+        UserError: the file is missing or broken.
+    """
+    return list(
+        read_lines(path, lambda line: PredictedExecution(**line), what="an assertion's execution", rule="execute")
+    )
 
 
 def predicted_executions(
     pool: ExecutionPool,
     cases: Iterable[Case],
-    limits: ExecutionLimits,
+    settings: ExecuteSettings,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[PredictedExecution]:
     """Yield the outcome of each record's test with its prediction, in order.
@@ -71,42 +85,42 @@ def predicted_executions(
     Args:
         pool: compiles and runs.
         cases: the predictions.
-        limits: those of the gold assertions.
+        settings: those of the gold assertions.
         progress: called with the number of predictions that are done.
     """
-    return pool.each(cases, partial(_prepared, pool, limits), progress)
+    return pool.each(cases, partial(_prepared, pool, settings), progress)
 
 
 def _prepared(
-    pool: ExecutionPool, limits: ExecutionLimits, batch: Sequence[Case]
+    pool: ExecutionPool, settings: ExecuteSettings, batch: Sequence[Case]
 ) -> list[Callable[[Runner], PredictedExecution]]:
     tests = {
-        case.subject.id: Unit(pool.new_folder(), limits.sources(case.subject, case.text))
+        case.subject.id: Unit(pool.new_folder(), sources_of(settings, case.subject, case.text))
         for case in batch
         if not case.is_gold and is_whole_statement(case.text)
     }
     errors = dict(zip(tests, pool.compile(list(tests.values())), strict=True))
     mutants = {
-        case.subject.id: mutant_units(pool, case.subject, counted_mutants(limits, case))
+        case.subject.id: [units[number] for number in case.gold.counted]
         for case in batch
-        if errors.get(case.subject.id, "") is None and asserts(case.text)
+        if case.gold.counted and errors.get(case.subject.id, "") is None and asserts(case.text)
+        for units in [mutant_units(pool, settings, case.subject)]
     }
     pool.compile([unit for units in mutants.values() for unit in units])
     return [
-        partial(_run, limits, case, tests.get(name), errors.get(name), mutants.get(name, ()))
+        partial(_run, settings, case, tests.get(name), errors.get(name), mutants.get(name, ()))
         for case in batch
         for name in [case.subject.id]
     ]
 
 
-def counted_mutants(limits: ExecutionLimits, case: Case) -> list[Mutant]:
-    """Return the mutants that count for a record."""
-    mutants = limits.mutants_of(case.subject) if case.gold.counted else []
-    return [mutants[number] for number in case.gold.counted]
-
-
 def _run(
-    limits: ExecutionLimits, case: Case, test: Unit | None, error: str | None, mutants: Sequence[Unit], runner: Runner
+    settings: ExecuteSettings,
+    case: Case,
+    test: Unit | None,
+    error: str | None,
+    mutants: Sequence[Unit],
+    runner: Runner,
 ) -> PredictedExecution:
     if case.is_gold:
         return _ended(case, PASSED, "", len(case.gold.killed))
@@ -118,15 +132,13 @@ def _run(
         if not asserts(case.text):
             return _ended(case, NO_ASSERTION, "")
         subject = case.subject
-        outcome = runner.run(subject.test_class, subject.test_method, [test.folder], limits.seconds)
+        outcome = runner.run(subject.test_class, subject.test_method, [test.folder], settings.seconds)
         if not outcome.passed:
             return _ended(case, outcome.ended, outcome.message)
-        killed = sum(
-            not limits.run_on_mutant(runner, subject, [mutant.folder, test.folder], outcome) for mutant in mutants
-        )
-        return _ended(case, PASSED, "", killed)
+        survive = [passes_on_mutant(settings, runner, subject, [mutant, test], outcome) for mutant in mutants]
+        return _ended(case, PASSED, "", survive.count(False))
     finally:
-        remove(unit.folder for unit in (test, *mutants))
+        remove([test, *mutants])
 
 
 def _ended(case: Case, ended: str, message: str, killed: int = 0) -> PredictedExecution:

@@ -1,11 +1,12 @@
 """What is compiled and run for a record: its test with a text as the assertion, and the class under test."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from tree_sitter import Node
 
-from assertkd.evaluation.execution.syntax import child_text, parsed, tokens
-from assertkd.java.source import TYPES, text_of
+from assertkd.evaluation.execution.mutants import find_method, tokens
+from assertkd.java.source import TYPES, child_text, parse, text_of
 from assertkd.metrics.assertion_form import is_assertion
 from assertkd.metrics.syntax_tree import says_something, statements_of
 from assertkd.records import MARKER, Record
@@ -21,8 +22,7 @@ class Subject:
         test_source: the test's compilation unit, with the marker.
         test_class: binary name of the test's class.
         test_method: name of the test.
-        class_file: path of the class under test; None where the record does not carry its source.
-        class_source: its compilation unit, or None.
+        tested: compilation unit of the class under test by its path; empty where the record does not carry it.
         focal_method: source of the method under test.
     """
 
@@ -31,17 +31,12 @@ class Subject:
     test_source: str
     test_class: str
     test_method: str
-    class_file: str | None
-    class_source: str | None
+    tested: dict[str, str]
     focal_method: str
 
     def filled(self, text: str) -> dict[str, str]:
         """Return the test's source with `text` as the assertion, by its path."""
         return {self.test_file: self.test_source.replace(MARKER, text)}
-
-    def tested(self) -> dict[str, str]:
-        """Return the source of the class under test by its path; nothing where the record does not carry it."""
-        return {} if self.class_file is None or self.class_source is None else {self.class_file: self.class_source}
 
 
 def subject_of(record: Record) -> Subject | None:
@@ -54,7 +49,7 @@ def subject_of(record: Record) -> Subject | None:
     if not isinstance(test_source, str) or test_source.count(MARKER) != 1:
         return None
     source = test_source.encode("utf-8", errors="replace")
-    root = parsed(source)
+    root = parse(source).root_node
     start = source.index(MARKER.encode())
     node = root.descendant_for_byte_range(start, start + 1)
     method = ""
@@ -67,16 +62,14 @@ def subject_of(record: Record) -> Subject | None:
         node = node.parent
     if not method or not classes:
         return None
-    package, outermost = package_of(root), classes[-1]
     class_file = _file_of(class_source) if isinstance(class_source, str) else None
     return Subject(
         id=record.id,
-        test_file=_path(package, outermost),
+        test_file=_path(root, classes[-1]),
         test_source=test_source,
-        test_class=".".join(filter(None, (package, "$".join(reversed(classes))))),
+        test_class=".".join(filter(None, (package_of(root), "$".join(reversed(classes))))),
         test_method=method,
-        class_file=class_file,
-        class_source=class_source if class_file is not None else None,
+        tested={} if class_file is None else {class_file: str(class_source)},
         focal_method=record.focal_method,
     )
 
@@ -92,20 +85,18 @@ def package_of(root: Node) -> str:
 
 def _file_of(source: str) -> str | None:
     """Return the path that a compilation unit has to have: that of its public type, or else of its first."""
-    root = parsed(source.encode("utf-8", errors="replace"))
+    root = parse(source.encode("utf-8", errors="replace")).root_node
     types = [node for node in root.named_children if node.type in TYPES]
-    if not types:
-        return None
     public = [
         node
         for node in types
         if any("public" in text_of(child).split() for child in node.children if child.type == "modifiers")
     ]
-    return _path(package_of(root), child_text((public or types)[0], "name"))
+    return _path(root, child_text((public or types)[0], "name")) if types else None
 
 
-def _path(package: str, name: str) -> str:
-    return "/".join([*filter(None, package.split(".")), f"{name}.java"])
+def _path(root: Node, name: str) -> str:
+    return "/".join([*filter(None, package_of(root).split(".")), f"{name}.java"])
 
 
 def is_whole_statement(text: str) -> bool:
@@ -119,3 +110,42 @@ def is_whole_statement(text: str) -> bool:
 def asserts(text: str) -> bool:
     """Return whether one of a text's statements is an assertion; only such a text can pass."""
     return any(is_assertion(statement) for statement in statements_of(text))
+
+
+def with_sources(record: Record, checkout: Path) -> Record:
+    """Return a record with `test_source` and `class_source`, where the project that it was mined from holds them.
+
+    Sources that the record carries itself stay. `test_source` is the file that its `test_file` names, with the marker
+    in place of the assertion; `class_source` the file that its `focal_file` names.
+
+    Args:
+        record: names files relative to the project's folder.
+        checkout: the project's folder, in the state in which it was mined.
+    """
+    test, tested = (_read(record, name, checkout) for name in ("test_file", "focal_file"))
+    sources = {"test_source": None if test is None else _with_marker(test, record), "class_source": tested}
+    found = {name: source for name, source in sources.items() if source is not None}
+    return replace(record, extra=found | record.extra)
+
+
+def _with_marker(source: str, record: Record) -> str | None:
+    """Return a test file with the record's test, which has the marker, in place of the same test with its assertion."""
+    data = source.encode("utf-8")
+    method = find_method(parse(data).root_node, record.test_method.replace(MARKER, record.assertion))
+    if method is None:
+        return None
+    return (data[: method.start_byte] + record.test_method.encode() + data[method.end_byte :]).decode("utf-8")
+
+
+def _read(record: Record, name: str, checkout: Path) -> str | None:
+    """Return the text of the file that a field of the record names; None if it is outside or cannot be read."""
+    file = record.extra.get(name)
+    if not isinstance(file, str):
+        return None
+    path = (checkout / file).resolve()
+    if not path.is_relative_to(checkout.resolve()):
+        return None
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
