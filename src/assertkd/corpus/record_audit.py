@@ -1,7 +1,7 @@
 """The audit of a corpus: how many records were read, and which were rejected, why and where."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -62,17 +62,10 @@ class RecordAudit:
                 self.rejections.append(Rejection(*place, reason, (record.assertion or record.test_method)[:EXCERPT]))
         return kept
 
-    def without_duplicates(self, records: Iterable[Record]) -> list[Record]:
+    def without_duplicates(self, records: Sequence[Record]) -> list[Record]:
         """Return the first record of every `triple_key`; later ones are rejected."""
-        seen: set[Hashable] = set()
-
-        def is_first(record: Record) -> bool:
-            key = triple_key(record)
-            is_new = key not in seen
-            seen.add(key)
-            return is_new
-
-        return self.keep(records, is_first, "duplicate of an earlier record")
+        first = {triple_key(record): record for record in reversed(records)}
+        return self.keep(records, lambda record: first[triple_key(record)] is record, "duplicate of an earlier record")
 
     def without_overlap(
         self, records: Iterable[Record], others: Iterable[Record], key: Callable[[Record], Hashable], reason: str

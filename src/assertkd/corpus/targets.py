@@ -51,14 +51,12 @@ def training_targets(
 
 def write_teacher_predictions(path: Path, predictions: Mapping[str, Mapping[str, str]]) -> None:
     """Write the teacher's predictions, split name to record id to text, as JSONL, whole."""
-    write_lines(
-        path,
-        (
-            {"split": split, "id": identity, "teacher_prediction": text}
-            for split, texts in predictions.items()
-            for identity, text in texts.items()
-        ),
+    lines = (
+        {"split": split, "id": identity, "teacher_prediction": text}
+        for split, texts in predictions.items()
+        for identity, text in texts.items()
     )
+    write_lines(path, lines)
 
 
 def index_teacher_predictions(path: Path, split: str) -> LineIndex:

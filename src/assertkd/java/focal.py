@@ -19,8 +19,6 @@ OVERLOOKED = re.compile(r"assert\w*|verify\w*|fail|expect\w*")
 IMPLICIT = frozenset({"equals", "hashCode", "toString", "compareTo"})
 """Methods that run without a call of that name: inside `assertEquals`, string concatenation, collections."""
 
-How = Literal["name", "call", "type"]
-
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -33,7 +31,7 @@ class Link:
     """
 
     focal: Member
-    how: How
+    how: Literal["name", "call", "type"]
 
 
 class Linker:
@@ -123,27 +121,21 @@ class Linker:
         self, file: JavaFile, test_class: JavaClass, call: Call, results: list[tuple[str, JavaFile]]
     ) -> Member | None:
         arguments = [results[one][0] if isinstance(one, int) else one for one in call.arguments]
-        owner: JavaClass | None
-        if isinstance(call.receiver, int):
-            returned, home = results[call.receiver]
-            owner = self._index.resolve(returned, home) if returned else None
-        elif call.receiver is None:
-            if self._index.find(test_class, call.name, arguments) is not None:
-                owner = test_class
-            else:
-                owner = self._static_import(file, call.name)
+        if call.receiver is None:
+            inside = self._index.find(test_class, call.name, arguments)
+            owner = self._static_import(file, call.name) if inside is None else test_class
         else:
-            owner = self._index.resolve(call.receiver, file) if call.receiver else None
+            kind, home = results[call.receiver] if isinstance(call.receiver, int) else (call.receiver, file)
+            owner = self._index.resolve(kind, home) if kind else None
         return None if owner is None else self._index.find(owner, call.name, arguments)
 
     def _static_import(self, file: JavaFile, name: str) -> JavaClass | None:
         for line in file.imports:
-            if line.startswith("static "):
-                owner, _, member = line.removeprefix("static ").rpartition(".")
-                if member in (name, "*"):
-                    found = self._index.resolve(owner.rpartition(".")[2], file)
-                    if found is not None and (member == name or any(m.name == name for m in found.methods)):
-                        return found
+            owner, _, member = line.rpartition(".")
+            if line.startswith("static ") and member in (name, "*"):
+                found = self._index.resolve(owner.removeprefix("static ").rpartition(".")[2], file)
+                if found is not None and (member == name or any(m.name == name for m in found.methods)):
+                    return found
         return None
 
 

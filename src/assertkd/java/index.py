@@ -1,18 +1,20 @@
 """The classes of a project by name: what a type's name means in a file, and which method a call means."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import inf
 
-from assertkd.java.overloads import fit
 from assertkd.java.structure import CONSTRUCTOR, JavaClass, JavaFile, Method
 
 TEST_FOLDERS = frozenset({"test", "tests", "testing", "it", "jmh", "testfixtures", "androidtest", "integrationtest"})
 """Folders (in lower case) whose classes serve tests and are not what is tested."""
-MOST_ANCESTORS = 64
-"""Supertypes that are looked through, so that a circle ends."""
 JUNIT3_BASE = "TestCase"
+WIDER = ("byte", "short", "char", "int", "long", "float", "double")
+"""Primitive numbers; each can be passed where one further right is declared (JLS 5.1.2, but for byte to char)."""
+PRIMITIVE = frozenset({*WIDER, "boolean"})
+BOXES = {name.capitalize(): name for name in PRIMITIVE - {"char", "int"}} | {"Character": "char", "Integer": "int"}
+SAME, KIN, UNKNOWN, AGAINST = 12, 8, 0, -24
+"""What a parameter adds where its type is the argument's, one that the argument can have, unclear, or impossible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +101,14 @@ class ProjectIndex:
         """Return the classes and interfaces of the project that a class inherits from, nearest first."""
         known = self._inherited.get(id(declared))
         if known is None:
-            known = tuple(self._climb(declared))
-            self._inherited[id(declared)] = known
+            line = [declared]
+            for current in line:
+                for name in current.supertypes:
+                    above = self.resolve(name, self.file_of(current))
+                    if above is not None and above not in line:
+                        line.append(above)
+            self._inherited[id(declared)] = known = tuple(line[1:])
         return known
-
-    def _climb(self, declared: JavaClass) -> Iterator[JavaClass]:
-        waiting, seen = [declared], {id(declared)}
-        while waiting and len(seen) < MOST_ANCESTORS:
-            current = waiting.pop(0)
-            for name in current.supertypes:
-                above = self.resolve(name, self.file_of(current))
-                if above is not None and id(above) not in seen:
-                    seen.add(id(above))
-                    waiting.append(above)
-                    yield above
 
     def members(self, declared: JavaClass) -> dict[str, list[Member]]:
         """Return a class's own and inherited methods by name, its own first; constructors are not inherited."""
@@ -131,18 +127,53 @@ class ProjectIndex:
 
         Among overloads that fit equally well the nearest class's first is taken, one with a body before others.
         """
-        best: Member | None = None
-        best_fit: tuple[float, bool] = (-inf, False)
-        for member in self.members(declared).get(name, ()):
-            if member.method.takes(len(arguments)):
-                fits = (fit(arguments, member.method, self._is_kind), member.method.has_body)
-                if fits > best_fit:
-                    best, best_fit = member, fits
-        return best
+        candidates = [m for m in self.members(declared).get(name, ()) if m.method.takes(len(arguments))]
+        return max(
+            candidates, key=lambda m: (_fit(arguments, m.method, self._is_kind), m.method.has_body), default=None
+        )
 
     def _is_kind(self, name: str, above: str) -> bool:
         """Return whether a class of this name inherits from one of the other, here or in a library."""
-        for declared in self._by_name.get(name.rpartition(".")[2], ()):
-            if any(above in one.supertypes for one in (declared, *self.ancestors(declared))):
-                return True
-        return False
+        named = self._by_name.get(name.rpartition(".")[2], ())
+        return any(above in one.supertypes for declared in named for one in (declared, *self.ancestors(declared)))
+
+
+def _fit(arguments: Sequence[str], method: Method, is_kind: Callable[[str, str], bool]) -> int:
+    """Return how well arguments fit; the highest of several overloads is likeliest to be meant.
+
+    Args:
+        arguments: their types, "" where not known, "null" and "->" (lambda) as such.
+        method: one that takes this number of arguments.
+        is_kind: whether the first named type inherits from the second.
+    """
+    parameters = list(method.parameters)
+    if method.variadic:
+        if len(arguments) == len(parameters) and arguments[-1].endswith("[]"):
+            parameters[-1] += "[]"
+        parameters += parameters[-1:] * (len(arguments) - len(parameters))
+    fits = sum(_parameter_fit(*pair, is_kind) for pair in zip(arguments, parameters, strict=False))
+    return fits - method.variadic
+
+
+def _parameter_fit(argument: str, parameter: str, is_kind: Callable[[str, str], bool]) -> int:
+    if argument == parameter:
+        return SAME
+    if argument in ("", "->"):
+        # What is not plain to see is seldom a primitive number.
+        return UNKNOWN - (parameter in PRIMITIVE)
+    if argument == "null":
+        return AGAINST if parameter in PRIMITIVE else UNKNOWN
+    if argument in WIDER and parameter in WIDER:
+        steps = WIDER.index(parameter) - WIDER.index(argument)
+        return KIN - steps if steps > 0 else AGAINST
+    if BOXES.get(argument) == parameter or BOXES.get(parameter) == argument:
+        return KIN - len(WIDER)
+    if argument in PRIMITIVE or parameter in PRIMITIVE:
+        # A primitive may still be boxed into an Object or a type parameter, never become another class.
+        return AGAINST if parameter in PRIMITIVE or parameter in (*BOXES, "String") else UNKNOWN - 1
+    if argument.endswith("[]") != parameter.endswith("[]"):
+        return UNKNOWN - 1 if parameter == "Object" or len(parameter) == 1 else AGAINST
+    if argument.endswith("[]"):
+        inner = argument.removesuffix("[]"), parameter.removesuffix("[]")
+        return AGAINST if PRIMITIVE.intersection(inner) else UNKNOWN
+    return KIN if is_kind(argument, parameter) else UNKNOWN - (parameter == "Object")

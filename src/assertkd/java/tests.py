@@ -51,11 +51,6 @@ def annotations_of(declaration: Node) -> dict[str, str]:
     return found
 
 
-def is_modified(declaration: Node, modifier: str) -> bool:
-    """Return whether a declaration carries a modifier such as `public`."""
-    return any(child.type == modifier for node in declaration.children[:1] for child in node.children)
-
-
 def test_of_method(
     method: Node, class_annotations: Mapping[str, str], framework: str, fields: Mapping[str, str]
 ) -> JavaTest | None:
@@ -77,10 +72,12 @@ def test_of_method(
     name = text_of(method.child_by_field_name("name"))
     parameters = method.child_by_field_name("parameters")
     marks = [ANNOTATIONS[mark] for mark in own if mark in ANNOTATIONS]
-    public_void = is_modified(method, "public") and text_of(method.child_by_field_name("type")) == "void"
+    public = any(modifier.type == "public" for modifier in method.children[0].children)
+    public_void = public and text_of(method.child_by_field_name("type")) == "void"
+    configures = any(mark.startswith(("Before", "After", "DataProvider", "Factory")) for mark in own)
     if marks:
         found = marks[0] or framework
-    elif framework == "testng" and "Test" in class_annotations and public_void and not _configures(own):
+    elif framework == "testng" and "Test" in class_annotations and public_void and not configures:
         found = "testng"
     elif name.startswith("test") and public_void and parameters is not None and not parameters.named_children:
         found = "junit3"
@@ -97,10 +94,6 @@ def test_of_method(
         assertions=tuple(_assertions_in(body)),
         calls=calls_in(body, fields, parameters),
     )
-
-
-def _configures(annotations: Iterable[str]) -> bool:
-    return any(name.startswith(("Before", "After", "DataProvider", "Factory")) for name in annotations)
 
 
 def _assertions_in(body: Node) -> Iterator[Assertion]:
