@@ -9,6 +9,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 
 from assertkd.cluster.cuda import TOLERANCE, check_cuda, measure_cuda, product_error
 from assertkd.cluster.memory import TrainingMemory, training_memory
+from assertkd.cluster.params import CheckCudaParams, CheckedTraining
 from assertkd.errors import UserError
 from assertkd.settings import ModelSettings, TrainingSettings
 from assertkd.settings.model import ScratchSettings
@@ -37,6 +38,10 @@ def estimate(model: ModelSettings, training: TrainingSettings) -> TrainingMemory
     memory = training_memory(model, training, max_input_len=512, max_output_len=128, vocab_size=400)
     assert memory is not None
     return memory
+
+
+def checked(trainings: dict[str, CheckedTraining]) -> CheckCudaParams:
+    return CheckCudaParams(trainings=trainings, max_input_len=512, max_output_len=128, vocab_size=400)
 
 
 @pytest.mark.parametrize(("name", "millions"), [("770m", 737.6), ("220m", 222.9)])
@@ -76,8 +81,8 @@ def test_the_paper_sized_run_fits_an_a100_but_not_its_small_slice(tmp_path: Path
     assert 15 * GB < memory.total < 80 * GB
     figures = tmp_path / "cuda.json"
     figures.write_text(json.dumps(A100), encoding="utf-8")
-    trainings = {"teacher": (TEACHER.name, "bf16", memory)}
-    said = check_cuda(figures, trainings)
+    params = checked({"teacher": CheckedTraining(model=TEACHER, training=PAPER)})
+    said = check_cuda(params, figures)
     assert "driver 550.54.14, CUDA 12.8, torch 2.13.0" in said
     assert "GPU 0: NVIDIA A100 80GB PCIe, capability 8.0, 84.4 of 85.0 GB free, bf16" in said
     assert "bfloat16 270.0 TFLOP/s" in said
@@ -85,15 +90,16 @@ def test_the_paper_sized_run_fits_an_a100_but_not_its_small_slice(tmp_path: Path
     assert said.endswith(": fits")
     slice_of_it = A100 | {"devices": [A100["devices"][0] | {"free_gb": 10.0}]}  # type: ignore[dict-item,index]
     figures.write_text(json.dumps(slice_of_it), encoding="utf-8")
-    assert "does not fit (lower batch_size" in check_cuda(figures, trainings)
+    assert "does not fit (lower batch_size" in check_cuda(params, figures)
 
 
 def test_bf16_on_a_gpu_without_it_is_refused_and_an_unknown_model_said(tmp_path: Path) -> None:
     figures = tmp_path / "cuda.json"
     v100 = A100 | {"devices": [A100["devices"][0] | {"bf16": False}]}  # type: ignore[dict-item,index]
     figures.write_text(json.dumps(v100), encoding="utf-8")
-    trainings = {"teacher": (TEACHER.name, "bf16", estimate(TEACHER, PAPER)), "student a": ("me/new", "fp32", None)}
-    teacher, student = check_cuda(figures, trainings).splitlines()[-2:]
+    unknown = CheckedTraining(model=ModelSettings(name="me/new"), training=TrainingSettings(precision="fp32"))
+    params = checked({"teacher": CheckedTraining(model=TEACHER, training=PAPER), "student a": unknown})
+    teacher, student = check_cuda(params, figures).splitlines()[-2:]
     assert "does not run, since this GPU has no bf16" in teacher
     assert student == "student a (me/new): its sizes are not known here; run prefetch_models first"
 

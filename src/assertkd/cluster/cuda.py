@@ -2,13 +2,13 @@
 
 import subprocess
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from assertkd.cluster.memory import TrainingMemory
+from assertkd.cluster.memory import training_memory
+from assertkd.cluster.params import CheckCudaParams
 from assertkd.errors import UserError
 from assertkd.files import read_json, write_json
 
@@ -67,9 +67,8 @@ def _measure(device: torch.device) -> dict[str, Any]:
     properties = torch.cuda.get_device_properties(device)
     free, total = torch.cuda.mem_get_info(device)
     has_bf16 = torch.cuda.get_device_capability(device) >= (8, 0)
-    arithmetics = [torch.float32, *([torch.bfloat16] if has_bf16 else [])]
     products = {}
-    for arithmetic in arithmetics:
+    for arithmetic in TOLERANCE if has_bf16 else [torch.float32]:
         error = product_error(device, arithmetic)
         if error > TOLERANCE[arithmetic]:
             raise UserError(
@@ -77,8 +76,8 @@ def _measure(device: torch.device) -> dict[str, Any]:
                 "The GPU or its driver is broken: exclude the node (slurm_extra: --exclude=<node>) and tell the "
                 "cluster's administrators.",
             )
-        rate = _rate(device, arithmetic)
-        products[str(arithmetic).removeprefix("torch.")] = {"error": error, "tflops": round(rate / 1e12, 1)}
+        tflops = round(_rate(device, arithmetic) / 1e12, 1)
+        products[str(arithmetic).removeprefix("torch.")] = {"error": error, "tflops": tflops}
     return {
         "name": properties.name,
         "capability": f"{properties.major}.{properties.minor}",
@@ -101,13 +100,8 @@ def _rate(device: torch.device, arithmetic: torch.dtype) -> float:
     return REPEATS * 2 * SIZE**3 / (time.monotonic() - began)
 
 
-def check_cuda(figures: Path, trainings: Mapping[str, tuple[str, str, TrainingMemory | None]]) -> str:
-    """Return what `measure_cuda` found, as lines to read, and whether each training fits.
-
-    Args:
-        figures: the file that it wrote.
-        trainings: what is trained, to its model's name, precision and estimate of memory.
-    """
+def check_cuda(params: CheckCudaParams, figures: Path) -> str:
+    """Return what `measure_cuda` wrote to `figures`, as lines to read, and whether each training fits."""
     found = read_json(figures)
     lines = [f"driver {found['driver']}, CUDA {found['cuda']}, torch {found['torch']}"]
     for index, device in enumerate(found["devices"]):
@@ -118,22 +112,19 @@ def check_cuda(figures: Path, trainings: Mapping[str, tuple[str, str, TrainingMe
         )
     smallest = min(device["free_gb"] for device in found["devices"])
     has_bf16 = all(device["bf16"] for device in found["devices"])
-    lines += [verdict(name, *training, smallest, has_bf16) for name, training in trainings.items()]
+    sizes = params.max_input_len, params.max_output_len, params.vocab_size
+    for name, each in params.trainings.items():
+        memory = training_memory(each.model, each.training, *sizes)
+        if memory is None:
+            lines.append(f"{name} ({each.model.name}): its sizes are not known here; run prefetch_models first")
+            continue
+        verdict = "fits"
+        if each.training.precision == "bf16" and not has_bf16:
+            verdict = "does not run, since this GPU has no bf16 (set precision: fp32)"
+        elif memory.total > smallest * 1e9:
+            verdict = "does not fit (lower batch_size and raise gradient_accumulation_steps, or take a larger GPU)"
+        lines.append(
+            f"{name} ({each.model.name}, {memory.parameters / 1e6:.0f}M parameters): "
+            f"about {memory.total / 1e9:.1f} GB, {memory.weights / 1e9:.1f} of them weights and optimizer: {verdict}"
+        )
     return "\n".join(lines)
-
-
-def verdict(
-    name: str, model: str, precision: str, memory: TrainingMemory | None, free_gb: float, has_bf16: bool
-) -> str:
-    """Return one line that says whether a training fits on a GPU with so much free memory, by its estimate."""
-    if memory is None:
-        return f"{name} ({model}): its sizes are not known here; run prefetch_models first"
-    needs = (
-        f"{name} ({model}, {memory.parameters / 1e6:.0f}M parameters): about {memory.total / 1e9:.1f} GB, "
-        f"{memory.weights / 1e9:.1f} of them weights and optimizer"
-    )
-    if precision == "bf16" and not has_bf16:
-        return f"{needs}: does not run, since this GPU has no bf16 (set precision: fp32)"
-    if memory.total > free_gb * 1e9:
-        return f"{needs}: does not fit (lower batch_size and raise gradient_accumulation_steps, or take a larger GPU)"
-    return f"{needs}: fits"

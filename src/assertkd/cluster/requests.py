@@ -3,37 +3,17 @@
 import io
 import logging
 import os
-import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 from assertkd.errors import UserError
 
 
-@dataclass(frozen=True)
-class Request:
-    """One job that would be submitted to SLURM.
+def slurm_requests(arguments: Sequence[str]) -> list[str]:
+    """Return the requests of a dry run: of each job a line that names it, and one with its `sbatch` command.
 
-    Attributes:
-        rule: its rule.
-        wildcards: its wildcards' values.
-        command: the `sbatch` command up to what the job runs, for its first attempt.
-    """
-
-    rule: str
-    wildcards: dict[str, str]
-    command: str
-
-    def __str__(self) -> str:
-        values = "".join(f" {name}={value}" for name, value in self.wildcards.items())
-        return f"{self.rule}{values}\n    {self.command}"
-
-
-def slurm_requests(arguments: Sequence[str]) -> list[Request]:
-    """Return the requests of a dry run.
+    The commands are those of first attempts, without what the job runs.
 
     Args:
         arguments: of `snakemake`, with a profile whose executor is slurm; read in the current folder.
@@ -72,25 +52,21 @@ class _Collector(logging.Filter):
     def __init__(self, settings: Any) -> None:
         super().__init__()
         self.settings = settings
-        self.requests: list[Request] = []
+        self.requests: list[str] = []
 
     def filter(self, record: logging.LogRecord) -> bool:
         resources = getattr(record, "resources", None)
-        if getattr(record, "event", None) != "job_info" or not resources or resources.get("gpu") is None:
-            return True
-        job: Any = SimpleNamespace(resources=resources, threads=record.threads)  # type: ignore[attr-defined]
-        wildcards = {name: str(value) for name, value in record.wildcards.items()}  # type: ignore[attr-defined]
-        rule: str = record.rule_name  # type: ignore[attr-defined]
-        self.requests.append(Request(rule, wildcards, _command(job, rule, wildcards, self.settings)))
+        if getattr(record, "event", None) == "job_info" and resources and resources.get("gpu") is not None:
+            self.requests.append(_request(record, self.settings))
         return True
 
 
-def _command(job: Any, rule: str, wildcards: dict[str, str], settings: Any) -> str:
+def _request(job: Any, settings: Any) -> str:
     from snakemake_executor_plugin_slurm.submit_string import get_submit_command
     from snakemake_executor_plugin_slurm.utils import set_gres_string
 
-    values = "_".join(wildcards.values()).replace("/", "_")
-    resources = job.resources
+    rule, resources = job.rule_name, job.resources
+    values = "_".join(map(str, job.wildcards.values())).replace("/", "_")
     options = {
         "run_uuid": f"{settings.jobname_prefix}_RUN" if settings.jobname_prefix else "RUN",
         "slurm_logfile": f"{settings.logdir or '.snakemake/slurm_logs'}/rule_{rule}/{values}/%j.log",
@@ -99,13 +75,5 @@ def _command(job: Any, rule: str, wildcards: dict[str, str], settings: Any) -> s
         "partition": f"-p {resources.get('slurm_partition')}" if resources.get("slurm_partition") else "",
         "workdir": os.curdir,
     }
-    command: str = get_submit_command(job, options, settings=settings) + set_gres_string(job)
-    return command
-
-
-def print_requests(arguments: Sequence[str]) -> None:
-    """Print the requests of a dry run, and their number."""
-    requests = slurm_requests(arguments)
-    for request in requests:
-        print(request)
-    print(f"{len(requests)} jobs", file=sys.stderr)
+    name = " ".join([rule, *(f"{wildcard}={value}" for wildcard, value in job.wildcards.items())])
+    return f"{name}\n    {get_submit_command(job, options, settings=settings)}{set_gres_string(job)}"

@@ -1,6 +1,7 @@
 """The command `assertkd slurm-requests`."""
 
 import argparse
+import sys
 
 DESCRIPTION = """Takes the arguments of snakemake, makes a dry run, and prints the sbatch request of every job that
 would go to SLURM. RUN is a placeholder for Snakemake's own name of its start, which is random."""
@@ -12,6 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _print_requests(options: argparse.Namespace) -> None:
-    from assertkd.cluster.requests import print_requests
+    from assertkd.cluster.requests import slurm_requests
 
-    print_requests(options.passed_on)
+    requests = slurm_requests(options.passed_on)
+    for request in requests:
+        print(request)
+    print(f"{len(requests)} jobs", file=sys.stderr)
