@@ -1,11 +1,11 @@
 """Faults of a run whose options are each well-formed, but that cannot be run together."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 
 from assertkd.errors import UserError
 from assertkd.settings import RunSettings
 from assertkd.settings.model import SCRATCH, missing_layers
-from assertkd.students.params import DistillStudentParams
+from assertkd.students.params import DistillStudentParams, encoder_slug
 from assertkd.synthetic.families import families_named
 
 
@@ -15,7 +15,15 @@ def validate(run: RunSettings) -> None:
     Raises:
         UserError: listing every such fault.
     """
-    faults = dict.fromkeys(fault for check in CHECKS for fault in check(run))
+    faults = [*_families(run), *_token_budgets(run)]
+    students = {}
+    for name in run.variants:
+        try:
+            students[name] = DistillStudentParams.from_run(run, name)
+        except UserError as fault:
+            faults.append(f"variants.{name}: {fault.problem}")
+    faults += _encoders(students)
+    faults += _external_teacher(run, students) if run.data.has_external_teacher else _layers(run, students)
     if faults:
         raise UserError("\n".join(faults), "Correct config.yaml.")
 
@@ -39,23 +47,28 @@ def _token_budgets(run: RunSettings) -> Iterator[str]:
             )
 
 
-def _variants(run: RunSettings) -> Iterator[str]:
-    sizes = run.teacher.model.scratch
-    teacher_layers = {"encoder": sizes.encoder_layers, "decoder": sizes.decoder_layers}
-    for name, variant in run.variants.items():
-        layers = variant.model.layers
-        if layers is not None and run.teacher.model.name == SCRATCH and not run.data.has_external_teacher:
-            for line in missing_layers(layers, teacher_layers):
+def _encoders(students: Mapping[str, DistillStudentParams]) -> Iterator[str]:
+    names: dict[str, str] = {}
+    for variant, student in students.items():
+        for encoder in student.encoders:
+            other = names.setdefault(encoder_slug(encoder), encoder)
+            if other != encoder:
+                yield (
+                    f"variants.{variant}.loss: the encoders {other} and {encoder} would keep their embeddings in one "
+                    f"folder, {encoder_slug(encoder)}: name only one of them"
+                )
+
+
+def _layers(run: RunSettings, students: Mapping[str, DistillStudentParams]) -> Iterator[str]:
+    model = run.teacher.model
+    held = {"encoder": model.scratch.encoder_layers, "decoder": model.scratch.decoder_layers}
+    for name, student in students.items():
+        if model.name == SCRATCH and student.model.layers is not None:
+            for line in missing_layers(student.model.layers, held):
                 yield f"variants.{name}.model.teacher_layers: {line}"
-        try:
-            DistillStudentParams.from_run(run, name)
-        except UserError as fault:
-            yield f"variants.{name}: {fault.problem}"
 
 
-def _external_teacher(run: RunSettings) -> Iterator[str]:
-    if not run.data.has_external_teacher:
-        return
+def _external_teacher(run: RunSettings, students: Mapping[str, DistillStudentParams]) -> Iterator[str]:
     if run.tokenizer.name is None:
         yield "tokenizer.name: is needed with data.distillation_jsonl: the tokenizer that the teacher had"
     if run.logits.codec == "hidden":
@@ -66,24 +79,10 @@ def _external_teacher(run: RunSettings) -> Iterator[str]:
     needs_teacher = "needs the teacher itself, and data.distillation_jsonl gives its answers alone"
     if run.data.unlabelled is not None:
         yield f"data.unlabelled: {needs_teacher}"
-    for name, variant in run.variants.items():
-        if variant.model.layers is not None:
+    for name, student in students.items():
+        if student.model.layers is not None:
             yield f"variants.{name}.model.teacher_layers: {needs_teacher}"
-        if variant.on_policy.fraction:
+        if student.on_policy is not None:
             yield f"variants.{name}.on_policy: {needs_teacher}"
-    for name in run.variants:
-        try:
-            policy = DistillStudentParams.from_run(run, name).target_policy
-        except UserError:
-            # `_variants` says what is wrong with it.
-            continue
-        if "train_predictions" in policy.stores:
+        if "train_predictions" in student.target_policy.stores:
             yield f"variants.{name}.targets: logits along its predictions: {needs_teacher}"
-
-
-CHECKS: tuple[Callable[[RunSettings], Iterator[str]], ...] = (
-    _families,
-    _token_budgets,
-    _variants,
-    _external_teacher,
-)

@@ -293,10 +293,24 @@ def test_a_given_teacher_gives_no_answers_that_are_not_in_its_files() -> None:
     said = "needs the teacher itself, and data.distillation_jsonl gives its answers alone"
     assert caught.value.problem.splitlines() == [
         f"data.unlabelled: {said}",
+        f"variants.both.targets: logits along its predictions: {said}",
         f"variants.layers.model.teacher_layers: {said}",
         f"variants.own.on_policy: {said}",
-        f"variants.both.targets: logits along its predictions: {said}",
     ]
+
+
+def test_encoders_whose_embeddings_would_share_a_folder_are_refused() -> None:
+    def semantic(encoder: str) -> dict[str, Any]:
+        return {"loss": {"components": ["semantic"], "semantic": {"encoder": encoder}}}
+
+    one = {"variants.one": semantic("a/b"), "variants.same": semantic("a/b")}
+    validate(loaded(one))
+    with pytest.raises(UserError) as caught:
+        validate(loaded(one | {"variants.other": semantic("a_b")}))
+    assert caught.value.problem == (
+        "variants.other.loss: the encoders a/b and a_b would keep their embeddings in one folder, a_b: "
+        "name only one of them"
+    )
 
 
 def test_the_split_seed_matters_to_students_where_records_are_unlabelled() -> None:

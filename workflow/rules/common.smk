@@ -29,7 +29,7 @@ from assertkd.runtime.environment_modules import WANTED as WANTED_MODULES
 from assertkd.runtime.job import has_gpu
 from assertkd.settings import load_run
 from assertkd.signals import leave_usr1_to_jobs
-from assertkd.students.params import DistillStudentParams, EmbedTargetsParams, encoder_slug
+from assertkd.students.params import GOLD, TEXTS, DistillStudentParams, EmbedTargetsParams, encoder_slug
 from assertkd.teacher.params import TrainTeacherParams
 from assertkd.validate import validate
 
@@ -67,7 +67,7 @@ wildcard_constraints:
     seed=r"\d+",
     model=r"teacher|students/[A-Za-z0-9][A-Za-z0-9_.-]*/seed\d+",
     encoder=r"[\w.-]+",
-    texts="train|teacher_predictions|unlabelled_predictions",
+    texts="|".join(TEXTS),
 
 
 def settings(params):
@@ -169,12 +169,7 @@ def student_embeddings(wildcards):
 
 def embedded_file(wildcards):
     """The file that holds the texts to embed."""
-    files = {
-        "train": RUN_FILES.corpus.train,
-        "teacher_predictions": RUN_FILES.logits.teacher_predictions,
-        "unlabelled_predictions": RUN_FILES.logits.unlabelled_predictions,
-    }
-    return files[wildcards.texts]
+    return getattr(RUN_FILES.corpus if wildcards.texts == GOLD else RUN_FILES.logits, wildcards.texts)
 
 
 def embed_settings(wildcards):

@@ -1,7 +1,7 @@
 """The rule `distill_student`: a variant's loss, on the corpus and the teacher's stored logits."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def distill_student(
             teacher=targets.teacher,
             sample=sample,
             files=(*targets.files, records_files.validation, *teacher_files),
-            encoders=load_encoders(params, embeddings, [example.target for example in first_epoch]),
+            encoders=_load_encoders(params, embeddings, [example.target for example in first_epoch]),
             max_new_tokens=supervision.max_output_len,
             on_policy=_on_policy_teacher(params, model, teacher),
         )
@@ -93,32 +93,15 @@ def distill_student(
             "embeddings": [str(file) for file in embeddings],
         }
         recipe = Recipe("student", params.model_dump(mode="json") | {"seed": seed}, inputs, config)
-        train(
-            model,
-            tokenizer,
-            data,
-            params.loss,
-            params.training,
-            seed,
-            folder,
-            checkpoints=checkpoints,
-            recipe=recipe,
-        )
+        plan, settings = params.loss, params.training
+        train(model, tokenizer, data, plan, settings, seed, folder, checkpoints=checkpoints, recipe=recipe)
 
 
-def load_encoders(
-    params: DistillStudentParams, embeddings: Sequence[Path], texts: Iterable[str]
+def _load_encoders(
+    params: DistillStudentParams, embeddings: Sequence[Path], texts: Sequence[str]
 ) -> dict[str, TextEncoder]:
-    """Return the encoder of every loss component that embeds texts, the target texts' embeddings pinned in it.
-
-    Components that name the same encoder share it.
-
-    Args:
-        params: of the student.
-        embeddings: files of `embed_targets`, each in a folder of its encoder's name.
-        texts: the targets.
-    """
-    processes, texts = ProcessGroup(), list(texts)
+    """Return the encoder of every loss component that embeds texts, with the target texts' embeddings pinned in it."""
+    processes = ProcessGroup()
     device = resolve_device(params.training.device, processes.rank, processes.size)
     encoders = {name: TextEncoder(name, device) for name in params.encoders}
     for name, encoder in encoders.items():

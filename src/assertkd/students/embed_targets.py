@@ -1,7 +1,6 @@
 """The rule `embed_targets`: the embeddings of the texts that students may learn, once for all students of a run."""
 
 import logging
-from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -11,13 +10,10 @@ from assertkd.models.embedding_file import write_embeddings
 from assertkd.models.encoders import TextEncoder
 from assertkd.records import read_records
 from assertkd.runtime.devices import resolve_device
-from assertkd.students.params import EmbedTargetsParams
+from assertkd.students.params import GOLD, PREDICTED, EmbedTargetsParams
 
 MAXIMUM_TEXTS = 100_000
 """Different texts in one file; students embed further ones themselves."""
-
-SPLIT_OF_PREDICTIONS = {"teacher_predictions": "train", "unlabelled_predictions": "unlabelled"}
-"""Name of the embedded texts to the split of the predictions that students learn."""
 
 log = logging.getLogger(__name__)
 
@@ -27,24 +23,20 @@ def embed_targets(params: EmbedTargetsParams, texts: str, source: Path, output: 
 
     Args:
         params: the encoder, and which gold assertions students may use.
-        texts: `train` for gold assertions, `teacher_predictions` or `unlabelled_predictions`.
+        texts: one of `params.TEXTS`.
         source: the file that holds them.
         output: see `models.embedding_file`.
 
     Raises:
         UserError: the source is missing or damaged, or there is no such encoder.
     """
-    if texts in SPLIT_OF_PREDICTIONS:
-        targets: Iterable[str] = read_teacher_predictions(source, SPLIT_OF_PREDICTIONS[texts]).values()
+    if texts == GOLD:
+        assertions = {record.id: record.assertion for record in read_records(source)}
+        labelled = labelled_ids(list(assertions), params.labelled_share, params.seed)
+        targets = [assertion for identity, assertion in assertions.items() if identity in labelled]
     else:
-        targets = _gold_assertions(params, source)
+        targets = [*read_teacher_predictions(source, "train" if texts == PREDICTED else "unlabelled").values()]
     different = dict.fromkeys(text.strip() for text in targets)
     encoder = TextEncoder(params.encoder, resolve_device("auto"))
     count = write_embeddings(output, encoder, islice(different, MAXIMUM_TEXTS))
     log.info("%s: %d of %d different texts embedded", output, count, len(different))
-
-
-def _gold_assertions(params: EmbedTargetsParams, source: Path) -> Iterator[str]:
-    assertions = {record.id: record.assertion for record in read_records(source)}
-    labelled = labelled_ids(list(assertions), params.labelled_share, params.seed)
-    return (assertion for identity, assertion in assertions.items() if identity in labelled)

@@ -1,6 +1,7 @@
 """What `distill_student` uses of a run's settings, and which of the teacher's outputs a variant reads."""
 
 import re
+from itertools import compress
 from typing import Literal
 
 from assertkd.corpus.targets import Supervision
@@ -9,6 +10,11 @@ from assertkd.losses.loss_plan import LossPlan, plan_loss
 from assertkd.settings import RunSettings, StudentModelSettings, TrainingSettings
 from assertkd.settings.distillation import OnPolicySettings
 from assertkd.settings.section import Section
+
+TEXTS = ("train", "teacher_predictions", "unlabelled_predictions")
+"""The texts that students learn, each named as its file: gold assertions, and the teacher's predictions on the same
+records and on those without an assertion."""
+GOLD, PREDICTED, UNLABELLED = TEXTS
 
 
 class TargetPolicy(Section):
@@ -89,11 +95,10 @@ class DistillStudentParams(Section):
 
     @property
     def embedded_texts(self) -> tuple[str, ...]:
-        """Names of the texts that it learns, as `embed_targets` embeds them."""
+        """Those of `TEXTS` that it learns."""
         policy = self.target_policy
-        gold = ("train",) if policy.targets != "teacher" else ()
-        predicted = ("teacher_predictions",) if policy.learns_predictions else ()
-        return (*gold, *predicted, *(("unlabelled_predictions",) if policy.learns_unlabelled else ()))
+        learnt = (policy.targets != "teacher", policy.learns_predictions, policy.learns_unlabelled)
+        return tuple(compress(TEXTS, learnt))
 
     def logits_inputs(self, logits: LogitsLayout) -> list[str]:
         """Return the stores and predictions that it reads of a run's logits; none if it learns from gold alone."""
@@ -120,8 +125,8 @@ class EmbedTargetsParams(Section):
 
     @classmethod
     def from_run(cls, run: RunSettings, encoder: str, texts: str) -> "EmbedTargetsParams":
-        """Return the params for some texts of a run; only of gold assertions (`train`) a share may be withheld."""
-        if texts != "train":
+        """Return the params for one of `TEXTS`; only of gold assertions a share may be withheld."""
+        if texts != GOLD:
             return cls(encoder=encoder, labelled_share=1.0, seed=0)
         supervision = Supervision.from_run(run)
         return cls(encoder=encoder, labelled_share=supervision.labelled_share, seed=supervision.seed)

@@ -60,14 +60,5 @@ def train_teacher(
         model = build_model(params.model, tokenizer, params.training.dropout_rate)
         model.remember_length_limits(params.max_input_len, params.max_output_len)
         recipe = Recipe("teacher", params.model_dump(mode="json"), {"corpus": str(corpus)}, config)
-        train(
-            model,
-            tokenizer,
-            data,
-            hard_labels(),
-            params.training,
-            params.seed,
-            folder,
-            checkpoints=checkpoints,
-            recipe=recipe,
-        )
+        plan, settings, seed = hard_labels(), params.training, params.seed
+        train(model, tokenizer, data, plan, settings, seed, folder, checkpoints=checkpoints, recipe=recipe)
