@@ -14,14 +14,7 @@ PASSED_THROUGH = ("project", "assertion_type", "family")
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a model wrote for one example.
-
-    Attributes:
-        id: the record's.
-        prediction: the model's text.
-        reference: the gold assertion.
-        about: those of `PASSED_THROUGH` that the record has.
-    """
+    """What a model wrote for one record, beside the gold assertion and the `PASSED_THROUGH` that the record has."""
 
     id: str
     prediction: str

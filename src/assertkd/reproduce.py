@@ -38,13 +38,15 @@ def reproduce(path: Path, folder: Path) -> None:
     report = read_json(path)
     recipe = _recipe(report, path)
     _check_inputs(report["inputs"], path)
-    _warn_of_changes(report)
+    present = {**versions(), "code": git_commit()}
+    for name, former in {**report["versions"], "code": report["git_commit"]}.items():
+        if present.get(name) != former:
+            log.warning("%s was %s, is %s", name, former, present.get(name))
     torch.set_num_threads(report["machine"]["threads"])
-    inputs: dict[str, Any] = recipe["inputs"]
-    settings: dict[str, Any] = dict(recipe["settings"])
+    inputs, settings = recipe["inputs"], dict(recipe["settings"])
     if recipe["stage"] == "teacher":
-        teacher_params = TrainTeacherParams.model_validate(settings)
-        train_teacher(teacher_params, Path(inputs["corpus"]), folder, config=recipe["config"])
+        params = TrainTeacherParams.model_validate(settings)
+        train_teacher(params, Path(inputs["corpus"]), folder, config=recipe["config"])
     else:
         seed = settings.pop("seed")
         distill_student(
@@ -57,9 +59,9 @@ def reproduce(path: Path, folder: Path) -> None:
             teacher=inputs["teacher"] and Path(inputs["teacher"]),
             config=recipe["config"],
         )
-    former, repeated = TrainingLayout(path.parent), TrainingLayout(folder)
+    former_files, repeated = TrainingLayout(path.parent), TrainingLayout(folder)
     differences = [] if read_json(repeated.report)["weights"] == report["weights"] else ["the weights"]
-    for table, repeated_table in ((former.steps, repeated.steps), (former.epochs, repeated.epochs)):
+    for table, repeated_table in ((former_files.steps, repeated.steps), (former_files.epochs, repeated.epochs)):
         if table.exists() and _figures(table) != _figures(repeated_table):
             differences.append(table.name)
     if differences:
@@ -102,13 +104,6 @@ def _check_inputs(inputs: Mapping[str, str], path: Path) -> None:
             "Run this in the project's folder. To make the inputs again: `assertkd reproduce REPORT --config FILE`, "
             "then `snakemake --profile profiles/local --configfile FILE`.",
         )
-
-
-def _warn_of_changes(report: Mapping[str, Any]) -> None:
-    present = {**versions(), "code": git_commit()}
-    for name, former in {**report["versions"], "code": report["git_commit"]}.items():
-        if present.get(name) != former:
-            log.warning("%s was %s, is %s", name, former, present.get(name))
 
 
 def _figures(path: Path) -> list[dict[str, str]]:

@@ -13,9 +13,6 @@ class StopRequested(SystemExit):
     """A signal asked the process to stop, which ends with the exit code 128 + the signal's number, as in shells.
 
     The workflow counts such a job as failed, and its `retries` start it again.
-
-    Attributes:
-        signal: which signal.
     """
 
     def __init__(self, number: signal.Signals) -> None:

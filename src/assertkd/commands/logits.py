@@ -11,12 +11,6 @@ from assertkd.layout import SPLITS, RunLayout
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give the parser its subcommands."""
     commands = parser.add_subparsers(required=True, metavar="command")
-    _add_inspect(commands)
-    _add_export(commands)
-    _add_import(commands)
-
-
-def _add_inspect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser(
         "inspect",
         help="what a store holds, whether it is sound, and what the teacher thought at each token of an example",
@@ -35,9 +29,6 @@ def _add_inspect(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="JSONL that holds the example's record (default: the corpus of the store's run)",
     )
     command.set_defaults(run=_inspect)
-
-
-def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser(
         "export",
         help="write a run's stored logits as JSONL",
@@ -51,9 +42,6 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
         "--split", nargs="+", choices=SPLITS, default=list(SPLITS), help="which splits (default: all three)"
     )
     command.set_defaults(run=_export)
-
-
-def _add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser(
         "import",
         help="make a store of a JSONL file of logits",
@@ -113,11 +101,6 @@ def _import(options: argparse.Namespace) -> None:
     from assertkd.logits.interchange.import_file import import_file
 
     manifest = import_file(
-        options.file,
-        options.tokenizer,
-        options.output,
-        options.codec,
-        options.max_output_len,
-        options.temperatures,
+        options.file, options.tokenizer, options.output, options.codec, options.max_output_len, options.temperatures
     )
     print(f"{options.output}: {manifest.rows} examples, {manifest.tokens} target tokens")

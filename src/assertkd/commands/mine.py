@@ -21,11 +21,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Give the parser the command's options, and the function that runs it."""
     command.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="a project, or a folder of projects")
     command.add_argument(
-        "--output",
-        type=Path,
-        default=CorpusLayout("").mined,
-        metavar="FILE",
-        help="the records (default: %(default)s)",
+        "--output", type=Path, default=CorpusLayout("").mined, metavar="FILE", help="the records (default: %(default)s)"
     )
     command.add_argument(
         "--counts", type=Path, metavar="FILE", help="counts of what was mined and left out (default: OUTPUT as .json)"

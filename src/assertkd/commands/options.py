@@ -1,7 +1,7 @@
 """Command-line options for the settings: one for each key of the config, under the original's name too."""
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import yaml
@@ -58,8 +58,7 @@ def add_setting(
         "metavar": "VALUE",
         "type": yaml_value,
     }
-    plain = [name for name in names if name not in FLAG_VALUES]
-    options = [f"--{option.key}", *(f"--{name}" for name in plain)]
+    options = [f"--{name}" for name in (option.key, *names) if name not in FLAG_VALUES]
     if option.is_flag:
         parser.add_argument(*options, nargs="?", const=True, **common)
     elif option.is_list:
@@ -69,10 +68,8 @@ def add_setting(
     for name in names:
         if name in FLAG_VALUES:
             # The key's option has the help for it.
-            unlisted: Mapping[str, Any] = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
-            parser.add_argument(
-                f"--{name}", dest=f"{KEY_PREFIX}{option.key}", action="store_const", const=FLAG_VALUES[name], **unlisted
-            )
+            flag = {"dest": common["dest"], "default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
+            parser.add_argument(f"--{name}", action="store_const", const=FLAG_VALUES[name], **flag)
 
 
 def _help(option: Option, names: Sequence[str]) -> str:
@@ -82,6 +79,17 @@ def _help(option: Option, names: Sequence[str]) -> str:
     flags = "".join(f" --{name}: {FLAG_VALUES[name]}." for name in names if name in FLAG_VALUES)
     # argparse takes % for a placeholder.
     return f"{option.meaning}{flags} ({option.values}; default: {default})".replace("%", "%%")
+
+
+def add_limits(command: argparse.ArgumentParser) -> None:
+    """Give a parser the two lengths of a saved model that runs outside a run; each is None by default."""
+    for name, what in (("input", "input"), ("output", "assertion")):
+        command.add_argument(
+            f"--max-{name}-len",
+            type=int,
+            metavar="TOKENS",
+            help=f"longest {what} (default: what the model was trained for)",
+        )
 
 
 def yaml_value(text: str) -> Any:

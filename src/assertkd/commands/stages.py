@@ -16,7 +16,7 @@ from assertkd.commands.options import add_setting_options, settings_of
 from assertkd.errors import UserError
 from assertkd.files import write_text
 from assertkd.jsonl import parse_object
-from assertkd.layout import SPLITS, RunLayout
+from assertkd.layout import SPLITS, TEACHER, RunLayout, student_name
 from assertkd.settings import RunSettings, load_config, load_run
 from assertkd.settings.load import NAME, merged_over
 from assertkd.settings.original import ORIGINAL
@@ -171,14 +171,13 @@ def targets_of(options: argparse.Namespace, run: RunSettings) -> Iterator[str]:
     for variant in variants:
         if variant not in run.variants:
             raise UserError(f"--variant {variant}: not in the run `{run.name}`", f"It has {', '.join(run.variants)}.")
-    students = [f"students/{variant}/seed{seed}" for variant in variants for seed in run.seeds]
-    models = [*([] if options.variant else ["teacher"]), *students]
+    students = [student_name(variant, seed) for variant in variants for seed in run.seeds]
+    models = students if options.variant else [TEACHER, *students]
     chosen = getattr(options, "student_model_path", None)
     if chosen is not None:
-        path = chosen.parent if chosen.name == "final_model" else chosen
-        inside = path.resolve().is_relative_to(folder.resolve())
-        model = path.resolve().relative_to(folder.resolve()).as_posix() if inside else ""
-        if model not in models:
+        path = (chosen.parent if chosen.name == "final_model" else chosen).resolve()
+        model = next((name for name in models if path == (folder / name).resolve()), None)
+        if model is None:
             raise UserError(
                 f"--student_model_path {chosen}: no model of the run `{run.name}`",
                 f"Its models lie in {folder}/: {', '.join(models)}.",
@@ -195,12 +194,10 @@ def targets_of(options: argparse.Namespace, run: RunSettings) -> Iterator[str]:
 def _run_name(options: argparse.Namespace) -> str:
     if options.run_name is not None:
         return str(options.run_name)
-    folder = options.output_dir
+    folder, model = options.output_dir, getattr(options, "student_model_path", None)
     if folder is None:
-        path = getattr(options, "student_model_path", None)
-        parts = path.resolve().parts if path is not None else ()
-        here = RESULTS.resolve().parts
-        return parts[len(here)] if parts[: len(here)] == here and len(parts) > len(here) else "default"
+        inside = model is not None and RESULTS.resolve() in model.resolve().parents
+        return model.resolve().relative_to(RESULTS.resolve()).parts[0] if inside else "default"
     if folder.resolve().parent != RESULTS.resolve() or not NAME.fullmatch(folder.name):
         raise UserError(
             f"--output_dir {folder}: results stand in {RESULTS}/<name>",

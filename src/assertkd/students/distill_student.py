@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedTokenizerFast
-
 from assertkd.batching.epoch_sampling import EpochSampler
 from assertkd.errors import UserError
 from assertkd.layout import CorpusLayout, TrainingLayout
@@ -70,7 +68,11 @@ def distill_student(
         examples = training_examples(pool, params.training)
         # Of a file that is not loaded, the first epoch's targets stand for all; others are embedded as they come.
         first_epoch = examples.examples(1) if isinstance(examples, EpochSampler) else examples
-        model = _build_student(params, tokenizer, teacher)
+        layers, dropout = params.model.layers, params.training.dropout_rate
+        if layers is None:
+            model = build_model(params.model, tokenizer, dropout)
+        else:
+            model = _load_teacher(teacher).with_layers(layers, dropout)
         model.remember_length_limits(supervision.max_input_len, supervision.max_output_len)
         if targets.teacher is not None:
             _check_vocabularies("the loss", model.vocab_size, targets.teacher.vocab_size)
@@ -109,15 +111,6 @@ def _load_encoders(
         computed = pin_targets(encoder, files, texts)
         log.info("%s: %d of the targets' embeddings were not in the files", name, computed)
     return {one.name: encoders[one.encoder] for one in params.loss.components if one.encoder is not None}
-
-
-def _build_student(
-    params: DistillStudentParams, tokenizer: PreTrainedTokenizerFast, teacher: Path | None
-) -> DistillableModel:
-    layers, dropout = params.model.layers, params.training.dropout_rate
-    if layers is None:
-        return build_model(params.model, tokenizer, dropout)
-    return _load_teacher(teacher).with_layers(layers, dropout)
 
 
 def _on_policy_teacher(
