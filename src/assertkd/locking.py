@@ -26,6 +26,8 @@ from assertkd.errors import UserError
 
 NAME = ".lock.json"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+BOOT = BOOT_ID.read_text(encoding="ascii").strip() if BOOT_ID.exists() else ""
+"""Id of this machine's last boot; empty where the system has none."""
 
 ENDED_STATES = frozenset(
     {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"}
@@ -75,7 +77,7 @@ class Holder:
         return cls(
             token=uuid.uuid4().hex,
             host=platform.node(),
-            boot=_boot(),
+            boot=BOOT,
             pid=os.getpid(),
             started=psutil.Process().create_time(),
             slurm_job=job,
@@ -90,7 +92,7 @@ class Holder:
     def is_gone(self) -> bool:
         """Return whether this holder is known to have ended; False where this machine cannot know."""
         if self.host == platform.node():
-            return self.boot != _boot() or not _lives(self.pid, self.started)
+            return self.boot != BOOT or not _lives(self.pid, self.started)
         return self.slurm_job is not None and _ask_slurm(self.slurm_job, "--format=%T") in ENDED_STATES
 
     def is_earlier_start_of(self, other: "Holder") -> bool:
@@ -211,15 +213,10 @@ def _read(path: Path) -> Holder | None:
 
 
 def _lives(pid: int, started: float) -> bool:
-    try:
+    with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
         return abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _boot() -> str:
-    return BOOT_ID.read_text(encoding="ascii").strip() if BOOT_ID.exists() else ""
+    return False
 
 
 def _ask_slurm(job: str, field: str) -> str | None:

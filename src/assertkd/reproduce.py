@@ -25,11 +25,8 @@ log = logging.getLogger(__name__)
 def reproduce(path: Path, folder: Path) -> None:
     """Repeat the training of a `training_report.json` in another folder, and compare the two.
 
-    Paths in the report are relative to the current folder, as the workflow wrote them.
-
-    Args:
-        path: the report; the tables beside it are compared too, if there are any.
-        folder: where the new model and its logs go.
+    Paths in the report are relative to the current folder, as the workflow wrote them. The tables beside the report are
+    compared too, if there are any.
 
     Raises:
         UserError: the report has no recipe, an input is missing or has changed, or the new model has other weights or

@@ -60,11 +60,10 @@ def add_setting(
     }
     options = [f"--{name}" for name in (option.key, *names) if name not in FLAG_VALUES]
     if option.is_flag:
-        parser.add_argument(*options, nargs="?", const=True, **common)
+        common |= {"nargs": "?", "const": True}
     elif option.is_list:
-        parser.add_argument(*options, nargs="+", **common)
-    else:
-        parser.add_argument(*options, **common)
+        common["nargs"] = "+"
+    parser.add_argument(*options, **common)
     for name in names:
         if name in FLAG_VALUES:
             # The key's option has the help for it.

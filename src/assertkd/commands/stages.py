@@ -196,8 +196,9 @@ def _run_name(options: argparse.Namespace) -> str:
         return str(options.run_name)
     folder, model = options.output_dir, getattr(options, "student_model_path", None)
     if folder is None:
-        inside = model is not None and RESULTS.resolve() in model.resolve().parents
-        return model.resolve().relative_to(RESULTS.resolve()).parts[0] if inside else "default"
+        if model is None or RESULTS.resolve() not in model.resolve().parents:
+            return "default"
+        return str(model.resolve().relative_to(RESULTS.resolve()).parts[0])
     if folder.resolve().parent != RESULTS.resolve() or not NAME.fullmatch(folder.name):
         raise UserError(
             f"--output_dir {folder}: results stand in {RESULTS}/<name>",

@@ -87,14 +87,10 @@ def load_config(path: Path) -> dict[str, Any]:
 
 
 def load_run(config: Mapping[str, Any]) -> RunSettings:
-    """Check the whole config and return the run that its `run` key names.
+    """Check the whole config (files and `--config` merged) and return the run that its `run` key names.
 
-    Args:
-        config: what `config.yaml`, further config files and `--config` hold, merged.
-
-    Returns:
-        The run, every option resolved: built-in default, then the top-level section, then the run's own section,
-        then (for students) the variant.
+    Every option is resolved: the built-in default, over it the top-level section, then the run's own section, then (for
+    students) the variant.
 
     Raises:
         UserError: listing every fault of the config with its key's path and, for an unknown key, the nearest known one.

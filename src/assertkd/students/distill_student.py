@@ -44,12 +44,10 @@ def distill_student(
     """Train a student and write `final_model/` and the training logs to `folder`.
 
     Args:
-        params: model, training, loss and targets.
         seed: of its weights, batches and dropout.
         corpus: folder with `train.jsonl`, `validation.jsonl` and `tokenizer/`.
         logits: folder with the teacher's predictions and stores; None for a student that needs none.
         embeddings: files of `embed_targets`, each in a folder of its encoder's name.
-        folder: where the results go.
         teacher: the teacher's `final_model/`; None for a student that is not made of its layers and not on-policy.
         checkpoints: where an interrupted training is continued from; `folder/checkpoints` if None.
         config: the configuration of the whole run, for the report.

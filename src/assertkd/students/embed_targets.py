@@ -19,13 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def embed_targets(params: EmbedTargetsParams, texts: str, source: Path, output: Path) -> None:
-    """Write the embeddings of some of a run's target texts to `output`.
-
-    Args:
-        params: the encoder, and which gold assertions students may use.
-        texts: one of `params.TEXTS`.
-        source: the file that holds them.
-        output: see `models.embedding_file`.
+    """Write the embeddings of those of `params.TEXTS` that `source` holds to `output` (see `models.embedding_file`).
 
     Raises:
         UserError: the source is missing or damaged, or there is no such encoder.

@@ -30,7 +30,6 @@ def open_training_targets(params: DistillStudentParams, corpus: Path, logits: Pa
     """Return what a student learns from; records are read when they are asked for.
 
     Args:
-        params: which targets it learns, and which records have gold targets.
         corpus: folder with `train.jsonl`, and `unlabelled.jsonl` where that is learnt.
         logits: folder with the teacher's predictions and stores; None for a student that needs none.
 

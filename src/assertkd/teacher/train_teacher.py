@@ -32,9 +32,7 @@ def train_teacher(
     """Fine-tune the teacher on `corpus` and write `final_model/` and the training logs to `folder`.
 
     Args:
-        params: model, training, seed and lengths.
         corpus: folder with `train.jsonl`, `validation.jsonl` and `tokenizer/`.
-        folder: where the results go.
         checkpoints: where an interrupted training is continued from; `folder/checkpoints` if None.
         config: the configuration of the whole run, for the report.
 
