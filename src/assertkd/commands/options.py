@@ -24,11 +24,11 @@ def add_setting_options(parser: argparse.ArgumentParser, shown: Iterable[str], s
     """
     names = original_names(list(scripts))
     for section, model in SECTIONS.items():
-        group = (
-            parser.add_argument_group(f"{section} (keys of config.yaml)", model.__doc__) if section in shown else None
-        )
+        is_shown = section in shown
+        title = f"{section} (keys of config.yaml)"
+        group = parser.add_argument_group(title, model.__doc__) if is_shown else parser
         for option in option_paths(section, model):
-            add_setting(parser if group is None else group, option, names.get(option.key, []), hidden=group is None)
+            add_setting(group, option, names.get(option.key, []), hidden=not is_shown)
 
 
 def settings_of(options: argparse.Namespace) -> dict[str, Any]:
@@ -45,10 +45,7 @@ def settings_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def add_setting(
-    parser: "argparse.ArgumentParser | argparse._ArgumentGroup",
-    option: Option,
-    names: Sequence[str] = (),
-    hidden: bool = False,
+    parser: argparse._ActionsContainer, option: Option, names: Sequence[str] = (), hidden: bool = False
 ) -> None:
     """Give a parser the option of one key, under further names too; its help does not list a hidden one."""
     common: dict[str, Any] = {

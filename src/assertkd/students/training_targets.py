@@ -53,13 +53,8 @@ def open_training_targets(params: DistillStudentParams, corpus: Path, logits: Pa
         gold=labelled if policy.targets != "teacher" else (),
         predicted=withheld | labelled if policy.targets != "gold" else withheld,
     )
-    log.info(
-        "%d of %d training records have a target: %d gold, %d the teacher's prediction",
-        len(part.ids),
-        len(training),
-        part.gold.sum(),
-        part.predicted.sum(),
-    )
+    counts = (len(part.ids), len(training), part.gold.sum(), part.predicted.sum())
+    log.info("%d of %d training records have a target: %d gold, %d the teacher's prediction", *counts)
     parts = [part]
     if policy.learns_unlabelled:
         unlabelled = LineIndex(records.unlabelled, "prepare_unlabelled")
