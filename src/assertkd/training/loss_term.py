@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -91,8 +92,8 @@ class TermValues:
     equal_risks: frozenset[str] = frozenset()
 
 
-class LossTerm(Protocol):
-    """A part of the objective. A new kind of loss is one implementation and one line in `train.build_terms`.
+class LossTerm:
+    """A part of the objective. A new kind of loss is one subclass and one line in `train.build_terms`.
 
     Attributes:
         names: the names that it has values and weights for.
@@ -102,17 +103,16 @@ class LossTerm(Protocol):
     """
 
     names: tuple[str, ...]
-    fixed_weights: Mapping[str, float]
-    columns: tuple[str, ...]
-    no_gradient_remedy: str
+    fixed_weights: Mapping[str, float] = MappingProxyType({})
+    columns: tuple[str, ...] = ()
+    no_gradient_remedy = "Leave the component out, or look at these examples."
 
     def accumulate(self, context: StepContext) -> TermValues:
         """Add the term's gradient for one step through `context.backward`, and return its values.
 
         Nothing is computed where all its weights are 0.
         """
-        ...
+        raise NotImplementedError
 
     def prepare(self, device: torch.device) -> None:
         """Move what the term computes with to the device."""
-        ...

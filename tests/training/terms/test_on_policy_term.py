@@ -124,7 +124,7 @@ def test_the_gradient_is_that_of_the_samples_scored_in_full(
     context = context_of(student, [batch], step=4)
     loss, gradient = gradients(part, context)
     # The same outputs, scored by transformers' own forward pass and differentiated by autograd.
-    _, _, tokens = part._outputs(context)
+    tokens = part._outputs(context).tokens[:, 0]
     end = student.network.config.eos_token_id
     student.zero_grad()
     total, count = torch.zeros(()), 0
@@ -162,7 +162,7 @@ def test_outputs_follow_from_seed_and_step(
 
     def written(seed: int, step: int) -> list[list[int]]:
         torch.rand(3)  # Other random numbers, as a resumed process has drawn them, make no difference.
-        _, _, tokens = on_policy(teacher, seed)._outputs(context_of(student, batches(8), step))
+        tokens = on_policy(teacher, seed)._outputs(context_of(student, batches(8), step)).tokens[:, 0]
         return [list(row) for row in tokens.tolist()]
 
     assert written(5, 7) == written(5, 7)

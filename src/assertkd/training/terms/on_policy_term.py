@@ -5,27 +5,19 @@ algorithm 1, with a share of the optimizer steps on the student's own outputs. A
 sampling.
 """
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-
 import numpy as np
 import torch
-from torch import Tensor
 
 from assertkd.batching.distributions import DenseView
-from assertkd.batching.examples import Batch
 from assertkd.losses.divergence import generalised_jsd
 from assertkd.losses.target_batch import TargetBatch
-from assertkd.models.decoding import output_lengths, pad_sequences
 from assertkd.models.distillable import IGNORED, DistillableModel
 from assertkd.settings.distillation import OnPolicySettings
-from assertkd.training.loss_term import StepContext, TermValues
+from assertkd.training.loss_term import LossTerm, StepContext, TermValues
+from assertkd.training.terms.sampling import Outputs, sample_outputs, seeds_of_step
 
 ON_POLICY = "on_policy"
 """Name of the divergence along the student's own outputs."""
-
-MAX_LENGTH_RATIO = 2
-"""Longest output, as a multiple of the longest target of its step."""
 
 CHOICE, DRAWS = 1_000_001, 1_000_002
 """Set these random numbers apart from others that follow from seed and step, and from each other."""
@@ -36,7 +28,7 @@ def is_on_policy(step: int, fraction: float, seed: int) -> bool:
     return bool(np.random.default_rng([seed, step, CHOICE]).random() < fraction)
 
 
-class OnPolicyTerm:
+class OnPolicyTerm(LossTerm):
     """The divergence from the teacher along one output of the student for each input.
 
     The outputs follow from the seed and the step alone, so a resumed training goes on as it would have, and do not
@@ -50,9 +42,7 @@ class OnPolicyTerm:
         seed: of the outputs.
     """
 
-    names: tuple[str, ...] = (ON_POLICY,)
-    fixed_weights: Mapping[str, float] = MappingProxyType({})
-    columns: tuple[str, ...] = ()
+    names = (ON_POLICY,)
     no_gradient_remedy = "Start from a student that differs from the teacher, or leave on_policy out."
 
     def __init__(
@@ -76,13 +66,14 @@ class OnPolicyTerm:
         if not context.weights[ON_POLICY]:
             return TermValues(loss)
         model = context.model
-        input_ids, attention_mask, tokens = self._outputs(context)
-        lengths = output_lengths(tokens, model.end_token_ids)
+        outputs = self._outputs(context)
+        tokens, lengths = outputs.tokens[:, 0], outputs.lengths[:, 0]
         (count,) = context.processes.sums(int(lengths.sum()))
         for start in range(0, len(tokens), self._sequences_per_pass):
             part = slice(start, start + self._sequences_per_pass)
             is_target = torch.arange(tokens.shape[1], device=context.device) < lengths[part, None]
-            batch = input_ids[part], attention_mask[part], tokens[part].masked_fill(~is_target, IGNORED)
+            labels = tokens[part].masked_fill(~is_target, IGNORED)
+            batch = outputs.input_ids[part], outputs.attention_mask[part], labels
             with torch.no_grad():
                 teacher = DenseView(self._teacher(*batch).logits.float())
             with torch.set_grad_enabled(context.backward is not None):
@@ -101,27 +92,8 @@ class OnPolicyTerm:
         squared_norms = {ON_POLICY: square} if context.with_norms else {}
         return TermValues(loss, {ON_POLICY: loss}, squared_norms)
 
-    def _outputs(self, context: StepContext) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the inputs (B, S), their mask, and the student's output for each, (B, T), padded behind its end."""
-        model, device = context.model, context.device
-        if not context.micro_batches:
-            nothing = torch.zeros(0, 1, dtype=torch.long, device=device)
-            return nothing, nothing, nothing
-        inputs = _inputs(context.micro_batches)
-        input_ids, attention_mask = (each.to(device) for each in pad_sequences(inputs, model.pad_token_id))
-        longest = max(int((batch.labels != IGNORED).sum(1).max()) for batch in context.micro_batches)
-        limit = min(self._max_new_tokens, MAX_LENGTH_RATIO * longest)
-        # Process 0 samples what a process alone would.
-        rank = [context.processes.rank] if context.processes.rank else []
-        entropy = np.random.SeedSequence([self._seed, context.step, DRAWS, *rank]).generate_state(1, np.uint64)
-        generator = torch.Generator().manual_seed(int(entropy[0] >> np.uint64(1)))
-        tokens = model.sample(input_ids, attention_mask, 1, limit, generator=generator)
-        return input_ids, attention_mask, tokens[:, 0]
-
-
-def _inputs(micro_batches: Sequence[Batch]) -> list[list[int]]:
-    return [
-        ids[mask.bool()].tolist()
-        for batch in micro_batches
-        for ids, mask in zip(batch.input_ids, batch.attention_mask, strict=True)
-    ]
+    def _outputs(self, context: StepContext) -> Outputs:
+        """Return the student's output for every input."""
+        rows = [(batch, row) for batch in context.micro_batches for row in range(len(batch.ids))]
+        seed, _ = seeds_of_step(context, self._seed, DRAWS)
+        return sample_outputs(context, rows, 1, self._max_new_tokens, seed)

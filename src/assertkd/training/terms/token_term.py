@@ -1,30 +1,22 @@
 """Loss components over target tokens: one teacher-forced pass for all of them."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 import torch
 
 from assertkd.losses.combine import Denominators, combine
 from assertkd.losses.loss_plan import LossPlan
 from assertkd.losses.target_batch import TargetBatch
 from assertkd.models.distillable import IGNORED
-from assertkd.training.loss_term import StepContext, TermValues
+from assertkd.training.loss_term import LossTerm, StepContext, TermValues
 
 
-class TokenTerm:
+class TokenTerm(LossTerm):
     """The token components of a loss plan, as means over the target tokens of the effective batch."""
 
-    fixed_weights: Mapping[str, float] = MappingProxyType({})
-    columns: tuple[str, ...] = ()
     no_gradient_remedy = "Leave the component out, or look at these examples and at the teacher's logits for them."
 
     def __init__(self, plan: LossPlan) -> None:
         self._plan = plan
         self.names = tuple(component.name for component, _ in plan.token_components)
-
-    def prepare(self, device: torch.device) -> None:
-        """Nothing to move."""
 
     def accumulate(self, context: StepContext) -> TermValues:
         """Add the components' gradient, micro-batch by micro-batch; see `LossTerm`."""
