@@ -73,7 +73,8 @@ def test_an_encoder_remembers_counts_texts_and_their_order(tmp_path: Path, tiny_
 
 def test_every_process_has_its_own_generator_back(tmp_path: Path) -> None:
     theirs = torch.Generator().manual_seed(77)
-    group: Any = SimpleNamespace(is_first=True, rank=0, size=2, gathered_bytes=lambda own: [own, theirs.get_state()])
+    state = {"torch": theirs.get_state().tolist()}
+    group: Any = SimpleNamespace(is_first=True, rank=0, size=2, gathered=lambda own: [own, state])
     checkpoint = saved(tmp_path, RandomState(cast(ProcessGroup, group), CPU, []))
     group.is_first, group.rank = False, 1
     with preserve_random_state():

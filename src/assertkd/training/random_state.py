@@ -1,7 +1,7 @@
 """What later steps depend on outside model and optimizer: random generators and the encoders' caches."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -32,6 +32,13 @@ class RandomState:
     def state(self) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
         """Return JSON values, and tensors by file and name. All processes call it at the same time."""
         random_values, random_tensors = random_state()
+        states = {"torch": torch.get_rng_state()}
+        if self._device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self._device)
+        gathered = self._processes.gathered({name: state.tolist() for name, state in states.items()})
+        for rank, of_process in enumerate(gathered[1:], start=1):
+            for name, state in of_process.items():
+                random_tensors[f"process.{rank}.{name}"] = torch.tensor(state, dtype=torch.uint8)
         caches = {name: encoder.cache_state() for name, encoder in self._encoders.items()}
         values = {
             "versions": versions(),
@@ -39,15 +46,20 @@ class RandomState:
             "random": random_values,
             "caches": {name: counts for name, (counts, _) in caches.items()},
         }
-        embeddings = {name: vectors for name, (_, vectors) in caches.items()}
-        tensors = {"random": random_tensors | self._other_processes()}
-        return values, tensors | ({"caches": embeddings} if embeddings else {})
+        tensors = {"random": random_tensors}
+        if caches:
+            tensors["caches"] = {name: vectors for name, (_, vectors) in caches.items()}
+        return values, tensors
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Bring generators and caches to where they were; warn where versions or machine differ."""
         values = checkpoint.state
-        self._warn_of_changes(values)
-        embeddings = checkpoint.tensors("caches") if values["caches"] else {}
+        for section, present in (("versions", versions()), ("machine", machine(self._device))):
+            for key, value in present.items():
+                former = values[section].get(key)
+                if former != value and key != "host":
+                    log.warning("%s was %s, is %s: the steps left may round differently", key, former, value)
+        embeddings = checkpoint.tensors("caches")
         for name, encoder in self._encoders.items():
             encoder.restore_cache(values["caches"][name], embeddings[name])
         tensors = checkpoint.tensors("random")
@@ -57,19 +69,3 @@ class RandomState:
             torch.set_rng_state(tensors[f"{prefix}.torch"])
             if self._device.type == "cuda":
                 torch.cuda.set_rng_state(tensors[f"{prefix}.cuda"], self._device)
-
-    def _other_processes(self) -> dict[str, Tensor]:
-        """Return torch's random state in every process but the first, by name."""
-        states = {"torch": torch.get_rng_state()}
-        if self._device.type == "cuda":
-            states["cuda"] = torch.cuda.get_rng_state(self._device)
-        gathered = {name: self._processes.gathered_bytes(state) for name, state in states.items()}
-        ranks = range(1, self._processes.size)
-        return {f"process.{rank}.{name}": by_rank[rank] for rank in ranks for name, by_rank in gathered.items()}
-
-    def _warn_of_changes(self, values: Mapping[str, Any]) -> None:
-        for section, present in (("versions", versions()), ("machine", machine(self._device))):
-            for key, value in present.items():
-                former = values[section].get(key)
-                if former != value and key != "host":
-                    log.warning("%s was %s, is %s: the steps left may round differently", key, former, value)

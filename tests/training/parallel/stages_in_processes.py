@@ -31,9 +31,6 @@ def sums(folder: Path, numbers: Numbers, absent: Path | None) -> None:
         weights[0].grad = torch.ones(2, 3)
     weights[1].grad = torch.tensor([1.0, 10.0], dtype=torch.float64) * (group.rank + 1)
     group.sum_gradients(weights)
-    with group.first_alone():
-        found = [path.name for path in folder.glob("first-*")]
-        (folder / f"first-{group.rank}").touch()
     write_json(
         folder / f"{group.rank}.json",
         {
@@ -41,9 +38,7 @@ def sums(folder: Path, numbers: Numbers, absent: Path | None) -> None:
             "gradients": [weight.grad.tolist() for weight in weights if weight.grad is not None],
             "sum": group.sum(torch.tensor([1.0, float(group.rank)])).tolist(),
             "sums": group.sums(*(value * (group.rank + 1) for value in numbers.values)),
-            "largest": group.largest(3 * group.rank),
             "gathered": group.gathered(["ä" * group.rank, group.rank]),
-            "found": found,
             "lr": numbers.training.lr,
             "absent": absent,
             "threads": torch.get_num_threads(),

@@ -1,5 +1,6 @@
 """The choice of thread counts, on machines whose speeds are known; and one real measurement."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,18 +9,27 @@ from assertkd.cli import main
 from assertkd.errors import UserError
 from assertkd.settings import ModelSettings
 from assertkd.settings.load import load_run
+from assertkd.training.parallel import threads
 from assertkd.training.parallel.threads import Workload, best, described, measure, workload
 
 WORK = Workload({"name": "scratch"}, vocab_size=64, batch_size=2, source=8, target=4, seconds=0.05)
 
 
-def scaling(power: float, crowded: float = 1.0) -> object:
-    """A machine where a job of n threads is n ** power times as fast, and slows by a factor where it is not alone."""
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that gives this machine so many cores, on which a job of n threads is n ** power times as fast.
 
-    def rates(work: Workload, threads: int, jobs: int) -> list[float]:
-        return [10.0 * threads**power * (crowded if jobs > 1 else 1.0)] * jobs
+    It slows by the factor `crowded` where it is not alone.
+    """
 
-    return rates
+    def set_up(cores: int, power: float, crowded: float = 1.0) -> None:
+        def rates(work: Workload, threads: int, jobs: int) -> list[float]:
+            return [10.0 * threads**power * (crowded if jobs > 1 else 1.0)] * jobs
+
+        monkeypatch.setattr(threads, "cores", lambda: cores)
+        monkeypatch.setattr(threads, "run_trials", rates)
+
+    return set_up
 
 
 @pytest.mark.parametrize(
@@ -32,8 +42,9 @@ def scaling(power: float, crowded: float = 1.0) -> object:
         (1, -0.5, 1.0, 1),  # a model too small for threads
     ],
 )
-def test_the_best_count(jobs: int, power: float, crowded: float, expected: int) -> None:
-    counts = measure(WORK, jobs, scaling(power, crowded), available=8)  # type: ignore[arg-type]
+def test_the_best_count(machine: Callable[..., None], jobs: int, power: float, crowded: float, expected: int) -> None:
+    machine(8, power, crowded)
+    counts = measure(WORK, jobs)
     assert [count.threads for count in counts] == [1, 2, 4, 8]
     assert all(count.threads * count.jobs <= 8 and count.jobs <= jobs for count in counts)
     assert best(counts).threads == expected
@@ -41,8 +52,9 @@ def test_the_best_count(jobs: int, power: float, crowded: float, expected: int) 
     assert line.split()[0] == str(expected)
 
 
-def test_all_cores_are_tried_where_they_are_no_power_of_two() -> None:
-    assert [count.threads for count in measure(WORK, 1, scaling(1.0), available=6)] == [1, 2, 4, 6]  # type: ignore[arg-type]
+def test_all_cores_are_tried_where_they_are_no_power_of_two(machine: Callable[..., None]) -> None:
+    machine(6, 1.0)
+    assert [count.threads for count in measure(WORK, 1)] == [1, 2, 4, 6]
 
 
 def test_a_runs_sizes(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ reach the workflow; it does not pass on SIGUSR1, which a cluster sends before a 
 user's fault is a page of tracebacks.
 """
 
+import importlib
 import logging
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,7 +20,7 @@ from functools import wraps
 from inspect import get_annotations, signature
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from pydantic import TypeAdapter
@@ -26,8 +28,10 @@ from pydantic import TypeAdapter
 from assertkd.errors import UserError
 from assertkd.files import read_json, write_json
 from assertkd.runtime.devices import resolve_device
+from assertkd.runtime.logs import LOG_FORMAT
+from assertkd.runtime.threads import set_threads
 from assertkd.settings import TrainingSettings
-from assertkd.training.parallel.process_group import ProcessGroup
+from assertkd.training.parallel.process_group import ProcessGroup, joined
 
 GRACE = 60.0
 """Seconds that the other processes have to end by themselves once one has failed unasked."""
@@ -35,19 +39,7 @@ POLL = 0.1
 """Seconds between two looks at the processes."""
 PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
-JOB_FILE = "job.json"
-MEETING_POINT = "meeting_point"
-
 Stage = TypeVar("Stage", bound=Callable[..., None])
-
-
-class StageParams(Protocol):
-    """Params of a stage that trains."""
-
-    @property
-    def training(self) -> TrainingSettings:
-        """How it trains."""
-
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +52,8 @@ def in_processes(stage: Stage) -> Stage:
     """
 
     @wraps(stage)
-    def launched(params: StageParams, *arguments: Any, **named: Any) -> None:
-        training = params.training
+    def launched(params: Any, *arguments: Any, **named: Any) -> None:
+        training: TrainingSettings = params.training
         if training.gpus == 1 or ProcessGroup().size > 1:
             stage(params, *arguments, **named)
             return
@@ -87,6 +79,7 @@ def run_in_processes(stage: Callable[..., None], size: int, arguments: dict[str,
         SystemExit: a process ended with an exit code that is not 0, and this with the same.
     """
     threads = max(1, torch.get_num_threads() // size)
+    handlers = [*logging.getLogger().handlers, *logging.getLogger("assertkd").handlers]
     with tempfile.TemporaryDirectory(prefix="assertkd-") as name:
         folder = Path(name)
         job = {
@@ -95,11 +88,11 @@ def run_in_processes(stage: Callable[..., None], size: int, arguments: dict[str,
             "arguments": to_json(stage, arguments),
             "size": size,
             "threads": threads,
-            "logs": _log_files(),
+            "logs": [handler.baseFilename for handler in handlers if isinstance(handler, logging.FileHandler)],
         }
-        write_json(folder / JOB_FILE, job)
+        write_json(folder / "job.json", job)
         log.info("%d processes of %d threads each", size, threads)
-        command = [sys.executable, "-m", "assertkd.training.parallel.worker", str(folder)]
+        command = [sys.executable, "-m", "assertkd.training.parallel.launch", str(folder)]
         environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
         # Each in a session of its own: a signal to the terminal's group comes once, passed on from here. The open pipe
         # tells a process that this one lives.
@@ -115,8 +108,33 @@ def run_in_processes(stage: Callable[..., None], size: int, arguments: dict[str,
                 process.kill()
                 process.wait()
         if code:
-            _raise_fault(folder, size)
+            for file in sorted(folder.glob("fault-*.json")):
+                raise UserError(**read_json(file))
             raise SystemExit(code)
+
+
+def take_part(folder: Path, rank: int) -> int:
+    """Do one process's part of the job in `folder`; return the exit code."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    job = read_json(folder / "job.json")
+    package = logging.getLogger("assertkd")
+    package.setLevel(logging.INFO if rank == 0 else logging.ERROR)
+    for path in job["logs"] if rank == 0 else []:
+        handler = logging.FileHandler(path, mode="a", encoding="utf-8")
+        handler.setFormatter(logging.Formatter(LOG_FORMAT))
+        package.addHandler(handler)
+    set_threads(job["threads"])
+    stage = getattr(importlib.import_module(job["module"]), job["stage"])
+    try:
+        with joined(folder / "meeting_point", rank, job["size"]):
+            stage(**from_json(stage, job["arguments"]))
+    except UserError as fault:
+        write_json(folder / f"fault-{rank}.json", {"problem": fault.problem, "remedy": fault.remedy})
+        return 1
+    except Exception:
+        package.exception("process %d stopped by a fault of the program", rank)
+        raise
+    return 0
 
 
 def to_json(stage: Callable[..., None], arguments: dict[str, Any]) -> dict[str, Any]:
@@ -129,16 +147,6 @@ def from_json(stage: Callable[..., None], arguments: dict[str, Any]) -> dict[str
     """Return the arguments of a stage from what `to_json` made of them."""
     hints = get_annotations(stage, eval_str=True)
     return {name: TypeAdapter(hints[name]).validate_python(value) for name, value in arguments.items()}
-
-
-def fault_file(folder: Path, rank: int) -> Path:
-    """Return where a process writes the `UserError` that it stops with."""
-    return folder / f"fault-{rank}.json"
-
-
-def _log_files() -> list[str]:
-    handlers = [*logging.getLogger().handlers, *logging.getLogger("assertkd").handlers]
-    return [handler.baseFilename for handler in handlers if isinstance(handler, logging.FileHandler)]
 
 
 @contextmanager
@@ -178,8 +186,11 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]], passed_on: Sequence[int]
         time.sleep(POLL)
 
 
-def _raise_fault(folder: Path, size: int) -> None:
-    for rank in range(size):
-        if fault_file(folder, rank).exists():
-            fault = read_json(fault_file(folder, rank))
-            raise UserError(fault["problem"], fault["remedy"])
+def _end_with_parent() -> None:
+    # The pipe ends when the parent does, however it ends. Not by `sys.stdin`: its lock would be held at the exit.
+    os.read(0, 1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(take_part(Path(sys.argv[1]), int(sys.argv[2])))

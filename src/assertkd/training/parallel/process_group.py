@@ -58,50 +58,23 @@ class ProcessGroup:
 
     def sums(self, *numbers: float) -> list[float]:
         """Return the sum of each of these numbers, which lie in main memory; no GPU is waited for."""
-        if self.size == 1:
-            return list(numbers)
-        total = torch.tensor(numbers, dtype=torch.float64)
-        distributed.all_reduce(total)
-        return [float(each) for each in total]
-
-    def largest(self, number: int) -> int:
-        """Return the largest of the processes' numbers."""
-        if self.size == 1:
-            return number
-        largest = torch.tensor(number)
-        distributed.all_reduce(largest, distributed.ReduceOp.MAX)
-        return int(largest)
+        return [sum(each) for each in zip(*self.gathered(numbers), strict=True)]
 
     def gathered(self, value: Any) -> list[Any]:
         """Return every process's value (of JSON's types), by rank."""
         if self.size == 1:
             return [value]
         content = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
-        return [json.loads(each.numpy().tobytes()) for each in self.gathered_bytes(content)]
-
-    def gathered_bytes(self, content: Tensor) -> list[Tensor]:
-        """Return every process's bytes, a uint8 vector of any length in main memory, by rank."""
-        if self.size == 1:
-            return [content]
         sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(self.size)]
         distributed.all_gather(sizes, torch.tensor([len(content)]))
         longest = max(int(size) for size in sizes)
         padded = [torch.zeros(longest, dtype=torch.uint8) for _ in range(self.size)]
         distributed.all_gather(padded, torch.nn.functional.pad(content, (0, longest - len(content))))
-        return [each[: int(size)] for each, size in zip(padded, sizes, strict=True)]
+        return [json.loads(each[: int(size)].numpy().tobytes()) for each, size in zip(padded, sizes, strict=True)]
 
     def wait(self) -> None:
         """Return when all processes have come here."""
-        self.sums(0.0)
-
-    @contextmanager
-    def first_alone(self) -> Iterator[None]:
-        """Run the block in process 0, then in the others, which so find what it has written."""
-        if not self.is_first:
-            self.wait()
-        yield
-        if self.is_first:
-            self.wait()
+        self.gathered(None)
 
 
 @contextmanager

@@ -7,18 +7,25 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+from torch.nn import functional
+
 from assertkd.errors import UserError
-from assertkd.models.registry import shape_and_parameter_count
+from assertkd.models.registry import random_model, shape_and_parameter_count
 from assertkd.settings import ModelSettings
 from assertkd.settings.load import RunSettings
 from assertkd.settings.training import TrainingSettings
+from assertkd.training.optimizer import adamw
 
 SOURCE_SHARE, TARGET_SHARE = 0.6, 0.25
 """What a usual batch's padded length is of the longest allowed: real assertions' p90 (31 tokens of 128)."""
+
+WARM_STEPS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +66,6 @@ class ThreadCount:
     together: float
 
 
-Rates = Callable[[Workload, int, int], list[float]]
-"""Examples a second of each of some jobs side by side, given what they do, their threads and their number."""
-
-
 def cores() -> int:
     """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -86,22 +89,16 @@ def workload(model: ModelSettings, training: TrainingSettings, run: RunSettings,
     )
 
 
-def measure(work: Workload, jobs: int, rates: Rates | None = None, available: int | None = None) -> list[ThreadCount]:
-    """Return what 1, 2, 4, … threads up to all cores make of a workload.
-
-    Args:
-        work: one job's.
-        jobs: how many such jobs the run has that could go side by side.
-        rates: takes the measurements, in processes of their own by default.
-        available: cores; those of this machine by default.
-    """
-    rates, available = rates or run_trials, available or cores()
+def measure(work: Workload, jobs: int) -> list[ThreadCount]:
+    """Return what 1, 2, 4, … threads up to all cores make of the workload of `jobs` jobs that may go side by side."""
+    available = cores()
     counts = sorted({*(1 << n for n in range(available.bit_length()) if 1 << n <= available), available})
     found = []
     for threads in counts:
-        (alone,) = rates(work, threads, 1)
+        (alone,) = run_trials(work, threads, 1)
         beside = min(jobs, available // threads)
-        found.append(ThreadCount(threads, alone, beside, alone if beside == 1 else sum(rates(work, threads, beside))))
+        together = alone if beside == 1 else sum(run_trials(work, threads, beside))
+        found.append(ThreadCount(threads, alone, beside, together))
     return found
 
 
@@ -112,7 +109,7 @@ def best(counts: Sequence[ThreadCount]) -> ThreadCount:
 
 def run_trials(work: Workload, threads: int, jobs: int) -> list[float]:
     """Return the examples a second of so many processes side by side, each of so many threads."""
-    command = [sys.executable, "-m", "assertkd.training.parallel.thread_trial", json.dumps(asdict(work)), str(threads)]
+    command = [sys.executable, "-m", "assertkd.training.parallel.threads", json.dumps(asdict(work)), str(threads)]
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
     trials = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
@@ -147,3 +144,33 @@ def _line(trial: "subprocess.Popen[str]") -> str:
     if not line:
         raise UserError("a trial ended without a result", "Look above for its own words; less memory may help.")
     return line
+
+
+def trial(work: Workload, threads: int) -> None:
+    """Say `ready` when the steps could begin, wait for a line, and say how many examples a second they took."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    model = random_model(ModelSettings(**work.model), work.vocab_size).train()
+    optimizer = adamw(model, 1e-4, 0.01)
+    input_ids = torch.randint(2, work.vocab_size, (work.batch_size, work.source))
+    labels = torch.randint(2, work.vocab_size, (work.batch_size, work.target))
+
+    def step() -> None:
+        logits = model(input_ids, torch.ones_like(input_ids), labels).logits
+        torch.autograd.backward(functional.cross_entropy(logits, labels.flatten()))
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    for _ in range(WARM_STEPS):
+        step()
+    print("ready", flush=True)
+    sys.stdin.readline()
+    started, steps = time.perf_counter(), 0
+    while (seconds := time.perf_counter() - started) < work.seconds or not steps:
+        step()
+        steps += 1
+    print(steps * work.batch_size / seconds, flush=True)
+
+
+if __name__ == "__main__":
+    trial(Workload(**json.loads(sys.argv[1])), int(sys.argv[2]))
