@@ -15,8 +15,8 @@ from assertkd.jsonl import LineIndex
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import Record, write_records
 from assertkd.settings import TrainingSettings
+from assertkd.training.data import ExamplePool, training_examples
 from assertkd.training.epoch_batches import EpochBatches
-from assertkd.training.examples import ExamplePool, training_examples
 
 COUNT, SIZE = 60, 8
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from assertkd.models.distillable import DistillableModel
-from assertkd.training.gradient_norms import GradientNorms
+from assertkd.training.optimizer import GradientNorms
 
 
 @pytest.fixture

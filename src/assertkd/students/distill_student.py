@@ -18,8 +18,13 @@ from assertkd.runtime.devices import resolve_device
 from assertkd.runtime.seeding import seed_everything
 from assertkd.students.params import DistillStudentParams, encoder_slug
 from assertkd.students.training_targets import open_training_targets
-from assertkd.training.data import OnPolicyTeacher, TrainingData
-from assertkd.training.examples import ExamplePool, training_examples, validation_examples
+from assertkd.training.data import (
+    ExamplePool,
+    OnPolicyTeacher,
+    TrainingData,
+    training_examples,
+    validation_examples,
+)
 from assertkd.training.logs import logged_to
 from assertkd.training.parallel.launch import in_processes
 from assertkd.training.parallel.process_group import ProcessGroup

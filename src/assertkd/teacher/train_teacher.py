@@ -13,8 +13,7 @@ from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.runtime.seeding import seed_everything
 from assertkd.teacher.params import TrainTeacherParams
-from assertkd.training.data import TrainingData
-from assertkd.training.examples import ExamplePool, training_examples, validation_examples
+from assertkd.training.data import ExamplePool, TrainingData, training_examples, validation_examples
 from assertkd.training.logs import logged_to
 from assertkd.training.parallel.launch import in_processes
 from assertkd.training.provenance import Recipe

@@ -1,13 +1,18 @@
 """What a training learns from: examples, the teacher's distributions for them, and what text components need."""
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from assertkd.batching.epoch_sampling import EpochSampler
 from assertkd.batching.examples import Example, TeacherSource
+from assertkd.corpus.training_records import TrainingRecords
 from assertkd.models.distillable import DistillableModel
 from assertkd.models.encoders import TextEncoder
+from assertkd.prompts.prompt import Prompt
+from assertkd.records import Record, read_records
+from assertkd.settings import TrainingSettings
 from assertkd.settings.distillation import OnPolicySettings
 from assertkd.training.hooks.validation import DecodedSample
 
@@ -43,3 +48,54 @@ class TrainingData:
     encoders: Mapping[str, TextEncoder] = field(default_factory=dict)
     max_new_tokens: int = 128
     on_policy: OnPolicyTeacher | None = None
+
+
+class ExamplePool:
+    """Training records as examples, encoded when they are asked for.
+
+    Args:
+        records: with their targets.
+        prompt: encodes them.
+        marked: whether to mark critical target tokens.
+    """
+
+    def __init__(self, records: TrainingRecords, prompt: Prompt, *, marked: bool = False) -> None:
+        self._records, self._prompt, self._marked = records, prompt, marked
+        self.examples_of = records.targets
+
+    def __len__(self) -> int:
+        """Return the number of records."""
+        return len(self._records)
+
+    def examples(self, numbers: Iterable[int]) -> list[Example]:
+        """Return the examples of the records of these ascending numbers: one for each target."""
+        return [_example(record, target, self._prompt, self._marked) for record, target in self._records.read(numbers)]
+
+
+def training_examples(pool: ExamplePool, settings: TrainingSettings) -> list[Example] | EpochSampler:
+    """Return what a run trains on: the examples of the first `max_train_samples` records, or a draw for each epoch."""
+    if settings.epoch_sampling and settings.max_train_samples is not None:
+        return EpochSampler(pool, settings.max_train_samples, settings.sampling_seed)
+    count = len(pool) if settings.max_train_samples is None else min(settings.max_train_samples, len(pool))
+    return pool.examples(range(count))
+
+
+def validation_examples(
+    path: Path, prompt: Prompt, settings: TrainingSettings
+) -> tuple[list[Example], DecodedSample | None]:
+    """Return the validation examples with their gold targets, at most `max_val_samples`, and those to decode."""
+    records = list(read_records(path))[: settings.max_val_samples]
+    examples = [_example(record, record.assertion, prompt) for record in records]
+    if not settings.enhanced_metrics:
+        return examples, None
+    count = settings.validation_samples
+    references = [record.assertion for record in records[:count]]
+    return examples, DecodedSample(examples[:count], references, prompt.max_output_len, max(32, settings.batch_size))
+
+
+def _example(record: Record, target: str, prompt: Prompt, marked: bool = False) -> Example:
+    source = array("i", prompt.encode_record(record).ids)
+    if marked:
+        ids, critical = prompt.encode_target_marked(target)
+        return Example(record.id, source, ids, target, critical)
+    return Example(record.id, source, prompt.encode_target(target), target)

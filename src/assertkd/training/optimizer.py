@@ -1,6 +1,6 @@
 """The optimizer: AdamW with warm-up and linear decay, clipping, and the arithmetic of mixed precision."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from assertkd.models.distillable import DistillableModel, TargetOutputs
 from assertkd.settings import TrainingSettings
-from assertkd.training.gradient_norms import GradientNorms
 
 SMALLEST_SCALE = 1e-3
 """Least scale of a learning rate, so that weights that start at 0 (biases, say) move as well."""
@@ -18,6 +17,37 @@ WARMUP_SHARE = 0.15
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """Arithmetic of the forward pass by `training.precision`; fp32 needs no autocast."""
+
+
+class GradientNorms:
+    """Measures the gradient's norm, of the whole model and of parts of it, in one pass, and clips it.
+
+    Args:
+        model: the whole.
+        groups: parts of it by name, which may share weights.
+
+    Attributes:
+        names: of the parts, and `total`.
+        weights: the model's trainable weights, shared ones once.
+    """
+
+    def __init__(self, model: nn.Module, groups: Mapping[str, Sequence[nn.Parameter]]) -> None:
+        self.names = [*groups, "total"]
+        self.weights = [weight for weight in model.parameters() if weight.requires_grad]
+        places = {id(weight): place for place, weight in enumerate(self.weights)}
+        self._groups = [[places[id(w)] for w in group if w.requires_grad] for group in groups.values()]
+
+    def measure(self) -> list[Tensor]:
+        """Return the L2 norm of each part's gradient, then the whole's: scalars; weights without one count as 0."""
+        gradients = {place: weight.grad for place, weight in enumerate(self.weights) if weight.grad is not None}
+        # As `nn.utils.get_total_norm` does it, whose passes over encoder, decoder and the whole would be three.
+        norms = dict(zip(gradients, torch._foreach_norm(list(gradients.values())), strict=True))
+        groups = [[norms[place] for place in group if place in norms] for group in self._groups]
+        return [torch.linalg.vector_norm(torch.stack(group)) for group in [*groups, list(norms.values())]]
+
+    def clip(self, norm: Tensor, longest: float) -> None:
+        """Scale the gradient, whose norm is known, down to the norm `longest` where it is longer."""
+        nn.utils.clip_grads_with_norm_(self.weights, longest, norm)
 
 
 class Optimizer:
@@ -31,7 +61,6 @@ class Optimizer:
     Attributes:
         warmup: steps of warm-up.
         learning_rate: that of the latest step, before any scale.
-        gradient: measures and clips the gradient.
     """
 
     def __init__(self, model: DistillableModel, settings: TrainingSettings, steps: int) -> None:
