@@ -25,14 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """One checkpoint that was found whole.
-
-    Attributes:
-        step: optimizer steps that were taken before it.
-        folder: where it lies.
-        state: what was saved beside the tensors.
-        growing: length in bytes of the files that are appended to, by their paths below the checkpoints' folder.
-    """
+    """One checkpoint that was found whole: what `CheckpointStore.save` was given, and the folder where it lies."""
 
     step: int
     folder: Path
@@ -51,15 +44,14 @@ class CheckpointStore:
 
     Each is a folder `step-<steps taken>` of safetensors files and `state.json`, which has their checksums and its own.
     It is written under another name, synced and renamed, so that a process that dies leaves the former ones intact. The
-    caller sees to it that no other process uses the folder (`locking.held`).
-
-    Args:
-        folder: made if it is missing; files that grow, such as logs, may lie beside the checkpoints.
+    caller sees to it that no other process uses the folder (`locking.held`). Files that grow, such as logs, may lie
+    beside the checkpoints.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        self._done = folder.with_name(f".{folder.name}.done")
         for leftover in [*folder.glob(".step-*.partial"), self._done]:
             shutil.rmtree(leftover, ignore_errors=True)
 
@@ -97,9 +89,8 @@ class CheckpointStore:
         _sync(partial / STATE)
         _sync(partial)
         final = self.folder / f"step-{step:08d}"
-        if final.exists():
-            # A damaged one, or the same step once more.
-            shutil.rmtree(final)
+        # A damaged one, or the same step once more.
+        shutil.rmtree(final, ignore_errors=True)
         partial.rename(final)
         _sync(self.folder)
         for old in self._newest_first()[KEPT:]:
@@ -132,14 +123,10 @@ class CheckpointStore:
                 path.unlink()
 
     def remove(self) -> None:
-        """Remove the whole folder, since the training is done."""
+        """Remove the whole folder."""
         # Renamed first: a process that dies here leaves no half a checkpoint under the folder's name.
         self.folder.rename(self._done)
         shutil.rmtree(self._done)
-
-    @property
-    def _done(self) -> Path:
-        return self.folder.with_name(f".{self.folder.name}.done")
 
     def _newest_first(self) -> list[Path]:
         return sorted(self.folder.glob("step-*"), reverse=True)

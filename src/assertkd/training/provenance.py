@@ -2,16 +2,13 @@
 
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-
-from assertkd.files import sha256_of_file
 
 PACKAGES = ("assertkd", "torch", "transformers", "tokenizers", "numpy", "safetensors")
 
@@ -58,13 +55,3 @@ def machine(device: torch.device) -> dict[str, Any]:
     """Return the device, its name and the threads that torch computes with."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return {"device": str(device), "name": name, "threads": torch.get_num_threads(), "host": platform.node()}
-
-
-def attempt(step: int, device: torch.device) -> dict[str, Any]:
-    """Return when and where a process begins its part of a training, behind so many optimizer steps."""
-    return {"started": datetime.now(UTC).isoformat(timespec="seconds"), "step": step, **machine(device)}
-
-
-def hashes(paths: Iterable[Path]) -> dict[str, str]:
-    """Return each file's SHA-256, by its path."""
-    return {str(path): sha256_of_file(path) for path in paths}

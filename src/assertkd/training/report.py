@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from assertkd.files import sha256_of_file
 from assertkd.losses.loss_plan import LossPlan
 from assertkd.models.registry import parameter_count
 from assertkd.runtime.devices import peak_memory_mb
 from assertkd.training.data import TrainingData
 from assertkd.training.fingerprint import weights_checksum
 from assertkd.training.hooks.best_weights import BestWeights
-from assertkd.training.provenance import Recipe, git_commit, hashes, machine, versions
+from assertkd.training.provenance import Recipe, git_commit, machine, versions
 from assertkd.training.trainer import Trainer
 
 
@@ -29,7 +30,7 @@ def training_report(
     position, epochs_of_batches, model = trainer.position, trainer.epochs, trainer.model
     epochs = position.epoch - 1
     examples = sum(map(epochs_of_batches.count, range(1, epochs + 1)))
-    best = next((hook.best.state() for hook in trainer.hooks if isinstance(hook, BestWeights)), None)
+    best = next((asdict(hook.best) for hook in trainer.hooks if isinstance(hook, BestWeights)), None)
     return {
         "parameters": parameter_count(model),
         "seed": seed,
@@ -49,7 +50,7 @@ def training_report(
         "machine": machine(model.device),
         "versions": versions(),
         "git_commit": git_commit(),
-        "inputs": hashes(data.files),
+        "inputs": {str(path): sha256_of_file(path) for path in data.files},
         "attempts": position.attempts,
         "recipe": None if recipe is None else asdict(recipe),
     }

@@ -14,11 +14,17 @@ TAGS = {
     "learning_rate": "Hyperparams",
     "temperature": "Hyperparams",
     "alpha": "Hyperparams",
-    "effective_batch_size": "Training",
-    "memory_usage_mb": "Training",
-    "elapsed_time_seconds": "Training",
 }
-"""Columns of `step_metrics.csv` to the group of their TensorBoard tag."""
+"""Columns of `step_metrics.csv` to the group of their TensorBoard tag; all others stand under Training."""
+
+TAGS_BY_ENDING = {
+    "_loss_raw": ("Loss_Raw",),
+    "_loss_weighted": ("Loss", "Loss_Weighted"),
+    "_weight": ("Weights",),
+    "_grad_norm": ("Gradients",),
+    "_loss": ("Loss",),
+}
+"""The same for the columns of the objective's parts, by the ending behind the part's name."""
 
 
 class Table:
@@ -47,13 +53,7 @@ class Table:
 
 
 def step_columns(components: Sequence[str], groups: Sequence[str], further: Iterable[str]) -> list[str]:
-    """Return the columns of `step_metrics.csv`.
-
-    Args:
-        components: of the loss.
-        groups: whose gradient norms are logged; the whole model's is `total`.
-        further: columns of the loss terms and components.
-    """
+    """Return the columns of `step_metrics.csv`, `total` as the first of the gradient norms' groups, `further` last."""
     losses = [f"{name}_loss_{kind}" for name in components for kind in ("raw", "weighted")]
     norms = [f"grad_norm_{name}" for name in sorted(groups, key=lambda name: name != "total")]
     return [
@@ -76,34 +76,26 @@ def epoch_columns(components: Sequence[str], text_metrics: Sequence[str]) -> lis
     ]
 
 
-def step_tags(column: str, components: Sequence[str]) -> list[str]:
+def step_tags(column: str) -> list[str]:
     """Return the TensorBoard tags of a column of `step_metrics.csv`; none for those that say which step it is.
 
     The weighted components stand under Loss too, where they add up to the total.
     """
-    for name in components:
-        tags = {
-            f"{name}_loss_raw": [f"Loss_Raw/{name}"],
-            f"{name}_loss_weighted": [f"Loss/{name}", f"Loss_Weighted/{name}"],
-            f"{name}_weight": [f"Weights/{name}"],
-            f"{name}_grad_norm": [f"Gradients/{name}"],
-        }
-        if column in tags:
-            return tags[column]
     if column in ("timestamp", "epoch", "step", "mini_batch_idx"):
         return []
-    if column in ("total_loss_raw", "total_loss_weighted"):
-        return ["Loss_Raw/total" if column.endswith("raw") else "Loss/total"]
+    if column == "total_loss_weighted":
+        return ["Loss/total"]
     if column.startswith("grad_norm_"):
         return [f"Gradients/{column.removeprefix('grad_norm_')}"]
-    if column.endswith("_loss"):
-        return [f"Loss/{column.removesuffix('_loss')}"]
+    for ending, groups in TAGS_BY_ENDING.items():
+        if column.endswith(ending):
+            return [f"{group}/{column.removesuffix(ending)}" for group in groups]
     return [f"{TAGS.get(column, 'Training')}/{column}"]
 
 
-def write_scalars(board: SummaryWriter, row: Mapping[str, Any], components: Sequence[str]) -> None:
+def write_scalars(board: SummaryWriter, row: Mapping[str, Any]) -> None:
     """Put a row of `step_metrics.csv` on TensorBoard; empty columns are left out."""
     for column, value in row.items():
         if value not in (None, ""):
-            for tag in step_tags(column, components):
+            for tag in step_tags(column):
                 board.add_scalar(tag, value, row["step"])

@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,13 @@ from assertkd.training.epoch_batches import EpochBatches
 from assertkd.training.fingerprint import Fingerprint, fingerprint, refuse_mismatch
 from assertkd.training.hooks.best_weights import BestWeights
 from assertkd.training.hooks.checkpoints import Checkpoints
-from assertkd.training.hooks.early_stopping import EarlyStopping
 from assertkd.training.hooks.hook import Hook
 from assertkd.training.hooks.journal import Journal
 from assertkd.training.hooks.validation import Validation
 from assertkd.training.loss_term import LossTerm
 from assertkd.training.loss_weights import LossWeights
 from assertkd.training.parallel.process_group import ProcessGroup
-from assertkd.training.provenance import Recipe
+from assertkd.training.provenance import Recipe, machine
 from assertkd.training.random_state import RandomState
 from assertkd.training.report import loss_summary, training_report
 from assertkd.training.terms.on_policy_term import OnPolicyTerm
@@ -94,52 +94,23 @@ def train(
     fraction = 0.0 if data.on_policy is None else data.on_policy.settings.fraction
     fixed_weights = {name: weight for term in terms for name, weight in term.fixed_weights.items()}
     weights = LossWeights(plan, fixed_weights, sum(epochs.steps), fraction, seed)
-    signals = StopSignals(processes.largest if processes.size > 1 else None)
+    signals = StopSignals((lambda number: max(processes.gathered(number))) if processes.size > 1 else None)
     trainer = Trainer(model, terms, weights, epochs, data.teacher, settings, signals, processes)
-    random_state = RandomState(processes, device, data.encoders.values())
-    validation = Validation(data.validation, data.sample, tokenizer)
-
-    def build_hooks(store: CheckpointStore | None, journal: Journal | None) -> Checkpoints:
-        """Give the trainer its hooks, in the order in which they are called; return the one that resumes."""
-        saves = Checkpoints(settings.checkpoint_every, identity, random_state, store, journal)
-        hooks: list[Hook | None] = [
-            validation,
-            BestWeights(settings.best_metric, None if store is None else store.folder)
-            if settings.best_metric
-            else None,
-            EarlyStopping(settings.best_metric, settings.early_stopping)
-            if settings.best_metric and settings.early_stopping
-            else None,
-            journal,
-            saves,
-        ]
-        trainer.hooks = [hook for hook in hooks if hook is not None]
-        return saves
-
-    def fit(saves: Checkpoints, checkpoint: Checkpoint | None) -> None:
-        if checkpoint is None:
-            trainer.check()
-        else:
-            saves.resume(trainer, checkpoint)
-        trainer.begin_attempt()
-        trainer.fit()
-        signals.hold()
-
-    if not processes.is_first:
-        with signals:
-            shared = processes.gathered(None)[0]
-            fit(build_hooks(None, None), shared and Checkpoint(**shared | {"folder": Path(shared["folder"])}))
-        return
     files = TrainingLayout(folder)
     place = checkpoints or files.checkpoints
-    with held(place.parent, place.name), signals:
-        store = CheckpointStore(place)
-        checkpoint = _to_continue(store, identity, settings)
-        processes.gathered(checkpoint and asdict(checkpoint) | {"folder": str(checkpoint.folder)})
-        lengths = None if checkpoint is None else checkpoint.growing
-        metrics = TEXT_METRICS if data.sample else ()
-        with closing(Journal(place, plan, terms, trainer.optimizer.gradient.names, metrics, lengths)) as journal:
-            saves = build_hooks(store, journal)
+    store = checkpoint = journal = None
+    with ExitStack() as stack:
+        # The first process alone writes files.
+        if processes.is_first:
+            stack.enter_context(held(place.parent, place.name))
+        stack.enter_context(signals)
+        if processes.is_first:
+            store = CheckpointStore(place)
+            checkpoint = _to_continue(store, identity, settings)
+            lengths = None if checkpoint is None else checkpoint.growing
+            metrics = TEXT_METRICS if data.sample else ()
+            journal = Journal(place, plan, terms, trainer.optimizer.gradient.names, metrics, lengths)
+            stack.enter_context(closing(journal))
             log.info(
                 "%d examples an epoch, %d steps of up to %d %s, %d of them warm-up, loss %s, %.2fM parameters, %s",
                 epochs.count(1),
@@ -151,26 +122,46 @@ def train(
                 parameter_count(model) / 1e6,
                 device,
             )
-            fit(saves, checkpoint)
+        shared = processes.gathered(checkpoint and asdict(checkpoint) | {"folder": str(checkpoint.folder)})[0]
+        random_state = RandomState(processes, device, data.encoders.values())
+        saves = Checkpoints(settings.checkpoint_every, identity, random_state, store, journal)
+        # In the order in which they are called.
+        hooks: list[Hook | None] = [
+            Validation(data.validation, data.sample, tokenizer),
+            BestWeights(settings.best_metric, settings.early_stopping, None if store is None else store.folder)
+            if settings.best_metric
+            else None,
+            journal,
+            saves,
+        ]
+        trainer.hooks = [hook for hook in hooks if hook is not None]
+        if shared is None:
+            trainer.check()
+        else:
+            saves.resume(trainer, Checkpoint(**shared | {"folder": Path(shared["folder"])}))
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        trainer.position.attempts.append({"started": started, "step": trainer.position.step, **machine(device)})
+        trainer.fit()
+        signals.hold()
+        if store is not None and journal is not None:
             model.save(tokenizer, files.final_model)
             write_json(files.losses, loss_summary(plan, trainer.position.raw_by_epoch))
             write_json(files.report, training_report(trainer, data, plan, seed, recipe))
             journal.publish(files)
-        store.remove()
-    log.info("done: %d steps in %.0f s", trainer.position.step, trainer.elapsed)
+            store.remove()
+            log.info("done: %d steps in %.0f s", trainer.position.step, trainer.elapsed)
 
 
 def build_terms(
     plan: LossPlan, data: TrainingData, tokenizer: PreTrainedTokenizerFast, settings: TrainingSettings, seed: int
 ) -> Sequence[LossTerm]:
     """Return the terms of the objective: over target tokens, over sampled text, over the student's own outputs."""
+    longest, batch_size = data.max_new_tokens, settings.batch_size
     terms: list[LossTerm] = [TokenTerm(plan)]
     if plan.sampling is not None:
-        text = TextTerm(plan, plan.sampling, tokenizer, data.encoders, data.max_new_tokens, settings.batch_size, seed)
-        terms.append(text)
+        terms.append(TextTerm(plan, plan.sampling, tokenizer, data.encoders, longest, batch_size, seed))
     if data.on_policy is not None:
-        teacher, on_policy = data.on_policy.model, data.on_policy.settings
-        terms.append(OnPolicyTerm(teacher, on_policy, data.max_new_tokens, settings.batch_size, seed))
+        terms.append(OnPolicyTerm(data.on_policy.model, data.on_policy.settings, longest, batch_size, seed))
     return terms
 
 

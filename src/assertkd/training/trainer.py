@@ -22,11 +22,9 @@ from assertkd.training.epoch_batches import FIRST, EpochBatches
 from assertkd.training.hooks.hook import Figures, Hook, HookState, StepRecord
 from assertkd.training.loss_term import BatchTotals, LossTerm, StepContext, TermValues
 from assertkd.training.loss_weights import LossWeights
-from assertkd.training.objective import accumulate, check_gradients
+from assertkd.training.objective import StepValues, accumulate, check_gradients
 from assertkd.training.optimizer import Optimizer
 from assertkd.training.parallel.process_group import ProcessGroup
-from assertkd.training.provenance import attempt
-from assertkd.training.step_values import StepValues
 
 
 @dataclass
@@ -228,12 +226,11 @@ class Trainer:
             setattr(self.position, name, value)
         self._started = time.monotonic() - self.position.elapsed
         hook_tensors = checkpoint.tensors("hooks")
+        files = {path.name: path for path in checkpoint.folder.iterdir()}
         for hook in self.hooks:
-            hook.restore(_hook_state(hook.name, values["hooks"], hook_tensors, checkpoint.folder))
-
-    def begin_attempt(self) -> None:
-        """Note that a process begins its part of the training."""
-        self.position.attempts.append(attempt(self.position.step, self.model.device))
+            prefix = f"{hook.name}:"
+            own = {key.removeprefix(prefix): t for key, t in hook_tensors.items() if key.startswith(prefix)}
+            hook.restore(HookState(values["hooks"].get(hook.name, {}), own, files))
 
     def _call(self, event: str, *arguments: object) -> None:
         for hook in self.hooks:
@@ -269,8 +266,3 @@ class Trainer:
             elapsed=self.elapsed,
             memory_mb=peak_memory_mb(self.model.device),
         )
-
-
-def _hook_state(name: str, values: Mapping[str, Any], tensors: Mapping[str, Tensor], folder: Path) -> HookState:
-    own_tensors = {key.removeprefix(f"{name}:"): t for key, t in tensors.items() if key.startswith(f"{name}:")}
-    return HookState(values.get(name, {}), own_tensors, {path.name: path for path in folder.iterdir()})

@@ -27,10 +27,10 @@ class Checkpoints(Hook):
 
     Args:
         every: steps between checkpoints; 0 for none but those that a signal asks for.
-        fingerprint: what decides the training's weights, saved with every checkpoint.
-        random_state: random generators and caches.
+        fingerprint: saved with every checkpoint.
+        random_state: saved with every checkpoint.
         store: where checkpoints are written.
-        journal: the files that grow; a checkpoint notes their lengths.
+        journal: a checkpoint notes the lengths of its files.
     """
 
     name = "checkpoints"
@@ -63,11 +63,7 @@ class Checkpoints(Hook):
             log.warning("the last good checkpoint stays in %s", self._store.folder)
 
     def save(self, trainer: "Trainer", reason: str) -> None:
-        """Save a checkpoint; all processes call it at the same time.
-
-        Args:
-            trainer: between two steps.
-            reason: `PERIODIC`, or the name of the signal that asked for it.
+        """Save a checkpoint between two steps; all processes call it at the same time.
 
         Raises:
             UserError: a loss since the last checkpoint is not finite; nothing is saved.

@@ -41,11 +41,12 @@ class Journal(Hook):
 
     Args:
         checkpoints: the folder of the checkpoints.
-        plan: the loss; its components have columns of their own.
-        terms: of the objective; they may add columns.
+        plan: its components have columns of their own.
+        terms: they may add columns.
         groups: names of the gradient norms.
-        text_metrics: names of the metrics of decoded validation samples.
-        lengths: what `lengths` returned at the checkpoint that is continued; None for a new training.
+        text_metrics: of decoded validation samples.
+        lengths: what `lengths` returned at the checkpoint that is continued, to which the files are cut back; None for
+            a new training, for which they are removed.
     """
 
     name = "journal"
@@ -66,14 +67,18 @@ class Journal(Hook):
         further = [column for term in terms for column in term.columns]
         further += [f"{name}_loss" for name in self._other_parts]
         further += [column for columns in self._derived.values() for column in columns]
-        _cut_back(checkpoints, self._files.folder, lengths or {})
+        self._files.folder.mkdir(parents=True, exist_ok=True)
+        for path in self._paths():
+            length = (lengths or {}).get(path.relative_to(checkpoints).as_posix())
+            if length is None:
+                path.unlink()
+            else:
+                os.truncate(path, length)
         self._open = ExitStack()
-        self._steps = self._open.enter_context(
-            Table(self._files.steps, step_columns(self._components, groups, further))
-        )
-        self._epochs = self._open.enter_context(
-            Table(self._files.epochs, epoch_columns([*self._components, *self._other_parts], text_metrics))
-        )
+        columns = step_columns(self._components, groups, further)
+        self._steps = self._open.enter_context(Table(self._files.steps, columns))
+        columns = epoch_columns([*self._components, *self._other_parts], text_metrics)
+        self._epochs = self._open.enter_context(Table(self._files.epochs, columns))
         self._board = SummaryWriter(str(self._files.tensorboard))
         self._open.callback(self._board.close)
         self._progress: Progress | None = None
@@ -95,7 +100,7 @@ class Journal(Hook):
         row = self._row(record)
         self._last_columns = record.columns
         self._steps.add(row)
-        write_scalars(self._board, row, self._components)
+        write_scalars(self._board, row)
         if self._progress is not None:
             self._progress.at(
                 record.epoch_step + 1,
@@ -120,11 +125,10 @@ class Journal(Hook):
         """Return the length in bytes of every file, by its path below the checkpoints, once they are on the disk."""
         self._board.flush()
         lengths = {}
-        for path in sorted(self._files.folder.rglob("*")):
-            if path.is_file():
-                with path.open("rb") as handle:
-                    os.fsync(handle.fileno())
-                    lengths[path.relative_to(self._root).as_posix()] = handle.seek(0, os.SEEK_END)
+        for path in self._paths():
+            with path.open("rb") as handle:
+                os.fsync(handle.fileno())
+                lengths[path.relative_to(self._root).as_posix()] = handle.seek(0, os.SEEK_END)
         return lengths
 
     def publish(self, target: TrainingLayout) -> None:
@@ -146,6 +150,9 @@ class Journal(Hook):
     def close(self) -> None:
         """Close the files."""
         self._open.close()
+
+    def _paths(self) -> list[Path]:
+        return sorted(path for path in self._files.folder.rglob("*") if path.is_file())
 
     def _row(self, record: StepRecord) -> dict[str, Any]:
         row: dict[str, Any] = {
@@ -177,14 +184,3 @@ class Journal(Hook):
                 **{column: derive(raw) if raw else None for column, derive in self._derived[name].items()},
             }
         return row
-
-
-def _cut_back(root: Path, folder: Path, lengths: Mapping[str, int]) -> None:
-    """Give every file the length that it had; remove those that were not there yet."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in [path for path in folder.rglob("*") if path.is_file()]:
-        length = lengths.get(path.relative_to(root).as_posix())
-        if length is None:
-            path.unlink()
-        else:
-            os.truncate(path, length)

@@ -82,27 +82,26 @@ class Validation(Hook):
 
 
 @torch.no_grad()
-def teacher_forced(model: DistillableModel, batches: Iterable[Batch], processes: ProcessGroup | None = None) -> Figures:
+def teacher_forced(model: DistillableModel, batches: Iterable[Batch], processes: ProcessGroup) -> Figures:
     """Return `validation_loss` (cross-entropy per target token, in nats) and `validation_token_accuracy` in [0, 1].
 
     Args:
-        model: the model; afterwards in the mode in which it came.
+        model: afterwards in the mode in which it came.
         batches: this process's part of the validation split.
         processes: those that share the split.
     """
-    was_training, device = model.training, model.device
-    model.eval()
+    device = model.device
     loss = torch.zeros((), device=device, dtype=torch.float64)
     right = torch.zeros((), device=device, dtype=torch.int64)
     tokens = 0
-    for batch in (batch.to(device) for batch in batches):
-        logits = model(batch.input_ids, batch.attention_mask, batch.labels).logits
-        labels = batch.labels[batch.labels != IGNORED]
-        loss += functional.cross_entropy(logits.float(), labels, reduction="sum").double()
-        right += (logits.argmax(-1) == labels).sum()
-        tokens += batch.tokens
-    model.train(was_training)
-    loss_sum, hits, count = (processes or ProcessGroup()).sums(float(loss), int(right), tokens)
+    with evaluation_mode(model):
+        for batch in (batch.to(device) for batch in batches):
+            logits = model(batch.input_ids, batch.attention_mask, batch.labels).logits
+            labels = batch.labels[batch.labels != IGNORED]
+            loss += functional.cross_entropy(logits.float(), labels, reduction="sum").double()
+            right += (logits.argmax(-1) == labels).sum()
+            tokens += batch.tokens
+    loss_sum, hits, count = processes.sums(float(loss), int(right), tokens)
     return {"validation_loss": loss_sum / count, "validation_token_accuracy": hits / count}
 
 
@@ -114,7 +113,6 @@ def decoded(model: DistillableModel, tokenizer: PreTrainedTokenizerFast, sample:
             batch_size=sample.batch_size,
             max_new_tokens=sample.max_new_tokens,
         )
-    metrics = pair_metrics()
     pairs, metrics = list(zip(predictions, sample.references, strict=True)), pair_metrics()
     return {
         f"validation_{name}": sum(metrics[name](prediction, reference) for prediction, reference in pairs) / len(pairs)

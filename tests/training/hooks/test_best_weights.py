@@ -1,6 +1,7 @@
 """Which epoch is the best, and when training stops."""
 
 import json
+from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,8 +10,7 @@ from pydantic import ValidationError
 
 from assertkd.errors import UserError
 from assertkd.settings import TrainingSettings
-from assertkd.training.hooks.best_figure import BestFigure
-from assertkd.training.hooks.early_stopping import EarlyStopping
+from assertkd.training.hooks.best_weights import BestFigure, BestWeights
 from assertkd.training.hooks.hook import HookState
 from assertkd.training.trainer import Position, Trainer
 
@@ -21,7 +21,7 @@ def best_of(metric: str, values: list[float]) -> BestFigure:
     for epoch, value in enumerate(values, start=1):
         is_better = best.update(epoch, {metric: value})
         assert is_better == (best.epoch == epoch)
-        best = BestFigure(**json.loads(json.dumps(best.state())))
+        best = BestFigure(**json.loads(json.dumps(asdict(best))))
     return best
 
 
@@ -29,14 +29,14 @@ def last_epoch(values: list[float], patience: int) -> int:
     """Return the epoch in which early stopping ends a training with these losses; it is restored after each."""
     settings = TrainingSettings(epochs=len(values), best_metric="validation_loss", early_stopping=patience)
     stub: Any = SimpleNamespace(settings=settings, position=Position())
-    hook = EarlyStopping("validation_loss", patience)
+    hook = BestWeights("validation_loss", patience, None)
     for epoch, value in enumerate(values, start=1):
         stub.position.epoch = epoch
         hook.on_epoch_end(cast(Trainer, stub), {"validation_loss": value})
         if stub.position.is_stopped:
             return epoch
         state = json.loads(json.dumps(hook.state().values))
-        hook = EarlyStopping("validation_loss", patience)
+        hook = BestWeights("validation_loss", patience, None)
         hook.restore(HookState(state))
     return len(values)
 
