@@ -9,7 +9,7 @@ import torch
 
 from assertkd.errors import UserError
 from assertkd.models.distillable import DistillableModel
-from assertkd.training.fingerprint import WITHOUT_EFFECT, differences, fingerprint, refuse_mismatch, weights_checksum
+from assertkd.training.provenance import WITHOUT_EFFECT, differences, fingerprint, refuse_mismatch, weights_checksum
 
 SETTINGS: dict[str, Any] = {
     "training": {"lr": 0.1, "num_workers": 2, "checkpoint_every": 5},

@@ -25,11 +25,10 @@ from assertkd.training.data import (
     training_examples,
     validation_examples,
 )
-from assertkd.training.logs import logged_to
 from assertkd.training.parallel.launch import in_processes
 from assertkd.training.parallel.process_group import ProcessGroup
 from assertkd.training.provenance import Recipe
-from assertkd.training.train import train
+from assertkd.training.train import logged_to, train
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,9 @@ from assertkd.prompts.prompt import Prompt
 from assertkd.runtime.seeding import seed_everything
 from assertkd.teacher.params import TrainTeacherParams
 from assertkd.training.data import ExamplePool, TrainingData, training_examples, validation_examples
-from assertkd.training.logs import logged_to
 from assertkd.training.parallel.launch import in_processes
 from assertkd.training.provenance import Recipe
-from assertkd.training.train import train
+from assertkd.training.train import logged_to, train
 
 
 @in_processes

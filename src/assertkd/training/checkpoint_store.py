@@ -116,11 +116,8 @@ class CheckpointStore:
 
     def clear(self) -> None:
         """Remove every checkpoint and all that lies beside them, so that the training starts over."""
-        for path in self.folder.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+        shutil.rmtree(self.folder)
+        self.folder.mkdir()
 
     def remove(self) -> None:
         """Remove the whole folder."""

@@ -19,27 +19,16 @@ FIRST = 1
 class EpochBatches:
     """The epochs of one training. Everything follows from the seeds and an epoch's number.
 
+    The processes that train together take so many batches of an optimizer step each as one alone would.
+
     Args:
         train: the examples of every epoch, or what draws them.
         settings: batch size or token budget, accumulation, number of epochs.
         seed: of the order of batches.
-        processes: those that train together; each takes so many batches of an optimizer step as one alone would.
     """
 
-    def __init__(
-        self,
-        train: Sequence[Example] | EpochSampler,
-        settings: TrainingSettings,
-        seed: int,
-        processes: ProcessGroup | None = None,
-    ) -> None:
-        self._train, self._settings, self._seed = train, settings, seed
-        self._processes = processes or ProcessGroup()
-
-    @property
-    def sampler(self) -> EpochSampler | None:
-        """What draws the examples; None where every epoch has the same."""
-        return self._train if isinstance(self._train, EpochSampler) else None
+    def __init__(self, train: Sequence[Example] | EpochSampler, settings: TrainingSettings, seed: int) -> None:
+        self._train, self._settings, self._seed, self._processes = train, settings, seed, ProcessGroup()
 
     def examples(self, epoch: int) -> Sequence[Example]:
         """Return the examples of an epoch; epoch 0 has the first one's."""
@@ -86,19 +75,14 @@ class EpochBatches:
 
     def summary(self) -> dict[str, float] | None:
         """Return what epoch sampling draws from, how much an epoch, and the share seen in all; None without it."""
-        if self.sampler is None:
+        if not isinstance(self._train, EpochSampler):
             return None
-        coverage = self.sampler.coverage(self._settings.epochs)
-        return {"records": self.sampler.records, "drawn_an_epoch": len(self.sampler), "coverage": coverage}
+        coverage = self._train.coverage(self._settings.epochs)
+        return {"records": self._train.records, "drawn_an_epoch": len(self._train), "coverage": coverage}
 
     def log_draw(self, epoch: int, memory_mb: float) -> None:
         """Log what a sampled epoch draws from, how much has been seen with it, and the memory used so far."""
-        if self.sampler is not None:
-            log.info(
-                "epoch %d draws %d of %d records; with it %.1f %% have been drawn, memory %.0f MB",
-                epoch,
-                len(self.sampler),
-                self.sampler.records,
-                100 * self.sampler.coverage(epoch),
-                memory_mb,
-            )
+        if isinstance(self._train, EpochSampler):
+            drawn, records, percent = len(self._train), self._train.records, 100 * self._train.coverage(epoch)
+            message = "epoch %d draws %d of %d records; with it %.1f %% have been drawn, memory %.0f MB"
+            log.info(message, epoch, drawn, records, percent, memory_mb)

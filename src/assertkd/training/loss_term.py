@@ -15,13 +15,7 @@ from assertkd.training.parallel.process_group import ProcessGroup
 
 @dataclass(frozen=True, slots=True)
 class BatchTotals:
-    """Counts over an effective batch: all micro-batches of a step, of all processes.
-
-    Attributes:
-        examples: examples.
-        tokens: target tokens.
-        critical_tokens: those of them that are critical.
-    """
+    """Counts over an effective batch, all micro-batches of a step, of all processes: examples and target tokens."""
 
     examples: int
     tokens: float

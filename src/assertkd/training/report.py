@@ -9,9 +9,8 @@ from assertkd.losses.loss_plan import LossPlan
 from assertkd.models.registry import parameter_count
 from assertkd.runtime.devices import peak_memory_mb
 from assertkd.training.data import TrainingData
-from assertkd.training.fingerprint import weights_checksum
 from assertkd.training.hooks.best_weights import BestWeights
-from assertkd.training.provenance import Recipe, git_commit, machine, versions
+from assertkd.training.provenance import Recipe, git_commit, machine, versions, weights_checksum
 from assertkd.training.trainer import Trainer
 
 

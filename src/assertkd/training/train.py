@@ -1,8 +1,8 @@
 """Trains one model from its data: builds the trainer, continues a checkpoint, writes the results."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,22 +20,22 @@ from assertkd.losses.loss_plan import LossPlan
 from assertkd.models.distillable import DistillableModel
 from assertkd.models.registry import parameter_count
 from assertkd.runtime.devices import check_precision, resolve_device
+from assertkd.runtime.logs import attached
 from assertkd.settings import TrainingSettings
 from assertkd.settings.training import TEXT_METRICS
 from assertkd.signals import StopSignals
 from assertkd.training.checkpoint_store import Checkpoint, CheckpointStore
 from assertkd.training.data import TrainingData
 from assertkd.training.epoch_batches import EpochBatches
-from assertkd.training.fingerprint import Fingerprint, fingerprint, refuse_mismatch
 from assertkd.training.hooks.best_weights import BestWeights
 from assertkd.training.hooks.checkpoints import Checkpoints
 from assertkd.training.hooks.hook import Hook
 from assertkd.training.hooks.journal import Journal
 from assertkd.training.hooks.validation import Validation
 from assertkd.training.loss_term import LossTerm
-from assertkd.training.loss_weights import LossWeights
+from assertkd.training.objective import LossWeights
 from assertkd.training.parallel.process_group import ProcessGroup
-from assertkd.training.provenance import Recipe, machine
+from assertkd.training.provenance import Fingerprint, Recipe, fingerprint, machine, refuse_mismatch
 from assertkd.training.random_state import RandomState
 from assertkd.training.report import loss_summary, training_report
 from assertkd.training.terms.on_policy_term import OnPolicyTerm
@@ -89,13 +89,13 @@ def train(
     configured: Mapping[str, Any] = {"training": settings, "loss": plan, "seed": seed}
     identity = fingerprint(configured if recipe is None else recipe.settings, data.files, model)
     model.to(device)
-    epochs = EpochBatches(data.train, settings, seed, processes)
+    epochs = EpochBatches(data.train, settings, seed)
     terms = build_terms(plan, data, tokenizer, settings, seed)
     fraction = 0.0 if data.on_policy is None else data.on_policy.settings.fraction
     fixed_weights = {name: weight for term in terms for name, weight in term.fixed_weights.items()}
     weights = LossWeights(plan, fixed_weights, sum(epochs.steps), fraction, seed)
     signals = StopSignals((lambda number: max(processes.gathered(number))) if processes.size > 1 else None)
-    trainer = Trainer(model, terms, weights, epochs, data.teacher, settings, signals, processes)
+    trainer = Trainer(model, terms, weights, epochs, data.teacher, settings, signals)
     files = TrainingLayout(folder)
     place = checkpoints or files.checkpoints
     store = checkpoint = journal = None
@@ -150,6 +150,21 @@ def train(
             journal.publish(files)
             store.remove()
             log.info("done: %d steps in %.0f s", trainer.position.step, trainer.elapsed)
+
+
+@contextmanager
+def logged_to(path: Path, *, continued: bool) -> Iterator[None]:
+    """Write the package's log to `path` as well while the block runs; what was there stays if `continued`.
+
+    Of several processes the first alone does so. The folder is made if it is missing.
+    """
+    if not ProcessGroup().is_first:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, mode="a" if continued else "w", encoding="utf-8")
+    with attached(handler, logging.getLogger("assertkd")):
+        yield
 
 
 def build_terms(

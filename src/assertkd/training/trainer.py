@@ -21,8 +21,7 @@ from assertkd.training.checkpoint_store import Checkpoint
 from assertkd.training.epoch_batches import FIRST, EpochBatches
 from assertkd.training.hooks.hook import Figures, Hook, HookState, StepRecord
 from assertkd.training.loss_term import BatchTotals, LossTerm, StepContext, TermValues
-from assertkd.training.loss_weights import LossWeights
-from assertkd.training.objective import StepValues, accumulate, check_gradients
+from assertkd.training.objective import LossWeights, StepValues, accumulate, check_gradients
 from assertkd.training.optimizer import Optimizer
 from assertkd.training.parallel.process_group import ProcessGroup
 
@@ -40,7 +39,7 @@ class Position:
         epoch_seconds: spent in the epoch so far.
         elapsed: seconds of training up to the last checkpoint.
         is_stopped: whether a hook has ended the training.
-        attempts: one entry for every process whose work is part of this training.
+        attempts: when and where each process began whose work is part of this training.
     """
 
     epoch: int = FIRST
@@ -65,10 +64,8 @@ class Trainer:
         teacher: the teacher's distributions for every example, or None where no term needs them.
         settings: batches, optimizer, epochs.
         signals: entered by the caller; a signal waits until a step is whole.
-        processes: those that train together.
 
     Attributes:
-        position: where the training is.
         hooks: what happens around the steps, in this order.
         examples: examples that all processes have taken since this process started.
     """
@@ -82,16 +79,15 @@ class Trainer:
         teacher: TeacherSource | None,
         settings: TrainingSettings,
         signals: StopSignals,
-        processes: ProcessGroup,
     ) -> None:
         self.model, self.terms, self.weights, self.epochs, self.settings = model, terms, weights, epochs, settings
-        self.processes, self._teacher, self._signals = processes, teacher, signals
+        self.processes, self._teacher, self._signals = ProcessGroup(), teacher, signals
         self.optimizer = Optimizer(model, settings, sum(epochs.steps))
         self.hooks: list[Hook] = []
         self.names = [name for term in terms for name in term.names]
         self.position = Position(raw_by_epoch={name: [] for name in self.names})
         self.examples = 0
-        self._values = StepValues(self.names, processes)
+        self._values = StepValues(self.names)
         self._started = time.monotonic()
         for term in terms:
             term.prepare(model.device)

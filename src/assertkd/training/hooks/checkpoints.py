@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from assertkd.signals import StopRequested
 from assertkd.training.checkpoint_store import Checkpoint, CheckpointStore
-from assertkd.training.fingerprint import Fingerprint
 from assertkd.training.hooks.hook import Hook, StepRecord
 from assertkd.training.hooks.journal import Journal
+from assertkd.training.provenance import Fingerprint
 from assertkd.training.random_state import RandomState
 
 if TYPE_CHECKING:

@@ -24,10 +24,8 @@ class StepRecord:
         epoch: from 1.
         step: number of the optimizer step, from 0.
         epoch_step: its number within the epoch, from 0.
-        examples: of the effective batch.
         total: the weighted loss.
         raw: part of the objective to its value before weight and scale.
-        weights: part of the objective to its weight.
         part_norms: part of the objective to its gradient norm at the model's outputs.
         gradient_norms: `total` and every parameter group to the norm of its gradient, before clipping.
         columns: what the loss terms add.

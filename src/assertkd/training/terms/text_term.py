@@ -42,9 +42,9 @@ class TextTerm(LossTerm):
     """The text components of a loss plan, as expected risks of what the student writes.
 
     Args:
-        plan: the loss; it has at least one text component.
-        sampling: number of predictions and share of the examples.
-        tokenizer: decodes predictions.
+        plan: has at least one text component.
+        sampling: of the predictions.
+        tokenizer: decodes them.
         encoders: component name to the encoder that it embeds with.
         max_new_tokens: longest prediction, in tokens.
         sequences_per_pass: sequences in one scoring pass.
@@ -75,7 +75,6 @@ class TextTerm(LossTerm):
         """
         active = [(plan, component) for plan, component in self._components if context.weights[plan.name]]
         zero = torch.zeros((), device=context.device)
-        zeros = {plan.name: zero for plan, _ in active}
         if not active:
             return TermValues(zero, columns={"cache_hit_rate": hit_rate(self._encoders.values())})
         samples = self._sample(context)
@@ -85,8 +84,7 @@ class TextTerm(LossTerm):
             values = self._values(context, samples, active)
         else:
             invalid_rate = 0.0
-            squares = dict(zeros) if context.with_norms else {}
-            values = TermValues(zero, zeros, squares, equal_risks=frozenset(self.names))
+            values = TermValues(zero, equal_risks=frozenset(self.names))
         of_processes = context.processes.gathered([invalid_rate, sorted(values.equal_risks)])
         values.equal_risks = frozenset.intersection(*(frozenset(names) for _, names in of_processes))
         values.columns = {

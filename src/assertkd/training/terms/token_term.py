@@ -22,8 +22,7 @@ class TokenTerm(LossTerm):
         """Add the components' gradient, micro-batch by micro-batch; see `LossTerm`."""
         plan, critical, totals = self._plan, self._plan.critical_token_weight, context.totals
         zero = torch.zeros((), device=context.device)
-        zeros = dict.fromkeys(self.names, zero)
-        values = TermValues(zero, dict(zeros), dict(zeros) if context.with_norms else {})
+        values = TermValues(zero)
         if not any(context.weights[name] for name in self.names):
             return values
         weight = totals.tokens if critical is None else totals.tokens + (critical - 1.0) * totals.critical_tokens
@@ -46,7 +45,7 @@ class TokenTerm(LossTerm):
                 context.backward(loss.total)
             values.total = values.total + loss.total.detach()
             for name, part in loss.parts.items():
-                values.raw[name] = values.raw[name] + part
+                values.raw[name] = values.raw.get(name, zero) + part
             for name, square in loss.squared_norms.items():
-                values.squared_norms[name] = values.squared_norms[name] + square
+                values.squared_norms[name] = values.squared_norms.get(name, zero) + square
         return values
