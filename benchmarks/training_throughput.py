@@ -129,7 +129,7 @@ def ours(
     settings = TrainingSettings(
         epochs=1, batch_size=BATCH, lr=LR, warmup_steps=1, weight_decay=0.01, dropout_rate=0.0, device="cpu"
     )
-    data = TrainingData(train=examples, validation=examples[:1], teacher=store, sample=None, files=())
+    data = TrainingData(train=examples, validation=examples[:1], teacher=store, files=())
 
     def turn() -> float:
         ends: list[float] = []

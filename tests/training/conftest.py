@@ -18,7 +18,7 @@ from assertkd.training.train import train
 
 @pytest.fixture
 def data() -> TrainingData:
-    return TrainingData(train=copy_task(24), validation=copy_task(7), teacher=None, sample=None, files=())
+    return TrainingData(train=copy_task(24), validation=copy_task(7), teacher=None, files=())
 
 
 @pytest.fixture

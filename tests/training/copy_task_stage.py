@@ -39,7 +39,7 @@ def train_copy_task(params: CopyTaskParams, folder: Path, stopped_at: int = -1) 
     tokenizer = train_tokenizer(JAVA.splitlines(), VOCABULARY)
     model = build_model(ModelSettings(name="scratch", scratch=SIZES), tokenizer, settings.dropout_rate)
     teacher = OneHot(model.vocab_size)
-    data = TrainingData(copy_task(34), copy_task(7), teacher=teacher, sample=None, files=())
+    data = TrainingData(copy_task(34), copy_task(7), teacher=teacher, files=())
     accumulate = trainer_module.accumulate
 
     def accumulate_and_signal(terms: Any, context: StepContext) -> Any:

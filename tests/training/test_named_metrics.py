@@ -121,7 +121,7 @@ def made(folder: Path) -> Task:
     train_split, held_out = examples[:300], examples[300:]
 
     def learnt(width: int, layers: int, seen: int, epochs: int) -> DistillableModel:
-        data = TrainingData(train_split[:seen], held_out, None, None, ())
+        data = TrainingData(train_split[:seen], held_out, None, ())
         torch.manual_seed(0)
         sizes = ScratchSettings(d_model=width, d_ff=2 * width, heads=2, encoder_layers=layers, decoder_layers=layers)
         model = build_model(ModelSettings(name="scratch", scratch=sizes), tokenizer, 0.0)
@@ -191,7 +191,7 @@ def test_a_component_improves_what_it_names(
         text=TextLossSettings(share=0.5, samples=4),
     )
     encoders = {name: minilm for name in names if name in ("semantic", "contrastive")}
-    data = TrainingData(task.train, task.held_out, task.teacher, None, (), encoders, max_new_tokens=24)
+    data = TrainingData(task.train, task.held_out, task.teacher, (), encoders, max_new_tokens=24)
     student = trained(deepcopy(task.start), data, task.tokenizer, loss, tmp_path, epochs=6, lr=1e-3)
     after = token_figures(student, task) | text_figures(student, task, minilm)
     assert after[names[0]] < 0.95 * before[names[0]]

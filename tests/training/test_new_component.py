@@ -68,7 +68,7 @@ def test_with_its_line_a_config_trains_with_it(
         logits = model(batch.input_ids, batch.attention_mask, batch.labels).logits
     expected = functional.cross_entropy(logits, batch.labels[is_target], label_smoothing=0.1)
     seed_everything(3)
-    data = TrainingData(examples, examples, None, None, ())
+    data = TrainingData(examples, examples, None, ())
     train(model, tiny_tokenizer, data, plan_loss(variant.loss), variant.training, 3, tmp_path)
     torch.use_deterministic_algorithms(False)
     with (tmp_path / "step_metrics.csv").open(newline="") as handle:

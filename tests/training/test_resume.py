@@ -36,7 +36,6 @@ from assertkd.training.checkpoint_store import CheckpointStore
 from assertkd.training.data import TrainingData
 from assertkd.training.hooks import validation as validation_module
 from assertkd.training.hooks.journal import Journal
-from assertkd.training.hooks.validation import DecodedSample
 from assertkd.training.loss_term import StepContext
 
 Train = Callable[..., Path]
@@ -107,15 +106,14 @@ def student(data: TrainingData, encoder: TextEncoder) -> Callable[[], dict[str, 
             semantic={"encoder": encoder.name},
         )
     )
-    sample = DecodedSample(data.validation[:3], ["a0();"] * 3, max_new_tokens=4, batch_size=2)
-    given = replace(data, teacher=OneHot(VOCABULARY), sample=sample, max_new_tokens=6)
+    given = replace(data, teacher=OneHot(VOCABULARY), max_new_tokens=6)
 
     def fresh() -> dict[str, Any]:
         # As a process finds it: the corpus's embeddings are there, no other text was seen.
         fresh_encoder = copy.copy(encoder)
         fresh_encoder.restore_cache({"hits": 0, "misses": 0, "texts": []}, torch.zeros(0, encoder.dimension))
         with_encoder = replace(given, encoders={"semantic": fresh_encoder})
-        return {"data": with_encoder, "plan": plan, "enhanced_metrics": True, **TRAINING}
+        return {"data": with_encoder, "plan": plan, "enhanced_metrics": True, "validation_samples": 3, **TRAINING}
 
     return fresh
 

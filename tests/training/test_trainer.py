@@ -21,7 +21,6 @@ from assertkd.errors import UserError
 from assertkd.losses.loss_plan import plan_loss
 from assertkd.settings import LossSettings
 from assertkd.training.data import TrainingData
-from assertkd.training.hooks.validation import DecodedSample
 
 
 def test_the_loss_falls(trained: Callable[..., Path], data: TrainingData) -> None:
@@ -191,8 +190,7 @@ def test_steps_are_logged_as_often_as_asked(trained: Callable[..., Path], data: 
 
 
 def test_samples_are_decoded_where_asked(trained: Callable[..., Path], data: TrainingData) -> None:
-    sample = DecodedSample(data.validation[:3], ["a();"] * 3, max_new_tokens=4, batch_size=2)
-    folder = trained("out", replace(data, sample=sample), epochs=1)
+    folder = trained("out", replace(data, max_new_tokens=4), epochs=1, enhanced_metrics=True, validation_samples=3)
     (row,) = rows(folder / "training_metrics.csv")
     assert 0 <= float(row["validation_f1"]) <= 1
     assert row["validation_exact_match"] == "0.0"

@@ -78,13 +78,11 @@ def distill_student(
         model.remember_length_limits(supervision.max_input_len, supervision.max_output_len)
         if targets.teacher is not None:
             _check_vocabularies("the loss", model.vocab_size, targets.teacher.vocab_size)
-        validation, sample = validation_examples(records_files.validation, prompt, params.training)
         teacher_files = () if teacher is None else (weights_file(teacher),)
         data = TrainingData(
             train=examples,
-            validation=validation,
+            validation=validation_examples(records_files.validation, prompt, params.training),
             teacher=targets.teacher,
-            sample=sample,
             files=(*targets.files, records_files.validation, *teacher_files),
             encoders=_load_encoders(params, embeddings, [example.target for example in first_epoch]),
             max_new_tokens=supervision.max_output_len,

@@ -45,13 +45,12 @@ def train_teacher(
         prompt = Prompt(tokenizer, params.max_input_len, params.max_output_len)
         index = LineIndex(records_files.train, "prepare_corpus")
         records = TrainingRecords([Part(index, None, gold=index, predicted=())])
-        validation, sample = validation_examples(records_files.validation, prompt, params.training)
         data = TrainingData(
             train=training_examples(ExamplePool(records, prompt), params.training),
-            validation=validation,
+            validation=validation_examples(records_files.validation, prompt, params.training),
             teacher=None,
-            sample=sample,
             files=(records_files.train, records_files.validation),
+            max_new_tokens=params.max_output_len,
         )
         model = build_model(params.model, tokenizer, params.training.dropout_rate)
         model.remember_length_limits(params.max_input_len, params.max_output_len)

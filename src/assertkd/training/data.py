@@ -14,7 +14,6 @@ from assertkd.prompts.prompt import Prompt
 from assertkd.records import Record, read_records
 from assertkd.settings import TrainingSettings
 from assertkd.settings.distillation import OnPolicySettings
-from assertkd.training.hooks.validation import DecodedSample
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,6 @@ class TrainingData:
         train: the training examples of every epoch, or what draws them for each.
         validation: validation examples.
         teacher: the teacher's distributions for every training example, or None where the loss needs none.
-        sample: validation examples to decode at each validation, or None.
         files: the files all this came from, for the report and the fingerprint.
         encoders: loss component to the encoder that it embeds with.
         max_new_tokens: longest sampled prediction, in tokens.
@@ -43,7 +41,6 @@ class TrainingData:
     train: Sequence[Example] | EpochSampler
     validation: Sequence[Example]
     teacher: TeacherSource | None
-    sample: DecodedSample | None
     files: tuple[Path, ...]
     encoders: Mapping[str, TextEncoder] = field(default_factory=dict)
     max_new_tokens: int = 128
@@ -80,17 +77,10 @@ def training_examples(pool: ExamplePool, settings: TrainingSettings) -> list[Exa
     return pool.examples(range(count))
 
 
-def validation_examples(
-    path: Path, prompt: Prompt, settings: TrainingSettings
-) -> tuple[list[Example], DecodedSample | None]:
-    """Return the validation examples with their gold targets, at most `max_val_samples`, and those to decode."""
+def validation_examples(path: Path, prompt: Prompt, settings: TrainingSettings) -> list[Example]:
+    """Return the validation examples with their gold targets, at most `max_val_samples`."""
     records = list(read_records(path))[: settings.max_val_samples]
-    examples = [_example(record, record.assertion, prompt) for record in records]
-    if not settings.enhanced_metrics:
-        return examples, None
-    count = settings.validation_samples
-    references = [record.assertion for record in records[:count]]
-    return examples, DecodedSample(examples[:count], references, prompt.max_output_len, max(32, settings.batch_size))
+    return [_example(record, record.assertion, prompt) for record in records]
 
 
 def _example(record: Record, target: str, prompt: Prompt, marked: bool = False) -> Example:

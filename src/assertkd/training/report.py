@@ -19,12 +19,7 @@ def training_report(
 ) -> dict[str, Any]:
     """Return what was trained, how, on what and with what result: all that is needed to repeat it.
 
-    Args:
-        trainer: of the finished training, its model as it is kept.
-        data: what it learnt from.
-        plan: its loss.
-        seed: of the training.
-        recipe: how the model was asked for, where that is known.
+    The training is finished, its model as it is kept.
     """
     position, epochs_of_batches, model = trainer.position, trainer.epochs, trainer.model
     epochs = position.epoch - 1

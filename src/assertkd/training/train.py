@@ -63,7 +63,7 @@ def train(
     If `checkpoints` holds one of this training, it continues there, and ends as if it had never been interrupted.
 
     Args:
-        model: the model, with the weights that training begins with; they change.
+        model: with the weights that training begins with; they change.
         tokenizer: saved beside the weights.
         data: examples and teacher.
         plan: what is minimised.
@@ -108,7 +108,7 @@ def train(
             store = CheckpointStore(place)
             checkpoint = _to_continue(store, identity, settings)
             lengths = None if checkpoint is None else checkpoint.growing
-            metrics = TEXT_METRICS if data.sample else ()
+            metrics = TEXT_METRICS if settings.enhanced_metrics else ()
             journal = Journal(place, plan, terms, trainer.optimizer.gradient.names, metrics, lengths)
             stack.enter_context(closing(journal))
             log.info(
@@ -127,7 +127,7 @@ def train(
         saves = Checkpoints(settings.checkpoint_every, identity, random_state, store, journal)
         # In the order in which they are called.
         hooks: list[Hook | None] = [
-            Validation(data.validation, data.sample, tokenizer),
+            Validation(data.validation, tokenizer, data.max_new_tokens),
             BestWeights(settings.best_metric, settings.early_stopping, None if store is None else store.folder)
             if settings.best_metric
             else None,

@@ -1,7 +1,6 @@
 """How a model in training does on the validation split; the test split is never seen here."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,23 +23,6 @@ if TYPE_CHECKING:
     from assertkd.training.trainer import Trainer
 
 
-@dataclass(frozen=True, slots=True)
-class DecodedSample:
-    """Validation examples whose decoded text is scored.
-
-    Attributes:
-        examples: the examples.
-        references: their gold assertions.
-        max_new_tokens: longest prediction, in tokens.
-        batch_size: examples decoded together.
-    """
-
-    examples: Sequence[Example]
-    references: Sequence[str]
-    max_new_tokens: int
-    batch_size: int
-
-
 def is_validated(epoch: int, settings: TrainingSettings) -> bool:
     """Return whether an epoch ends with a validation."""
     return epoch % settings.validation_frequency == 0 or epoch == settings.epochs
@@ -51,22 +33,21 @@ class Validation(Hook):
 
     Args:
         examples: validation examples.
-        sample: those of them to decode; None for none.
         tokenizer: decodes predictions.
+        max_new_tokens: longest prediction, in tokens.
     """
 
     name = "validation"
 
-    def __init__(
-        self, examples: Sequence[Example], sample: DecodedSample | None, tokenizer: PreTrainedTokenizerFast
-    ) -> None:
-        self._examples, self._sample, self._tokenizer = examples, sample, tokenizer
+    def __init__(self, examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast, max_new_tokens: int) -> None:
+        self._examples, self._tokenizer, self._max_new_tokens = examples, tokenizer, max_new_tokens
 
     def measure(self, trainer: "Trainer") -> Figures:
         """Return loss and token accuracy, and the text metrics of the decoded sample; the first process's figures."""
-        if not is_validated(trainer.position.epoch, trainer.settings):
+        settings = trainer.settings
+        if not is_validated(trainer.position.epoch, settings):
             return {}
-        model, processes, size = trainer.model, trainer.processes, trainer.settings.batch_size
+        model, processes, size = trainer.model, trainer.processes, settings.batch_size
         lengths = [len(example.input_ids) for example in self._examples]
         order = sorted(range(len(lengths)), key=lengths.__getitem__)
         batches = [order[start : start + size] for start in range(0, len(order), size)]
@@ -75,8 +56,9 @@ class Validation(Hook):
         )
         with preserve_random_state():
             figures = teacher_forced(model, load_batches(dataset, 0, False), processes)
-            if self._sample is not None and processes.is_first:
-                figures |= decoded(model, self._tokenizer, self._sample)
+            if settings.enhanced_metrics and processes.is_first:
+                sample = self._examples[: settings.validation_samples]
+                figures |= decoded(model, self._tokenizer, sample, max(32, size), self._max_new_tokens)
         first: Figures = processes.gathered(figures)[0]
         return first
 
@@ -105,15 +87,19 @@ def teacher_forced(model: DistillableModel, batches: Iterable[Batch], processes:
     return {"validation_loss": loss_sum / count, "validation_token_accuracy": hits / count}
 
 
-def decoded(model: DistillableModel, tokenizer: PreTrainedTokenizerFast, sample: DecodedSample) -> Figures:
-    """Return the mean of each of `TEXT_METRICS` over the sample's greedy predictions, as `validation_<metric>`."""
+def decoded(
+    model: DistillableModel,
+    tokenizer: PreTrainedTokenizerFast,
+    examples: Sequence[Example],
+    batch_size: int,
+    max_new_tokens: int,
+) -> Figures:
+    """Return the mean of each of `TEXT_METRICS` over the examples' greedy predictions, as `validation_<metric>`."""
+    inputs = [example.input_ids for example in examples]
     with evaluation_mode(model):
-        predictions = TorchTextGenerator(model, tokenizer, model.device).generate(
-            [example.input_ids for example in sample.examples],
-            batch_size=sample.batch_size,
-            max_new_tokens=sample.max_new_tokens,
-        )
-    pairs, metrics = list(zip(predictions, sample.references, strict=True)), pair_metrics()
+        generator = TorchTextGenerator(model, tokenizer, model.device)
+        predictions = generator.generate(inputs, batch_size=batch_size, max_new_tokens=max_new_tokens)
+    metrics, pairs = pair_metrics(), list(zip(predictions, (example.target for example in examples), strict=True))
     return {
         f"validation_{name}": sum(metrics[name](prediction, reference) for prediction, reference in pairs) / len(pairs)
         for name in TEXT_METRICS

@@ -30,15 +30,9 @@ WARM_STEPS = 2
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """Training steps to be timed, of a model with random weights.
+    """Training steps to be timed, of a model (JSON values of `ModelSettings`) with random weights.
 
-    Attributes:
-        model: `ModelSettings` as JSON values.
-        vocab_size: entries of the model's vocabulary.
-        batch_size: examples a step.
-        source: tokens of an input.
-        target: tokens of a target.
-        seconds: how long to measure.
+    `source` and `target` are lengths in tokens.
     """
 
     model: dict[str, Any]
