@@ -13,8 +13,8 @@ import torch
 from assertkd.models.encoders import TextEncoder
 from assertkd.runtime.seeding import preserve_random_state
 from assertkd.training.checkpoint_store import Checkpoint, CheckpointStore
+from assertkd.training.hooks.checkpoints import RandomState
 from assertkd.training.parallel.process_group import ProcessGroup
-from assertkd.training.random_state import RandomState
 
 CPU = torch.device("cpu")
 

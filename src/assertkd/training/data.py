@@ -48,13 +48,7 @@ class TrainingData:
 
 
 class ExamplePool:
-    """Training records as examples, encoded when they are asked for.
-
-    Args:
-        records: with their targets.
-        prompt: encodes them.
-        marked: whether to mark critical target tokens.
-    """
+    """Training records as examples, encoded when they are asked for, their critical target tokens marked if asked."""
 
     def __init__(self, records: TrainingRecords, prompt: Prompt, *, marked: bool = False) -> None:
         self._records, self._prompt, self._marked = records, prompt, marked

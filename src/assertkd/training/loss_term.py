@@ -37,12 +37,9 @@ class StepContext:
     """One optimizer step, as a loss term sees it.
 
     Attributes:
-        model: the model in training; a term may ask it for logits, hidden states or samples.
         micro_batches: this process's part of the effective batch, in main memory; the term moves them to the device.
         weights: name to weight at this step; 0 for what is not computed.
         step: number of the optimizer step, from 0. Random draws follow from it and the seed.
-        totals: counts over the effective batch.
-        processes: those that share the effective batch.
         backward: takes a loss and adds its gradient; None to compute values alone.
         with_norms: whether to return gradient norms.
     """
@@ -60,11 +57,6 @@ class StepContext:
     def device(self) -> torch.device:
         """Where the model is."""
         return self.model.device
-
-    def ids(self) -> list[str]:
-        """Return the ids of the effective batch's examples."""
-        of_processes = self.processes.gathered([identity for batch in self.micro_batches for identity in batch.ids])
-        return [identity for ids in of_processes for identity in ids]
 
 
 @dataclass(slots=True)
@@ -107,6 +99,3 @@ class LossTerm:
         Nothing is computed where all its weights are 0.
         """
         raise NotImplementedError
-
-    def prepare(self, device: torch.device) -> None:
-        """Move what the term computes with to the device."""

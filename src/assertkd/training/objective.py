@@ -28,7 +28,6 @@ class LossWeights:
     `on_policy` is 1; in all others it is the other way round.
 
     Args:
-        plan: components and their schedule.
         fixed_weights: name to weight of the parts that are no components; they count as components do.
         steps: optimizer steps of the whole training.
         on_policy_fraction: share of on-policy steps, 0 to 1.
@@ -108,7 +107,6 @@ def check_gradients(terms: Sequence[LossTerm], context: StepContext) -> dict[str
     A part whose samples all have equal risk has no gradient on this batch; the log says so.
 
     Args:
-        terms: of the objective.
         context: the batch to check on, with 1 or 0 for weights; its `backward` and `with_norms` are not used.
 
     Raises:
@@ -116,6 +114,7 @@ def check_gradients(terms: Sequence[LossTerm], context: StepContext) -> dict[str
     """
     with evaluation_mode(context.model), torch.enable_grad():
         values = accumulate(terms, replace(context, backward=None, with_norms=True))
+    ids = context.processes.joined([identity for batch in context.micro_batches for identity in batch.ids])
     for term in terms:
         for name in (name for name in term.names if context.weights[name]):
             norm = float(values.squared_norms[name].sqrt())
@@ -124,7 +123,7 @@ def check_gradients(terms: Sequence[LossTerm], context: StepContext) -> dict[str
             elif not 0 < norm < float("inf"):
                 raise UserError(
                     f"loss component {name}: its gradient at the student's logits is {norm:g} on the first batch "
-                    f"(examples {', '.join(context.ids()[:4])}, …), so it would train nothing",
+                    f"(examples {', '.join(ids[:4])}, …), so it would train nothing",
                     term.no_gradient_remedy,
                 )
             else:
@@ -196,9 +195,9 @@ class StepValues:
             if not all(map(math.isfinite, losses)):
                 values = zip(self._names, losses[1:], strict=True)
                 bad = [name for name, value in values if not math.isfinite(value)] or ["the total"]
-                all_ids = [identity for of_process in ProcessGroup().gathered(ids) for identity in of_process]
+                examples = ", ".join(ProcessGroup().joined(ids)[:16])
                 raise UserError(
-                    f"step {step}: loss component {', '.join(bad)} is not finite on examples {', '.join(all_ids[:16])}",
+                    f"step {step}: loss component {', '.join(bad)} is not finite on examples {examples}",
                     "Lower training.lr, or look at these examples in the corpus.",
                 )
         self._unchecked.clear()

@@ -22,12 +22,8 @@ AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 class GradientNorms:
     """Measures the gradient's norm, of the whole model and of parts of it, in one pass, and clips it.
 
-    Args:
-        model: the whole.
-        groups: parts of it by name, which may share weights.
-
     Attributes:
-        names: of the parts, and `total`.
+        names: of the parts, which may share weights, and `total`.
         weights: the model's trainable weights, shared ones once.
     """
 

@@ -3,19 +3,12 @@
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
 MEASURED = ("timestamp", "memory_usage_mb", "elapsed_time_seconds", "seconds")
 """Columns of the tables that differ between trainings; all others are the same for the same seed and settings."""
-
-TAGS = {
-    "learning_rate": "Hyperparams",
-    "temperature": "Hyperparams",
-    "alpha": "Hyperparams",
-}
-"""Columns of `step_metrics.csv` to the group of their TensorBoard tag; all others stand under Training."""
 
 TAGS_BY_ENDING = {
     "_loss_raw": ("Loss_Raw",),
@@ -24,7 +17,7 @@ TAGS_BY_ENDING = {
     "_grad_norm": ("Gradients",),
     "_loss": ("Loss",),
 }
-"""The same for the columns of the objective's parts, by the ending behind the part's name."""
+"""Groups of TensorBoard tags for the columns of the objective's parts, by the ending behind the part's name."""
 
 
 class Table:
@@ -45,10 +38,8 @@ class Table:
         self._writer.writerow(row)
         self._handle.flush()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._handle.close()
 
 
@@ -90,7 +81,7 @@ def step_tags(column: str) -> list[str]:
     for ending, groups in TAGS_BY_ENDING.items():
         if column.endswith(ending):
             return [f"{group}/{column.removesuffix(ending)}" for group in groups]
-    return [f"{TAGS.get(column, 'Training')}/{column}"]
+    return [f"{'Hyperparams' if column in ('learning_rate', 'temperature', 'alpha') else 'Training'}/{column}"]
 
 
 def write_scalars(board: SummaryWriter, row: Mapping[str, Any]) -> None:

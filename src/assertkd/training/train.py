@@ -28,7 +28,7 @@ from assertkd.training.checkpoint_store import Checkpoint, CheckpointStore
 from assertkd.training.data import TrainingData
 from assertkd.training.epoch_batches import EpochBatches
 from assertkd.training.hooks.best_weights import BestWeights
-from assertkd.training.hooks.checkpoints import Checkpoints
+from assertkd.training.hooks.checkpoints import Checkpoints, RandomState
 from assertkd.training.hooks.hook import Hook
 from assertkd.training.hooks.journal import Journal
 from assertkd.training.hooks.validation import Validation
@@ -36,7 +36,6 @@ from assertkd.training.loss_term import LossTerm
 from assertkd.training.objective import LossWeights
 from assertkd.training.parallel.process_group import ProcessGroup
 from assertkd.training.provenance import Fingerprint, Recipe, fingerprint, machine, refuse_mismatch
-from assertkd.training.random_state import RandomState
 from assertkd.training.report import loss_summary, training_report
 from assertkd.training.terms.on_policy_term import OnPolicyTerm
 from assertkd.training.terms.text_term import TextTerm
@@ -65,9 +64,7 @@ def train(
     Args:
         model: with the weights that training begins with; they change.
         tokenizer: saved beside the weights.
-        data: examples and teacher.
         plan: what is minimised.
-        settings: how.
         seed: order of batches; weights and dropout follow torch's generator, which the caller seeds.
         folder: made if it is missing.
         checkpoints: where checkpoints and growing logs lie until the training is done; `folder/checkpoints` if None.
@@ -89,6 +86,8 @@ def train(
     configured: Mapping[str, Any] = {"training": settings, "loss": plan, "seed": seed}
     identity = fingerprint(configured if recipe is None else recipe.settings, data.files, model)
     model.to(device)
+    if data.on_policy is not None:
+        data.on_policy.model.to(device)
     epochs = EpochBatches(data.train, settings, seed)
     terms = build_terms(plan, data, tokenizer, settings, seed)
     fraction = 0.0 if data.on_policy is None else data.on_policy.settings.fraction

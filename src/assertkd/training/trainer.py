@@ -58,11 +58,9 @@ class Trainer:
 
     Args:
         model: on its device, with the weights that training begins with.
-        terms: of the objective.
         weights: of the terms' parts at each step.
         epochs: which examples make the batches of each step.
         teacher: the teacher's distributions for every example, or None where no term needs them.
-        settings: batches, optimizer, epochs.
         signals: entered by the caller; a signal waits until a step is whole.
 
     Attributes:
@@ -89,8 +87,6 @@ class Trainer:
         self.examples = 0
         self._values = StepValues(self.names)
         self._started = time.monotonic()
-        for term in terms:
-            term.prepare(model.device)
 
     def fit(self) -> None:
         """Train until the last epoch, or until a hook ends the training.

@@ -83,13 +83,9 @@ class BestWeights(Hook):
                 save_file({name: weight.detach() for name, weight in trainer.model.weights().items()}, partial)
                 partial.replace(self._file)
         elif self._patience is not None and self.best.validations_since >= self._patience:
-            trainer.position.is_stopped = True
-            log.info(
-                "stopped early: %d validations since epoch %s without a better %s",
-                self.best.validations_since,
-                self.best.epoch,
-                self.best.metric,
-            )
+            trainer.position.is_stopped, best = True, self.best
+            message = "stopped early: %d validations since epoch %s without a better %s"
+            log.info(message, best.validations_since, best.epoch, best.metric)
 
     def on_train_end(self, trainer: "Trainer") -> None:
         """Give the model the best weights, and the training their figures."""

@@ -51,13 +51,7 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class HookState:
-    """What a hook needs to continue.
-
-    Attributes:
-        values: JSON values.
-        tensors: by name.
-        files: further files by name; they may be replaced after a checkpoint, but not changed.
-    """
+    """What a hook needs to continue: JSON values, tensors, and files, which may be replaced later but not changed."""
 
     values: dict[str, Any] = field(default_factory=dict)
     tensors: dict[str, Tensor] = field(default_factory=dict)

@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,8 +41,6 @@ class Journal(Hook):
 
     Args:
         checkpoints: the folder of the checkpoints.
-        plan: its components have columns of their own.
-        terms: they may add columns.
         groups: names of the gradient norms.
         text_metrics: of decoded validation samples.
         lengths: what `lengths` returned at the checkpoint that is continued, to which the files are cut back; None for
@@ -76,11 +74,10 @@ class Journal(Hook):
                 os.truncate(path, length)
         self._open = ExitStack()
         columns = step_columns(self._components, groups, further)
-        self._steps = self._open.enter_context(Table(self._files.steps, columns))
+        self._steps = self._open.enter_context(closing(Table(self._files.steps, columns)))
         columns = epoch_columns([*self._components, *self._other_parts], text_metrics)
-        self._epochs = self._open.enter_context(Table(self._files.epochs, columns))
-        self._board = SummaryWriter(str(self._files.tensorboard))
-        self._open.callback(self._board.close)
+        self._epochs = self._open.enter_context(closing(Table(self._files.epochs, columns)))
+        self._board = self._open.enter_context(closing(SummaryWriter(str(self._files.tensorboard))))
         self._progress: Progress | None = None
         self._last_columns: Mapping[str, Any] = {}
         self._examples, self._since = 0, time.monotonic()

@@ -31,7 +31,7 @@ from assertkd.runtime.devices import resolve_device
 from assertkd.runtime.logs import LOG_FORMAT
 from assertkd.runtime.threads import set_threads
 from assertkd.settings import TrainingSettings
-from assertkd.training.parallel.process_group import ProcessGroup, joined
+from assertkd.training.parallel.process_group import ProcessGroup, joined_processes
 
 GRACE = 60.0
 """Seconds that the other processes have to end by themselves once one has failed unasked."""
@@ -126,7 +126,7 @@ def take_part(folder: Path, rank: int) -> int:
     set_threads(job["threads"])
     stage = getattr(importlib.import_module(job["module"]), job["stage"])
     try:
-        with joined(folder / "meeting_point", rank, job["size"]):
+        with joined_processes(folder / "meeting_point", rank, job["size"]):
             stage(**from_json(stage, job["arguments"]))
     except UserError as fault:
         write_json(folder / f"fault-{rank}.json", {"problem": fault.problem, "remedy": fault.remedy})

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ TIMEOUT = timedelta(hours=6)
 
 
 class ProcessGroup:
-    """The processes of a training: those that `joined` has brought together, or this one alone.
+    """The processes of a training: those that `joined_processes` has brought together, or this one alone.
 
     What is summed or gathered must be so by all processes, in the same order.
 
@@ -72,19 +73,23 @@ class ProcessGroup:
         distributed.all_gather(padded, torch.nn.functional.pad(content, (0, longest - len(content))))
         return [json.loads(each[: int(size)].numpy().tobytes()) for each, size in zip(padded, sizes, strict=True)]
 
+    def joined(self, values: list[str]) -> list[str]:
+        """Return the values of all processes in one list."""
+        return list(chain.from_iterable(self.gathered(values)))
+
     def wait(self) -> None:
         """Return when all processes have come here."""
         self.gathered(None)
 
 
 @contextmanager
-def joined(meeting_point: Path, rank: int, size: int) -> Iterator[ProcessGroup]:
+def joined_processes(meeting_point: Path, rank: int, size: int) -> Iterator[None]:
     """Join this process with the others that come to the same meeting point while the block runs.
 
     Args:
         meeting_point: a file that does not exist yet, in a folder that all see.
         rank: this process's number, from 0.
-        size: the number of processes.
+        size: number of the processes.
     """
     # Sums of numbers in main memory go by gloo even where gradients go by NCCL.
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
@@ -92,7 +97,7 @@ def joined(meeting_point: Path, rank: int, size: int) -> Iterator[ProcessGroup]:
         backend, init_method=f"file://{meeting_point.resolve()}", rank=rank, world_size=size, timeout=TIMEOUT
     )
     try:
-        yield ProcessGroup()
+        yield
     finally:
         distributed.destroy_process_group()
 

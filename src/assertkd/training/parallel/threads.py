@@ -45,14 +45,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class ThreadCount:
-    """What was measured with this number of threads.
-
-    Attributes:
-        threads: of a job.
-        alone: examples a second of one job alone.
-        jobs: jobs side by side that the cores hold, as many as there are at most.
-        together: examples a second of so many jobs, all together.
-    """
+    """Examples a second with this number of threads: of one job alone, and of so many side by side all together."""
 
     threads: int
     alone: float

@@ -35,11 +35,9 @@ class OnPolicyTerm(LossTerm):
     depend on how the effective batch is cut.
 
     Args:
-        teacher: the teacher, in evaluation mode; its weights are not touched.
-        settings: divergence and temperature.
+        teacher: on the student's device, in evaluation mode; its weights are not touched.
         max_new_tokens: longest output, in tokens.
         sequences_per_pass: outputs in one scoring pass.
-        seed: of the outputs.
     """
 
     names = (ON_POLICY,)
@@ -55,10 +53,6 @@ class OnPolicyTerm(LossTerm):
     ) -> None:
         self._teacher, self._settings = teacher, settings
         self._max_new_tokens, self._sequences_per_pass, self._seed = max_new_tokens, sequences_per_pass, seed
-
-    def prepare(self, device: torch.device) -> None:
-        """Move the teacher to the device."""
-        self._teacher.to(device)
 
     def accumulate(self, context: StepContext) -> TermValues:
         """Add the divergence's gradient: its mean over the tokens of all outputs; see `LossTerm`."""

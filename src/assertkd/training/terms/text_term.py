@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 import torch
@@ -43,8 +42,6 @@ class TextTerm(LossTerm):
 
     Args:
         plan: has at least one text component.
-        sampling: of the predictions.
-        tokenizer: decodes them.
         encoders: component name to the encoder that it embeds with.
         max_new_tokens: longest prediction, in tokens.
         sequences_per_pass: sequences in one scoring pass.
@@ -116,7 +113,7 @@ class TextTerm(LossTerm):
 
     def _sample(self, context: StepContext) -> _Samples:
         """Return samples for some of this process's examples; it may have none."""
-        of_processes = context.processes.gathered([text for batch in context.micro_batches for text in batch.targets])
+        references = context.processes.joined([text for batch in context.micro_batches for text in batch.targets])
         rows = [(batch, row) for batch in context.micro_batches for row in range(len(batch.ids))]
         choice_seed, sample_seed = seeds_of_step(context, self._seed)
         count = max(1, round(self._sampling.share * len(rows))) if rows else 0
@@ -129,7 +126,7 @@ class TextTerm(LossTerm):
         tokens, sequences = context.processes.sum(sums)
         return _Samples(
             outputs,
-            TextBatch(texts, targets, list(chain.from_iterable(of_processes)), self._encoders),
+            TextBatch(texts, targets, references, self._encoders),
             len(chosen) / all_examples,
             tokens / sequences,
         )
