@@ -63,13 +63,9 @@ def main() -> None:
         limits = ExecuteSettings(mutants=mutants)
         started = time.perf_counter()
         with ExecutionPool(toolchain, workers=options.workers) as pool:
-            pairs = [(subject, record.assertion) for subject, record in zip(subjects, records, strict=True)]
-            references = list(gold_executions(pool, pairs, limits))
+            references = list(gold_executions(pool, subjects, limits))
             between = time.perf_counter()
-            cases = [
-                Case(subject, gold, record.assertion, text)
-                for subject, gold, record, text in zip(subjects, references, records, texts, strict=True)
-            ]
+            cases = [Case(subject, gold, text) for subject, gold, text in zip(subjects, references, texts, strict=True)]
             executions = list(predicted_executions(pool, cases, limits))
             ended = time.perf_counter()
         counted = sum(len(gold.counted) for gold in references)

@@ -54,15 +54,13 @@ def execute_gold(
     """
     started = time.monotonic()
     records = list(islice(read_records(test_file), params.limit))
-    references = {record.id: record.assertion for record in records}
     subjects = runnable(params.execute, records)
     pool = _pool(params.execute, subjects, workers)
     if isinstance(pool, str):
         _write_absent(params.execute, pool, output, summary_file)
         return
     with pool:
-        pairs = [(subject, references[subject.id]) for subject in subjects]
-        executions = list(gold_executions(pool, pairs, params.execute, Progress("executed", len(pairs)).at))
+        executions = list(gold_executions(pool, subjects, params.execute, Progress("executed", len(subjects)).at))
     write_lines(output, map(asdict, executions))
     failing = [execution for execution in executions if execution.ended != PASSED]
     if failing:
@@ -119,10 +117,10 @@ def execute(
         return
     gold = read_gold_executions(gold_file)
     texts = {one.id: one.prediction for one in read_predictions(output.predictions)}
-    records = {record.id: record for record in read_records(test_file) if record.id in texts}
-    subjects = {subject.id: subject for subject in runnable(params.execute, records.values())}
+    records = (record for record in read_records(test_file) if record.id in texts)
+    subjects = {subject.id: subject for subject in runnable(params.execute, records)}
     cases = [
-        Case(subjects[id_], execution, records[id_].assertion, texts[id_])
+        Case(subjects[id_], execution, texts[id_])
         for id_, execution in gold.items()
         if execution.ended == PASSED and id_ in subjects
     ]

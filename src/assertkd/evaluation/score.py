@@ -93,8 +93,7 @@ def score(
     teacher_values = [teacher[id_].values for id_ in ids]
     if list(teacher_values[0]) != list(values):
         raise UserError(
-            f"{teacher_output.examples}: has other metrics than {output.examples}",
-            "Rerun `score` for the teacher.",
+            f"{teacher_output.examples}: has other metrics than {output.examples}", "Rerun `score` for the teacher."
         )
     columns = {name: np.array([one[name] for one in teacher_values]) for name in values}
     agreement = np.array([one.agreement for one in scores], dtype=np.float64)

@@ -35,11 +35,8 @@ def subject(record: Record) -> Subject:
 def predicted(pool: ExecutionPool, gold_text: str, *texts: str) -> list[PredictedExecution]:
     """Return how the box's test goes with each of several predictions."""
     records = [box(f"b{number}", gold_text) for number in range(len(texts))]
-    references = gold_executions(pool, [(subject(one), one.assertion) for one in records], ALL)
-    cases = [
-        Case(subject(one), gold, one.assertion, text)
-        for one, gold, text in zip(records, references, texts, strict=True)
-    ]
+    references = gold_executions(pool, [subject(one) for one in records], ALL)
+    cases = [Case(subject(one), gold, text) for one, gold, text in zip(records, references, texts, strict=True)]
     return list(predicted_executions(pool, cases, ALL))
 
 
@@ -67,7 +64,7 @@ def test_verdicts(pool: ExecutionPool) -> None:
 
 
 def test_gold_kills_the_mutants_that_it_sees(pool: ExecutionPool) -> None:
-    [gold] = gold_executions(pool, [(subject(box()), "assertEquals(5, box.size(2));")], ALL)
+    [gold] = gold_executions(pool, [subject(box(assertion="assertEquals(5, box.size(2));"))], ALL)
     record = box()
     mutants = mutants_of(record.extra["class_source"], record.focal_method, 100)
     assert gold.made == gold.compiled == len(mutants) == len(gold.counted)
@@ -97,7 +94,7 @@ def test_weak_assertions_kill_less_than_strong_ones(pool: ExecutionPool) -> None
 
 
 def test_mutants_that_the_test_kills_by_itself_do_not_count(pool: ExecutionPool) -> None:
-    record = box()
+    record = box(assertion="assertEquals(5, box.size(2));")
     earlier = record.extra["test_source"].replace(
         "Box box = new Box();", "Box box = new Box(); assertEquals(5, box.size(2));"
     )
@@ -108,9 +105,7 @@ def test_mutants_that_the_test_kills_by_itself_do_not_count(pool: ExecutionPool)
         record.assertion,
         extra={**record.extra, "test_source": earlier},
     )
-    [alone, after] = [
-        next(gold_executions(pool, [(subject(one), "assertEquals(5, box.size(2));")], ALL)) for one in (record, strict)
-    ]
+    [alone, after] = [next(gold_executions(pool, [subject(one)], ALL)) for one in (record, strict)]
     assert set(after.counted) == set(alone.counted) - set(alone.killed)
     assert after.killed == ()
 
@@ -119,8 +114,10 @@ def test_a_mutant_that_never_ends_is_killed(pool: ExecutionPool) -> None:
     method = "int f(int n) {\n    int i = 0;\n    while (i < n) {\n        i++;\n    }\n    return i;\n}"
     record = box()
     source = f"package p.box;\npublic class Box {{\n{method}\n}}\n"
-    looping = Record("box", method, record.test_method, "", extra={**record.extra, "class_source": source})
-    [gold] = gold_executions(pool, [(subject(looping), "assertEquals(2, box.f(2));")], ALL)
+    looping = Record(
+        "box", method, record.test_method, "assertEquals(2, box.f(2));", extra={**record.extra, "class_source": source}
+    )
+    [gold] = gold_executions(pool, [subject(looping)], ALL)
     mutants = mutants_of(source, method, 100)
     [endless] = [number for number, mutant in enumerate(mutants) if "i--" in mutant]
     assert gold.ended == PASSED
@@ -129,7 +126,7 @@ def test_a_mutant_that_never_ends_is_killed(pool: ExecutionPool) -> None:
 
 def test_gold_that_does_not_pass_is_said(pool: ExecutionPool) -> None:
     texts = ["assertEquals(1, box.size(2));", "assertEquals(1, box.size());"]
-    wrong, broken = gold_executions(pool, [(subject(box(f"g{n}")), text) for n, text in enumerate(texts)], ALL)
+    wrong, broken = gold_executions(pool, [subject(box(f"g{n}", text)) for n, text in enumerate(texts)], ALL)
     assert (wrong.ended, broken.ended) == (FAILED, NOT_COMPILED)
     assert (wrong.counted, broken.counted) == ((), ())
     assert wrong.message
@@ -140,16 +137,13 @@ def test_every_gold_assertion_of_the_generated_corpus_passes(pool: ExecutionPool
     records = random.Random(3).sample(list(generate(2000, 11)), 120)
     subjects = [subject(one) for one in records]
     limits = ExecuteSettings(mutants=2)
-    pairs = [(one, record.assertion) for one, record in zip(subjects, records, strict=True)]
-    references = list(gold_executions(pool, pairs, limits))
+    references = list(gold_executions(pool, subjects, limits))
     assert [gold for gold in references if gold.ended != PASSED] == []
     assert sum(len(gold.counted) for gold in references) > 50
     assert 0.3 < sum(len(gold.killed) for gold in references) / sum(len(gold.counted) for gold in references) < 1.0
     # Another record's assertion is wrong, as a rule.
     texts = [one.assertion for one in records[1:] + records[:1]]
-    cases = [
-        Case(s, gold, r.assertion, text) for s, gold, r, text in zip(subjects, references, records, texts, strict=True)
-    ]
+    cases = [Case(one, gold, text) for one, gold, text in zip(subjects, references, texts, strict=True)]
     foreign = list(predicted_executions(pool, cases, limits))
     assert sum(one.passes for one in foreign) < 0.3 * len(foreign)
     assert [one.id for one in foreign] == [one.id for one in records]

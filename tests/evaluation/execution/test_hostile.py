@@ -233,12 +233,9 @@ def test_wrapped_in_assertions_it_fails_too_and_others_are_judged(toolchain: Too
     subjects = {name: subject for name, one in records.items() if (subject := subject_of(one))}
     limits = ExecuteSettings(seconds=5.0)
     with ExecutionPool(toolchain, workers=2, heap_mb=64) as pool:
-        references = list(gold_executions(pool, [(subjects[name], records[name].assertion) for name in texts], limits))
+        references = list(gold_executions(pool, [subjects[name] for name in texts], limits))
         assert [gold.ended for gold in references] == [PASSED] * len(texts)
-        cases = [
-            Case(subjects[name], gold, records[name].assertion, text)
-            for (name, text), gold in zip(texts.items(), references, strict=True)
-        ]
+        cases = [Case(subjects[name], gold, text) for (name, text), gold in zip(texts.items(), references, strict=True)]
         executions = {one.id: one for one in predicted_executions(pool, cases, limits)}
     assert {name: one.passes for name, one in executions.items()} == {name: name.startswith("honest") for name in texts}
     assert all(one.compiles for one in executions.values())

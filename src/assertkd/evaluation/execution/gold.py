@@ -68,7 +68,7 @@ def passes_on_mutant(
 
 def gold_executions(
     pool: ExecutionPool,
-    subjects: Iterable[tuple[Subject, str]],
+    subjects: Iterable[Subject],
     settings: ExecuteSettings,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[GoldExecution]:
@@ -76,7 +76,7 @@ def gold_executions(
 
     Args:
         pool: compiles and runs.
-        subjects: each record's and its gold assertion.
+        subjects: the records.
         settings: limits, and whether the class under test is compiled already.
         progress: called with the number of records that are done.
     """
@@ -84,19 +84,19 @@ def gold_executions(
 
 
 def _prepared(
-    pool: ExecutionPool, settings: ExecuteSettings, batch: Sequence[tuple[Subject, str]]
+    pool: ExecutionPool, settings: ExecuteSettings, batch: Sequence[Subject]
 ) -> list[Callable[[Runner], GoldExecution]]:
     units = [
         [
-            *(Unit(pool.new_folder(), sources_of(settings, subject, text)) for text in (gold, "")),
+            *(Unit(pool.new_folder(), sources_of(settings, subject, text)) for text in (subject.gold, "")),
             *mutant_units(pool, settings, subject),
         ]
-        for subject, gold in batch
+        for subject in batch
     ]
     errors = iter(pool.compile([unit for own in units for unit in own]))
     return [
         partial(_run, settings, subject, own, list(islice(errors, len(own))))
-        for (subject, _), own in zip(batch, units, strict=True)
+        for subject, own in zip(batch, units, strict=True)
     ]
 
 

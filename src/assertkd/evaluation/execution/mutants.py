@@ -26,8 +26,7 @@ NUMBERS = frozenset({"byte", "short", "int", "long", "float", "double", "char"})
 @dataclass(frozen=True, slots=True)
 class _Edit:
     kind: str
-    start: int
-    end: int
+    node: Node
     text: str
 
 
@@ -52,7 +51,7 @@ def mutants_of(class_source: str, focal_method: str, most: int) -> list[str]:
     for edit in _in_turn(_edits(method, body)):
         if len(mutants) == most:
             break
-        mutated = source[: edit.start] + edit.text.encode() + source[edit.end :]
+        mutated = source[: edit.node.start_byte] + edit.text.encode() + source[edit.node.end_byte :]
         end = method.end_byte + len(mutated) - len(source)
         key = _tokens_of_method(mutated[method.start_byte : end])
         if key not in seen:
@@ -91,7 +90,7 @@ def _in_turn(edits: Iterator[_Edit]) -> list[_Edit]:
 
     def place(edit: _Edit) -> tuple[int, int]:
         made[edit.kind] += 1
-        return made[edit.kind], edit.start
+        return made[edit.kind], edit.node.start_byte
 
     return sorted(edits, key=place)
 
@@ -105,19 +104,19 @@ def _edits(method: Node, body: Node) -> Iterator[_Edit]:
         elif node.type == "update_expression":
             yield from _replaced("arithmetic", next(c for c in node.children if not c.is_named), STEPS)
         elif node.type == "unary_expression" and child_text(node, "operator") == "!":
-            yield _edit("conditional", node, child_text(node, "operand"))
+            yield _Edit("conditional", node, child_text(node, "operand"))
         elif node.type in ("if_statement", "while_statement", "ternary_expression"):
             yield from _of_condition(node)
         elif node.type == "return_statement" and node.named_children and _returns_of(node, method):
             yield from _of_return(node, child_text(method, "type"))
         elif node.type in ("true", "false"):
-            yield _edit("constant", node, "false" if node.type == "true" else "true")
+            yield _Edit("constant", node, "false" if node.type == "true" else "true")
         elif node.type == "decimal_integer_literal":
             digits = text_of(node).rstrip("lL").replace("_", "")
             suffix = "L" if text_of(node)[-1] in "lL" else ""
-            yield _edit("constant", node, f"{int(digits) + 1}{suffix}")
+            yield _Edit("constant", node, f"{int(digits) + 1}{suffix}")
         elif node.type == "string_literal":
-            yield _edit("constant", node, '"mutant"' if text_of(node) == '""' else '""')
+            yield _Edit("constant", node, '"mutant"' if text_of(node) == '""' else '""')
 
 
 def _of_operator(node: Node) -> Iterator[_Edit]:
@@ -125,7 +124,7 @@ def _of_operator(node: Node) -> Iterator[_Edit]:
     if operator is None:
         return
     for other in COMPARISONS.get(operator.type, ()):
-        yield _edit("conditional", operator, other)
+        yield _Edit("conditional", operator, other)
     yield from _replaced("conditional", operator, LOGIC)
     # A plus between texts has no minus: such a mutant does not compile, and the compiler says so.
     yield from _replaced("arithmetic", operator, ARITHMETIC)
@@ -137,7 +136,7 @@ def _of_condition(node: Node) -> Iterator[_Edit]:
     while condition is not None and condition.type == "parenthesized_expression":
         condition = condition.named_children[0]
     if condition is not None and condition.type not in ("binary_expression", "unary_expression", "true", "false"):
-        yield _edit("conditional", condition, f"!({text_of(condition)})")
+        yield _Edit("conditional", condition, f"!({text_of(condition)})")
 
 
 def _of_return(node: Node, kind: str) -> Iterator[_Edit]:
@@ -147,13 +146,13 @@ def _of_return(node: Node, kind: str) -> Iterator[_Edit]:
         operator = child_text(value, "operator")
         if value.type in ("true", "false") or operator in COMPARISONS or operator == "!":
             return  # Other operators make this fault already.
-        yield _edit("return", value, f"!({text})")
+        yield _Edit("return", value, f"!({text})")
     elif kind in NUMBERS:
-        yield _edit("return", value, "1" if text in ("0", "0L", "0.0") else "0")
+        yield _Edit("return", value, "1" if text in ("0", "0L", "0.0") else "0")
     elif kind == "String" and text != '""':
-        yield _edit("return", value, '""')
+        yield _Edit("return", value, '""')
     elif kind and text != "null":
-        yield _edit("return", value, "null")
+        yield _Edit("return", value, "null")
 
 
 def _returns_of(node: Node, method: Node) -> bool:
@@ -166,8 +165,4 @@ def _returns_of(node: Node, method: Node) -> bool:
 
 def _replaced(kind: str, operator: Node | None, others: dict[str, str]) -> Iterator[_Edit]:
     if operator is not None and operator.type in others:
-        yield _edit(kind, operator, others[operator.type])
-
-
-def _edit(kind: str, node: Node, text: str) -> _Edit:
-    return _Edit(kind, node.start_byte, node.end_byte, text)
+        yield _Edit(kind, operator, others[operator.type])

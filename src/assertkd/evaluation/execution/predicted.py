@@ -6,13 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from assertkd.evaluation.execution.compiler import Unit
-from assertkd.evaluation.execution.gold import (
-    NOT_COMPILED,
-    GoldExecution,
-    mutant_units,
-    passes_on_mutant,
-    sources_of,
-)
+from assertkd.evaluation.execution.gold import NOT_COMPILED, GoldExecution, mutant_units, passes_on_mutant, sources_of
 from assertkd.evaluation.execution.pool import ExecutionPool, remove
 from assertkd.evaluation.execution.runner import PASSED, Runner
 from assertkd.evaluation.execution.units import Subject, asserts, is_whole_statement
@@ -29,13 +23,12 @@ class Case:
 
     subject: Subject
     gold: GoldExecution
-    gold_text: str
     text: str
 
     @property
     def is_gold(self) -> bool:
         """Whether it is the gold assertion itself, whose execution is known."""
-        return self.text.strip() == self.gold_text.strip()
+        return self.text.strip() == self.subject.gold.strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +68,7 @@ def read_executions(path: Path) -> list[PredictedExecution]:
 
 
 def predicted_executions(
-    pool: ExecutionPool,
-    cases: Iterable[Case],
-    settings: ExecuteSettings,
-    progress: Callable[[int], None] | None = None,
+    pool: ExecutionPool, cases: Iterable[Case], settings: ExecuteSettings, progress: Callable[[int], None] | None = None
 ) -> Iterator[PredictedExecution]:
     """Yield the outcome of each record's test with its prediction, in order.
 
@@ -115,12 +105,7 @@ def _prepared(
 
 
 def _run(
-    settings: ExecuteSettings,
-    case: Case,
-    test: Unit | None,
-    error: str | None,
-    mutants: Sequence[Unit],
-    runner: Runner,
+    settings: ExecuteSettings, case: Case, test: Unit | None, error: str | None, mutants: Sequence[Unit], runner: Runner
 ) -> PredictedExecution:
     if case.is_gold:
         return _ended(case, PASSED, "", len(case.gold.killed))

@@ -24,6 +24,7 @@ class Subject:
         test_method: name of the test.
         tested: compilation unit of the class under test by its path; empty where the record does not carry it.
         focal_method: source of the method under test.
+        gold: the gold assertion.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Subject:
     test_method: str
     tested: dict[str, str]
     focal_method: str
+    gold: str
 
     def filled(self, text: str) -> dict[str, str]:
         """Return the test's source with `text` as the assertion, by its path."""
@@ -71,6 +73,7 @@ def subject_of(record: Record) -> Subject | None:
         test_method=method,
         tested={} if class_file is None else {class_file: str(class_source)},
         focal_method=record.focal_method,
+        gold=record.assertion,
     )
 
 
