@@ -47,12 +47,7 @@ def training_memory(
 ) -> TrainingMemory | None:
     """Return the estimate, or None where the sizes of a model of the hub are not known here.
 
-    Args:
-        model: the model.
-        training: batch size and precision.
-        max_input_len: longest input, in tokens.
-        max_output_len: longest target, in tokens.
-        vocab_size: entries of the tokenizer, for a model from scratch.
+    Lengths are in tokens; `vocab_size` counts for a model from scratch alone.
     """
     try:
         shape, parameters = shape_and_parameter_count(model, vocab_size, only_local=True)

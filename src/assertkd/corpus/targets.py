@@ -12,13 +12,9 @@ from assertkd.settings import RunSettings
 
 @dataclass(frozen=True, slots=True)
 class Supervision:
-    """Lengths of inputs and targets, and which training records have gold targets.
+    """Greatest lengths of inputs and targets, in tokens, and which share of the training records has gold targets.
 
-    Attributes:
-        max_input_len: longest input, in tokens.
-        max_output_len: longest target, in tokens.
-        labelled_share: share of the training records whose target is gold.
-        seed: `data.split_seed`.
+    The seed chooses these records.
     """
 
     max_input_len: int

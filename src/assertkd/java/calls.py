@@ -28,8 +28,8 @@ def declared_types(declaration: Node) -> dict[str, str]:
     found = {}
     for declarator in declaration.children_by_field_name("declarator"):
         value = declarator.child_by_field_name("value")
-        made = value is not None and value.type == "object_creation_expression"
-        kind = simple_type((value if made and value else declaration).child_by_field_name("type"))
+        made = value if value is not None and value.type == "object_creation_expression" else declaration
+        kind = simple_type(made.child_by_field_name("type"))
         dimensions = text_of(declarator.child_by_field_name("dimensions")).replace(" ", "")
         found[text_of(declarator.child_by_field_name("name"))] = kind + dimensions
     return found

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from assertkd.java.declarations import read_declarations
@@ -40,12 +40,7 @@ def nearby_files(source: bytes, file: JavaFile, folders: Sequence[Path]) -> dict
             if path not in found:
                 found[path] = read_declarations(read_source(path), path.relative_to(folder).as_posix())
                 new.append(found[path])
-        wanted = set(_named_by(new))
+        classes = [declared for one in new for declared in one.classes]
+        named = (name for c in classes for name in (*c.supertypes, *(method.returns for method in c.methods)))
+        wanted = {name.partition(".")[0].removesuffix("[]") for name in named}
     return {path: one for path, one in found.items() if own.isdisjoint((c.package, c.name) for c in one.classes)}
-
-
-def _named_by(files: Iterable[JavaFile]) -> Iterator[str]:
-    for file in files:
-        for declared in file.classes:
-            for name in (*declared.supertypes, *(method.returns for method in declared.methods)):
-                yield name.partition(".")[0].removesuffix("[]")

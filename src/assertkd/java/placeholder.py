@@ -91,7 +91,4 @@ def _indentation(source: bytes, position: int) -> str:
 
 def _dedented(text: str, indentation: str) -> str:
     # Blanks inside a text block belong to its value.
-    if not indentation or TEXT_BLOCK in text:
-        return text
-    first, *others = text.split("\n")
-    return "\n".join([first, *(line.removeprefix(indentation) for line in others)])
+    return text if TEXT_BLOCK in text else text.replace(f"\n{indentation}", "\n")
