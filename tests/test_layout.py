@@ -11,7 +11,7 @@ from assertkd.layout import Entry, Layout, ModelLayout, RunLayout, student_name,
 
 PROJECT = Path(__file__).parents[1]
 RUN = RunLayout("results/{run}")
-STUDENT = RUN.student("{variant}", "{seed}")
+STUDENT = RUN.model(student_name("{variant}", "{seed}"))
 
 WRITTEN = {
     "": "cuda.json evaluation/gold_execution.jsonl evaluation/gold_execution.json",
@@ -56,7 +56,7 @@ def test_named_parts_are_the_entries() -> None:
 
 
 def test_names_of_models() -> None:
-    assert RUN.model(student_name("kd", 7)).folder == RUN.student("kd", 7).folder
+    assert RUN.model(student_name("kd", 7)).folder == RUN.folder / "students/kd/seed7"
     assert variant_and_seed(student_name("kd", 7)) == ("kd", 7)
     assert variant_and_seed(layout.TEACHER) == ("teacher", None)
 

@@ -125,10 +125,6 @@ class RunLayout(Layout):
         self.report_so_far = ReportLayout(self.folder / "report_so_far")
         self.interchange = InterchangeLayout(self.folder / "interchange")
 
-    def student(self, variant: str, seed: int | str) -> TrainingLayout:
-        """Return the layout of a student's training."""
-        return self.model(student_name(variant, seed))
-
     def model(self, name: str) -> TrainingLayout:
         """Return the layout of a model's training: `TEACHER`'s, or that of a student by `student_name`."""
         return TrainingLayout(self.folder / name)

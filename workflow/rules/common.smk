@@ -48,7 +48,7 @@ except UserError as fault:
 # Paths with wildcards, for rules; and those of this run, for input functions.
 FILES = RunLayout("results/{run}")
 MODEL = FILES.model("{model}")
-STUDENT = FILES.student("{variant}", "{seed}")
+STUDENT = FILES.model(student_name("{variant}", "{seed}"))
 EVALUATION = FILES.evaluation("{model}")
 RUN_FILES = RunLayout(f"results/{RUN.name}")
 

@@ -42,10 +42,8 @@ class TargetPolicy(Section):
     @property
     def stores(self) -> tuple[str, ...]:
         """Names of the logit stores that it reads."""
-        if not self.needs_distributions:
-            return ()
-        along_predictions = ("train_predictions",) if self.targets != "gold" else ()
-        return ("train", *along_predictions, *(("unlabelled",) if self.learns_unlabelled else ()))
+        read = (True, self.targets != "gold", self.learns_unlabelled)
+        return tuple(compress(("train", "train_predictions", "unlabelled"), read)) if self.needs_distributions else ()
 
 
 class DistillStudentParams(Section):
