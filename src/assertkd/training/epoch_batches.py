@@ -23,7 +23,6 @@ class EpochBatches:
 
     Args:
         train: the examples of every epoch, or what draws them.
-        settings: batch size or token budget, accumulation, number of epochs.
         seed: of the order of batches.
     """
 

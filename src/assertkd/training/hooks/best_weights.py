@@ -83,9 +83,9 @@ class BestWeights(Hook):
                 save_file({name: weight.detach() for name, weight in trainer.model.weights().items()}, partial)
                 partial.replace(self._file)
         elif self._patience is not None and self.best.validations_since >= self._patience:
-            trainer.position.is_stopped, best = True, self.best
+            trainer.position.is_stopped = True
             message = "stopped early: %d validations since epoch %s without a better %s"
-            log.info(message, best.validations_since, best.epoch, best.metric)
+            log.info(message, self.best.validations_since, self.best.epoch, self.best.metric)
 
     def on_train_end(self, trainer: "Trainer") -> None:
         """Give the model the best weights, and the training their figures."""

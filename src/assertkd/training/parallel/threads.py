@@ -45,7 +45,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class ThreadCount:
-    """Examples a second with this number of threads: of one job alone, and of so many side by side all together."""
+    """Examples a second of a job of so many threads alone, and of `jobs` such jobs side by side, all `together`."""
 
     threads: int
     alone: float
