@@ -1,7 +1,6 @@
 """The rule `compress_logits`: one pass of the teacher over every split, teacher-forced on the targets."""
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
 from assertkd.batching.examples import Example
@@ -12,7 +11,6 @@ from assertkd.logits.fidelity.figure import draw_fidelity
 from assertkd.logits.fidelity.report import fidelity_report, format_fidelity
 from assertkd.logits.params import CompressLogitsParams
 from assertkd.logits.teacher_pass import TeacherPass
-from assertkd.settings.logits import FidelitySettings
 
 PREDICTED_SPLITS = ("train", "validation")
 """Splits that students see in training; the test's predictions are the evaluation's."""
@@ -27,7 +25,6 @@ def compress_logits(params: CompressLogitsParams, teacher: Path, corpus: Path, f
         params: the codec, what the targets are, and the fidelity report's sample.
         teacher: the fine-tuned teacher's `final_model/`.
         corpus: folder with `{split}.jsonl`.
-        folder: where the stores go.
 
     Raises:
         UserError: the teacher or the corpus is missing, or the teacher's vectors do not fit the codec.
@@ -51,18 +48,13 @@ def compress_logits(params: CompressLogitsParams, teacher: Path, corpus: Path, f
         teacher_pass.compress(examples, split, path, layout.store(split))
         if split == "train":
             # Students train on this split, so the fidelity is measured on it; the test split decides nothing.
-            _report_fidelity(teacher_pass, examples, params.logits.fidelity, layout)
+            # A second pass over the sample, so that a resumed run, which skips what is stored, measures the same.
+            options = params.logits.fidelity
+            sample = teacher_pass.sample(examples, options.positions, options.seed)
+            report = fidelity_report(sample, teacher_pass.codec, teacher_pass.device)
+            report["sample"] |= {"split": "train", "seed": options.seed}
+            write_json(layout.fidelity, report)
+            draw_fidelity(report, layout.fidelity_picture)
+            for line in format_fidelity(report):
+                log.info("%s", line)
     write_teacher_predictions(layout.teacher_predictions, predictions)
-
-
-def _report_fidelity(
-    teacher_pass: TeacherPass, examples: Sequence[Example], options: FidelitySettings, layout: LogitsLayout
-) -> None:
-    # A second pass over the sample, so that a resumed run, which skips what is stored, measures the same.
-    sample = teacher_pass.sample(examples, options.positions, options.seed)
-    report = fidelity_report(sample, teacher_pass.codec, teacher_pass.device)
-    report["sample"] |= {"split": "train", "seed": options.seed}
-    write_json(layout.fidelity, report)
-    draw_fidelity(report, layout.fidelity_picture)
-    for line in format_fidelity(report):
-        log.info("%s", line)

@@ -12,7 +12,7 @@ from assertkd.logits.teacher_pass import TeacherPass
 def compress_predictions(
     params: CompressPredictionsParams, teacher: Path, records_file: Path, predictions_file: Path, folder: Path
 ) -> None:
-    """Write the store of the training records whose prediction is not what `compress_logits` stored for them.
+    """Write to `folder` the store of the training records whose prediction `compress_logits` has not stored.
 
     These are the records whose gold assertion students may use and for which the teacher writes another target.
 
@@ -21,7 +21,6 @@ def compress_predictions(
         teacher: the fine-tuned teacher's `final_model/`.
         records_file: the training split.
         predictions_file: the teacher's predictions, as `compress_logits` wrote them.
-        folder: where the store goes.
 
     Raises:
         UserError: an input is missing, or the teacher's vectors do not fit the codec.

@@ -19,7 +19,6 @@ def compress_unlabelled(params: CompressUnlabelledParams, teacher: Path, records
         params: codec, lengths, beams and batch size.
         teacher: the fine-tuned teacher's `final_model/`.
         records_file: the records.
-        folder: where both go.
 
     Raises:
         UserError: an input is missing, or the teacher's vectors do not fit the codec.

@@ -37,7 +37,6 @@ def import_logits(params: ImportLogitsParams, files: Sequence[Path], corpus: Pat
         params: the codec, which must take logits, the size of a shard, and what the targets are.
         files: interchange files, those that the corpus was made from.
         corpus: folder with `{split}.jsonl` and `tokenizer/`.
-        folder: where the stores go.
 
     Raises:
         UserError: a line is damaged or for another target (file:line is named), or a record has no line (its id is).

@@ -83,11 +83,7 @@ class TeacherPass:
     def compress(self, examples: Sequence[Example], name: str, records: Path, folder: Path) -> None:
         """Write the store of what the teacher knows at the targets of some examples to `folder`.
 
-        Args:
-            examples: inputs with targets.
-            name: theirs in the log.
-            records: the file that they come from, for the store's provenance.
-            folder: where the store goes.
+        `name` is theirs in the log; `records` is the file that they come from.
 
         Raises:
             UserError: the teacher's vectors do not fit the codec.

@@ -54,13 +54,15 @@ class Codec(ABC):
         The encoder raises UserError where the vectors do not fit the format.
         """
 
+    def encode_logits(self, logits: Float32) -> Payload:
+        """Return the arrays of logits (T, V), where the codec takes them; UserError if they do not fit the format."""
+        raise NotImplementedError
+
     @abstractmethod
     def collate(self, payloads: Sequence[Payload], head: StoredHead | None) -> TeacherView:
-        """Return one view over a batch, in the order of its examples.
+        """Return one view over the arrays of a batch's examples, in their order; none give a view of no tokens.
 
-        Args:
-            payloads: each example's arrays, as `encoder` gave them; none gives a view of no tokens.
-            head: the store's head; None where the codec keeps none.
+        `head` is the store's; None where the codec keeps none.
         """
 
     def validate(self, arrays: Payload, tokens: int) -> None:
@@ -82,12 +84,7 @@ class Codec(ABC):
 
 
 def checked_hidden(hidden: Float32, hidden_size: int) -> Float32:
-    """Return `hidden` as (T, d) float32, having checked its shape and that it is finite.
-
-    Raises:
-        UserError: it holds NaN or infinity.
-        ValueError: its shape is another.
-    """
+    """Return `hidden` as (T, d) float32; UserError if it is not finite, ValueError if its shape is another."""
     if hidden.ndim != 2 or hidden.shape[1] != hidden_size:
         raise ValueError(f"hidden vectors have shape {hidden.shape}, expected (tokens, {hidden_size})")
     if not np.isfinite(hidden).all():

@@ -34,11 +34,7 @@ class DenseCodec(Codec):
         return lambda hidden: self.encode_logits(checked_hidden(hidden, self.hidden_size) @ columns)
 
     def encode_logits(self, logits: Float32) -> Payload:
-        """Return the array of logits (T, V) that come from elsewhere than a head.
-
-        Raises:
-            UserError: a logit is NaN or infinite, or lies beyond float16.
-        """
+        """Return the array of logits (T, V); UserError if one is NaN or lies beyond float16."""
         return {"logits": in_float16(logits)}
 
     def collate(self, payloads: Sequence[Payload], head: StoredHead | None) -> DenseView:
@@ -47,11 +43,7 @@ class DenseCodec(Codec):
 
 
 def in_float16(logits: Float32) -> npt.NDArray[np.float16]:
-    """Return the logits, of any shape, in float16 (little-endian).
-
-    Raises:
-        UserError: a logit is NaN or infinite, or lies beyond float16.
-    """
+    """Return the logits, of any shape, in float16 (little-endian); UserError if one is NaN or lies beyond it."""
     largest = float(np.abs(logits).max(initial=0.0))
     if not largest <= LARGEST:
         raise UserError(

@@ -71,8 +71,7 @@ class StoredHead:
     def weight(self, device: torch.device) -> torch.Tensor:
         """Return the scaled head, (V, d) float32 on `device`, loaded at the first call and then shared.
 
-        Raises:
-            UserError: the file is missing or is not the one that the store was written with.
+        UserError if the file is missing or not the one that the store was written with.
         """
         return _load(self, device)
 

@@ -57,8 +57,7 @@ class HiddenView(FullDistribution):
     def logits(self, rows: slice) -> torch.Tensor:
         """Return (n, V) float32: hidden · headᵀ of these rows, in float32 whatever the student's precision is.
 
-        Raises:
-            UserError: at the first use, the head file is missing or damaged.
+        UserError, at the first use, if the head file is missing or damaged.
         """
         hidden = self.hidden[rows]
         # Under autocast the product would be rounded to bfloat16, a hundred times the codec's own error.
@@ -142,11 +141,7 @@ def feedback_weights(columns: npt.NDArray[np.floating]) -> Float32:
     shifted to cancel what the later ones left over (Babai's nearest plane; GPTQ does so to weights, Frantar et al.
     2023). Against plain rounding it halves the KL of the logits.
 
-    Args:
-        columns: (V, d), the head less its mean row.
-
-    Returns:
-        (d, d) float32, `R_jk / R_jj` above the diagonal, zero elsewhere.
+    Takes (V, d), the head less its mean row; returns (d, d), `R_jk / R_jj` above the diagonal, zero elsewhere.
     """
     values = columns.astype(np.float32)
     covariance = (values.T @ values).astype(np.float64) / len(values)

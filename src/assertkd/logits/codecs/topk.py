@@ -26,9 +26,7 @@ from assertkd.logits.codecs.head import Float32, StoredHead
 from assertkd.logits.codecs.support import choose_support
 
 LEVELS = 255
-STEPS_PER_OCTAVE = 8
-SMALLEST_STEP = 2.0**-12
-STEPS = SMALLEST_STEP * 2.0 ** (np.arange(256) / STEPS_PER_OCTAVE)
+STEPS = 2.0**-12 * 2.0 ** (np.arange(256) / 8)
 """The steps that a code stands for, in nats: 2^-12 to 2^20, each 9 % above the one before."""
 
 CHUNK_ELEMENTS = 1 << 21
@@ -71,11 +69,7 @@ class TopKView(BucketedDistribution):
         return replace(self, ids=move(self.ids), distance=move(self.distance), tail=move(self.tail))
 
     def buckets(self, rows: slice, temperature: float) -> Buckets:
-        """Return the buckets at a temperature: the support keeps its stored share of the mass, the tail the rest.
-
-        Raises:
-            UserError: the tail's mass at this temperature was not stored.
-        """
+        """Return the buckets at a stored temperature: the support keeps its share of the mass, the tail the rest."""
         if temperature not in self.temperatures:
             raise UserError(
                 f"the stored logits hold no tail at temperature {temperature:g}, only at "
@@ -104,16 +98,13 @@ class TopKCodec(Codec):
     Args:
         vocab_size: V.
         hidden_size: d.
-        temperatures: at which the tail's mass is kept, each above 0; 1 always is.
+        temperatures: at which the tail's mass is kept, each finite and above 0 (else UserError); 1 always is.
         tolerance: nats of KL that a byte must save, above 0. A larger one keeps fewer tokens.
         max_k: most tokens in a support, 1 to 65,536.
 
     A stored distance is off by half a step at most; a step is the support's widest distance / 255, or up to 9 % more
     (2^-12 at least). So log p of a support token at T is off by step / T at most, besides the rounding of the
     log-odds to float16 (2^-11 of themselves). On sharp teachers that costs some 1e-5 nats; the rest is the spread tail.
-
-    Raises:
-        UserError: a temperature is not above 0, or infinite.
     """
 
     name: ClassVar[str] = "topk"
@@ -149,11 +140,7 @@ class TopKCodec(Codec):
         return lambda hidden: self._encode(checked_hidden(hidden, self.hidden_size), columns)
 
     def encode_logits(self, logits: Float32) -> Payload:
-        """Return the arrays of logits (T, V) that come from elsewhere than a head.
-
-        Raises:
-            UserError: a logit is NaN or infinite.
-        """
+        """Return the arrays of logits (T, V); UserError if one is NaN or infinite."""
         return self._encode(logits.astype(np.float32, copy=False), None)
 
     def validate(self, arrays: Payload, tokens: int) -> None:

@@ -38,10 +38,6 @@ class RenormalisedTopK(Codec):
     A softmax over what is left gives the other tokens no probability at all. Top-k caches that keep no tail do so,
     and their `KL(full ‖ stored)` is infinite.
 
-    Args:
-        vocab_size: V.
-        hidden_size: d.
-        k: logits kept a token, at most V.
     """
 
     name: ClassVar[str] = "renormalised top-k"

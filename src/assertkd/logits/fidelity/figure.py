@@ -30,12 +30,18 @@ def draw_fidelity(report: Mapping[str, Any], path: Path) -> None:
     Codecs that refused the teacher, and temperatures that a codec does not store, are left out. A codec whose
     divergence is infinite stands as a triangle on the upper edge.
     """
+    import altair as alt
     import pandas as pd
 
-    points = fidelity_points(report)
+    points, sample = fidelity_points(report), report["sample"]
+    title = alt.TitleParams(
+        "What the logit cache takes and what it loses",
+        subtitle=f"{sample['positions']:,} positions of this teacher, V = {sample['vocab_size']:,}, "
+        f"d = {sample['hidden_size']:,}; lower and further left is better",
+    )
     picture = (
         fidelity_chart(points, pd.DataFrame(points))
-        .properties(title=_title(report))
+        .properties(title=title)
         .configure_title(anchor="start", fontSize=15, subtitleFontSize=12, subtitleColor="#555555", offset=14)
         .configure_view(stroke="#cccccc")
         .configure_axis(gridColor="#eeeeee")
@@ -47,9 +53,8 @@ def draw_fidelity(report: Mapping[str, Any], path: Path) -> None:
 def fidelity_chart(points: Sequence[Mapping[str, Any]], data: Any) -> "alt.FacetChart":
     """Return what each codec takes against what it loses, a panel a temperature.
 
-    Args:
-        points: of `fidelity_points`; they decide on axes and colours.
-        data: what the chart draws: the points, or the name by which they are given to it later.
+    The points of `fidelity_points` decide on axes and colours. The chart draws `data`: the points, or the name by which
+    they are given to it later.
     """
     import altair as alt
 
@@ -124,14 +129,3 @@ def _ticks(low: float, high: float) -> list[float]:
     within = [value for value in values if low <= value <= high]
     # Over more than two decades they would crowd the axis.
     return within if high < 100 * low else [value for value in within if f"{value:e}".startswith("1")]
-
-
-def _title(report: Mapping[str, Any]) -> Any:
-    import altair as alt
-
-    sample = report["sample"]
-    return alt.TitleParams(
-        "What the logit cache takes and what it loses",
-        subtitle=f"{sample['positions']:,} positions of this teacher, V = {sample['vocab_size']:,}, "
-        f"d = {sample['hidden_size']:,}; lower and further left is better",
-    )

@@ -60,15 +60,14 @@ def draw_sample(lengths: Sequence[int], positions: int, seed: int) -> list[int]:
 def measure(sample: Sample, codecs: Mapping[str, Codec], device: torch.device) -> dict[str, Any]:
     """Return the size, divergence and speed of every codec on the sample, as JSON values (`report.UNITS`).
 
-    A codec that refuses the teacher's vectors is listed with `refused`, its own words, in place of figures.
-
-    Args:
-        sample: the positions.
-        codecs: by the names that they are to be listed under.
-        device: where distributions are rebuilt and compared.
+    They are listed under the names in `codecs`; a codec that refuses the teacher's vectors with `refused`, its own
+    words, in place of figures. Distributions are rebuilt and compared on `device`.
     """
     measurements = {name: _Measurement(codec, sample, device) for name, codec in codecs.items()}
-    with _stored(sample.head) as head, torch.inference_mode():
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        file = Path(folder) / HEAD_FILE
+        file.write_bytes(head_bytes(balance_head(sample.head)))
+        head = StoredHead(file, sha256_of_file(file), *sample.head.shape)
         weight = torch.from_numpy(sample.head).to(device)
         entropy, done = 0.0, 0
         for part in _chunks(sample.hidden, CHUNK_ELEMENTS // len(sample.head)):
@@ -209,10 +208,9 @@ def _rebuild(view: TeacherView, rows: slice) -> torch.Tensor | None:
     """Ask a view what a loss asks; return its logits (n, V) where it has them."""
     if isinstance(view, FullDistribution):
         return view.logits(rows)
-    if isinstance(view, BucketedDistribution):
-        view.buckets(rows, view.temperatures[0])
-        return None
-    raise TypeError(f"{type(view).__name__} gives no distribution over the vocabulary")
+    assert isinstance(view, BucketedDistribution)
+    view.buckets(rows, view.temperatures[0])
+    return None
 
 
 def _whole_distribution(buckets: Buckets, vocab_size: int) -> torch.Tensor:
@@ -238,12 +236,3 @@ def _chunks(hidden: Sequence[Float32], rows: int) -> Iterator[list[Float32]]:
             part = []
     if part:
         yield part
-
-
-@contextmanager
-def _stored(head: Float32) -> Iterator[StoredHead]:
-    """Give a handle on the head as a store keeps it, in a folder that lasts as long as the block."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / HEAD_FILE
-        path.write_bytes(head_bytes(balance_head(head)))
-        yield StoredHead(path, sha256_of_file(path), *head.shape)

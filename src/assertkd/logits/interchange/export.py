@@ -11,9 +11,8 @@ from assertkd.batching.distributions import FullDistribution
 from assertkd.errors import UserError
 from assertkd.jsonl import write_lines
 from assertkd.layout import SPLITS, TEACHER, InterchangeLayout, RunLayout
-from assertkd.logits.interchange.lines import DTYPE, STORED, Float16, pack_logits
-from assertkd.logits.store.pairing import NO_LIMIT, stored_predictions, stored_target
-from assertkd.logits.store.reader import StoreReader
+from assertkd.logits.interchange.lines import DTYPE, STORED, pack_logits
+from assertkd.logits.store.reader import NO_LIMIT, StoreReader, stored_predictions, stored_target
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.predictions import read_predictions
 from assertkd.prompts.prompt import Prompt
@@ -80,7 +79,15 @@ def _lines(
     for record in read_records(records):
         prediction = predictions.get(record.id)
         _, target_ids = stored_target(reader, prompt, record.id, (record.assertion, prediction))
-        logits = _logits(reader, record.id, target_ids)
+        view = reader.collate_views([reader.read(record.id, target_ids)])
+        assert isinstance(view, FullDistribution)
+        with np.errstate(over="ignore"):
+            logits = view.logits(slice(0, view.num_tokens)).numpy().astype(STORED)
+        if not np.isfinite(logits).all():
+            raise UserError(
+                f"example {record.id!r}: a logit in {reader.folder} does not fit float16",
+                "Check the teacher: its logits are out of the usual range.",
+            )
         line = record.as_dict() | {
             "teacher_logits_compressed": pack_logits(logits),
             "teacher_logits_shape": list(logits.shape),
@@ -88,16 +95,3 @@ def _lines(
             "target_ids": target_ids,
         }
         yield line if prediction is None else line | {"teacher_prediction": prediction}
-
-
-def _logits(reader: StoreReader, example_id: str, target_ids: Sequence[int]) -> Float16:
-    view = reader.collate_views([reader.read(example_id, target_ids)])
-    assert isinstance(view, FullDistribution)
-    with np.errstate(over="ignore"):
-        logits = view.logits(slice(0, view.num_tokens)).numpy().astype(STORED)
-    if not np.isfinite(logits).all():
-        raise UserError(
-            f"example {example_id!r}: a logit in {reader.folder} does not fit float16",
-            "Check the teacher: its logits are out of the usual range.",
-        )
-    return logits

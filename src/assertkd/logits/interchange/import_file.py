@@ -10,11 +10,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from transformers import PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
 from assertkd.layout import ModelLayout
+from assertkd.logits.codecs.codec import Codec
 from assertkd.logits.codecs.registry import CODECS, build_codec
 from assertkd.logits.interchange.lines import InterchangeLine, read_interchange
 from assertkd.logits.store.manifest import Manifest, Provenance
@@ -60,7 +60,11 @@ def import_file(
     """
     prompt = Prompt(load_tokenizer(tokenizer_name), max_output_len, max_output_len)
     digest = sha256_of_files([file])
-    provenance = Provenance(tokenizer=_sha256_of_tokenizer(prompt.tokenizer), teacher=digest, corpus=digest)
+    # A tokenizer from the hub has no file at hand; saved, it has the one that a run's corpus would have.
+    with TemporaryDirectory() as folder:
+        save_tokenizer(prompt.tokenizer, Path(folder))
+        tokenizer = sha256_of_file(ModelLayout(folder).tokenizer)
+    provenance = Provenance(tokenizer=tokenizer, teacher=digest, corpus=digest)
     return write_stores(
         (ExternalExample(line, output.name, _target_ids(line, prompt)) for line in each_once(read_interchange(file))),
         {output.name: (output, provenance)},
@@ -101,11 +105,11 @@ def write_stores(
         raise UserError("The files hold no logits", "Give JSONL files with teacher_logits_compressed.")
     vocab_size = first.line.logits(len(first.target_ids), entries).shape[1]
     encoder = build_codec(codec, vocab_size, NO_HEAD, parameters)
-    if not hasattr(encoder, "encode_logits"):
-        able = ", ".join(name for name, kind in CODECS.items() if hasattr(kind, "encode_logits"))
+    takes_logits = [name for name, kind in CODECS.items() if kind.encode_logits is not Codec.encode_logits]
+    if codec not in takes_logits:
         raise UserError(
             f"the codec `{codec}` stores what enters the teacher's head, and the files hold logits alone",
-            f"Use one of: {able}.",
+            f"Use one of: {', '.join(takes_logits)}.",
         )
     writers = {
         split: StoreWriter(
@@ -115,14 +119,9 @@ def write_stores(
     }
     for example in chain([first], remaining):
         writer, line = writers[example.split], example.line
-        if writer.is_done(line.id):
-            continue
-        logits = line.logits(len(example.target_ids), entries, vocab_size)
-        try:
-            arrays = encoder.encode_logits(logits.astype(np.float32))
-        except UserError as fault:
-            raise UserError(f"{line.where}: {fault.problem}", fault.remedy) from None
-        writer.add_encoded(line.id, example.target_ids, arrays)
+        if not writer.is_done(line.id):
+            logits = line.logits(len(example.target_ids), entries, vocab_size)
+            writer.add(line.id, example.target_ids, logits.astype(np.float32), line.where)
     manifests = {split: writer.finish() for split, writer in writers.items()}
     for split, manifest in manifests.items():
         log.info("%s: %d examples, %d target tokens", split, manifest.rows, manifest.tokens)
@@ -162,10 +161,3 @@ def each_once(lines: Iterable[InterchangeLine]) -> Iterator[InterchangeLine]:
             )
         places[line.id] = line.where
         yield line
-
-
-def _sha256_of_tokenizer(tokenizer: PreTrainedTokenizerFast) -> str:
-    # A tokenizer from the hub has no file at hand; saved, it has the one that a run's corpus would have.
-    with TemporaryDirectory() as folder:
-        save_tokenizer(tokenizer, Path(folder))
-        return sha256_of_file(ModelLayout(folder).tokenizer)

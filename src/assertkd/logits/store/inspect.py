@@ -12,8 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from assertkd.batching.distributions import BucketedDistribution, FullDistribution, TeacherView
 from assertkd.errors import UserError
 from assertkd.logits.interchange.lines import read_interchange
-from assertkd.logits.store.pairing import NO_LIMIT, stored_predictions, stored_target
-from assertkd.logits.store.reader import StoreReader
+from assertkd.logits.store.reader import NO_LIMIT, StoreReader, stored_predictions, stored_target
 from assertkd.prompts.prompt import Prompt
 
 SHOWN_IDS = 3
@@ -25,14 +24,12 @@ class Position:
     """The teacher's distribution at one target token, at temperature 1.
 
     Attributes:
-        gold: the target's token id.
-        rank: its rank, 1 for the likeliest; None where the store keeps likelier tokens alone.
-        probability: its probability; None likewise.
+        rank: the token's, 1 for the likeliest; None where the store keeps likelier tokens alone.
+        probability: the token's; None likewise.
         top: the likeliest token ids with their probabilities, likeliest first.
         tail: probability of all tokens that the store does not keep.
     """
 
-    gold: int
     rank: int | None
     probability: float | None
     top: list[tuple[int, float]]
@@ -48,7 +45,6 @@ def positions(view: TeacherView, target_ids: Sequence[int], count: int = SHOWN_T
         # Equal probabilities share the better rank, as sorting leaves their order open.
         rank = None if place is None else int((log_p > log_p[place]).sum()) + 1
         yield Position(
-            gold=gold,
             rank=rank,
             probability=None if place is None else float(log_p[place].exp()),
             top=list(zip(ids[:count].tolist(), log_p[:count].exp().tolist(), strict=True)),
@@ -101,11 +97,7 @@ def format_store(reader: StoreReader) -> str:
 def format_example(reader: StoreReader, example_id: str, tokenizer: PreTrainedTokenizerFast, records: Path) -> str:
     """Return one example as a table: each target token with its rank and probability, and the likeliest five.
 
-    Args:
-        reader: the store.
-        example_id: the example.
-        tokenizer: that of the store's run.
-        records: JSONL with the example's record: the split's corpus file, or an interchange file.
+    The tokenizer is that of the store's run; `records` is the split's corpus file, or an interchange file.
 
     Raises:
         UserError: store or records hold no such example, or its target is neither its assertion nor the prediction.

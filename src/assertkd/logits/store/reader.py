@@ -1,18 +1,23 @@
 """Reads stores of logits, any example at a time, from any process; faults are named by shard and example."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 from assertkd.batching.distributions import TeacherView
 from assertkd.batching.examples import Payload
+from assertkd.corpus.targets import read_teacher_predictions
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
-from assertkd.layout import ModelLayout
+from assertkd.layout import LogitsLayout, ModelLayout
 from assertkd.logits.codecs.head import HEAD_FILE, RERUN, StoredHead
 from assertkd.logits.codecs.registry import build_codec
 from assertkd.logits.store.manifest import MANIFEST_FILE, read_manifest, rule_of
 from assertkd.logits.store.shard import ShardIndex, read_example, read_index, target_hash
+from assertkd.prompts.prompt import Prompt
+
+NO_LIMIT = 1 << 20
+"""Longer than any input or target, for a `Prompt` that cuts nothing: the store knows where its targets were cut."""
 
 
 class StoreReader:
@@ -92,11 +97,7 @@ class StoreReader:
         return bool(len(target_ids) == shard.tokens[row] and target_hash(target_ids) == shard.targets[row])
 
     def read(self, example_id: str, target_ids: Sequence[int]) -> Payload:
-        """Return what the teacher knew of one example: the codec's arrays, for `collate_views`.
-
-        Args:
-            example_id: as it was written.
-            target_ids: the token ids of its target, end of sequence included, as the caller is about to train on.
+        """Return what the teacher knew of one example at its target: the codec's arrays, for `collate_views`.
 
         Raises:
             UserError: there is no such example, its target was another one, or its bytes are missing or damaged.
@@ -137,13 +138,7 @@ class StoreReader:
 class JoinedStores:
     """Several stores of one teacher as one: an example is read from the store that was written with its target.
 
-    Their examples may share ids, since a record has logits on each of its targets.
-
-    Args:
-        stores: at least one.
-
-    Attributes:
-        vocab_size: V, of all of them.
+    Their examples may share ids, since a record has logits on each of its targets. `vocab_size` is that of all.
 
     Raises:
         UserError: two differ in teacher, tokenizer or codec.
@@ -164,11 +159,7 @@ class JoinedStores:
                 raise UserError(f"{store.folder}: written with {_others(differs)} than {stores[0].folder}", RERUN)
 
     def read(self, example_id: str, target_ids: Sequence[int]) -> Payload:
-        """Return what the teacher knew of an example at exactly this target.
-
-        Raises:
-            UserError: no store holds the example with this target, or its bytes are missing or damaged.
-        """
+        """Return what the teacher knew of an example at exactly this target, as `StoreReader.read` does."""
         holders = [store for store in self._stores if example_id in store]
         for store in holders:
             if store.is_for(example_id, target_ids):
@@ -179,6 +170,38 @@ class JoinedStores:
     def collate_views(self, payloads: Sequence[Payload]) -> TeacherView:
         """Return one view over the payloads of a batch, in their order."""
         return self._stores[0].collate_views(payloads)
+
+
+def stored_target(
+    reader: StoreReader, prompt: Prompt, example_id: str, texts: Iterable[str | None]
+) -> tuple[str, list[int]]:
+    """Return the text that an example's logits were computed for, and its T token ids.
+
+    `texts` are what the target may have been, as gold and the teacher's prediction; None is passed over. The prompt has
+    the run's tokenizer and no limits.
+
+    Raises:
+        UserError: the store has no such example, or its target was none of the texts.
+    """
+    tokens = reader.tokens(example_id)
+    for text in texts:
+        if text is None:
+            continue
+        ids = prompt.encode_target(text)
+        ids = [*ids[: tokens - 1], ids[-1]]
+        if reader.is_for(example_id, ids):
+            return text, ids
+    raise UserError(
+        f"example {example_id!r}: its logits in {reader.folder} belong neither to its assertion nor to the teacher's "
+        "prediction",
+        "Name the corpus and the tokenizer that the store was written with.",
+    )
+
+
+def stored_predictions(logits: Path, split: str) -> dict[str, str]:
+    """Return record id to the teacher's prediction, from the folder of a run's stores; empty where it has none."""
+    path = LogitsLayout(logits).teacher_predictions
+    return read_teacher_predictions(path, split) if path.is_file() else {}
 
 
 def _others(differs: Mapping[str, bool]) -> str:

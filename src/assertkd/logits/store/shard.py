@@ -21,7 +21,7 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -41,7 +41,7 @@ LENGTH_BYTES = 8
 """A file begins with the length of its header, as a little-endian integer."""
 
 
-def target_hash(target_ids: Sequence[int] | npt.NDArray[np.integer]) -> int:
+def target_hash(target_ids: Sequence[int]) -> int:
     """Return the first 8 bytes of the SHA-256 of the target's token ids (int32, little-endian) as an integer."""
     digest = hashlib.sha256(np.asarray(target_ids, dtype="<i4").tobytes()).digest()
     return int.from_bytes(digest[:8], "little")
@@ -85,7 +85,7 @@ def write_shard(path: Path, layout: Layout, fingerprint: str, examples: Sequence
         "ids": [example.id for example in examples],
         "targets": [example.target for example in examples],
         "tokens": tokens,
-        "crc32": [_crc32(example.arrays[name].tobytes() for name in layout) for example in examples],
+        "crc32": [zlib.crc32(b"".join(example.arrays[name].tobytes() for name in layout)) for example in examples],
         "rows": rows,
     }
     content = {"__metadata__": {name: json.dumps(value) for name, value in metadata.items()} | {"store": fingerprint}}
@@ -152,11 +152,7 @@ def read_index(folder: Path, entry: ShardEntry, layout: Layout, fingerprint: str
 
 
 def read_example(index: ShardIndex, number: int) -> Payload:
-    """Return the arrays of one example of a shard, their checksum verified. They cannot be written to.
-
-    Raises:
-        UserError: the shard is missing or the example is damaged.
-    """
+    """Return the read-only arrays of one example of a shard; UserError if it is missing or its checksum differs."""
     data = {}
     try:
         with index.path.open("rb", buffering=0) as file:
@@ -165,7 +161,7 @@ def read_example(index: ShardIndex, number: int) -> Payload:
                 data[name] = os.pread(file.fileno(), end - start, start)
     except FileNotFoundError:
         raise UserError(f"{index.path}: no such file, though it was there", RERUN) from None
-    if _crc32(data.values()) != index.crc32[number]:
+    if zlib.crc32(b"".join(data.values())) != index.crc32[number]:
         raise _damaged(index.path, f"example {index.ids[number]!r}: its bytes are not those that were written")
     return {name: np.frombuffer(data[name], dtype).reshape(-1, *shape) for name, (dtype, shape) in index.layout.items()}
 
@@ -184,13 +180,6 @@ def _tensors(layout: Layout, rows: Mapping[str, Sequence[int]]) -> dict[str, Any
 def _row_bytes(layout: Layout, name: str) -> int:
     dtype, shape = layout[name]
     return dtype.itemsize * prod(shape)
-
-
-def _crc32(parts: Iterable[bytes]) -> int:
-    crc = 0
-    for part in parts:
-        crc = zlib.crc32(part, crc)
-    return crc
 
 
 def _damaged(path: Path, what: str) -> UserError:

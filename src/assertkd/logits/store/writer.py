@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file, written_whole
 from assertkd.logits.codecs.codec import Codec
@@ -28,24 +27,14 @@ class StoreWriter:
     and the store comes out byte for byte the same. Shards of any other identity are removed.
     Memory holds the arrays of one shard and the ids.
 
-        writer = StoreWriter(folder, codec, head, provenance)
-        for example in examples:
-            if not writer.is_done(example.id):
-                writer.add(example.id, target_ids, hidden)
-        writer.finish()
-
     Args:
         folder: where the finished store is to stand. A store that stands there is replaced at the end.
         codec: how examples are encoded.
-        head: (V, d), the teacher's LM head; None only where all examples come through `add_encoded` and the
-            codec keeps no head.
+        head: (V, d), the teacher's LM head; None where examples come as logits, which the codec then has to take.
         provenance: hashes of what the teacher's answers come from.
         temperatures: those that the distillation is configured for, for the manifest.
         examples_per_shard: examples at which a shard is closed; what a kill costs at most.
         shard_bytes: bytes of arrays at which a shard is closed even if it has fewer examples.
-
-    Raises:
-        ValueError: the head is missing though the codec keeps it, or its shape differs from the codec's sizes.
     """
 
     def __init__(
@@ -59,14 +48,10 @@ class StoreWriter:
         examples_per_shard: int = 1024,
         shard_bytes: int = 1 << 28,
     ) -> None:
-        if head is None and codec.keeps_head:
-            raise ValueError(f"the codec `{codec.name}` needs the teacher's head")
-        if head is not None and head.shape != (codec.vocab_size, codec.hidden_size):
-            raise ValueError(f"head of shape {head.shape}, expected {(codec.vocab_size, codec.hidden_size)}")
         self.folder = folder
         self.unfinished = folder.with_name(f"{folder.name}.unfinished")
         self._codec = codec
-        self._encode = codec.encoder(head) if head is not None else None
+        self._encode = codec.encode_logits if head is None else codec.encoder(head)
         stored_head = head_bytes(balance_head(head)) if head is not None and codec.keeps_head else None
         self._identity = Identity(
             codec=codec.name,
@@ -93,34 +78,18 @@ class StoreWriter:
         """Return whether this example has been added, in this run or one that it resumes."""
         return example_id in self._done
 
-    def add(self, example_id: str, target_ids: Sequence[int], hidden: Float32) -> None:
+    def add(self, example_id: str, target_ids: Sequence[int], rows: Float32, where: str | None = None) -> None:
         """Encode and append one example.
 
         Args:
             example_id: unique in the store.
             target_ids: the T token ids of its target, the end of sequence included.
-            hidden: (T, d), the vectors that enter the teacher's head at these tokens.
+            rows: (T, d), the vectors that enter the teacher's head at these tokens; (T, V), logits, without a head.
+            where: its place, for messages; its id if None.
 
         Raises:
-            UserError: the id was added before, or the codec cannot hold the vectors (the example is named).
-            ValueError: lengths or shapes disagree, or the writer has no head.
-        """
-        if self._encode is None:
-            raise ValueError("the writer has no head; use add_encoded")
-        if len(hidden) != len(target_ids):
-            raise ValueError(f"{example_id}: {len(hidden)} hidden vectors for {len(target_ids)} target tokens")
-        try:
-            arrays = self._encode(hidden)
-        except UserError as fault:
-            raise UserError(f"example {example_id!r}: {fault.problem}", fault.remedy) from None
-        self.add_encoded(example_id, target_ids, arrays)
-
-    def add_encoded(self, example_id: str, target_ids: Sequence[int], arrays: Payload) -> None:
-        """Append one example that the store's codec has encoded already.
-
-        Raises:
-            UserError: the id was added before.
-            ValueError: the target is empty, or the arrays are not the codec's for this target.
+            UserError: the id was added before, or the codec cannot hold the rows.
+            ValueError: the target is empty, or lengths or shapes disagree.
         """
         if len(target_ids) == 0:
             raise ValueError(f"{example_id}: the target has no tokens")
@@ -128,6 +97,10 @@ class StoreWriter:
             raise UserError(
                 f"example {example_id!r} comes twice", "Give every record an id of its own: rerun `prepare_corpus`."
             )
+        try:
+            arrays = self._encode(rows)
+        except UserError as fault:
+            raise UserError(f"{where or f'example {example_id!r}'}: {fault.problem}", fault.remedy) from None
         self._codec.validate(arrays, len(target_ids))
         self._pending.append(EncodedExample(example_id, target_hash(target_ids), len(target_ids), arrays))
         self._pending_bytes += sum(array.nbytes for array in arrays.values())
@@ -136,11 +109,7 @@ class StoreWriter:
             self._close_shard()
 
     def finish(self) -> Manifest:
-        """Close the last shard, put the store in its folder, and return its manifest.
-
-        Raises:
-            UserError: `folder` holds files that are no part of a store.
-        """
+        """Put the store in its folder, and return its manifest; UserError if others' files are there."""
         if self._pending:
             self._close_shard()
         manifest = self._write_manifest(complete=True)
