@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from assertkd.errors import UserError
+from assertkd.evaluation.params import ScoreParams
 from assertkd.evaluation.score import score
 from assertkd.losses.metric_risk import metric_of
 from assertkd.metrics.registry import METRICS
@@ -36,7 +37,7 @@ def test_with_its_line_it_is_scored_and_a_loss(example_of_the_page: None, tmp_pa
     path = tmp_path / "predictions.jsonl"
     examples = [{"id": str(n), "prediction": one, "reference": other} for n, (one, other) in enumerate(lines)]
     path.write_text("".join(json.dumps(example) + "\n" for example in examples))
-    summary = score(path, None, tmp_path, resamples=100)
+    summary = score(ScoreParams(encoder=None, bootstrap_resamples=100), path, None, tmp_path)
     # assertTrue ( y against assertTrue ( x: 2 of 5.
     assert summary["metrics"]["same_start"]["mean"] == pytest.approx((1 + 2 / 5 + 0) / 3)
     written = [
