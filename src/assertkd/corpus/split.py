@@ -18,7 +18,6 @@ def split_off(
     """Divide records into `train` and the splits that `shares` names.
 
     Args:
-        records: the records, all of them.
         shares: split name to its share of the records, each in [0, 1).
         group: records of one group stay together.
         seed: shuffles the groups.
@@ -59,12 +58,8 @@ def split_off(
 def labelled_ids(ids: Sequence[str], share: float, seed: int) -> set[str]:
     """Return the ids whose gold assertion students may use.
 
-    The ids are ranked by a hash of seed and id, so a larger share holds every id of a smaller one.
-
-    Args:
-        ids: the training records' ids.
-        share: share of them, above 0 to 1; rounded to whole records, at least one.
-        seed: another seed chooses others.
+    The ids are ranked by a hash of seed and id, so a larger share holds every id of a smaller one. The share, above 0 to
+    1, is rounded to whole records, at least one.
     """
     ranked = sorted(ids, key=lambda identity: hashlib.sha256(f"{seed}\n{identity}".encode()).digest())
     return set(ranked[: max(1, round(share * len(ranked)))])

@@ -1,6 +1,7 @@
 """Links a test to the method that it tests: by names, then by the last call before the assertion."""
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -43,15 +44,20 @@ class Linker:
     def links(
         self, file: JavaFile, test_class: JavaClass, test: JavaTest, positions: Iterable[int]
     ) -> Iterator[Link | str]:
-        """Yield for each position in a test's file the test's focal method, or why there is none.
+        """Yield for each of ascending positions in a test's file the test's focal method, or why there is none.
 
         Only calls that end at or before the position are looked at. Getters and constructors are taken only where
         nothing else is called.
         """
         subject = self._class_named(file, test_class.name.partition(".")[0])
-        called = list(self._called(file, test_class, test))
+        calls = deque(self._called(file, test_class, test))
+        # Each method once, that called last at the end: a test may hold thousands of calls of few methods.
+        called: dict[int, Member] = {}
         for position in positions:
-            yield self._link(subject, test.name, [member for end, member in called if end <= position])
+            while calls and calls[0][0] <= position:
+                _, member = calls.popleft()
+                called[id(member)] = called.pop(id(member), member)
+            yield self._link(subject, test.name, list(called.values()))
 
     def _link(self, subject: JavaClass | None, test_name: str, called: Sequence[Member]) -> Link | str:
         if subject is not None:

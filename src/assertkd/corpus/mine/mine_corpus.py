@@ -3,8 +3,9 @@
 import json
 import logging
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from functools import lru_cache, partial
 from itertools import zip_longest
 from pathlib import Path
@@ -52,10 +53,11 @@ def mine_corpus(params: MineCorpusParams, records_file: Path, counts_file: Path,
     counts: dict[str, Counts] = {}
 
     def records() -> Iterator[Record]:
-        for project, files in _parsed_projects(projects, params.mining.max_file_bytes, workers):
-            counts[project.name] = Counts()
-            yield from _cut_records(project, files, params, counts[project.name])
-            log.info("%s: %s", project.name, json.dumps(counts[project.name].as_dict()))
+        with closing(_parsed_projects(projects, params.mining.max_file_bytes, workers)) as parsed:
+            for project, files in parsed:
+                counts[project.name] = Counts()
+                yield from _cut_records(project, files, params, counts[project.name])
+                log.info("%s: %s", project.name, json.dumps(counts[project.name].as_dict()))
         total = summed(counts.values())
         if not total.records:
             raise UserError(
@@ -75,7 +77,7 @@ def mine_corpus(params: MineCorpusParams, records_file: Path, counts_file: Path,
 
 def _parsed_projects(
     projects: Sequence[Project], max_bytes: int, workers: int
-) -> Iterator[tuple[Project, list[JavaFile]]]:
+) -> Generator[tuple[Project, list[JavaFile]], None, None]:
     """Yield every project with its parsed files; meanwhile the next one is parsed."""
     # Forked, because a spawned process would run the calling script a second time.
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("fork"))
