@@ -26,7 +26,7 @@ from assertkd.logits.params import CompressLogitsParams
 from assertkd.losses.loss_plan import plan_loss
 from assertkd.metrics.exact_match import exact_match
 from assertkd.metrics.overlap import f1
-from assertkd.models.text_generator import TorchTextGenerator
+from assertkd.models.torch_text_generator import load_text_generator
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import read_records
 from assertkd.settings import LogitsSettings, LossSettings, StudentModelSettings, TrainingSettings
@@ -70,7 +70,7 @@ def evaluate_student(setting: Setting) -> list[list[float]]:
         )
         corpus = setting.run / "corpus"
         distill_student(params, setting.seed, corpus, setting.work / setting.codec, [], folder)
-        generator = TorchTextGenerator.load(folder / "final_model")
+        generator = load_text_generator(folder / "final_model", torch.device("cpu"))
         prompt = Prompt(generator.tokenizer, SUPERVISION.max_input_len, SUPERVISION.max_output_len)
         records = list(read_records(corpus / "test.jsonl"))
         inputs = [prompt.encode_record(record).ids for record in records]

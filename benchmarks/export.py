@@ -8,30 +8,33 @@ project's own decoding loop stands beside it. The model's test split is the inpu
 
 import argparse
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
 
 import torch
-from transformers import AutoModelForSeq2SeqLM
+from transformers import AutoModelForSeq2SeqLM, PreTrainedTokenizerFast
 
+from assertkd.evaluation.cost import measure_speed
 from assertkd.export.convert import convert
-from assertkd.export.export import test_split_of
-from assertkd.export.verify import generate_and_time, size_of
+from assertkd.export.export import size_of, test_split_of
 from assertkd.metrics.exact_match import exact_match
-from assertkd.models.batched_by_length import generate_by_length
 from assertkd.models.decoding import pad_sequences
 from assertkd.models.length_limits import limits_of
 from assertkd.models.registry import parameter_count
-from assertkd.models.text_generator import TextGenerator, TorchTextGenerator, load_text_generator
+from assertkd.models.text_generator import TextGenerator
 from assertkd.models.tokenizer import load_tokenizer
+from assertkd.models.torch_text_generator import load_text_generator
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import read_records
 
 
-class TransformersGenerator:
+class TransformersGenerator(TextGenerator):
     """transformers' `generate`."""
+
+    tokenizer: PreTrainedTokenizerFast
 
     def __init__(self, folder: Path) -> None:
         self.network = AutoModelForSeq2SeqLM.from_pretrained(folder)
@@ -39,27 +42,12 @@ class TransformersGenerator:
         self.parameters = parameter_count(self.network)
 
     @torch.inference_mode()
-    def generate(
-        self,
-        encoded_inputs: Sequence[Sequence[int]],
-        *,
-        batch_size: int,
-        max_new_tokens: int,
-        num_beams: int = 1,
-        progress: Callable[[int], None] | None = None,
-    ) -> list[str]:
-        def generate_batch(batch: Sequence[Sequence[int]]) -> list[str]:
-            ids, mask = pad_sequences(batch, self.tokenizer.pad_token_id)
-            outputs = self.network.generate(
-                input_ids=ids,
-                attention_mask=mask,
-                max_new_tokens=max_new_tokens,
-                num_beams=num_beams,
-                do_sample=False,
-            )
-            return self.tokenizer.batch_decode(outputs.tolist(), skip_special_tokens=True)
-
-        return generate_by_length(encoded_inputs, batch_size, generate_batch, progress)
+    def generate_batch(self, batch: Sequence[Sequence[int]], max_new_tokens: int, num_beams: int) -> list[str]:
+        ids, mask = pad_sequences(batch, self.tokenizer.pad_token_id)
+        outputs = self.network.generate(
+            input_ids=ids, attention_mask=mask, max_new_tokens=max_new_tokens, num_beams=num_beams, do_sample=False
+        )
+        return self.tokenizer.batch_decode(outputs.tolist(), skip_special_tokens=True)
 
 
 def main() -> None:
@@ -75,7 +63,7 @@ def main() -> None:
     folder = student / "final_model" if (student / "final_model").is_dir() else student
     records = list(islice(read_records(options.test or test_split_of(folder)), options.examples))
     cpu = torch.device("cpu")
-    own = TorchTextGenerator.load(folder, cpu)
+    own = load_text_generator(folder, cpu)
     with tempfile.TemporaryDirectory() as name:
         exports = {quantization: Path(name) / quantization for quantization in ("float32", "int8")}
         for quantization, export in exports.items():
@@ -96,7 +84,8 @@ def main() -> None:
         print(" " * 22 + "".join(f"{head:>10}" for head in heads))
         base: tuple[list[str], dict[str, float], int] | None = None
         for label, (generator, home) in generators.items():
-            texts, speed = generate_and_time(generator, inputs, limits.output)
+            generate = partial(generator.generate, max_new_tokens=limits.output)
+            texts, speed = generate(inputs, batch_size=32), measure_speed(generate, inputs)
             size = size_of(home)["model_bytes"]
             base = base or (texts, speed, size)
             latency, rate = speed["latency_ms"], speed["examples_per_second"]

@@ -41,8 +41,8 @@ from assertkd.models.distillable import IGNORED, DistillableModel
 from assertkd.models.embedding_file import pin_targets
 from assertkd.models.encoders import PACKAGED, TextEncoder
 from assertkd.models.registry import load_model
-from assertkd.models.text_generator import TorchTextGenerator
 from assertkd.models.tokenizer import load_tokenizer
+from assertkd.models.torch_text_generator import TorchTextGenerator
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import Record, read_records
 from assertkd.settings import (

@@ -11,7 +11,7 @@ from assertkd.errors import UserError
 from assertkd.evaluation.params import PredictParams
 from assertkd.evaluation.predict import predict
 from assertkd.models.distillable import DistillableModel
-from assertkd.models.text_generator import TorchTextGenerator
+from assertkd.models.torch_text_generator import TorchTextGenerator
 from assertkd.predictions import read_predictions
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import MARKER, Record, write_records

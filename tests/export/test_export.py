@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,18 +11,18 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
+from assertkd.evaluation.cost import measure_speed
 from assertkd.evaluation.params import PredictParams
 from assertkd.evaluation.predict import predict
 from assertkd.export.convert import convert
-from assertkd.export.export import export_student, format_report
-from assertkd.export.verify import compare
+from assertkd.export.export import compare, export_student, format_report
 from assertkd.models.decoding import pad_sequences
 from assertkd.models.distillable import DistillableModel
 from assertkd.models.exported import ExportedModel, is_export
 from assertkd.models.length_limits import Limits
 from assertkd.models.registry import parameter_count
-from assertkd.models.text_generator import TorchTextGenerator, load_text_generator
 from assertkd.models.tokenizer import load_tokenizer
+from assertkd.models.torch_text_generator import TorchTextGenerator, load_text_generator
 from assertkd.predictions import read_predictions
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import MARKER, Record, write_records
@@ -117,7 +118,8 @@ def test_the_report_says_how_the_two_forms_differ(run: Path, tmp_path: Path) -> 
     assert report["size_ratio"] < 0.4
     assert report["speed"]["original"]["latency_ms"] > 0
     assert is_export(tmp_path / "int8")
-    original = TorchTextGenerator.load(student / "final_model", CPU)
+    original = load_text_generator(student / "final_model", CPU)
+    assert isinstance(original, TorchTextGenerator)
     assert (
         load_text_generator(tmp_path / "int8", CPU).parameters == parameter_count(original.model) == original.parameters
     )
@@ -142,9 +144,10 @@ def test_figures_of_a_comparison() -> None:
     some = [Record(f"r{n}", "int f() { }", f"{MARKER}\n", "assertTrue(a);") for n in range(4)]
     original, exported = Fixed("assertTrue(a);", 0.4), Fixed("assertTrue(b);", 0.1)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("assertkd.export.export.measure_speed", partial(measure_speed, clock=lambda: clock[0]))
         patch.setattr(Prompt, "__init__", lambda *_: None)
         patch.setattr(Prompt, "encode_record", lambda *_: type("Encoded", (), {"ids": [1]}))
-        found = compare(original, exported, some, Limits(8, 8), clock=lambda: clock[0])  # type: ignore[arg-type]
+        found = compare(original, exported, some, Limits(8, 8))  # type: ignore[arg-type]
     assert (found["identical"], found["token_f1"]) == (0.0, pytest.approx(4 / 5))
     assert found["exact_match"] == {"original": 1.0, "exported": 0.0}
     assert found["speed"]["original"] == pytest.approx(

@@ -12,7 +12,6 @@ from assertkd.logits.codecs.codec import Codec
 from assertkd.logits.codecs.registry import build_codec
 from assertkd.logits.store.manifest import Provenance
 from assertkd.logits.store.writer import StoreWriter
-from assertkd.models.tokenizer import save_tokenizer
 from assertkd.predictions import Prediction, write_predictions
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import MARKER, Record, write_records
@@ -106,7 +105,7 @@ def make_run(tmp_path: Path, tiny_tokenizer) -> Callable[..., Run]:
 
     def make(codec: str = "dense", name: str = "demo") -> Run:
         folder, rng = tmp_path / "results" / name, np.random.default_rng(3)
-        save_tokenizer(tiny_tokenizer, folder / "corpus" / "tokenizer")
+        tiny_tokenizer.save_pretrained(folder / "corpus" / "tokenizer")
         prompt = Prompt(tiny_tokenizer, 128, LONGEST_TARGET)
         run = Run(folder, synthetic_teacher("outlier", len(tiny_tokenizer), 24, 1)[0], {}, {}, {})
         for split, size in SIZES.items():

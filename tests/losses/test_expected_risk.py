@@ -11,7 +11,6 @@ from transformers import T5Config, T5ForConditionalGeneration
 from assertkd.losses import divergence, expected_risk
 from assertkd.losses.expected_risk import leave_one_out, logit_gradient_norms, policy_loss, sequence_log_probs
 from assertkd.models.decoding import output_lengths, pad_sequences
-from assertkd.models.t5.generation import end_tokens, sample
 from assertkd.models.t5.model import T5Model
 
 VOCABULARY, LONGEST = 6, 3
@@ -72,15 +71,14 @@ def flat_gradient(model: T5ForConditionalGeneration, value: Tensor) -> Tensor:
 def drawn(model: T5ForConditionalGeneration, one: list[int], draws: int, samples: int, seed: int = 0) -> Tensor:
     """Which of `OUTPUTS` each sample is, (draws, samples)."""
     input_ids, attention_mask = pad_sequences([one], PAD)
-    written = sample(
-        model,
+    written = T5Model(model).sample(
         input_ids.expand(draws, -1),
         attention_mask.expand(draws, -1),
         samples,
         LONGEST,
         generator=torch.Generator().manual_seed(seed),
     )
-    lengths = output_lengths(written, end_tokens(model))
+    lengths = output_lengths(written, T5Model(model).end_token_ids)
     index = {tuple(output): number for number, output in enumerate(OUTPUTS)}
     pairs = zip(written.flatten(0, 1).tolist(), lengths.flatten().tolist(), strict=True)
     return torch.tensor([index[tuple(sequence[:length])] for sequence, length in pairs]).view(draws, samples)
@@ -182,8 +180,8 @@ def test_a_constant_risk_has_exactly_no_gradient(model: T5ForConditionalGenerati
 def test_samples_that_agree_have_exactly_no_gradient(model: T5ForConditionalGeneration) -> None:
     input_ids, attention_mask = pad_sequences(INPUTS, PAD)
     generator = torch.Generator().manual_seed(0)
-    written = sample(model, input_ids, attention_mask, 4, LONGEST, temperature=1e-4, generator=generator)
-    lengths = output_lengths(written, end_tokens(model)).flatten().tolist()
+    written = T5Model(model).sample(input_ids, attention_mask, 4, LONGEST, temperature=1e-4, generator=generator)
+    lengths = output_lengths(written, T5Model(model).end_token_ids).flatten().tolist()
     outputs = [one[:length] for one, length in zip(written.flatten(0, 1).tolist(), lengths, strict=True)]
     risks = torch.tensor([arbitrary_risks()[OUTPUTS.index(output)] for output in outputs]).view(2, 4)
     assert risks[0, 0] != risks[1, 0], "the examples differ, their samples agree"

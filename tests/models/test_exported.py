@@ -82,29 +82,30 @@ def test_beam_search_finds_what_transformers_finds(saved: Saved, num_beams: int,
         rows = [row[1:].tolist() for row in expected.sequences]
         whole = [row[: row.index(end)] if end in row else row for row in rows]
         hypotheses = exported.best_hypotheses(source, num_beams, 10)
-        assert [one.ids for one in hypotheses] == whole
+        assert [ids for ids, _ in hypotheses] == whole
         if num_beams > 1:
             scores = expected.sequences_scores.numpy()
-            np.testing.assert_allclose([one.score for one in hypotheses], scores, rtol=1e-3)
-        best.add(tuple(hypotheses[0].ids))
+            np.testing.assert_allclose([score for _, score in hypotheses], scores, rtol=1e-3)
+        best.add(tuple(hypotheses[0][0]))
     assert len(best) > 4, "texts that are all alike would prove nothing"
 
 
 def test_the_score_is_the_mean_log_probability(saved: Saved) -> None:
     network, exported = saved
     source = random_input(network, 9, 0)
-    for one in exported.best_hypotheses(source, 3, 8):
+    for ids, score in exported.best_hypotheses(source, 3, 8):
         # What is shorter than allowed has ended with the end token.
-        labels = one.ids if len(one.ids) == 8 else [*one.ids, network.config.eos_token_id]
+        labels = ids if len(ids) == 8 else [*ids, network.config.eos_token_id]
         with torch.no_grad():
             loss = network(input_ids=torch.tensor([source]), labels=torch.tensor([labels])).loss
-        assert one.score == pytest.approx(-loss.item(), rel=1e-3)
+        assert score == pytest.approx(-loss.item(), rel=1e-3)
 
 
 def test_several_hypotheses_come_best_first(saved: Saved) -> None:
     hypotheses = saved[1].best_hypotheses([7, 9, 11, 1], 5, 8)
-    assert len({tuple(one.ids) for one in hypotheses}) == 5
-    assert [one.score for one in hypotheses] == sorted((one.score for one in hypotheses), reverse=True)
+    assert len({tuple(ids) for ids, _ in hypotheses}) == 5
+    scores = [score for _, score in hypotheses]
+    assert scores == sorted(scores, reverse=True)
 
 
 def test_prompts_are_those_of_transformers_tokenizer(tiny_tokenizer: PreTrainedTokenizerFast, saved: Saved) -> None:

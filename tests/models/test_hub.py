@@ -112,7 +112,11 @@ def hub(
 
 def prefetch(hub: Hub, home: Path, name: str = "me/tiny") -> subprocess.CompletedProcess[str]:
     """Fetch a model and its tokenizer in a process that may reach the hub."""
-    script = f"from assertkd.models.prefetch_models import prefetch_models; prefetch_models([{name!r}], [{name!r}], [])"
+    script = (
+        "from assertkd.cluster.params import PrefetchModelsParams\n"
+        "from assertkd.cluster.prefetch_models import prefetch_models\n"
+        f"prefetch_models(PrefetchModelsParams(models=[{name!r}], tokenizers=[{name!r}], encoders=[]))"
+    )
     return python(script, HF_HOME=str(home), HF_ENDPOINT=hub.url, HF_HUB_OFFLINE="0")
 
 

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from assertkd.models.registry import build_model
 from assertkd.models.t5.model import T5Model
-from assertkd.models.text_generator import TorchTextGenerator
+from assertkd.models.torch_text_generator import TorchTextGenerator
 from assertkd.settings import ModelSettings
 from assertkd.settings.model import ScratchSettings
 

@@ -10,7 +10,7 @@ from tokenizers import ByteLevelBPETokenizer, Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
-from assertkd.models.tokenizer import PLACEHOLDER_TOKEN, load_tokenizer, save_tokenizer, train_tokenizer
+from assertkd.models.tokenizer import PLACEHOLDER_TOKEN, load_tokenizer, train_tokenizer
 
 TEXTS = ["assertEquals(expected, actual);", "public int size() { return size; }"] * 5
 TOKENIZER = train_tokenizer(TEXTS, 350)
@@ -46,7 +46,7 @@ def test_training_is_deterministic() -> None:
 
 
 def test_save_and_load(tmp_path: Path) -> None:
-    save_tokenizer(TOKENIZER, tmp_path / "tokenizer")
+    TOKENIZER.save_pretrained(tmp_path / "tokenizer")
     again = load_tokenizer(tmp_path / "tokenizer")
     text = f'void t() {{ {PLACEHOLDER_TOKEN} assertEquals("ü", x); n \'t . }}'
     assert again(text)["input_ids"] == TOKENIZER(text)["input_ids"]
@@ -70,7 +70,7 @@ def test_a_tokenizer_without_end_token_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_damaged_tokenizer_is_named(tmp_path: Path) -> None:
-    save_tokenizer(TOKENIZER, tmp_path)
+    TOKENIZER.save_pretrained(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(UserError, match="no tokenizer could be loaded"):
         load_tokenizer(tmp_path)

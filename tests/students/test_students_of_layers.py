@@ -12,7 +12,6 @@ from transformers import T5ForConditionalGeneration
 from assertkd.errors import UserError
 from assertkd.models.registry import parameter_count
 from assertkd.models.t5.model import T5Model
-from assertkd.models.t5.teacher_layers import from_teacher_layers
 from assertkd.settings import load_run
 from assertkd.settings.model import ScratchSettings
 from assertkd.students.params import DistillStudentParams
@@ -26,7 +25,7 @@ def teacher(tiny_t5: Callable[..., T5Model]) -> T5ForConditionalGeneration:
 
 
 def test_the_copied_layers_are_the_teachers(teacher: T5ForConditionalGeneration) -> None:
-    student = from_teacher_layers(teacher, [1, 3], [2, 0], dropout=0.1)
+    student = T5Model(teacher).with_layers({"encoder": [1, 3], "decoder": [2, 0]}, dropout=0.1).network
     assert (student.config.num_layers, student.config.num_decoder_layers) == (2, 2)
     assert student.config.dropout_rate == 0.1
     assert teacher.config.dropout_rate == 0.0
@@ -50,7 +49,7 @@ def test_the_copied_layers_are_the_teachers(teacher: T5ForConditionalGeneration)
 
 
 def test_all_layers_make_the_teacher_again(teacher: T5ForConditionalGeneration) -> None:
-    student = from_teacher_layers(teacher, range(4), range(3), dropout=0.0).eval()
+    student = T5Model(teacher).with_layers({"encoder": range(4), "decoder": range(3)}, dropout=0.0).network.eval()
     ids = torch.randint(4, 300, (2, 9), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         logits = [model(input_ids=ids, labels=ids[:, :5].contiguous()).logits for model in (teacher, student)]
@@ -60,7 +59,7 @@ def test_all_layers_make_the_teacher_again(teacher: T5ForConditionalGeneration) 
 
 def test_layers_that_do_not_exist_are_named(teacher: T5ForConditionalGeneration) -> None:
     with pytest.raises(UserError) as caught:
-        from_teacher_layers(teacher, [0, 4, 5], [3], dropout=0.0)
+        T5Model(teacher).with_layers({"encoder": [0, 4, 5], "decoder": [3]}, dropout=0.0)
     assert caught.value.problem == (
         "model.teacher_layers: the teacher's encoder has no layer 4, 5: its layers are 0 to 3; "
         "the teacher's decoder has no layer 3: its layers are 0 to 2"

@@ -61,7 +61,7 @@ def test_without_a_marker_the_end_of_the_body_is_meant(project: Path) -> None:
         f"@Test\npublic void works() {{\n    int sum = new Foo().add(1);\n    {MARKER}\n}}"
     )
     assert found.focal_method == "public int add(int n) {\n    return n + 1;\n}"
-    filled = found.filled("assertEquals(2,\n    sum);").decode()
+    filled = found.placeholder.filled(found.source, "assertEquals(2,\n    sum);").decode()
     assert filled == ONE.replace("add(1);\n", "add(1);\n        assertEquals(2,\n            sum);\n")
 
 
@@ -69,7 +69,7 @@ def test_the_marker_says_where(project: Path) -> None:
     source = TWO.replace("int sum", f"{MARKER}\n        int sum")
     found = site(project, source, focal="Foo.add")
     assert (found.test, found.link, found.placeholder.line) == ("FooTest.works", "given", 6)
-    assert found.filled("assertTrue(x);").decode() == source.replace(MARKER, "assertTrue(x);")
+    assert found.placeholder.filled(found.source, "assertTrue(x);").decode() == source.replace(MARKER, "assertTrue(x);")
 
 
 def test_only_calls_before_the_placeholder_count(project: Path) -> None:
@@ -80,7 +80,10 @@ def test_only_calls_before_the_placeholder_count(project: Path) -> None:
 def test_an_empty_body_on_one_line_gets_lines(project: Path) -> None:
     found = site(project, TWO, test="more")
     assert found.placeholder.test == f"@Test public void more() {{ new Foo().twice(2L);\n    {MARKER}\n}}"
-    assert "twice(2L);\n        assertTrue(x);\n    }\n}" in found.filled("assertTrue(x);").decode()
+    assert (
+        "twice(2L);\n        assertTrue(x);\n    }\n}"
+        in found.placeholder.filled(found.source, "assertTrue(x);").decode()
+    )
 
 
 def test_the_focal_method_is_found_where_it_is_inherited_and_among_overloads(project: Path) -> None:

@@ -25,8 +25,7 @@ from assertkd.logits.params import (
     ImportLogitsParams,
 )
 from assertkd.report.params import BuildReportParams
-from assertkd.runtime.environment_modules import WANTED as WANTED_MODULES
-from assertkd.runtime.job import has_gpu
+from assertkd.runtime.job import WANTED_MODULES, has_gpu
 from assertkd.settings import load_run
 from assertkd.signals import leave_usr1_to_jobs
 from assertkd.students.params import GOLD, TEXTS, DistillStudentParams, EmbedTargetsParams, encoder_slug

@@ -33,7 +33,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     from assertkd.export.export import REPORT, export_student, format_report
-    from assertkd.runtime.threads import set_threads
+    from assertkd.runtime.job import set_threads
 
     set_threads(options.threads)
     report = export_student(

@@ -18,7 +18,7 @@ from assertkd.corpus.split import split_off
 from assertkd.errors import UserError
 from assertkd.files import write_json
 from assertkd.layout import SPLITS, CorpusLayout
-from assertkd.models.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer
+from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import MARKER, Record, write_records
 from assertkd.settings import DataSettings
@@ -67,7 +67,7 @@ def prepare_corpus(params: PrepareCorpusParams, folder: Path) -> dict[str, Any]:
     for name in SPLITS:
         write_records(layout.split(name), splits[name])
     audit.write_rejections(layout.rejected)
-    save_tokenizer(tokenizer, layout.tokenizer)
+    tokenizer.save_pretrained(str(layout.tokenizer))
     quality = {
         "read": audit.counts,
         "kept": {name: len(splits[name]) for name in SPLITS},

@@ -16,7 +16,7 @@ from assertkd.evaluation.params import PredictParams
 from assertkd.files import write_json
 from assertkd.layout import EvaluationLayout
 from assertkd.logits.store.reader import StoreReader
-from assertkd.models.text_generator import TorchTextGenerator, load_text_generator
+from assertkd.models.torch_text_generator import TorchTextGenerator, load_text_generator
 from assertkd.predictions import PASSED_THROUGH, Prediction, write_predictions
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import Record, read_records

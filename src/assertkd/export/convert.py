@@ -3,15 +3,17 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from assertkd.errors import UserError
-from assertkd.models.exported import TOKENIZER, ExportDescription, is_export
+from assertkd.files import write_json
+from assertkd.models.exported import DESCRIPTION, TOKENIZER, ExportDescription, is_export
 from assertkd.models.length_limits import limits_of
 from assertkd.models.registry import load_model, parameter_count
-from assertkd.models.tokenizer import load_tokenizer, save_tokenizer
+from assertkd.models.tokenizer import load_tokenizer
 
 Quantization = Literal["int8", "float32"]
 
@@ -47,14 +49,6 @@ def converted(model_folder: Path, folder: Path, quantization: Quantization) -> I
     Raises:
         UserError: there is no model, or CTranslate2 cannot express it.
     """
-    with TemporaryDirectory(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent) as temporary:
-        # The temporary folder itself is closed to other users.
-        export = Path(temporary, "export")
-        _write_export(model_folder, export, quantization)
-        yield export
-
-
-def _write_export(model_folder: Path, export: Path, quantization: Quantization) -> None:
     tokenizer, model = load_tokenizer(model_folder), load_model(model_folder)
     network = model.network_for_ctranslate2()
     # Imported where it is used, since it takes long.
@@ -69,21 +63,26 @@ def _write_export(model_folder: Path, export: Path, quantization: Quantization) 
         def load_tokenizer(self, *_: Any, **__: Any) -> Any:
             return tokenizer
 
-    try:
-        Converter(str(model_folder)).convert(str(export), quantization=quantization)
-    except (KeyError, ValueError, NotImplementedError) as fault:
-        raise UserError(
-            f"{model_folder}: CTranslate2 cannot express such a model ({fault})", "Use it in the transformers form."
-        ) from fault
-    save_tokenizer(tokenizer, export / TOKENIZER)
-    limits = limits_of(model_folder)
-    ExportDescription(
-        format="ctranslate2",
-        quantization=quantization,
-        compute_type="float32" if model.hidden_size < NARROW else quantization,
-        parameters=parameter_count(model),
-        max_input_len=limits.input,
-        max_output_len=limits.output,
-        eos_token_id=int(tokenizer.eos_token_id),
-        source=str(model_folder),
-    ).write(export)
+    with TemporaryDirectory(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent) as temporary:
+        # The temporary folder itself is closed to other users.
+        export = Path(temporary, "export")
+        try:
+            Converter(str(model_folder)).convert(str(export), quantization=quantization)
+        except (KeyError, ValueError, NotImplementedError) as fault:
+            raise UserError(
+                f"{model_folder}: CTranslate2 cannot express such a model ({fault})", "Use it in the transformers form."
+            ) from fault
+        tokenizer.save_pretrained(str(export / TOKENIZER))
+        limits = limits_of(model_folder)
+        description = ExportDescription(
+            format="ctranslate2",
+            quantization=quantization,
+            compute_type="float32" if model.hidden_size < NARROW else quantization,
+            parameters=parameter_count(model),
+            max_input_len=limits.input,
+            max_output_len=limits.output,
+            eos_token_id=int(tokenizer.eos_token_id),
+            source=str(model_folder),
+        )
+        write_json(export / DESCRIPTION, asdict(description))
+        yield export

@@ -19,8 +19,8 @@ from assertkd.logits.params import LogitsParams
 from assertkd.logits.store.manifest import Provenance
 from assertkd.logits.store.writer import StoreWriter
 from assertkd.models.registry import load_model, weights_file
-from assertkd.models.text_generator import TorchTextGenerator
 from assertkd.models.tokenizer import load_tokenizer
+from assertkd.models.torch_text_generator import TorchTextGenerator
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import Record, read_records
 from assertkd.runtime.devices import resolve_device

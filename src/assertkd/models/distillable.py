@@ -4,12 +4,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Self, cast
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
+from assertkd.models.hub import unloadable
 from assertkd.settings.model import ScratchSettings
 
 IGNORED = -100
@@ -34,9 +36,7 @@ class ModelShape:
     """Sizes of a model, for estimates before it is built.
 
     Attributes:
-        vocab_size: V.
         width: d of the hidden states.
-        heads: attention heads of a layer.
         encoder_layers: layers that read the input alone; 0 for a model without an encoder.
         decoder_layers: layers that write the target.
     """
@@ -56,10 +56,17 @@ class DistillableModel(nn.Module, ABC):
     turns these into what its network takes.
 
     Attributes:
+        architecture: the family's network.
         published: configurations of public models by hub name, so that their sizes are known before a download.
+        network: of the class `architecture`; nothing above `models/` touches it.
     """
 
+    architecture: ClassVar[type[PreTrainedModel]]
     published: ClassVar[Mapping[str, PreTrainedConfig]] = {}
+
+    def __init__(self, network: PreTrainedModel) -> None:
+        super().__init__()
+        self.network = network
 
     @classmethod
     @abstractmethod
@@ -68,19 +75,34 @@ class DistillableModel(nn.Module, ABC):
     ) -> PreTrainedConfig:
         """Return the configuration of a model of these sizes."""
 
-    @classmethod
+    @staticmethod
     @abstractmethod
-    def from_config(cls, config: PreTrainedConfig, dropout: float) -> Self:
-        """Return a model with random weights, which come from torch's global generator."""
+    def with_dropout(config: PreTrainedConfig, dropout: float) -> PreTrainedConfig:
+        """Return a copy of a configuration of this family, with this dropout rate of every layer in training."""
 
     @classmethod
-    @abstractmethod
+    def from_config(cls, config: PreTrainedConfig, dropout: float) -> Self:
+        """Return a model with random weights, which come from torch's global generator."""
+        return cls(cls.architecture(cls.with_dropout(config, dropout)))
+
+    @classmethod
     def from_pretrained(cls, name: str | Path, config: PreTrainedConfig, dropout: float) -> Self:
-        """Return the model of a hub name or folder, in float32.
+        """Return the model of a hub name or folder, in float32, every weight read from there.
 
         Raises:
             UserError: the weights are missing or damaged.
         """
+        failure = "the weights could not be loaded"
+        try:
+            network, loading = cls.architecture.from_pretrained(
+                str(name), config=cls.with_dropout(config, dropout), dtype=torch.float32, output_loading_info=True
+            )
+        except (OSError, ValueError, RuntimeError, SafetensorError) as fault:
+            raise unloadable(name, failure, fault) from fault
+        if missing := sorted(loading["missing_keys"]):
+            # transformers would fill them with random numbers and go on.
+            raise unloadable(name, failure, f"{len(missing)} are missing, as {missing[0]}")
+        return cls(network)
 
     @staticmethod
     @abstractmethod
@@ -88,24 +110,24 @@ class DistillableModel(nn.Module, ABC):
         """Return the sizes that a configuration of this family names."""
 
     @property
-    @abstractmethod
     def vocab_size(self) -> int:
         """V, the number of logits at a position."""
+        return int(self.network.config.vocab_size)
 
     @property
-    @abstractmethod
     def hidden_size(self) -> int:
         """d, the width of the vectors that enter the head."""
+        return int(self.network.config.hidden_size)
 
     @property
-    @abstractmethod
     def pad_token_id(self) -> int:
         """The token that fills inputs and outputs up."""
+        return int(self.network.config.pad_token_id)
 
     @property
-    @abstractmethod
     def end_token_ids(self) -> Tensor:
         """The tokens that end an output, shape (number of them,), on the model's device."""
+        return torch.tensor(self.network.generation_config.eos_token_id, device=self.device).view(-1)
 
     @property
     def device(self) -> torch.device:
@@ -132,9 +154,9 @@ class DistillableModel(nn.Module, ABC):
         """Return the (N, d) vectors that enter the head; `head_inputs @ head_weight.T` are the logits."""
 
     @property
-    @abstractmethod
     def head_weight(self) -> Tensor:
         """The head, (V, d), detached."""
+        return cast(Tensor, self.network.get_output_embeddings().weight.detach())
 
     @abstractmethod
     def generate(self, input_ids: Tensor, attention_mask: Tensor, max_new_tokens: int, num_beams: int = 1) -> Tensor:
@@ -174,9 +196,9 @@ class DistillableModel(nn.Module, ABC):
     def parameter_groups(self) -> Mapping[str, Sequence[nn.Parameter]]:
         """Return the parts whose gradient norms are logged, by name; weights may be in several."""
 
-    @abstractmethod
     def weights(self) -> dict[str, nn.Parameter]:
         """Return every weight once, by the name that it has in the saved file."""
+        return dict(self.network.named_parameters())
 
     @abstractmethod
     def with_layers(self, layers: Mapping[str, Sequence[int]], dropout: float) -> Self:
@@ -191,9 +213,13 @@ class DistillableModel(nn.Module, ABC):
             UserError: a layer does not exist; all such are named.
         """
 
-    @abstractmethod
     def remember_length_limits(self, max_input: int, max_output: int) -> None:
-        """Note the longest input and output, in tokens, that the model is trained for; `save` writes them down."""
+        """Note the longest input and output, in tokens, that the model is trained for, for `length_limits.limits_of`.
+
+        `save` writes them down.
+        """
+        self.network.config.n_positions = max_input
+        self.network.generation_config.max_new_tokens = max_output
 
     @abstractmethod
     def network_for_ctranslate2(self) -> PreTrainedModel:
@@ -203,6 +229,8 @@ class DistillableModel(nn.Module, ABC):
             UserError: CTranslate2 cannot express the model.
         """
 
-    @abstractmethod
     def save(self, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
         """Write weights (safetensors), configuration and tokenizer to `folder`, in the transformers form."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.network.save_pretrained(str(folder), safe_serialization=True)
+        tokenizer.save_pretrained(str(folder))

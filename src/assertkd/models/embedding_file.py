@@ -32,9 +32,8 @@ def write_embeddings(path: Path, encoder: TextEncoder, texts: Iterable[str]) -> 
     keys = torch.frombuffer(bytearray(b"".join(hashes)), dtype=torch.uint8) if hashes else torch.empty(0).byte()
     vectors = encoder.encode([by_hash[key] for key in hashes])
     tensors = {"texts": keys.view(-1, hashlib.sha256().digest_size), "vectors": vectors}
-    content = save(tensors, metadata={"encoder": encoder.identity})
     with written_whole(path, "wb") as handle:
-        handle.write(content)
+        handle.write(save(tensors, metadata={"encoder": encoder.identity}))
     return len(hashes)
 
 

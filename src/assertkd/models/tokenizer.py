@@ -7,7 +7,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
-from assertkd.models.hub import remedy_for_missing
+from assertkd.models.hub import unloadable
 from assertkd.records import PLACEHOLDER_TOKEN
 
 SENTINELS = [f"<extra_id_{number}>" for number in reversed(range(100))]
@@ -32,7 +32,6 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         texts: training texts.
         vocab_size: entries at most; fewer where `texts` hold too few different words.
     """
-    special = ["<pad>", "</s>", "<unk>", PLACEHOLDER_TOKEN]
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -43,7 +42,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=special,
+        special_tokens=["<pad>", "</s>", "<unk>", PLACEHOLDER_TOKEN],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -64,11 +63,10 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerFast:
     Raises:
         UserError: there is none, it lacks a padding token, an end token or the gap's, or it cannot spell Java.
     """
-    remedy = remedy_for_missing()
     try:
         tokenizer = _loaded(name)
     except (OSError, ValueError, KeyError, TypeError) as fault:
-        raise UserError(f"{name}: no tokenizer could be loaded ({_first_line(fault)})", remedy) from fault
+        raise unloadable(name, "no tokenizer could be loaded", fault) from fault
     if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
         raise UserError(
             f"{name}: the tokenizer has no padding token or no end token",
@@ -85,20 +83,10 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerFast:
 
 def _loaded(name: str | Path) -> PreTrainedTokenizerFast:
     folder = Path(name)
-    bare = (folder / "merges.txt").is_file() and not any((folder / known).is_file() for known in SELF_DESCRIBING)
-    if bare:
+    if (folder / "merges.txt").is_file() and not any((folder / known).is_file() for known in SELF_DESCRIBING):
         return AutoTokenizer.from_pretrained(str(name), tokenizer_type="roberta", extra_special_tokens=SENTINELS)
     try:
         return AutoTokenizer.from_pretrained(str(name), trust_remote_code=False)
     except TypeError:
         # CodeT5's own files describe each sentinel by an object, which transformers 5 takes no more.
         return AutoTokenizer.from_pretrained(str(name), trust_remote_code=False, additional_special_tokens=SENTINELS)
-
-
-def save_tokenizer(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Write the tokenizer to `folder` in the transformers form."""
-    tokenizer.save_pretrained(str(folder))
-
-
-def _first_line(fault: BaseException) -> str:
-    return str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__

@@ -3,7 +3,6 @@
 import os
 import resource
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -31,8 +30,9 @@ def resolve_device(name: str, rank: int = 0, size: int = 1) -> torch.device:
         UserError: this process does not see the GPU; or several processes are to train on one GPU, or with `auto`
             where there are fewer GPUs than processes.
     """
+    gpuless_job = "SLURM_JOB_ID" in os.environ and not any(os.environ.get(variable) for variable in GRANTED_GPUS)
     if name == "auto" and size == 1:
-        return torch.device("cuda:0" if torch.cuda.is_available() and not slurm_gave_none(os.environ) else "cpu")
+        return torch.device("cuda:0" if torch.cuda.is_available() and not gpuless_job else "cpu")
     if name == "cpu":
         return torch.device("cpu")
     if name not in ("auto", "cuda") and size > 1:
@@ -42,16 +42,11 @@ def resolve_device(name: str, rank: int = 0, size: int = 1) -> torch.device:
         )
     device = torch.device(f"cuda:{rank}" if name in ("auto", "cuda") else name)
     last = max(device.index, size - 1)
-    seen = 0 if name == "auto" and slurm_gave_none(os.environ) else torch.cuda.device_count()
+    seen = 0 if name == "auto" and gpuless_job else torch.cuda.device_count()
     if last >= seen:
         setting = f"device {name}" if size == 1 else f"device {name} and gpus: {size}"
         raise UserError(f"{setting}: this process sees {seen} GPUs", _remedy(size))
     return device
-
-
-def slurm_gave_none(environment: Mapping[str, str]) -> bool:
-    """Return whether these environment variables are those of a SLURM job without GPUs."""
-    return "SLURM_JOB_ID" in environment and not any(environment.get(name) for name in GRANTED_GPUS)
 
 
 def check_precision(precision: str, device: torch.device) -> None:

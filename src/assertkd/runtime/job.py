@@ -1,26 +1,55 @@
-"""The job of a stage in the workflow: its log, its threads, its lock, and user errors in two lines."""
+"""The job of a stage in the workflow: its log, threads, lock, environment modules, and user errors in two lines."""
 
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from assertkd.errors import UserError
 from assertkd.locking import held
-from assertkd.runtime.environment_modules import check_modules
-from assertkd.runtime.logs import attached
-from assertkd.runtime.threads import set_threads
+from assertkd.runtime.logs import attached, hide_progress_bars
 from assertkd.signals import StopRequested, StopSignals
 
 GPU_NODE = Path("/dev/nvidia0")
 """The first NVIDIA GPU's device node."""
 
+WANTED_MODULES = "ASSERTKD_MODULES"
+"""The environment variable in which the workflow says which modules its GPU jobs load, names apart by blanks."""
+
 
 def has_gpu() -> bool:
     """Return whether this machine has an NVIDIA GPU, without loading torch."""
     return GPU_NODE.exists()
+
+
+def set_threads(threads: int) -> None:
+    """Set torch's number of threads, and switch off transformers' progress bars."""
+    import torch
+
+    torch.set_num_threads(threads)
+    hide_progress_bars()
+
+
+def check_modules(environment: Mapping[str, str]) -> None:
+    """Refuse to run a job whose environment modules were not loaded, since a failed `module load` ends nothing.
+
+    Args:
+        environment: the job's environment variables; `LOADEDMODULES` is what Lmod and Environment Modules keep.
+
+    Raises:
+        UserError: naming the modules that are missing.
+    """
+    wanted = environment.get(WANTED_MODULES, "").split()
+    loaded = [module for module in environment.get("LOADEDMODULES", "").split(":") if module]
+    missing = [name for name in wanted if not any(one == name or one.startswith(f"{name}/") for one in loaded)]
+    if missing:
+        raise UserError(
+            f"module load {' '.join(missing)}: failed, loaded are: {', '.join(loaded) or 'none'}",
+            "List the modules with `module spider`, and name them in config.yaml (cluster.modules); or run without "
+            "--software-deployment-method env-modules.",
+        )
 
 
 @contextmanager

@@ -6,10 +6,8 @@ import time
 PROGRESS_SECONDS = 15.0
 """Least time between two progress lines."""
 
-
 BAR = 20
 """Characters of the bar in a progress line."""
-
 
 log = logging.getLogger(__name__)
 

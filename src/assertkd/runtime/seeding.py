@@ -41,10 +41,7 @@ def random_state() -> tuple[dict[str, Any], dict[str, Tensor]]:
     }
     if torch.cuda.is_available():
         tensors |= {f"cuda.{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
-    values = {
-        "python": [version, next_gauss],
-        "numpy": [str(kind), int(position), int(has_gauss), float(gauss)],
-    }
+    values = {"python": [version, next_gauss], "numpy": [str(kind), int(position), int(has_gauss), float(gauss)]}
     return values, tensors
 
 

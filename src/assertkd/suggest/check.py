@@ -1,6 +1,6 @@
 """Suggested assertions compiled and run in their test."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -58,11 +58,16 @@ def check_assertions(
     except ToolMissingError as missing:
         raise UserError(f"--check: {missing}", "Install it, or leave --check out.") from None
     # Other tests of the file may have markers too.
-    source = site.filled(HERE).decode().replace(MARKER, "").replace(HERE, MARKER)
+    source = site.placeholder.filled(site.source, HERE).decode().replace(MARKER, "").replace(HERE, MARKER)
     subject = subject_of(Record("", site.focal_method, site.placeholder.test, "", extra={"test_source": source}))
     if subject is None:
         raise UserError(f"{site.file}: the test is in no class that could be run", "Check that the file parses.")
-    others = {} if class_path else sources_near(site, folders)
+    others = {}
+    if not class_path:
+        test = read_declarations(site.source, site.file, lenient=True)
+        for path, file in nearby_files(site.source, test, folders).items():
+            # The path that the file's package requires.
+            others["/".join([*filter(None, file.package.split(".")), path.name])] = read_source(path).decode("utf-8")
     with ExecutionPool(toolchain, class_path, workers=1) as execution_pool:
         texts = ["", *(text for text in assertions if is_whole_statement(text))]
         units = [Unit(execution_pool.new_folder(), {**others, **subject.filled(text)}) for text in texts]
@@ -84,12 +89,3 @@ def check_assertions(
             return Check(True, outcome.passed, outcome.message if outcome.message or outcome.passed else outcome.ended)
 
         return list(execution_pool.each(assertions, lambda batch: [partial(check, text) for text in batch]))
-
-
-def sources_near(site: AssertionSite, folders: Sequence[Path]) -> Mapping[str, str]:
-    """Return the sources of a project's classes that a test names, by the path that their package requires."""
-    test = read_declarations(site.source, site.file, lenient=True)
-    return {
-        "/".join([*filter(None, file.package.split(".")), path.name]): read_source(path).decode("utf-8")
-        for path, file in nearby_files(site.source, test, folders).items()
-    }

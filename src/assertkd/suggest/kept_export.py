@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from assertkd.errors import UserError
-from assertkd.files import sha256_of_file
 from assertkd.layout import ModelLayout
 from assertkd.models.exported import is_export
 
@@ -24,46 +23,20 @@ def kept_export(model_folder: Path) -> Path:
     """
     # Nothing is written into the model's folder: it is a rule's output.
     folder = model_folder.resolve()
-    checksum = _checksum(folder)
-    beside = folder.parent / f"{_prefix(folder)}{checksum}"
-    cached = _cache() / checksum
-    for export in (beside, cached):
-        if is_export(export):
-            return export
-    export = beside if os.access(beside.parent, os.W_OK) else cached
-    print(f"Converting {model_folder} once for CTranslate2; the export is kept in {export}", file=sys.stderr)
-    _convert(folder, export)
-    if export == beside:
-        for other in beside.parent.glob(f"{_prefix(folder)}*"):
-            # Of other weights, or the rest of a conversion of them that was killed.
-            if not other.name.startswith(beside.name):
-                shutil.rmtree(other, ignore_errors=True)
-    return export
-
-
-def _prefix(folder: Path) -> str:
-    return f".{folder.name}.export-"
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "assertkd" / "exports"
-
-
-def _checksum(folder: Path) -> str:
-    """Return a checksum of what an export is made from: weights, configuration, tokenizer."""
     if not ModelLayout(folder).config.is_file():
         raise UserError(
             f"{folder}: holds no model (config.json is missing)",
             "Name a final_model/ folder of a teacher or a student, or an export of one.",
         )
-    digest = hashlib.sha256()
-    for file in sorted(folder.iterdir()):
-        if file.suffix in (".safetensors", ".json", ".txt", ".bin"):
-            digest.update(f"{file.name} {sha256_of_file(file)}\n".encode())
-    return digest.hexdigest()[:16]
-
-
-def _convert(folder: Path, export: Path) -> None:
+    prefix, key = f".{folder.name}.export-", _key(folder)
+    beside = folder.parent / f"{prefix}{key}"
+    cached = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "assertkd" / "exports" / key
+    for export in (beside, cached):
+        if is_export(export):
+            return export
+    export = beside if os.access(beside.parent, os.W_OK) else cached
+    print(f"Converting {model_folder} once for CTranslate2; the export is kept in {export}", file=sys.stderr)
+    # These load torch, which a warm start does without.
     from assertkd.export.convert import converted
     from assertkd.runtime.logs import hide_progress_bars
 
@@ -74,3 +47,19 @@ def _convert(folder: Path, export: Path) -> None:
         made.rename(export)
     if not is_export(export):
         raise UserError(f"{export}: the export could not be put there", "Delete this folder.")
+    if export == beside:
+        for other in beside.parent.glob(f"{prefix}*"):
+            # Of other weights, or the rest of a conversion of them that was killed.
+            if not other.name.startswith(beside.name):
+                shutil.rmtree(other, ignore_errors=True)
+    return export
+
+
+def _key(folder: Path) -> str:
+    """Return a checksum of the place, sizes and times of what an export is made from: reading weights would be slow."""
+    digest = hashlib.sha256(str(folder).encode())
+    for file in sorted(folder.iterdir()):
+        if file.suffix in (".safetensors", ".json", ".txt", ".bin"):
+            status = file.stat()
+            digest.update(f"{file.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]

@@ -42,10 +42,6 @@ class AssertionSite:
     focal_method: str
     link: str
 
-    def filled(self, assertion: str) -> bytes:
-        """Return the file's source with an assertion in its place."""
-        return self.placeholder.filled(self.source, assertion)
-
 
 def find_site(
     source: bytes, name: str, folders: list[Path], more: list[Path], test: str | None = None, focal: str | None = None
@@ -80,13 +76,14 @@ def find_site(
     else:
         member, how = _named_member(index, [file, *others.values()], focal, chosen), "given"
     home = next((path for path, one in others.items() if member.owner in one.classes), None)
+    shown = home.relative_to(Path.cwd()) if home is not None and home.is_relative_to(Path.cwd()) else home
     return AssertionSite(
         file=name,
         source=source,
         test=f"{test_class.name}.{chosen.name}",
         placeholder=placeholder,
         focal_name=member.label,
-        focal_file=name if home is None else _from_here(home),
+        focal_file=str(shown or name),
         focal_method=code_at(source if home is None else read_source(home), member.method.span),
         link=how,
     )
@@ -139,11 +136,6 @@ def _named_member(index: ProjectIndex, files: list[JavaFile], focal: str, test: 
             if (overload := index.find(owner, method, plain)) in members:
                 return overload
     return members[0]
-
-
-def _from_here(path: Path) -> str:
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _listed(names: Iterable[str]) -> str:

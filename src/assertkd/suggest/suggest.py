@@ -36,8 +36,8 @@ def suggest_assertions(model: ExportedModel, limits: Limits, site: AssertionSite
     prompt = Prompt(model.tokenizer, limits.input, limits.output)
     encoded = prompt.encode_input(site.focal_method, site.placeholder.test)
     best: dict[str, float] = {}
-    for hypothesis in model.best_hypotheses(encoded.ids, count, limits.output):
-        best.setdefault(prompt.decode(hypothesis.ids), hypothesis.score)
+    for ids, score in model.best_hypotheses(encoded.ids, count, limits.output):
+        best.setdefault(prompt.decode(ids), score)
     suggestions = [Suggestion(text, score, parses(text)) for text, score in best.items() if text]
     return sorted(suggestions, key=lambda one: (not one.parses, -one.score))
 

@@ -84,7 +84,7 @@ def fingerprint(settings: Mapping[str, Any], files: Iterable[Path], model: Disti
 def weights_checksum(model: DistillableModel) -> str:
     """Return the SHA-256 over the names and values of a model's weights, in hexadecimal."""
     digest = hashlib.sha256()
-    update_with_weights(digest, model.weights().items())
+    update_with_weights(digest.update, model.weights().items())
     return digest.hexdigest()
 
 

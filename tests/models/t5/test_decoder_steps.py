@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
-from assertkd.models.t5.decoder_steps import DecoderSteps
+from assertkd.models.t5.generation import DecoderSteps
 
 EXAMPLES, SEQUENCES, INPUTS, STEPS, VOCABULARY = 3, 4, 9, 20, 30
 

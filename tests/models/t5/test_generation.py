@@ -7,7 +7,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 
 from assertkd.models.decoding import output_lengths, pad_sequences
 from assertkd.models.t5 import generation
-from assertkd.models.t5.generation import beam, end_tokens, greedy, sample
+from assertkd.models.t5.model import T5Model
 
 VOCABULARY = 40
 PAD, EOS = 0, 1
@@ -64,25 +64,25 @@ def test_greedy_is_generate_on_random_models(seed: int) -> None:
     model, inputs = tiny_model(seed), random_inputs(7, seed)
     # A fresh head mostly repeats what it reads; a random one writes all sorts.
     model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.lm_head.weight))
-    written = greedy(model, *pad_sequences(inputs, PAD), 20)
+    written = T5Model(model).generate(*pad_sequences(inputs, PAD), 20)
     assert torch.equal(written, by_generate(model, inputs, 20))
     assert len(written.unique()) > 5
 
 
 def test_greedy_is_generate_where_sequences_end(copier: T5ForConditionalGeneration) -> None:
     inputs = random_inputs(40, seed=5)
-    written = greedy(copier, *pad_sequences(inputs, PAD), 20)
+    written = T5Model(copier).generate(*pad_sequences(inputs, PAD), 20)
     assert torch.equal(written, by_generate(copier, inputs, 20))
     ends = (written == EOS).any(dim=1)
     last = (written == EOS).int().argmax(dim=1)[ends]
     assert len(set(last.tolist())) >= 4, "the sequences are to end at different places"
 
     ending = [one for one, has_end in zip(inputs, ends.tolist(), strict=True) if has_end]
-    assert greedy(copier, *pad_sequences(ending, PAD), 40).shape == (len(ending), int(last.max()) + 1)
+    assert T5Model(copier).generate(*pad_sequences(ending, PAD), 40).shape == (len(ending), int(last.max()) + 1)
 
 
 def test_greedy_pads_behind_the_end(copier: T5ForConditionalGeneration) -> None:
-    written = greedy(copier, *pad_sequences(random_inputs(40, seed=6), PAD), 20)
+    written = T5Model(copier).generate(*pad_sequences(random_inputs(40, seed=6), PAD), 20)
     behind_end = (written == EOS).cumsum(dim=1) - (written == EOS).int() > 0
     assert behind_end.any()
     assert (written[behind_end] == PAD).all()
@@ -90,9 +90,9 @@ def test_greedy_pads_behind_the_end(copier: T5ForConditionalGeneration) -> None:
 
 def test_greedy_does_not_depend_on_the_batch(copier: T5ForConditionalGeneration) -> None:
     inputs = random_inputs(12, seed=7)
-    together = greedy(copier, *pad_sequences(inputs, PAD), 20)
+    together = T5Model(copier).generate(*pad_sequences(inputs, PAD), 20)
     for row, one in zip(together, inputs, strict=True):
-        alone = greedy(copier, *pad_sequences([one], PAD), 20)[0]
+        alone = T5Model(copier).generate(*pad_sequences([one], PAD), 20)[0]
         assert torch.equal(row[: len(alone)], alone)
         assert (row[len(alone) :] == PAD).all()
 
@@ -101,7 +101,7 @@ def test_greedy_knows_several_end_tokens(copier: T5ForConditionalGeneration) -> 
     inputs = random_inputs(10, seed=8)
     copier.generation_config.eos_token_id = [EOS, 2]
     try:
-        written = greedy(copier, *pad_sequences(inputs, PAD), 20)
+        written = T5Model(copier).generate(*pad_sequences(inputs, PAD), 20)
         assert torch.equal(written, by_generate(copier, inputs, 20))
         assert ((written == 2).any(dim=1) & ~(written == EOS).any(dim=1)).any()
     finally:
@@ -111,12 +111,14 @@ def test_greedy_knows_several_end_tokens(copier: T5ForConditionalGeneration) -> 
 @pytest.mark.parametrize("most", [1, 2, 3])
 def test_greedy_keeps_to_the_longest_output(copier: T5ForConditionalGeneration, most: int) -> None:
     inputs = random_inputs(5)
-    assert torch.equal(greedy(copier, *pad_sequences(inputs, PAD), most), by_generate(copier, inputs, most))
+    assert torch.equal(T5Model(copier).generate(*pad_sequences(inputs, PAD), most), by_generate(copier, inputs, most))
 
 
 def test_beam_is_generate(copier: T5ForConditionalGeneration) -> None:
     inputs = random_inputs(6, seed=9)
-    assert torch.equal(beam(copier, *pad_sequences(inputs, PAD), 12, 3), by_generate(copier, inputs, 12, beams=3))
+    assert torch.equal(
+        T5Model(copier).generate(*pad_sequences(inputs, PAD), 12, 3), by_generate(copier, inputs, 12, beams=3)
+    )
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -135,7 +137,7 @@ def test_first_tokens_are_as_frequent_as_probable(temperature: float) -> None:
     model, inputs, draws = tiny_model(seed=3), random_inputs(3, seed=3), 20_000
     with torch.no_grad():
         model.lm_head.weight.mul_(1.5)
-    written = sample(model, *pad_sequences(inputs, PAD), draws, 1, temperature=temperature, generator=seeded())
+    written = T5Model(model).sample(*pad_sequences(inputs, PAD), draws, 1, temperature=temperature, generator=seeded())
     assert written.shape == (3, draws, 1)
     for one, tokens in zip(inputs, written, strict=True):
         expected = draws * first_token_probabilities(model, one, temperature)
@@ -150,7 +152,7 @@ def test_first_tokens_are_as_frequent_as_probable(temperature: float) -> None:
 def test_samples_of_an_example_are_independent() -> None:
     model, draws = tiny_model(seed=3), 4000
     input_ids, attention_mask = pad_sequences(random_inputs(1, seed=3) * draws, PAD)
-    tokens = sample(model, input_ids, attention_mask, 2, 2, generator=seeded(1))
+    tokens = T5Model(model).sample(input_ids, attention_mask, 2, 2, generator=seeded(1))
     common = torch.bincount(tokens[:, 0, 0], minlength=VOCABULARY).topk(4).indices
     names = torch.arange(VOCABULARY)
     names[~torch.isin(names, common)] = -1
@@ -173,10 +175,12 @@ def test_no_token_of_probability_zero_is_drawn(
         monkeypatch.setattr(torch, "rand", lambda *shape, **_: torch.full(shape, number))
     handle = copier.lm_head.register_forward_hook(forbid)
     try:
-        written = sample(copier, *pad_sequences(random_inputs(50), PAD), 8, 20, temperature=5.0, generator=seeded())
+        written = T5Model(copier).sample(
+            *pad_sequences(random_inputs(50), PAD), 8, 20, temperature=5.0, generator=seeded()
+        )
     finally:
         handle.remove()
-    lengths = output_lengths(written, end_tokens(copier))
+    lengths = output_lengths(written, T5Model(copier).end_token_ids)
     tokens = written[torch.arange(written.shape[-1]) < lengths[..., None]]
     assert not torch.isin(tokens, forbidden).any()
     if number is None:
@@ -185,16 +189,16 @@ def test_no_token_of_probability_zero_is_drawn(
 
 def test_samples_follow_from_the_generator(copier: T5ForConditionalGeneration) -> None:
     inputs = pad_sequences(random_inputs(6, seed=11), PAD)
-    first = sample(copier, *inputs, 4, 20, generator=seeded(1))
-    assert torch.equal(first, sample(copier, *inputs, 4, 20, generator=seeded(1)))
-    assert not torch.equal(first, sample(copier, *inputs, 4, 20, generator=seeded(2))[..., : first.shape[-1]])
+    first = T5Model(copier).sample(*inputs, 4, 20, generator=seeded(1))
+    assert torch.equal(first, T5Model(copier).sample(*inputs, 4, 20, generator=seeded(1)))
+    assert not torch.equal(first, T5Model(copier).sample(*inputs, 4, 20, generator=seeded(2))[..., : first.shape[-1]])
 
     state = torch.random.get_rng_state()
     generator = seeded(1)
-    sample(copier, *inputs, 4, 20, generator=generator)
+    T5Model(copier).sample(*inputs, 4, 20, generator=generator)
     assert torch.equal(state, torch.random.get_rng_state()), "the global generator is not touched"
     other = seeded(1)
-    sample(tiny_model(seed=0), *inputs, 4, 20, generator=other)
+    T5Model(tiny_model(seed=0)).sample(*inputs, 4, 20, generator=other)
     assert torch.equal(generator.get_state(), other.get_state()), "as many numbers are drawn, whatever is written"
 
 
@@ -203,25 +207,25 @@ def test_samples_do_not_depend_on_who_has_left(
     copier: T5ForConditionalGeneration, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs = pad_sequences(random_inputs(12, seed=12), PAD)
-    expected = sample(copier, *inputs, 4, 20, generator=seeded())
+    expected = T5Model(copier).sample(*inputs, 4, 20, generator=seeded())
     monkeypatch.setattr(generation, "COMPACT_AT", share)
-    assert torch.equal(sample(copier, *inputs, 4, 20, generator=seeded()), expected)
-    lengths = output_lengths(expected, end_tokens(copier))
+    assert torch.equal(T5Model(copier).sample(*inputs, 4, 20, generator=seeded()), expected)
+    lengths = output_lengths(expected, T5Model(copier).end_token_ids)
     assert len(lengths.unique()) > 4, "the sequences are to end at different places"
     assert (lengths.amax(dim=1) > lengths.amin(dim=1)).any(), "and so are those of one example"
 
 
 def test_cold_samples_are_greedy(copier: T5ForConditionalGeneration) -> None:
     inputs = pad_sequences(random_inputs(10, seed=13), PAD)
-    written = sample(copier, *inputs, 3, 20, temperature=1e-4, generator=seeded())
-    expected = greedy(copier, *inputs, 20)
+    written = T5Model(copier).sample(*inputs, 3, 20, temperature=1e-4, generator=seeded())
+    expected = T5Model(copier).generate(*inputs, 20)
     assert torch.equal(written, expected[:, None].expand(-1, 3, -1))
 
 
 def test_samples_end_as_they_should(copier: T5ForConditionalGeneration) -> None:
     inputs = pad_sequences(random_inputs(20, seed=14), PAD)
-    ends = end_tokens(copier)
-    written = sample(copier, *inputs, 4, 6, generator=seeded())
+    ends = T5Model(copier).end_token_ids
+    written = T5Model(copier).sample(*inputs, 4, 6, generator=seeded())
     lengths = output_lengths(written, ends)
     for sequence, length in zip(written.flatten(0, 1).tolist(), lengths.flatten().tolist(), strict=True):
         expected = sequence.index(EOS) + 1 if EOS in sequence else 6
@@ -231,18 +235,18 @@ def test_samples_end_as_they_should(copier: T5ForConditionalGeneration) -> None:
 
     ended = (written == EOS).any(dim=-1).all(dim=1)
     some = (inputs[0][ended], inputs[1][ended])
-    early = sample(copier, *some, 4, 200, temperature=0.3, generator=seeded())
+    early = T5Model(copier).sample(*some, 4, 200, temperature=0.3, generator=seeded())
     assert early.shape[-1] == output_lengths(early, ends).max() < 200
 
 
 def test_samples_are_drawn_without_dropout_and_take_part_in_training() -> None:
     model, inputs = tiny_model(seed=4), pad_sequences(random_inputs(4), PAD)
-    expected = sample(model, *inputs, 3, 8, generator=seeded())
+    expected = T5Model(model).sample(*inputs, 3, 8, generator=seeded())
     model.train()
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.5
-    written = sample(model, *inputs, 3, 8, generator=seeded())
+    written = T5Model(model).sample(*inputs, 3, 8, generator=seeded())
     assert torch.equal(written, expected)
     assert model.training and model.decoder.block[0].training
     assert not written.is_inference()

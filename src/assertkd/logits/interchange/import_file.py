@@ -19,7 +19,7 @@ from assertkd.logits.codecs.registry import CODECS, build_codec
 from assertkd.logits.interchange.lines import InterchangeLine, read_interchange
 from assertkd.logits.store.manifest import Manifest, Provenance
 from assertkd.logits.store.writer import StoreWriter
-from assertkd.models.tokenizer import load_tokenizer, save_tokenizer
+from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts.prompt import Prompt
 
 NO_HEAD = 1
@@ -62,7 +62,7 @@ def import_file(
     digest = sha256_of_files([file])
     # A tokenizer from the hub has no file at hand; saved, it has the one that a run's corpus would have.
     with TemporaryDirectory() as folder:
-        save_tokenizer(prompt.tokenizer, Path(folder))
+        prompt.tokenizer.save_pretrained(folder)
         tokenizer = sha256_of_file(ModelLayout(folder).tokenizer)
     provenance = Provenance(tokenizer=tokenizer, teacher=digest, corpus=digest)
     return write_stores(

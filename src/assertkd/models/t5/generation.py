@@ -1,13 +1,11 @@
-"""Decoding: token ids and texts that a T5 model writes, greedily, by beam search or by sampling."""
+"""Decoding with a T5 model, one token at a time; what has ended leaves the batch."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from transformers import T5ForConditionalGeneration
-
-from assertkd.models.decoding import evaluation_mode
-from assertkd.models.t5.decoder_steps import DecoderSteps
+from transformers.models.t5.modeling_t5 import T5LayerCrossAttention, T5LayerSelfAttention
 
 COMPACT_AT = 0.75
 """Ended rows leave the batch once at most this share goes on; sooner, copying the cache costs more than it saves."""
@@ -17,76 +15,8 @@ Choice = Callable[[Tensor, Tensor, int], Tensor]
 the step, counted from 0."""
 
 
-def greedy(model: T5ForConditionalGeneration, input_ids: Tensor, attention_mask: Tensor, max_new_tokens: int) -> Tensor:
-    """Return the most probable next token, again and again, until every sequence has ended.
-
-    The same tokens as `model.generate(do_sample=False, num_beams=1)`, faster: rows that have ended leave the batch.
-
-    Args:
-        model: in evaluation mode, on the device of the inputs.
-        input_ids: shape (B, S).
-        attention_mask: shape (B, S), 1 for tokens and 0 for padding.
-        max_new_tokens: at least 1.
-
-    Returns:
-        Token ids, shape (B, T) with T <= max_new_tokens, without the start token, with EOS, padded after it.
-    """
-
-    def most_probable(logits: Tensor, rows: Tensor, step: int) -> Tensor:
-        return logits.argmax(dim=-1)
-
-    return _written(model, input_ids, attention_mask, 1, max_new_tokens, most_probable)[:, 0]
-
-
-def sample(
-    model: T5ForConditionalGeneration,
-    input_ids: Tensor,
-    attention_mask: Tensor,
-    samples: int,
-    max_new_tokens: int,
-    *,
-    temperature: float = 1.0,
-    generator: torch.Generator,
-) -> Tensor:
-    """Return sequences drawn from the model, token by token from the full distribution, until all have ended.
-
-    The model is put into evaluation mode and afterwards back into the mode in which it came. What a row draws depends
-    on the generator and the row alone, not on which other rows have ended; the generator advances by
-    B * samples * max_new_tokens numbers whatever is drawn.
-
-    Args:
-        model: on the device of the inputs.
-        input_ids: shape (B, S).
-        attention_mask: shape (B, S), 1 for tokens and 0 for padding.
-        samples: K, sequences for each input, independent of each other.
-        max_new_tokens: at least 1; sequences that have not ended by then are cut off.
-        temperature: above 0; the logits are divided by it.
-        generator: source of randomness; one on the CPU draws the same numbers for every device.
-
-    Returns:
-        Token ids, shape (B, K, T) with T <= max_new_tokens, without the start token, with EOS, padded after it.
-        The padding token may also be drawn as any other: `output_lengths` tells where a sequence really ends.
-    """
-    count = len(input_ids) * samples
-    # In (0, 1], so that the first token whose cumulated probability reaches the draw is never one of probability 0.
-    draws = 1 - torch.rand(count, max_new_tokens, generator=generator, device=generator.device)
-    draws = draws.to(input_ids.device)
-
-    def drawn(logits: Tensor, rows: Tensor, step: int) -> Tensor:
-        # One number a row through the inverse distribution function: noise for the whole vocabulary, as Gumbel's trick
-        # or torch.multinomial take, would cost as much as the model's step.
-        cumulated = torch.softmax(logits.float() / temperature, dim=-1).cumsum(dim=-1)
-        reached = draws[rows, step, None] * cumulated[..., -1:]
-        return torch.searchsorted(cumulated, reached)[..., 0]
-
-    with evaluation_mode(model):
-        written = _written(model, input_ids, attention_mask, samples, max_new_tokens, drawn)
-    # A copy, because what inference mode makes cannot take part in a later forward pass with gradient.
-    return written.clone()
-
-
 @torch.inference_mode()
-def _written(
+def write_tokens(
     model: T5ForConditionalGeneration,
     input_ids: Tensor,
     attention_mask: Tensor,
@@ -94,9 +24,20 @@ def _written(
     max_new_tokens: int,
     choose: Choice,
 ) -> Tensor:
-    """Return the (B, K, T) tokens that `choose` picks, K = `sequences` for each input."""
+    """Return the (B, K, T) tokens that `choose` picks until all have ended, K = `sequences` for each input.
+
+    T is at most `max_new_tokens`. The start token is left out, the end token is not, and padding follows it.
+
+    Args:
+        model: in evaluation mode, on the device of the inputs.
+        input_ids: (B, S).
+        attention_mask: (B, S), 1 for tokens and 0 for padding.
+        sequences: K.
+        max_new_tokens: at least 1.
+        choose: picks the next tokens.
+    """
     config = model.generation_config
-    pad, ends = config.pad_token_id, end_tokens(model)
+    pad, ends = config.pad_token_id, torch.tensor(config.eos_token_id, device=input_ids.device)
     rows = torch.arange(len(input_ids) * sequences, device=input_ids.device).view(-1, sequences)
     written = torch.full((rows.numel(), max_new_tokens), pad, dtype=torch.long, device=input_ids.device)
     ended = torch.zeros_like(rows, dtype=torch.bool)
@@ -124,22 +65,101 @@ def _written(
     return written.view(-1, sequences, written.shape[-1])
 
 
-@torch.inference_mode()
-def beam(
-    model: T5ForConditionalGeneration, input_ids: Tensor, attention_mask: Tensor, max_new_tokens: int, num_beams: int
-) -> Tensor:
-    """Return the best hypothesis of beam search for every sequence, shaped as `greedy` returns it."""
-    written: Tensor = model.generate(
-        input_ids=input_ids,
-        attention_mask=attention_mask,
-        max_new_tokens=max_new_tokens,
-        num_beams=num_beams,
-        do_sample=False,
-    )
-    return written[:, 1:]
+class DecoderSteps:
+    """The next-token logits of several sequences for each of several encoded inputs, step after step.
+
+    The same numbers as the model's own decoder with a cache, faster: the sequences of an example share the keys and
+    values of its input, no mask or bias is built at a step, and the cache is written in place. To be used without
+    gradient, with the model in evaluation mode.
+
+    Args:
+        model: its decoder and output head are run.
+        encoded: (E, S, d) encoder states of E examples.
+        attention_mask: (E, S), 1 for tokens and 0 for padding.
+        sequences: K, how many are written for each example.
+        max_steps: the most calls of `logits` to come.
+    """
+
+    def __init__(
+        self, model: T5ForConditionalGeneration, encoded: Tensor, attention_mask: Tensor, sequences: int, max_steps: int
+    ) -> None:
+        self._model = model
+        self._blocks = model.decoder.block
+        self._input_bias = torch.zeros_like(attention_mask, dtype=encoded.dtype)[:, None, None, :]
+        self._input_bias.masked_fill_(attention_mask[:, None, None, :] == 0, torch.finfo(encoded.dtype).min)
+        self._written_bias = self._blocks[0].layer[0].SelfAttention.compute_bias(max_steps, max_steps)
+        self._heads = model.config.num_heads
+        self._inputs: list[tuple[Tensor, Tensor]] = []
+        self._written: list[tuple[Tensor, Tensor]] = []
+        for block in self._blocks:
+            attention = block.layer[1].EncDecAttention
+            keys, values = self._by_head(attention.k(encoded)), self._by_head(attention.v(encoded))
+            self._inputs.append((keys.contiguous(), values.contiguous()))
+            shape = (len(encoded) * sequences, self._heads, max_steps, keys.shape[-1])
+            self._written.append((keys.new_empty(shape), keys.new_empty(shape)))
+        self._step = 0
+
+    def logits(self, latest: Tensor) -> Tensor:
+        """Return the logits of the tokens that follow `latest`, shape (E, K, V), and move on by one step.
+
+        Args:
+            latest: (E, K) the tokens of the step before, at first the start token.
+        """
+        hidden = self._model.decoder.embed_tokens(latest)
+        for block, inputs, written in zip(self._blocks, self._inputs, self._written, strict=True):
+            hidden = hidden + self._read_written(block.layer[0], hidden, *written)
+            hidden = hidden + self._read_inputs(block.layer[1], hidden, *inputs)
+            hidden = block.layer[2](hidden)
+        self._step += 1
+        hidden = self._model.decoder.final_layer_norm(hidden)
+        logits: Tensor = self._model.lm_head(scaled_for_head(self._model, hidden))
+        return logits
+
+    def keep(self, examples: Tensor, sequences: Tensor) -> None:
+        """Go on with some of the examples, and as many sequences of each.
+
+        Args:
+            examples: (E',) indices of the examples.
+            sequences: (E', K') indices of each one's sequences.
+        """
+        before = self._written[0][0].shape[0] // self._input_bias.shape[0]
+        rows = (examples[:, None] * before + sequences).flatten()
+        self._input_bias = self._input_bias[examples]
+        self._inputs = [(keys[examples], values[examples]) for keys, values in self._inputs]
+        self._written = [(keys[rows], values[rows]) for keys, values in self._written]
+
+    def _read_written(self, layer: T5LayerSelfAttention, hidden: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        attention, normed = layer.SelfAttention, layer.layer_norm(hidden)
+        # A sequence reads only its own past, so each is a row of its own, with one query.
+        alone = (-1, 1, hidden.shape[-1])
+        now, end = self._step, self._step + 1
+        normed = normed.view(alone)
+        keys[:, :, now:end] = self._by_head(attention.k(normed))
+        values[:, :, now:end] = self._by_head(attention.v(normed))
+        bias = self._written_bias[:, :, now:end, :end]
+        read = _attend(self._by_head(attention.q(normed)), keys[:, :, :end], values[:, :, :end], bias)
+        projected: Tensor = attention.o(read).view(hidden.shape)
+        return projected
+
+    def _read_inputs(self, layer: T5LayerCrossAttention, hidden: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        attention, normed = layer.EncDecAttention, layer.layer_norm(hidden)
+        # The sequences of an example are K queries to the same keys.
+        read = _attend(self._by_head(attention.q(normed)), keys, values, self._input_bias)
+        projected: Tensor = attention.o(read)
+        return projected
+
+    def _by_head(self, projected: Tensor) -> Tensor:
+        """Return (B, L, H·w) as (B, H, L, w)."""
+        return projected.view(*projected.shape[:-1], self._heads, -1).transpose(1, 2)
 
 
-def end_tokens(model: T5ForConditionalGeneration) -> Tensor:
-    """Return the ids that end a sequence, shape (number of them,), on the model's device."""
-    ends = model.generation_config.eos_token_id
-    return torch.tensor(ends if isinstance(ends, list) else [ends], device=model.device)
+def _attend(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+    """Return attention without scaling, as T5 has it: (B, H, L, w) queries give (B, L, H·w)."""
+    # Plain products: with one query a row they are as fast as the fused kernel, which also wants its bias aligned.
+    weights = torch.softmax(query @ keys.transpose(2, 3) + bias, dim=-1)
+    return (weights.to(values.dtype) @ values).transpose(1, 2).flatten(2)
+
+
+def scaled_for_head(model: T5ForConditionalGeneration, hidden: Tensor) -> Tensor:
+    """Return decoder states, (..., d), as the model scales them before its head, if it does."""
+    return hidden * model.config.d_model**-0.5 if model.config.scale_decoder_outputs else hidden

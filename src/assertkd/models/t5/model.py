@@ -1,24 +1,30 @@
 """T5-family models (T5, CodeT5, CodeT5+ up to 770M): an encoder reads the input, a decoder writes the target."""
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
+from transformers import PreTrainedConfig, T5Config, T5ForConditionalGeneration
 
+from assertkd.errors import UserError
+from assertkd.models.decoding import evaluation_mode
 from assertkd.models.distillable import IGNORED, DistillableModel, ModelShape, TargetOutputs
-from assertkd.models.pretrained import load_network
-from assertkd.models.t5 import generation
-from assertkd.models.t5.teacher_layers import from_teacher_layers
-from assertkd.settings.model import ScratchSettings
+from assertkd.models.t5.generation import scaled_for_head, write_tokens
+from assertkd.settings.model import ScratchSettings, missing_layers
+
+LAYER = re.compile(r"(encoder|decoder)\.block\.(\d+)\.(.+)")
+POSITIONS = "layer.0.SelfAttention.relative_attention_bias.weight"
+"""T5 keeps a stack's position biases in its first layer, for all layers; whichever comes first has to have them."""
 
 
 class T5Model(DistillableModel):
     """A T5 network; see `DistillableModel`."""
 
+    network: T5ForConditionalGeneration
+    architecture = T5ForConditionalGeneration
     published: ClassVar[Mapping[str, PreTrainedConfig]] = {
         "Salesforce/codet5p-770m": T5Config(
             vocab_size=32100, d_model=1024, d_kv=64, d_ff=4096, num_layers=24, num_decoder_layers=24, num_heads=16
@@ -30,10 +36,6 @@ class T5Model(DistillableModel):
             vocab_size=32100, d_model=512, d_kv=64, d_ff=2048, num_layers=6, num_decoder_layers=6, num_heads=8
         ),
     }
-
-    def __init__(self, network: T5ForConditionalGeneration) -> None:
-        super().__init__()
-        self.network = network
 
     @classmethod
     def scratch_config(
@@ -54,41 +56,18 @@ class T5Model(DistillableModel):
             tie_word_embeddings=True,
         )
 
-    @classmethod
-    def from_config(cls, config: PreTrainedConfig, dropout: float) -> Self:
-        """Return a model with random weights."""
-        return cls(T5ForConditionalGeneration(_with_dropout(config, dropout)))
-
-    @classmethod
-    def from_pretrained(cls, name: str | Path, config: PreTrainedConfig, dropout: float) -> Self:
-        """Return the model of a hub name or folder."""
-        return cls(load_network(T5ForConditionalGeneration, name, _with_dropout(config, dropout)))
+    @staticmethod
+    def with_dropout(config: PreTrainedConfig, dropout: float) -> T5Config:
+        """Return a copy of a configuration with this dropout rate."""
+        own = copy.deepcopy(cast(T5Config, config))
+        own.dropout_rate = dropout
+        return own
 
     @staticmethod
     def shape_of(config: PreTrainedConfig) -> ModelShape:
         """Return the sizes that a configuration names."""
         t5 = cast(T5Config, config)
         return ModelShape(t5.vocab_size, t5.d_model, t5.num_heads, t5.num_layers, t5.num_decoder_layers)
-
-    @property
-    def vocab_size(self) -> int:
-        """V."""
-        return int(self.network.config.vocab_size)
-
-    @property
-    def hidden_size(self) -> int:
-        """d."""
-        return int(self.network.config.d_model)
-
-    @property
-    def pad_token_id(self) -> int:
-        """The padding token."""
-        return int(self.network.config.pad_token_id)
-
-    @property
-    def end_token_ids(self) -> Tensor:
-        """The tokens that end an output."""
-        return generation.end_tokens(self.network)
 
     def forward(
         self,
@@ -102,23 +81,31 @@ class T5Model(DistillableModel):
         """Return logits, and the decoder's hidden states on request, at the labels."""
         decoded, is_target = self._decode(input_ids, attention_mask, labels, targets_per_input, hidden_states)
         states = tuple(state[is_target] for state in decoded.hidden_states) if hidden_states else ()
-        return TargetOutputs(self.network.lm_head(self._scaled(decoded.last_hidden_state[is_target])), states)
+        written = decoded.last_hidden_state[is_target]
+        return TargetOutputs(self.network.lm_head(scaled_for_head(self.network, written)), states)
 
     def head_inputs(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> Tensor:
         """Return the (N, d) vectors that enter the head, scaled as the network scales them."""
         decoded, is_target = self._decode(input_ids, attention_mask, labels, 1, False)
-        return self._scaled(decoded.last_hidden_state[is_target])
+        return scaled_for_head(self.network, decoded.last_hidden_state[is_target])
 
-    @property
-    def head_weight(self) -> Tensor:
-        """The head, (V, d)."""
-        return cast(Tensor, self.network.lm_head.weight.detach())
-
+    @torch.inference_mode()
     def generate(self, input_ids: Tensor, attention_mask: Tensor, max_new_tokens: int, num_beams: int = 1) -> Tensor:
-        """Return the outputs, (B, T)."""
+        """Return the outputs, (B, T). Greedy ones are those of transformers' `generate`, only faster."""
+
+        def most_probable(logits: Tensor, rows: Tensor, step: int) -> Tensor:
+            return logits.argmax(dim=-1)
+
         if num_beams == 1:
-            return generation.greedy(self.network, input_ids, attention_mask, max_new_tokens)
-        return generation.beam(self.network, input_ids, attention_mask, max_new_tokens, num_beams)
+            return write_tokens(self.network, input_ids, attention_mask, 1, max_new_tokens, most_probable)[:, 0]
+        written: Tensor = self.network.generate(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            max_new_tokens=max_new_tokens,
+            num_beams=num_beams,
+            do_sample=False,
+        )
+        return written[:, 1:]
 
     def sample(
         self,
@@ -131,36 +118,48 @@ class T5Model(DistillableModel):
         generator: torch.Generator,
     ) -> Tensor:
         """Return `samples` outputs for each input, (B, K, T)."""
-        return generation.sample(
-            self.network,
-            input_ids,
-            attention_mask,
-            samples,
-            max_new_tokens,
-            temperature=temperature,
-            generator=generator,
-        )
+        count = len(input_ids) * samples
+        # In (0, 1], so that the first token whose cumulated probability reaches the draw is never one of probability 0.
+        uniform = torch.rand(count, max_new_tokens, generator=generator, device=generator.device)
+        draws = (1 - uniform).to(input_ids.device)
+
+        def drawn(logits: Tensor, rows: Tensor, step: int) -> Tensor:
+            # One number a row through the inverse distribution function: noise for the whole vocabulary, as Gumbel's
+            # trick or torch.multinomial take, would cost as much as the model's step.
+            cumulated = torch.softmax(logits.float() / temperature, dim=-1).cumsum(dim=-1)
+            reached = draws[rows, step, None] * cumulated[..., -1:]
+            return torch.searchsorted(cumulated, reached)[..., 0]
+
+        with evaluation_mode(self.network):
+            written = write_tokens(self.network, input_ids, attention_mask, samples, max_new_tokens, drawn)
+        # A copy, because what inference mode makes cannot take part in a later forward pass with gradient.
+        return written.clone()
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return the weights of encoder and decoder, which share the embeddings."""
-        return {
-            "encoder": list(self.network.encoder.parameters()),
-            "decoder": list(self.network.decoder.parameters()),
-        }
-
-    def weights(self) -> dict[str, nn.Parameter]:
-        """Return every weight once, by the name that it has in the saved file."""
-        return dict(self.network.named_parameters())
+        return {stack: list(getattr(self.network, stack).parameters()) for stack in ("encoder", "decoder")}
 
     def with_layers(self, layers: Mapping[str, Sequence[int]], dropout: float) -> Self:
-        """Return a model of copies of these layers."""
-        return type(self)(from_teacher_layers(self.network, layers["encoder"], layers["decoder"], dropout))
+        """Return a model of copies of these layers, which has this one's widths, heads and vocabulary.
 
-    def remember_length_limits(self, max_input: int, max_output: int) -> None:
-        """Note the limits where `length_limits.limits_of` looks for them."""
-        self.network.config.n_positions = max_input
-        if self.network.generation_config is not None:
-            self.network.generation_config.max_new_tokens = max_output
+        Source: Shleifer & Rush 2020, Pre-trained Summarization Distillation, section 3 (shrink and fine-tune).
+        """
+        config = self.with_dropout(self.network.config, dropout)
+        faults = missing_layers(layers, {"encoder": config.num_layers, "decoder": config.num_decoder_layers})
+        if faults:
+            raise UserError(f"model.teacher_layers: {'; '.join(faults)}", "Name layers that the teacher has.")
+        config.num_layers, config.num_decoder_layers = len(layers["encoder"]), len(layers["decoder"])
+        weights = self.network.state_dict()
+        network = T5ForConditionalGeneration(config)
+        own = {}
+        for name in network.state_dict():
+            source = name
+            if match := LAYER.fullmatch(name):
+                stack, layer, rest = match.groups()
+                source = f"{stack}.block.{0 if rest == POSITIONS else layers[stack][int(layer)]}.{rest}"
+            own[name] = weights[source]
+        network.load_state_dict(own)
+        return type(self)(network)
 
     def network_for_ctranslate2(self) -> T5ForConditionalGeneration:
         """Return the network; its configuration says whether it scales what enters the head."""
@@ -169,12 +168,6 @@ class T5Model(DistillableModel):
         # The converter takes this for the sign of scaling, and copies the head's weights either way.
         network.config.tie_word_embeddings = bool(network.config.scale_decoder_outputs)
         return network
-
-    def save(self, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-        """Write weights, configuration and tokenizer."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.network.save_pretrained(str(folder), safe_serialization=True)
-        tokenizer.save_pretrained(str(folder))
 
     def _decode(
         self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, targets_per_input: int, hidden_states: bool
@@ -192,14 +185,3 @@ class T5Model(DistillableModel):
             output_hidden_states=hidden_states,
         )
         return decoded, labels != IGNORED
-
-    def _scaled(self, hidden: Tensor) -> Tensor:
-        if self.network.config.scale_decoder_outputs:
-            hidden = hidden * self.network.config.d_model**-0.5
-        return hidden
-
-
-def _with_dropout(config: PreTrainedConfig, dropout: float) -> T5Config:
-    own = copy.deepcopy(cast(T5Config, config))
-    own.dropout_rate = dropout
-    return own

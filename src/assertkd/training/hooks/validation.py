@@ -12,7 +12,7 @@ from assertkd.batching.examples import Batch, Example
 from assertkd.metrics.registry import pair_metrics
 from assertkd.models.decoding import evaluation_mode
 from assertkd.models.distillable import IGNORED, DistillableModel
-from assertkd.models.text_generator import TorchTextGenerator
+from assertkd.models.torch_text_generator import TorchTextGenerator
 from assertkd.runtime.seeding import preserve_random_state
 from assertkd.settings import TrainingSettings
 from assertkd.settings.training import TEXT_METRICS

@@ -28,8 +28,8 @@ from pydantic import TypeAdapter
 from assertkd.errors import UserError
 from assertkd.files import read_json, write_json
 from assertkd.runtime.devices import resolve_device
+from assertkd.runtime.job import set_threads
 from assertkd.runtime.logs import LOG_FORMAT
-from assertkd.runtime.threads import set_threads
 from assertkd.settings import TrainingSettings
 from assertkd.training.parallel.process_group import ProcessGroup, joined_processes
 

@@ -2,11 +2,11 @@
 
 import logging
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import huggingface_hub
 
+from assertkd.cluster.params import PrefetchModelsParams
 from assertkd.models.encoders import PACKAGED, TextEncoder
 from assertkd.models.hub import fetch
 from assertkd.models.registry import load_model, parameter_count
@@ -15,13 +15,10 @@ from assertkd.models.tokenizer import load_tokenizer
 log = logging.getLogger(__name__)
 
 
-def prefetch_models(models: Sequence[str], tokenizers: Sequence[str], encoders: Sequence[str]) -> None:
+def prefetch_models(params: PrefetchModelsParams) -> None:
     """Fetch what is named into the hub's cache, verify it, load it once, and print what is there.
 
-    Args:
-        models: hub names or folders of seq2seq models; folders are loaded alone.
-        tokenizers: the same of tokenizers.
-        encoders: the same of text encoders.
+    Names that are folders are not fetched.
 
     Raises:
         UserError: something cannot be fetched, is damaged, or is not what it is used as.
@@ -29,20 +26,20 @@ def prefetch_models(models: Sequence[str], tokenizers: Sequence[str], encoders: 
     _say(f"HF_HOME: {huggingface_hub.constants.HF_HOME}")
     if "HF_HOME" not in os.environ:
         _say("HF_HOME is not set: where home is small, put `export HF_HOME=/scratch/$USER/huggingface` into ~/.bashrc")
-    for name in models:
+    for name in params.models:
         folder = _here(name)
         _say(f"model {name}: {parameter_count(load_model(folder)) / 1e6:.1f}M parameters, {_size(folder)}, {folder}")
-    for name in tokenizers:
+    for name in params.tokenizers:
         folder = _here(name)
         _say(f"tokenizer {name}: {len(load_tokenizer(folder))} entries, {folder}")
-    for name in encoders:
+    for name in params.encoders:
         if name == PACKAGED:
             TextEncoder(name)
             _say(f"encoder {name}: comes with its package")
             continue
         folder = _here(name)
         _say(f"encoder {name}: {TextEncoder(folder).dimension} dimensions, {_size(folder)}, {folder}")
-    if not (models or tokenizers or encoders):
+    if not (params.models or params.tokenizers or params.encoders):
         _say("The run takes nothing from the hub.")
 
 
