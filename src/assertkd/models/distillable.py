@@ -214,10 +214,7 @@ class DistillableModel(nn.Module, ABC):
         """
 
     def remember_length_limits(self, max_input: int, max_output: int) -> None:
-        """Note the longest input and output, in tokens, that the model is trained for, for `length_limits.limits_of`.
-
-        `save` writes them down.
-        """
+        """Note the longest input and output, in tokens, that the model is trained for; `save` writes them down."""
         self.network.config.n_positions = max_input
         self.network.generation_config.max_new_tokens = max_output
 

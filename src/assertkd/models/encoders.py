@@ -63,10 +63,9 @@ class TextEncoder:
     @cached_property
     def identity(self) -> str:
         """SHA-256 of all that decides an embedding (weights, configuration, tokenizer), in hexadecimal."""
-        digest = hashlib.sha256()
         prompts = [self._model.prompts, self._model.default_prompt_name]
         settings = [repr(self._model), self._model.max_seq_length, prompts, _tokenizer_rules(self._model.tokenizer)]
-        digest.update(json.dumps(settings, sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
         update_with_weights(digest.update, sorted(self._model.state_dict().items()))
         return digest.hexdigest()
 

@@ -118,9 +118,8 @@ class T5Model(DistillableModel):
         generator: torch.Generator,
     ) -> Tensor:
         """Return `samples` outputs for each input, (B, K, T)."""
-        count = len(input_ids) * samples
         # In (0, 1], so that the first token whose cumulated probability reaches the draw is never one of probability 0.
-        uniform = torch.rand(count, max_new_tokens, generator=generator, device=generator.device)
+        uniform = torch.rand(len(input_ids) * samples, max_new_tokens, generator=generator, device=generator.device)
         draws = (1 - uniform).to(input_ids.device)
 
         def drawn(logits: Tensor, rows: Tensor, step: int) -> Tensor:
