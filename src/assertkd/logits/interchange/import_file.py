@@ -58,13 +58,14 @@ def import_file(
     Raises:
         UserError: a line is not what it should be (file:line is named), or the codec takes no logits.
     """
-    prompt = Prompt(load_tokenizer(tokenizer_name), max_output_len, max_output_len)
+    tokenizer = load_tokenizer(tokenizer_name)
+    prompt = Prompt(tokenizer, max_output_len, max_output_len)
     digest = sha256_of_files([file])
     # A tokenizer from the hub has no file at hand; saved, it has the one that a run's corpus would have.
     with TemporaryDirectory() as folder:
-        prompt.tokenizer.save_pretrained(folder)
-        tokenizer = sha256_of_file(ModelLayout(folder).tokenizer)
-    provenance = Provenance(tokenizer=tokenizer, teacher=digest, corpus=digest)
+        tokenizer.save_pretrained(folder)
+        tokenizer_digest = sha256_of_file(ModelLayout(folder).tokenizer)
+    provenance = Provenance(tokenizer=tokenizer_digest, teacher=digest, corpus=digest)
     return write_stores(
         (ExternalExample(line, output.name, _target_ids(line, prompt)) for line in each_once(read_interchange(file))),
         {output.name: (output, provenance)},
