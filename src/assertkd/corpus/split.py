@@ -58,8 +58,8 @@ def split_off(
 def labelled_ids(ids: Sequence[str], share: float, seed: int) -> set[str]:
     """Return the ids whose gold assertion students may use.
 
-    The ids are ranked by a hash of seed and id, so a larger share holds every id of a smaller one. The share, above 0 to
-    1, is rounded to whole records, at least one.
+    The ids are ranked by a hash of seed and id, so a larger share holds every id of a smaller one. The share, above 0
+    to 1, is rounded to whole records, at least one.
     """
     ranked = sorted(ids, key=lambda identity: hashlib.sha256(f"{seed}\n{identity}".encode()).digest())
     return set(ranked[: max(1, round(share * len(ranked)))])
