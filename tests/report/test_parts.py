@@ -11,7 +11,7 @@ from assertkd.report.columns import Column
 from assertkd.report.conclusions import conclusions
 from assertkd.report.figures.quality import quality_against_cost
 from assertkd.report.leaderboard import Row, leaderboard, variant_rows
-from assertkd.report.leaderboard_table import BETTER, OPEN, WORSE, leaderboard_table
+from assertkd.report.leaderboard_table import leaderboard_table
 from assertkd.report.results import Model, labels_of
 from assertkd.report.slices import Z, length_of, slicings, wilson
 from assertkd.report.training_curves import POINTS, component_curves
@@ -75,14 +75,14 @@ class TestBoard:
     def test_differences_are_marked(self, judged: list[Model]) -> None:
         board = leaderboard_table(*compared(judged))
         lines = {line.name: line for [line] in board.groups}
-        assert [heading.text for heading in board.headings[:2]] == ["Exact match", "vs hard_labels"]
+        assert [column.heading for column in board.columns[:2]] == ["Exact match", "vs hard_labels"]
         marks = {name: line.cells[1].mark for name, line in lines.items()}
-        assert marks == {"teacher": BETTER, "better": BETTER, "worse": WORSE, "alike": OPEN, "hard_labels": ""}
+        assert marks == {"teacher": "better", "better": "better", "worse": "worse", "alike": "open", "hard_labels": ""}
         assert lines["better"].cells[1].text == "+33.3"
         assert lines["worse"].cells[1].value == pytest.approx(-1 / 3)
         assert lines["hard_labels"].kind == "baseline"
         # f1 differs on the same examples, and is marked too.
-        assert lines["better"].cells[3].mark == BETTER
+        assert lines["better"].cells[3].mark == "better"
 
     def test_seeds_follow_their_variant(self, tmp_path: Path) -> None:
         run = RunOnDisk(tmp_path / "run", MANY)
@@ -92,7 +92,7 @@ class TestBoard:
         assert [[(line.name, line.detail) for line in group] for group in board.groups] == [
             [(name, "mean of 2 seeds"), ("", "seed 2"), ("", "seed 1")] for name in "ab"
         ]
-        assert "vs" not in board.headings[1].text
+        assert "vs" not in board.columns[1].heading
 
 
 @pytest.mark.parametrize(
@@ -125,14 +125,14 @@ class TestSlices:
         assert [(part.name, part.n) for part in kinds.slices] == [("assertEquals", 40), ("assertTrue", 20)]
         assert [(part.name, part.n) for part in projects.slices] == [("project-0", 30), ("project-1", 30)]
         assert [(part.name, part.n) for part in lengths.slices] == [("11–15", 40), ("16–25", 20)]
-        shares = [cell.share for part in projects.slices for cell in part.cells[:1] if cell]
+        shares = [part.cells[0].mean for part in projects.slices]
         assert sum(shares) / 2 == pytest.approx(50 / MANY)
 
     def test_seeds_are_averaged(self, tmp_path: Path) -> None:
         run = RunOnDisk(tmp_path / "run", MANY)
         models = [run.add(f"students/a/seed{seed}", right(count)) for seed, count in ((1, 60), (2, 0))]
         kinds = slicings(models, ["a"])[0]
-        assert all(cell and cell.share == 0.5 for part in kinds.slices for cell in part.cells)
+        assert all(cell.mean == 0.5 for part in kinds.slices for cell in part.cells)
 
     @pytest.mark.parametrize(
         ("tokens", "bucket"), [(1, "1–7"), (7, "1–7"), (8, "8–10"), (25, "16–25"), (26, "26 and more")]
@@ -145,8 +145,8 @@ class TestSlices:
         cell = wilson(hits, n)
         for bound in (cell.low, cell.high):
             if 1e-9 < bound < 1 - 1e-9:
-                assert abs(cell.share - bound) == pytest.approx(Z * math.sqrt(bound * (1 - bound) / n))
-        assert cell.low - 1e-12 <= cell.share <= cell.high + 1e-12
+                assert abs(cell.mean - bound) == pytest.approx(Z * math.sqrt(bound * (1 - bound) / n))
+        assert cell.low - 1e-12 <= cell.mean <= cell.high + 1e-12
 
 
 class TestCurves:

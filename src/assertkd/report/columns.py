@@ -1,5 +1,6 @@
 """Heading, meaning and format of every figure in the report."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -31,10 +32,6 @@ class Column:
         if scaled >= 10**self.digits:
             return f"{scaled:,.0f}"
         return f"{scaled:#,.{self.digits}g}".rstrip(".")
-
-    def written(self, value: float) -> str:
-        """Return a stored value with its unit."""
-        return f"{self.number(value)} {self.unit}".strip()
 
 
 METRIC_COLUMNS: dict[str, Column] = {
@@ -143,3 +140,10 @@ def column_of(name: str) -> Column:
     """Return a figure's column; one that is not registered has its key's words as its heading and counts as a share."""
     columns = METRIC_COLUMNS | EXECUTION_COLUMNS | TEACHER_COLUMNS | COST_COLUMNS
     return columns.get(name) or Column(name.replace("_", " ").capitalize(), "")
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return each name once, in the order of tables; those without a registered column follow the metrics."""
+    distinct, first, last = dict.fromkeys(names), METRIC_COLUMNS | EXECUTION_COLUMNS, TEACHER_COLUMNS | COST_COLUMNS
+    others = [name for name in distinct if name not in first | last]
+    return [name for name in (*first, *others, *last) if name in distinct]

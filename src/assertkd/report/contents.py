@@ -16,7 +16,7 @@ from assertkd.report.figures.figure import Figure
 from assertkd.report.figures.quality import differences, quality_against_cost, retention
 from assertkd.report.figures.training import component_figures, learning_figure
 from assertkd.report.leaderboard import Row, variant_rows
-from assertkd.report.leaderboard_table import leaderboard_table, meanings
+from assertkd.report.leaderboard_table import leaderboard_table
 from assertkd.report.loss_scaling import analyse_scaling
 from assertkd.report.provenance import settings_of, trainings
 from assertkd.report.results import Model, labels_of, state_of
@@ -76,7 +76,6 @@ def contents_of(settings: ReportSettings, inputs: ReportInputs) -> Contents:
     # Colours follow the order of the config, so that a variant keeps its colour when others join or change places.
     order = list(dict.fromkeys(model.variant for model in (*inputs.models, *inputs.missing)))
     ranked = _ranked(inputs)
-    table = leaderboard_table(inputs.rows, inputs.comparison)
     difference_figure = differences(inputs.comparison)
     cost = quality_against_cost(one_each, order)
     training = _training_figures([*inputs.models, *inputs.missing], labels, one_each, order)
@@ -92,8 +91,7 @@ def contents_of(settings: ReportSettings, inputs: ReportInputs) -> Contents:
         "notes": [row.note for row in inputs.rows if row.note],
         "missing": [(labels[model.name], state_of(model)) for model in inputs.missing],
         "conclusions": conclusions(inputs.rows, inputs.comparison),
-        "leaderboard": table,
-        "meanings": meanings(table),
+        "leaderboard": leaderboard_table(inputs.rows, inputs.comparison),
         "differences": difference_figure,
         "cost": cost,
         "warnings": _warnings(inputs.models, labels),

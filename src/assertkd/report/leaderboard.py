@@ -1,15 +1,14 @@
 """The leaderboard: one row a model and seed; mean and standard deviation where a variant has several seeds."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
 from assertkd.files import written_whole
 from assertkd.layout import TEACHER
-from assertkd.report.columns import COST_COLUMNS, EXECUTION_COLUMNS, METRIC_COLUMNS, TEACHER_COLUMNS
+from assertkd.report.columns import COST_COLUMNS, TEACHER_COLUMNS, in_order
 from assertkd.report.results import Model
 
 MEAN, DEVIATION = "mean", "standard deviation"
@@ -28,8 +27,7 @@ class Row:
         variant: name of the student's variant; "" for the teacher.
         seed: the training seed, `MEAN`, `DEVIATION`, or "".
         n: test examples.
-        figures: name to stored value: metrics, then agreement with the teacher, then cost. Those that were not
-            measured are absent.
+        figures: name to stored value: metrics, agreement with the teacher, cost. Those not measured are absent.
         intervals: figure's name to the bounds of its 95 % interval.
         kl_divergence_is: "whole", or "lower bound" where the cache keeps not the whole vocabulary.
         note: a warning for the reader.
@@ -64,19 +62,17 @@ def leaderboard(models: Sequence[Model], baseline: str | None = "hard_labels") -
     Raises:
         UserError: a summary is missing or is not JSON.
     """
-    rows = [row_of(model) for model in models]
-    teachers = [row for row in rows if row.model == TEACHER]
     variants: dict[str, list[Row]] = {}
-    for row in rows:
-        if row.model != TEACHER:
-            variants.setdefault(row.variant, []).append(row)
-    groups = [over_seeds(seeds) + sorted(seeds, key=by_exact_match) for seeds in variants.values()]
-    ordered = teachers + [row for group in sorted(groups, key=lambda group: by_exact_match(group[0])) for row in group]
-    warning = teacher_warning(ordered, baseline)
-    return [replace(row, note=warning or "") if row.model == TEACHER else row for row in ordered]
+    for row in sorted(map(row_of, models), key=_by_exact_match):
+        variants.setdefault(row.variant, []).append(row)
+    teachers = variants.pop("", [])
+    groups = sorted((over_seeds(seeds) + seeds for seeds in variants.values()), key=lambda g: _by_exact_match(g[0]))
+    students = [row for group in groups for row in group]
+    warning = teacher_warning([*teachers, *students], baseline) or ""
+    return [replace(row, note=warning) for row in teachers] + students
 
 
-def by_exact_match(row: Row) -> tuple[float, str, str]:
+def _by_exact_match(row: Row) -> tuple[float, str, str]:
     """Return a sorting key: best first; names decide between equals."""
     return -row.figures[MAIN], row.variant, row.seed
 
@@ -84,43 +80,25 @@ def by_exact_match(row: Row) -> tuple[float, str, str]:
 def row_of(model: Model) -> Row:
     """Return the row of one model and seed."""
     summary, comparison = model.summary(), model.comparison()
-    side = "teacher" if model.is_teacher else "student"
-    measured = {**comparison.get("cost", {}).get(side, {}), **summary}
-    retention = comparison.get("retention", {})
-    with_intervals = {
-        name: value for name, value in {**summary["metrics"], **retention}.items() if _has_interval(value)
-    }
+    kind = TEACHER if model.is_teacher else "student"
+    measured = {**comparison.get("cost", {}).get(kind, {}), **summary}
+    with_intervals = {**summary["metrics"], **comparison.get("retention", {})}
     plain = {name: measured[name] for name in (*TEACHER_COLUMNS, *COST_COLUMNS) if measured.get(name) is not None}
     if "parameters" not in plain and "parameters" in (report := model.training_report()):
         plain["parameters"] = report["parameters"]
     return Row(
-        model=TEACHER if model.is_teacher else "student",
+        model=kind,
         variant="" if model.is_teacher else model.variant,
         seed="" if model.seed is None else str(model.seed),
         n=summary["n"],
-        figures=in_order({name: value["mean"] for name, value in with_intervals.items()} | plain),
+        figures={name: value["mean"] for name, value in with_intervals.items()} | plain,
         intervals={name: (value["low"], value["high"]) for name, value in with_intervals.items()},
         kl_divergence_is=summary.get("kl_divergence_is", ""),
     )
 
 
-def _has_interval(value: Any) -> bool:
-    return isinstance(value, Mapping) and {"mean", "low", "high"} <= value.keys()
-
-
-def in_order(figures: Mapping[str, float]) -> dict[str, float]:
-    """Return the figures in the order of tables; those without a registered column follow the metrics."""
-    metrics = [name for name in (*METRIC_COLUMNS, *EXECUTION_COLUMNS) if name in figures]
-    last = [name for name in (*TEACHER_COLUMNS, *COST_COLUMNS) if name in figures]
-    unknown = [name for name in figures if name not in (*metrics, *last)]
-    return {name: figures[name] for name in (*metrics, *unknown, *last)}
-
-
 def over_seeds(rows: Sequence[Row]) -> list[Row]:
-    """Return a row of means and one of sample standard deviations over the seeds of a variant; none for one seed.
-
-    A figure that some seed lacks is left out.
-    """
+    """Return a row of means and one of sample standard deviations of what all seeds have; none for one seed."""
     if len(rows) < 2:
         return []
     first = rows[0]
@@ -145,10 +123,9 @@ def variant_rows(rows: Sequence[Row]) -> list[Row]:
 
 
 def teacher_warning(rows: Sequence[Row], baseline: str | None = "hard_labels") -> str | None:
-    """Return a sentence if the teacher does not beat the baseline student, else None.
+    """Return a sentence if the teacher does not beat the baseline student in exact match (mean over seeds), else None.
 
-    Compared is exact match, the student's as the mean over its seeds. None also where there is no such variant, or no
-    teacher.
+    None also where there is no such variant, or no teacher.
     """
     teacher = next((row for row in rows if row.model == TEACHER), None)
     seeds = [row for row in rows if row.model != TEACHER and row.variant == baseline and not row.sums_up]
@@ -169,14 +146,11 @@ def teacher_warning(rows: Sequence[Row], baseline: str | None = "hard_labels") -
 
 def write_leaderboard(path: Path, rows: Sequence[Row]) -> None:
     """Write the rows as CSV, figures in full precision, empty where there is none."""
-    figures = list(in_order({name: 0.0 for row in rows for name in row.figures}))
+    figures = in_order(name for row in rows for name in row.figures)
     with written_whole(path) as handle:
         writer = csv.writer(handle)
-        columns = ["model", "variant", "seed", "n", *figures, f"{MAIN}_low", f"{MAIN}_high", "kl_divergence_is", "note"]
-        writer.writerow(columns)
+        bounds = [f"{MAIN}_low", f"{MAIN}_high"]
+        writer.writerow(["model", "variant", "seed", "n", *figures, *bounds, "kl_divergence_is", "note"])
         for row in rows:
-            low, high = row.intervals.get(MAIN, (None, None))
-            shown = [row.figures.get(name) for name in figures]
-            writer.writerow(
-                [row.model, row.variant, row.seed, row.n, *shown, low, high, row.kl_divergence_is, row.note]
-            )
+            shown = [*map(row.figures.get, figures), *row.intervals.get(MAIN, ("", ""))]
+            writer.writerow([row.model, row.variant, row.seed, row.n, *shown, row.kl_divergence_is, row.note])
