@@ -36,20 +36,20 @@ def test_shares_by_hand(tmp_path: Path) -> None:
     ce = [0.6 * 0.5, 0.5 * 0.3, 0.4 * 0.1]
     semantic = [SCALE * 0.4 * 0.10, SCALE * 0.5 * 0.12, SCALE * 0.6 * 0.14]
     expected = [one / (one + other) for one, other in zip(semantic, ce, strict=True)]
-    assert scaling.components["semantic"].shares == pytest.approx(expected)
-    assert scaling.components["ce"].shares == pytest.approx([1 - share for share in expected])
-    assert scaling.steps.tolist() == [0, 10, 20]
+    assert scaling.shares["semantic"].tolist() == pytest.approx(expected)
+    assert scaling.shares["ce"].tolist() == pytest.approx([1 - share for share in expected])
+    assert scaling.shares.index.tolist() == [0, 10, 20]
 
 
 def test_the_balancing_weights_and_beta_balance(tmp_path: Path) -> None:
     scaling = analyse_scaling(write_run(tmp_path))
     weights = scaling.balanced_weights()
     assert sum(weights.values()) == pytest.approx(1)
-    contributions = [weights[name] * c.scale * c.norm for name, c in scaling.components.items()]
+    contributions = [weights[str(name)] * c["scale"] * c["norm"] for name, c in scaling.components.iterrows()]
     assert contributions[0] == pytest.approx(contributions[1])
     beta = scaling.balanced_scales()["semantic"]
-    ce, semantic = scaling.components["ce"], scaling.components["semantic"]
-    assert beta * semantic.weight * semantic.norm == pytest.approx(ce.weight * ce.norm)
+    ce, semantic = scaling.components.loc["ce"], scaling.components.loc["semantic"]
+    assert beta * semantic["weight"] * semantic["norm"] == pytest.approx(ce["weight"] * ce["norm"])
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_the_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixt
     written = json.loads((tmp_path / "loss_scaling.json").read_text(encoding="utf-8"))
     scaling = analyse_scaling(tmp_path)
     assert written["balanced_beta"] == scaling.balanced_scales()["semantic"]
-    assert written["components"]["ce"]["share"]["mean"] == scaling.components["ce"].share
+    assert written["components"]["ce"]["share"]["mean"] == scaling.components.loc["ce", "share"]
     picture = (tmp_path / "loss_scaling.svg").read_text(encoding="utf-8")
     assert picture.startswith("<svg")
     assert "semantic" in picture

@@ -20,7 +20,7 @@ from assertkd.metrics.registry import METRICS
 from assertkd.report.build_report import build_report, report_so_far
 from assertkd.report.columns import EXECUTION_COLUMNS, METRIC_COLUMNS, column_of
 from assertkd.report.corpus_tables import corpus_tables
-from assertkd.report.fidelity_section import fidelity_section
+from assertkd.report.figures.fidelity import fidelity_table
 from assertkd.report.page import SECTIONS, breakable, for_html
 from assertkd.report.results import Model
 from assertkd.settings import ReportSettings
@@ -160,7 +160,7 @@ def test_figures_are_shown_as_percentages(text: str) -> None:
 
 
 def test_every_section_stands_in_the_bar_and_on_the_page(elements: Elements) -> None:
-    ids = [section.id for section in SECTIONS]
+    ids = list(SECTIONS)
     assert [given["id"] for given in elements.named("section")] == ids
     assert [given["href"] for given in elements.named("a") if "download" not in given] == [
         "#results",
@@ -199,7 +199,7 @@ def test_every_figure_carries_its_data_and_lies_beside_the_page(elements: Elemen
 def test_the_cache_is_shown_with_its_figures(text: str) -> None:
     for shown in ("2,013", "int8 (in use)", "792.0", "3.2e-05", "4.5e-04", "not stored", "refused", "∞ (8.7% dropped)"):
         assert shown in text
-    table = fidelity_section(fidelity()).table
+    table = fidelity_table(fidelity())
     assert {len(values) for _, values in table.rows} == {len(table.headings)}
 
 

@@ -10,11 +10,11 @@ from assertkd.evaluation.comparison import Comparison, compare_models
 from assertkd.report.columns import Column
 from assertkd.report.conclusions import conclusions
 from assertkd.report.figures.quality import quality_against_cost
+from assertkd.report.figures.training import POINTS, component_curves
 from assertkd.report.leaderboard import Row, leaderboard, variant_rows
 from assertkd.report.leaderboard_table import leaderboard_table
 from assertkd.report.results import Model, labels_of
 from assertkd.report.slices import Z, length_of, slicings, wilson
-from assertkd.report.training_curves import POINTS, component_curves
 
 MANY = 60
 """Test examples where differences are tested."""

@@ -1,19 +1,29 @@
 """The rules `build_report` and `report_so_far`: leaderboard, comparison, figures and page from the run's results."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from assertkd.errors import UserError
-from assertkd.evaluation.comparison import Comparison, compare_models
+from assertkd.evaluation.comparison import compare_models
 from assertkd.files import read_json, write_json
 from assertkd.layout import ReportLayout, RunLayout
-from assertkd.report.contents import ReportInputs, contents_of
+from assertkd.report.conclusions import conclusions
+from assertkd.report.corpus_tables import corpus_tables
+from assertkd.report.examples import example_data
+from assertkd.report.figures.fidelity import fidelity_table, rate_distortion
 from assertkd.report.figures.figure import write_figures
-from assertkd.report.leaderboard import leaderboard, write_leaderboard
-from assertkd.report.page import write_page
+from assertkd.report.figures.quality import differences, quality_against_cost, retention
+from assertkd.report.figures.training import component_figures, learning_figure
+from assertkd.report.leaderboard import Row, leaderboard, variant_rows, write_leaderboard
+from assertkd.report.leaderboard_table import leaderboard_table
+from assertkd.report.loss_scaling import analyse_scaling
+from assertkd.report.page import SECTIONS, write_page
 from assertkd.report.params import ComparisonParams
-from assertkd.report.results import Model
+from assertkd.report.provenance import settings_of, trainings
+from assertkd.report.results import Model, labels_of, state_of
+from assertkd.report.slices import FEW, slicings
 from assertkd.settings import ReportSettings
 
 log = logging.getLogger(__name__)
@@ -42,28 +52,58 @@ def build_report(
     Raises:
         UserError: a stage's result is missing or broken.
     """
-    run, output = RunLayout((*models, *missing)[0].run_folder), ReportLayout(folder)
+    every = [*models, *missing]
+    run, output = RunLayout(every[0].run_folder), ReportLayout(folder)
     rows = leaderboard(models, compared.baseline)
-    for row in rows:
-        if row.note:
-            log.warning("%s", row.note)
-    comparison = _compared(models, compared)
-    inputs = ReportInputs(
-        models=models,
-        missing=missing,
-        rows=rows,
-        comparison=comparison,
-        quality=read_json(run.corpus.quality),
-        unlabelled={} if unlabelled is None else read_json(unlabelled),
-        test_file=run.corpus.test,
-        fidelity=None if fidelity is None else read_json(fidelity),
-    )
-    contents = contents_of(settings, inputs)
+    notes = [row.note for row in rows if row.note]
+    for note in notes:
+        log.warning("%s", note)
+    comparison = None
+    if models:
+        names, scores = [model.name for model in models], run.folder / "evaluation"
+        comparison = compare_models(names, scores, compared.baseline, compared.resamples, compared.seed)
+    labels = labels_of(every)
+    one_each = variant_rows(rows)
+    # Colours follow the order of the config, so that a variant keeps its colour when others join or change places.
+    order = list(dict.fromkeys(model.variant for model in every))
+    quality, records = read_json(run.corpus.quality), {} if unlabelled is None else read_json(unlabelled)
+    cache = None if fidelity is None else read_json(fidelity)
+    examples = {}
+    if settings.examples:
+        examples = example_data(run.corpus.test, _ranked(models, rows), labels, settings.examples)
+    learning = [learning_figure(every, labels, order), *component_figures(every, labels), retention(one_each, order)]
+    context = {
+        "title": settings.title,
+        "lead": _lead(run, models, rows),
+        "notes": notes,
+        "missing": [(labels[model.name], state_of(model)) for model in missing],
+        "conclusions": conclusions(rows, comparison),
+        "leaderboard": leaderboard_table(rows, comparison),
+        "differences": differences(comparison),
+        "cost": quality_against_cost(one_each, order),
+        "warnings": _warnings(models, labels),
+        "training": [figure for figure in learning if figure is not None],
+        "cache": cache,
+        "rate_distortion": cache and rate_distortion(cache),
+        "codecs": cache and fidelity_table(cache),
+        "examples": examples,
+        "slices": slicings(models, [row.name for row in one_each]),
+        "slice_columns": [row.name for row in one_each],
+        "few": FEW,
+        "trainings": trainings(models, labels),
+        "corpus": [
+            *corpus_tables(quality),
+            *(replace(table, title=f"unlabelled: {table.title}") for table in corpus_tables(records)),
+        ],
+        "settings": settings_of(models, labels),
+    }
+    has = context | {"results": True, "examples": examples.get("examples"), "provenance": True}
+    figures = [context["differences"], context["cost"], *context["training"], context["rate_distortion"]]
     if comparison is not None:
         write_json(output.significance, comparison.as_dict())
     write_leaderboard(output.leaderboard, rows)
-    write_figures(output.figures, contents.figures)
-    write_page(output.page, contents.sections, contents.context)
+    write_figures(output.figures, [figure for figure in figures if figure is not None])
+    write_page(output.page, [name for name in SECTIONS if has[name]], context)
 
 
 def report_so_far(
@@ -76,13 +116,7 @@ def report_so_far(
 ) -> None:
     """Write the report of those models that are trained and evaluated by now; the page names the others.
 
-    Args:
-        settings: the page's.
-        compared: how variants are compared.
-        models: every model of the run.
-        folder: where the files go.
-        fidelity: where `fidelity.json` of the logit cache will be; None leaves its section out.
-        unlabelled: where `unlabelled_quality.json` will be; None where the run has no such records.
+    Args are those of `build_report`, with every model of the run, and files that need not be there yet.
 
     Raises:
         UserError: there is no corpus yet, or a stage's result is broken.
@@ -97,8 +131,32 @@ def report_so_far(
     build_report(settings, compared, done, folder, fidelity, missing, unlabelled)
 
 
-def _compared(models: Sequence[Model], compared: ComparisonParams) -> Comparison | None:
-    if not models:
-        return None
-    names, folder = [model.name for model in models], models[0].run_folder / "evaluation"
-    return compare_models(names, folder, compared.baseline, compared.resamples, compared.seed)
+def _ranked(models: Sequence[Model], rows: Sequence[Row]) -> list[Model]:
+    """Return the models in the order of the leaderboard."""
+    places = [(row.name, row.seed) for row in rows]
+    return sorted(
+        models, key=lambda model: places.index((model.variant, "" if model.seed is None else str(model.seed)))
+    )
+
+
+def _lead(run: RunLayout, models: Sequence[Model], rows: Sequence[Row]) -> str:
+    if not rows:
+        return f"Run {run.folder.name}."
+    students = sum(not model.is_teacher for model in models)
+    counted = f"{students} student{'' if students == 1 else 's'} on {rows[0].n:,} test examples"
+    return f"Run {run.folder.name}: {counted} that no training and no choice has seen."
+
+
+def _warnings(models: Sequence[Model], labels: Mapping[str, str]) -> list[str]:
+    """Return what the gradient norms of students with several components warn of."""
+    warnings = []
+    for model in models:
+        if model.is_teacher or not model.is_trained:
+            continue
+        try:
+            scaling = analyse_scaling(model.training.folder)
+        except UserError:
+            continue  # No gradient norms were logged.
+        if len(scaling.components) > 1:
+            warnings += [f"{labels[model.name]}: {warning}" for warning in scaling.warnings()]
+    return warnings

@@ -1,25 +1,21 @@
-"""The test examples of the page's browser, with every model's prediction, compressed."""
+"""The test examples of the page's browser, with every model's prediction."""
 
-import base64
-import gzip
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from assertkd.evaluation.sampling import evenly_spaced
-from assertkd.records import Record
+from assertkd.records import read_records
 from assertkd.report.results import Model
 
 
-def example_data(
-    records: Iterable[Record], models: Sequence[Model], labels: Mapping[str, str], count: int
-) -> dict[str, Any]:
+def example_data(test_file: Path, models: Sequence[Model], labels: Mapping[str, str], count: int) -> dict[str, Any]:
     """Return what the browser of examples shows, as JSON values.
 
     Answers that are equal are stored once an example, since most models agree on most examples.
 
     Args:
-        records: the test split.
+        test_file: the test split.
         models: every evaluated model, in the order in which answers are shown.
         labels: each model's name to its label.
         count: most examples; where the split holds more, every k-th is taken.
@@ -33,7 +29,9 @@ def example_data(
         UserError: a predictions file is missing or broken.
     """
     answers = [{one["id"]: one for one in model.predictions()} for model in models]
-    evaluated = [record for record in records if answers and all(record.id in of_model for of_model in answers)]
+    evaluated = [
+        record for record in read_records(test_file) if answers and all(record.id in of_model for of_model in answers)
+    ]
     kinds: dict[str, int] = {}
     projects: dict[str, int] = {}
     examples = []
@@ -63,9 +61,3 @@ def example_data(
         "total": len(evaluated),
         "examples": examples,
     }
-
-
-def packed(data: Mapping[str, Any]) -> str:
-    """Return JSON values as base64 of gzip: small, the same for the same values, and safe in HTML."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
-from assertkd.files import written_whole
+from assertkd.files import read_json, written_whole
 from assertkd.layout import TEACHER
 from assertkd.report.columns import COST_COLUMNS, TEACHER_COLUMNS, in_order
 from assertkd.report.results import Model
@@ -79,7 +79,7 @@ def _by_exact_match(row: Row) -> tuple[float, str, str]:
 
 def row_of(model: Model) -> Row:
     """Return the row of one model and seed."""
-    summary, comparison = model.summary(), model.comparison()
+    summary, comparison = read_json(model.evaluation.summary), read_json(model.evaluation.comparison)
     kind = TEACHER if model.is_teacher else "student"
     measured = {**comparison.get("cost", {}).get(kind, {}), **summary}
     with_intervals = {**summary["metrics"], **comparison.get("retention", {})}

@@ -1,18 +1,19 @@
 """Each loss component's share of the gradient in a finished training, and the weights that would balance them."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import altair as alt
+import pandas as pd
 
 from assertkd.errors import UserError
 from assertkd.files import read_json, write_json, written_whole
 from assertkd.layout import TrainingLayout
 from assertkd.losses.registry import COMPONENTS
-from assertkd.report.training_logs import Floats, column, gradient_shares, read_rows
+from assertkd.report.results import read_log
 
 DOMINATES = 0.7
 """A component with a larger mean share of the gradient drowns the others."""
@@ -21,42 +22,27 @@ VANISHES = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class ComponentScale:
-    """One component over a training.
+class Scaling:
+    """All components of a training over its logged steps.
 
     Attributes:
-        shares: its share of the summed contributions at every logged step, in [0, 1].
-        weight: its mean weight.
-        scale: the factor before its weight; 1 for a component without one.
-        norm: mean norm of its gradient, without weight and scale.
+        shares: of every component (column) in the summed contributions at every step (row), in [0, 1].
+        components: one a row. `share`, `first`, `last`: its share over all steps, the mean, and at the outermost two;
+            `weight`, mean; `scale`: the factor before its weight, 1 for a component without one; `norm`: mean norm of
+            its gradient, without weight and scale.
     """
 
-    shares: Floats
-    weight: float
-    scale: float
-    norm: float
-
-    @property
-    def share(self) -> float:
-        """Its mean share over training."""
-        return float(self.shares.mean())
-
-
-@dataclass(frozen=True, slots=True)
-class Scaling:
-    """All components of a training over its logged steps."""
-
-    steps: NDArray[np.int64]
-    components: dict[str, ComponentScale]
+    shares: pd.DataFrame
+    components: pd.DataFrame
 
     def warnings(self) -> list[str]:
         """Return a sentence for every component that dominates or vanishes."""
         found = []
-        for name, component in self.components.items():
-            if component.share > DOMINATES:
-                found.append(f"{name} dominates: {component.share:.1%} of the gradient (more than {DOMINATES:.0%})")
-            elif component.share < VANISHES:
-                found.append(f"{name} vanishes: {component.share:.2%} of the gradient (less than {VANISHES:.0%})")
+        for name, share in self.components["share"].items():
+            if share > DOMINATES:
+                found.append(f"{name} dominates: {share:.1%} of the gradient (more than {DOMINATES:.0%})")
+            elif share < VANISHES:
+                found.append(f"{name} vanishes: {share:.2%} of the gradient (less than {VANISHES:.0%})")
         return found
 
     def balanced_weights(self) -> dict[str, float]:
@@ -64,26 +50,22 @@ class Scaling:
 
         A component that never had a gradient is left out.
         """
-        inverse = {name: 1 / (c.scale * c.norm) for name, c in self.components.items() if c.norm > 0}
-        total = sum(inverse.values())
-        return {name: value / total for name, value in inverse.items()}
+        gradients = self.components["scale"] * self.components["norm"]
+        inverse = 1 / gradients[gradients > 0]
+        return {str(name): value for name, value in (inverse / inverse.sum()).items()}
 
     def balanced_scales(self) -> dict[str, float]:
         """Return, per component with a scale of its own, the scale with which it would contribute as the others do.
 
         On average over the steps. A component is left out where it is alone, or never had a weight or a gradient.
         """
-        sizes = {name: c.weight * c.scale * c.norm for name, c in self.components.items()}
+        unscaled = self.components["weight"] * self.components["norm"]
+        sizes = self.components["weight"] * self.components["scale"] * self.components["norm"]
         return {
-            name: float(np.mean([size for other, size in sizes.items() if other != name]) / (c.weight * c.norm))
-            for name, c in self.components.items()
-            if _has_scale(name) and len(sizes) > 1 and c.weight * c.norm
+            name: float(sizes.drop(name).mean() / unscaled[name])
+            for name in self.components.index
+            if getattr(COMPONENTS.get(name), "scale", None) is not None and len(sizes) > 1 and unscaled[name]
         }
-
-
-def _has_scale(component: str) -> bool:
-    """Return whether a component's settings have a scale."""
-    return getattr(COMPONENTS.get(component), "scale", None) is not None
 
 
 def analyse_scaling(folder: Path) -> Scaling:
@@ -98,56 +80,84 @@ def analyse_scaling(folder: Path) -> Scaling:
     files = TrainingLayout(folder)
     if not files.steps.is_file():
         raise UserError(f"{files.steps}: no such file", "Name the folder of a finished student.")
-    scales = {c["name"]: float(c["scale"]) for c in read_json(files.report)["loss"]["components"]}
-    rows = [row for row in read_rows(files.steps) if all(row.get(f"{name}_grad_norm") for name in scales)]
-    if not rows:
+    scales = scales_of(read_json(files.report))
+    steps = read_log(files.steps)
+    steps = steps[of_components(steps, list(scales), "grad_norm").notna().all(axis=1)]
+    if steps.empty:
         raise UserError(f"{files.steps}: holds no gradient norms", "Train the student again with this version.")
-    norms = {name: column(rows, f"{name}_grad_norm") for name in scales}
-    weights = {name: column(rows, f"{name}_weight") for name in scales}
+    weights, norms = (of_components(steps, list(scales), figure) for figure in ("weight", "grad_norm"))
     # Where no component has a gradient, each has a share of 0.
-    shares = {name: np.nan_to_num(share) for name, share in gradient_shares(weights, scales, norms).items()}
-    return Scaling(
-        np.array([int(row["step"]) for row in rows]),
-        {
-            name: ComponentScale(shares[name], float(weights[name].mean()), scale, float(norms[name].mean()))
-            for name, scale in scales.items()
-        },
-    )
+    shares = gradient_shares(weights, scales, norms).fillna(0.0).set_index(steps["step"])
+    components = {
+        "share": shares.mean(),
+        "first": shares.iloc[0],
+        "last": shares.iloc[-1],
+        "weight": weights.mean(),
+        "scale": pd.Series(scales),
+        "norm": norms.mean(),
+    }
+    return Scaling(shares, pd.DataFrame(components))
+
+
+def scales_of(training_report: Mapping[str, Any]) -> dict[str, float]:
+    """Return the scale of every loss component of a training."""
+    return {component["name"]: float(component["scale"]) for component in training_report["loss"]["components"]}
+
+
+def of_components(steps: pd.DataFrame, components: Sequence[str], figure: str) -> pd.DataFrame:
+    """Return the columns `{component}_{figure}` of a log, one a component; NaN where a cell or column is missing."""
+    return steps.reindex(columns=[f"{name}_{figure}" for name in components]).set_axis(list(components), axis=1)
+
+
+def gradient_shares(weights: pd.DataFrame, scales: Mapping[str, float], norms: pd.DataFrame) -> pd.DataFrame:
+    """Return each component's share of the summed contributions at every step, in [0, 1].
+
+    A contribution is weight times scale times gradient norm at the student's logits.
+
+    Args:
+        weights: shape (steps, components).
+        scales: component to its scale; one that is missing makes all shares NaN.
+        norms: of the gradients, shape (steps, components).
+
+    Returns:
+        Shares, shape (steps, components); NaN where the sum is 0 or unknown.
+    """
+    contributions = weights * pd.Series(scales, weights.columns, dtype=float) * norms
+    total = contributions.sum(axis=1, skipna=False)
+    return contributions.div(total.where(total > 0), axis=0)
 
 
 def write_scaling(scaling: Scaling, folder: Path) -> Path:
     """Write `loss_scaling.json` and `loss_scaling.svg` to `folder`; return the picture's path."""
     files = TrainingLayout(folder)
-    write_json(files.loss_scaling, as_dict(scaling))
-    _draw(scaling, files.loss_scaling_picture)
-    return files.loss_scaling_picture
-
-
-def as_dict(scaling: Scaling) -> dict[str, Any]:
-    """Return shares, warnings and recommendations as JSON values."""
-    return {
-        "components": {
-            name: {
-                "share": {"mean": c.share, "first": float(c.shares[0]), "last": float(c.shares[-1])},
-                "weight": c.weight,
-                "scale": c.scale,
-                "gradient_norm": c.norm,
-            }
-            for name, c in scaling.components.items()
-        },
+    components = {
+        name: {
+            "share": {"mean": one["share"], "first": one["first"], "last": one["last"]},
+            "weight": one["weight"],
+            "scale": one["scale"],
+            "gradient_norm": one["norm"],
+        }
+        for name, one in scaling.components.to_dict("index").items()
+    }
+    analysis = {
+        "components": components,
         "warnings": scaling.warnings(),
         "balanced_weights": scaling.balanced_weights(),
         # One component has a scale.
         "balanced_beta": next(iter(scaling.balanced_scales().values()), None),
     }
+    write_json(files.loss_scaling, analysis)
+    _draw(scaling, files.loss_scaling_picture)
+    return files.loss_scaling_picture
 
 
 def format_scaling(scaling: Scaling) -> str:
     """Return the analysis as text for a terminal."""
+    formats = {"share": "8.1%", "first": "8.1%", "last": "8.1%", "weight": "9.3f", "scale": "7.3g", "norm": "12.3g"}
     lines = [f"{'component':<24}{'share':>8}{'first':>8}{'last':>8}{'weight':>9}{'scale':>7}{'norm':>12}"]
     lines += [
-        f"{name:<24}{c.share:>8.1%}{c.shares[0]:>8.1%}{c.shares[-1]:>8.1%}{c.weight:>9.3f}{c.scale:>7.3g}{c.norm:>12.3g}"
-        for name, c in scaling.components.items()
+        f"{name:<24}" + "".join(f"{one[figure]:>{form}}" for figure, form in formats.items())
+        for name, one in scaling.components.iterrows()
     ]
     lines += [f"Warning: {warning}" for warning in scaling.warnings()]
     if len(scaling.components) > 1:
@@ -161,17 +171,10 @@ def format_scaling(scaling: Scaling) -> str:
 
 
 def _draw(scaling: Scaling, path: Path) -> None:
-    import altair as alt
-    import pandas as pd
-
-    rows = [
-        {"step": int(step), "share": float(share), "component": name}
-        for name, component in scaling.components.items()
-        for step, share in zip(scaling.steps, component.shares, strict=True)
-    ]
+    rows = scaling.shares.reset_index().melt("step", var_name="component", value_name="share")
     # Single steps are noisy; the mean over a window of steps is what can be read.
-    window = max(1, len(scaling.steps) // 40)
-    base = alt.Chart(pd.DataFrame(rows), width=600, height=260, title="Share of the gradient at the student's logits")
+    window = max(1, len(scaling.shares) // 40)
+    base = alt.Chart(rows, width=600, height=260, title="Share of the gradient at the student's logits")
     lines = (
         base.transform_window(
             smooth="mean(share)", frame=[-window, window], groupby=["component"], sort=[{"field": "step"}]
@@ -180,7 +183,7 @@ def _draw(scaling: Scaling, path: Path) -> None:
         .encode(
             x=alt.X("step:Q", title="optimizer step"),
             y=alt.Y("smooth:Q", title="share", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%")),
-            color=alt.Color("component:N", title=None, sort=list(scaling.components)),
+            color=alt.Color("component:N", title=None, sort=list(scaling.components.index)),
         )
     )
     levels = alt.Chart(pd.DataFrame({"share": [DOMINATES, VANISHES]}))

@@ -1,10 +1,10 @@
 """The report page: one HTML file that holds its styles, scripts, charts and data, and needs no network."""
 
 import base64
+import gzip
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -24,25 +24,16 @@ VEGA_LITE = "6.4"
 """Version of the charting library on the page; the one that Altair writes for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A part of the page: its anchor and template, its heading, and its name in the bar on top."""
-
-    id: str
-    title: str
-    short: str
-
-
-SECTIONS = (
-    Section("results", "What wins, and by how much", "Results"),
-    Section("cost", "What it costs", "Cost"),
-    Section("training", "Why: how the students trained", "Training"),
-    Section("cache", "How faithful the cache is", "Cache"),
-    Section("examples", "Where it fails: the test examples", "Examples"),
-    Section("slices", "By parts of the test split", "Slices"),
-    Section("provenance", "How it was made", "Provenance"),
-)
-"""In the order in which a reader asks."""
+SECTIONS = {
+    "results": "What wins, and by how much",
+    "cost": "What it costs",
+    "training": "Why: how the students trained",
+    "cache": "How faithful the cache is",
+    "examples": "Where it fails: the test examples",
+    "slices": "By parts of the test split",
+    "provenance": "How it was made",
+}
+"""Anchor and template of each part of the page to its heading, in the order in which a reader asks."""
 
 
 def write_page(path: Path, shown: Sequence[str], context: Mapping[str, Any]) -> None:
@@ -50,7 +41,7 @@ def write_page(path: Path, shown: Sequence[str], context: Mapping[str, Any]) -> 
 
     Args:
         path: the HTML file.
-        shown: ids of `SECTIONS` that have something to show.
+        shown: those of `SECTIONS` that have something to show.
         context: values for the templates.
     """
     environment = Environment(
@@ -61,11 +52,13 @@ def write_page(path: Path, shown: Sequence[str], context: Mapping[str, Any]) -> 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"json": _json, "data_uri": data_uri, "breakable": breakable, "sentence": sentence}
+    environment.filters |= {"json": compact_json, "packed": packed, "data_uri": data_uri, "breakable": breakable}
+    # `capitalize` of the library writes all else in small letters.
+    environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
     scripts = [chart_library(), own_script()]
     page = environment.get_template("report.html").render(
         **context,
-        sections=[section for section in SECTIONS if section.id in shown],
+        sections={name: title for name, title in SECTIONS.items() if name in shown},
         scripts=[Markup(script) for script in scripts],
         policy=policy(scripts),
         style=lambda name: Markup(template_text(name)),
@@ -118,10 +111,11 @@ def breakable(name: str) -> Markup:
     return Markup(str(escape(name)).replace("_", "_<wbr>"))
 
 
-def sentence(text: str) -> str:
-    """Return a text with a capital at its start, and all else as it is."""
-    return text[:1].upper() + text[1:]
-
-
-def _json(value: Any) -> str:
+def compact_json(value: Any) -> str:
+    """Return a value as JSON without blanks."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def packed(value: Any) -> str:
+    """Return a value's JSON as base64 of gzip: small, the same for the same values, and safe in HTML."""
+    return base64.b64encode(gzip.compress(compact_json(value).encode(), mtime=0)).decode()

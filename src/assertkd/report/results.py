@@ -1,16 +1,19 @@
 """The models of a run and what its stages have written about each so far."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from assertkd.files import read_json
-from assertkd.jsonl import LineError, read_lines
-from assertkd.layout import TEACHER, EvaluationLayout, RunLayout, TrainingLayout, variant_and_seed
-from assertkd.report.training_logs import read_rows
+import pandas as pd
 
-SCORED = frozenset({"id", "prediction", "exact_match", "kind", "target_tokens"})
+from assertkd.files import read_json
+from assertkd.jsonl import read_lines
+from assertkd.layout import TEACHER, EvaluationLayout, RunLayout, TrainingLayout, variant_and_seed
+
+SCORED = ("id", "prediction", "exact_match", "kind", "project", "target_tokens")
 """Fields of a scored prediction that the report reads."""
 
 
@@ -61,25 +64,17 @@ class Model:
             files.append(self.training.report)
         return all(file.is_file() for file in files)
 
-    def summary(self) -> dict[str, Any]:
-        """Return the means of all metrics with their intervals."""
-        return dict(read_json(self.evaluation.summary))
-
-    def comparison(self) -> dict[str, Any]:
-        """Return gaps, agreement and measured cost."""
-        return dict(read_json(self.evaluation.comparison))
-
     def training_report(self) -> dict[str, Any]:
         """Return settings, versions, hashes and timings of its training; empty where this run did not train it."""
         return dict(read_json(self.training.report)) if self.is_trained else {}
 
-    def steps(self) -> list[dict[str, str]]:
+    def steps(self) -> pd.DataFrame:
         """Return the rows of `step_metrics.csv` so far; none where there is no such file."""
-        return read_rows(self.training.steps, self._growing.steps)
+        return read_log(self.training.steps, self._growing.steps)
 
-    def epochs(self) -> list[dict[str, str]]:
+    def epochs(self) -> pd.DataFrame:
         """Return the rows of `training_metrics.csv` so far; none where there is no such file."""
-        return read_rows(self.training.epochs, self._growing.epochs)
+        return read_log(self.training.epochs, self._growing.epochs)
 
     @property
     def _growing(self) -> TrainingLayout:
@@ -87,18 +82,21 @@ class Model:
         return TrainingLayout(self.training.checkpoints / "logs")
 
     def predictions(self) -> Iterator[dict[str, Any]]:
-        """Yield the scored predictions, one mapping an example.
+        """Yield the fields `SCORED` of each scored prediction.
 
         Raises:
             UserError: the file is missing, or a line is no scored prediction.
         """
-        return read_lines(self.evaluation.examples, _scored, what="a scored prediction", rule="score")
+        parse = lambda line: {name: line[name] for name in SCORED}  # noqa: E731
+        return read_lines(self.evaluation.examples, parse, what="a scored prediction", rule="score")
 
 
-def _scored(line: dict[str, Any]) -> dict[str, Any]:
-    if not line.keys() >= SCORED:
-        raise LineError("not a scored prediction (a field is missing)")
-    return line
+def read_log(*places: Path) -> pd.DataFrame:
+    """Return the complete rows of the first table that exists; none where no table exists."""
+    text = next((place.read_text(encoding="utf-8") for place in places if place.is_file()), "")
+    # A last row that is being written has no line end.
+    complete = text.rpartition("\n")[0]
+    return pd.read_csv(StringIO(complete)) if complete else pd.DataFrame()
 
 
 def models_of(names: Sequence[str], trained: Sequence[str], run_folder: Path) -> list[Model]:
@@ -108,9 +106,7 @@ def models_of(names: Sequence[str], trained: Sequence[str], run_folder: Path) ->
 
 def labels_of(models: Sequence[Model]) -> dict[str, str]:
     """Return each model's name to its label in the report: the variant, with the seed where there are several."""
-    seeds: dict[str, int] = {}
-    for model in models:
-        seeds[model.variant] = seeds.get(model.variant, 0) + 1
+    seeds = Counter(model.variant for model in models)
     return {
         model.name: model.variant if seeds[model.variant] == 1 else f"{model.variant}, seed {model.seed}"
         for model in models
@@ -122,6 +118,6 @@ def state_of(model: Model) -> str:
     if not model.is_trained or model.training.report.is_file():
         return "trained, not yet evaluated"
     steps = model.steps()
-    if not steps:
+    if steps.empty:
         return "not started"
-    return f"in training: epoch {steps[-1]['epoch']}, step {int(steps[-1]['step']) + 1:,}"
+    return f"in training: epoch {steps['epoch'].iloc[-1]}, step {steps['step'].iloc[-1] + 1:,}"

@@ -4,25 +4,73 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
+import numpy as np
+import pandas as pd
 
 from assertkd.report.figures.figure import DATA, PALETTE, Figure, colours, legend
-from assertkd.report.training_curves import EPOCH_FIGURES
+from assertkd.report.loss_scaling import gradient_shares, of_components, scales_of
+from assertkd.report.results import Model
 
 COLUMNS = 3
 """Panels side by side where there is room."""
 
+POINTS = 50
+"""Most points of a curve: each is the mean over a stretch of optimizer steps, since single steps are noisy."""
+
+EPOCH_FIGURES = {"validation_loss": "validation loss", "validation_token_accuracy": "validation token accuracy"}
+"""Columns of `training_metrics.csv` that are alike for every loss, and what the figure calls them."""
+
 Rows = Sequence[Mapping[str, Any]]
 
 
-def component_figures(rows: Rows) -> list[Figure]:
-    """Return losses, weights and gradient shares over training, a panel a student; none without rows.
+def component_curves(models: Sequence[Model], labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return loss, weight and share of the gradient of every component of every student over its optimizer steps.
 
-    Args:
-        rows: of `training_curves.component_curves`.
+    Returns:
+        Rows of `model`, `component`, `step` (the last of its stretch), `loss` (raw: before weight and scale),
+        `weight`, and `share` (see `gradient_shares`; None where norms were not logged).
     """
+    rows = []
+    for model in models:
+        steps = pd.DataFrame() if model.is_teacher or not model.is_trained else model.steps()
+        if steps.empty:
+            continue
+        logged = (column.removesuffix("_loss_raw") for column in map(str, steps) if column.endswith("_loss_raw"))
+        names = [name for name in logged if name != "total"]
+        losses, weights, norms = (of_components(steps, names, kind) for kind in ("loss_raw", "weight", "grad_norm"))
+        shares = gradient_shares(weights, scales_of(model.training_report()) if model.is_done else {}, norms)
+        stretches = np.array_split(np.arange(len(steps)), min(POINTS, len(steps)))
+        rows += [
+            {
+                "model": labels[model.name],
+                "component": name,
+                "step": int(steps["step"].iloc[stretch[-1]]) + 1,
+                "loss": _mean(losses[name].iloc[stretch]),
+                "weight": _mean(weights[name].iloc[stretch]),
+                "share": _mean(shares[name].iloc[stretch]),
+            }
+            for name in names
+            for stretch in stretches
+        ]
+    return rows
+
+
+def _mean(values: "pd.Series[float]") -> float | None:
+    """Return the mean of the finite values, to six digits; None where there are none."""
+    finite = values[np.isfinite(values)]
+    return float(f"{finite.mean():.6g}") if len(finite) else None
+
+
+def component_figures(models: Sequence[Model], labels: Mapping[str, str]) -> list[Figure]:
+    """Return losses, weights and gradient shares over training, a panel a student; none without logs."""
+    rows = component_curves(models, labels)
     if not rows:
         return []
-    several = _with_several_components(rows)
+    # A single component needs no weights.
+    components: dict[str, set[str]] = {}
+    for row in rows:
+        components.setdefault(row["model"], set()).add(row["component"])
+    several = [row for row in rows if len(components[row["model"]]) > 1]
     figures = [
         Figure(
             "losses",
@@ -57,13 +105,28 @@ def component_figures(rows: Rows) -> list[Figure]:
     return [figure for figure in figures if figure.rows]
 
 
-def learning_figure(rows: Rows, order: Sequence[str]) -> Figure | None:
-    """Return loss and token accuracy on validation over the epochs, a panel each; None without rows.
+def learning_figure(models: Sequence[Model], labels: Mapping[str, str], order: Sequence[str]) -> Figure | None:
+    """Return loss and token accuracy on validation over the epochs, a panel each; None without logs.
 
     Args:
-        rows: of `training_curves.learning_curves`.
+        models: of the run.
+        labels: each model's name to its label.
         order: models in the order of the legend.
     """
+    rows = [
+        {
+            "model": labels[model.name],
+            "variant": model.variant,
+            "epoch": int(row["epoch"]),
+            "figure": figure,
+            "value": float(row[key]),
+        }
+        for model in models
+        if model.is_trained
+        for row in model.epochs().to_dict("records")
+        for key, figure in EPOCH_FIGURES.items()
+        if pd.notna(row.get(key))
+    ]
     if not rows:
         return None
     chosen = alt.selection_point(name="chosen", fields=["variant"], bind="legend")
@@ -96,14 +159,6 @@ def learning_figure(rows: Rows, order: Sequence[str]) -> Figure | None:
         alt.concat(*panels, columns=2).resolve_scale(color="shared"),
         rows,
     )
-
-
-def _with_several_components(rows: Rows) -> Rows:
-    """Return the rows of models whose loss has more than one component: a single one needs no weights."""
-    components: dict[str, set[str]] = {}
-    for row in rows:
-        components.setdefault(row["model"], set()).add(row["component"])
-    return [row for row in rows if len(components[row["model"]]) > 1]
 
 
 def _of(rows: Rows, figure: str) -> Rows:
