@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from assertkd.errors import UserError
 from assertkd.evaluation.comparison import compare_models
@@ -72,7 +73,7 @@ def build_report(
     if settings.examples:
         examples = example_data(run.corpus.test, _ranked(models, rows), labels, settings.examples)
     learning = [learning_figure(every, labels, order), *component_figures(every, labels), retention(one_each, order)]
-    context = {
+    context: dict[str, Any] = {
         "title": settings.title,
         "lead": _lead(run, models, rows),
         "notes": notes,

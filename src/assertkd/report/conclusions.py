@@ -25,7 +25,8 @@ def conclusions(rows: Sequence[Row], comparison: Comparison | None) -> list[str]
     students = [row for row in one_each if row.model != TEACHER]
     sentences = []
     if students:
-        sentences.append(_best(students[0], teacher))
+        best = f"Highest exact match of the students: {students[0].variant}, {students[0].figures[MAIN]:.1%}"
+        sentences.append(best + ("." if teacher is None else f"; the teacher has {teacher.figures[MAIN]:.1%}."))
     elif teacher is not None:
         sentences.append(f"So far only the teacher is evaluated: {teacher.figures[MAIN]:.1%} exact match.")
     if comparison is not None and comparison.baseline is not None:
@@ -39,15 +40,6 @@ def conclusions(rows: Sequence[Row], comparison: Comparison | None) -> list[str]
     return sentences
 
 
-def _best(best: Row, teacher: Row | None) -> str:
-    highest = f"Highest exact match of the students: {best.variant}, {_share(best)}"
-    return f"{highest}." if teacher is None else f"{highest}; the teacher has {_share(teacher)}."
-
-
-def _share(row: Row) -> str:
-    return f"{row.figures[MAIN]:.1%}"
-
-
 def _against_baseline(comparison: Comparison) -> list[str]:
     differences = {
         name: difference
@@ -59,18 +51,18 @@ def _against_baseline(comparison: Comparison) -> list[str]:
     open_ = [name for name in differences if name not in better and name not in worse]
     sentences = []
     if better:
-        several = "s are" if len(better) > 1 else " is"
-        sentences.append(
-            f"{len(better)} variant{several} significantly better than {comparison.baseline}: {_all(better)}."
-        )
+        sentences.append(f"{_count(better)} significantly better than {comparison.baseline}: {_all(better)}.")
     elif differences:
         sentences.append(f"No variant is significantly better than {comparison.baseline}.")
     if worse:
-        several = "s are" if len(worse) > 1 else " is"
-        sentences.append(f"{len(worse)} variant{several} significantly worse: {_all(worse)}.")
+        sentences.append(f"{_count(worse)} significantly worse: {_all(worse)}.")
     if open_:
         sentences.append(f"Without a significant difference from {comparison.baseline}: {', '.join(open_)}.")
     return sentences
+
+
+def _count(differences: dict[str, Difference]) -> str:
+    return f"{len(differences)} variant{'s are' if len(differences) > 1 else ' is'}"
 
 
 def _all(differences: dict[str, Difference]) -> str:

@@ -22,21 +22,18 @@ def corpus_tables(quality: Mapping[str, Any]) -> list[Table]:
 
     A mapping of mappings (figures of every split, say) becomes a grid, any other a list of labels and values.
     """
-    single = [(words(name), [shown(value)]) for name, value in quality.items() if not isinstance(value, Mapping)]
-    tables = []
-    for name, value in quality.items():
-        if isinstance(value, Mapping) and value:
-            tables.append(
-                grid(name, value) if all(isinstance(v, Mapping) for v in value.values()) else listed(name, value)
-            )
-    if single:
-        tables.append(Table("other figures", [], single))
-    return tables
+    mappings = {name: value for name, value in quality.items() if isinstance(value, Mapping) and value}
+    tables = [
+        grid(name, value) if all(isinstance(inner, Mapping) for inner in value.values()) else listed(words(name), value)
+        for name, value in mappings.items()
+    ]
+    single = {name: value for name, value in quality.items() if not isinstance(value, Mapping)}
+    return [*tables, listed("other figures", single)] if single else tables
 
 
-def listed(name: str, values: Mapping[str, Any]) -> Table:
+def listed(title: str, values: Mapping[str, Any]) -> Table:
     """Return a table of labels with one value each; nested keys are joined."""
-    return Table(words(name), [], [(label, [value]) for label, value in flat(values).items()])
+    return Table(title, [], [(label, [value]) for label, value in flat(values).items()])
 
 
 def grid(name: str, values: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -110,17 +110,10 @@ def of_components(steps: pd.DataFrame, components: Sequence[str], figure: str) -
 
 
 def gradient_shares(weights: pd.DataFrame, scales: Mapping[str, float], norms: pd.DataFrame) -> pd.DataFrame:
-    """Return each component's share of the summed contributions at every step, in [0, 1].
+    """Return each component's share of the summed contributions at every step, in [0, 1]; NaN where the sum is 0.
 
-    A contribution is weight times scale times gradient norm at the student's logits.
-
-    Args:
-        weights: shape (steps, components).
-        scales: component to its scale; one that is missing makes all shares NaN.
-        norms: of the gradients, shape (steps, components).
-
-    Returns:
-        Shares, shape (steps, components); NaN where the sum is 0 or unknown.
+    A contribution is weight times scale times gradient norm at the student's logits. A weight, scale or norm that is
+    missing makes all shares of its step NaN. All tables have the shape (steps, components).
     """
     contributions = weights * pd.Series(scales, weights.columns, dtype=float) * norms
     total = contributions.sum(axis=1, skipna=False)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
@@ -77,8 +78,6 @@ def policy(scripts: Sequence[str]) -> str:
 @cache
 def chart_library() -> str:
     """Return Vega, Vega-Lite and Vega-Embed as one script that needs no network."""
-    import vl_convert
-
     return for_html(str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE)))
 
 

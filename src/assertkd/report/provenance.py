@@ -30,29 +30,23 @@ HEADINGS = {
 
 def trainings(models: Sequence[Model], labels: Mapping[str, str]) -> Table | None:
     """Return one line a training; None where this run trained nothing."""
-    rows = [
-        (labels[model.name], [_shown(value) for value in _glance(model.training_report()).values()])
-        for model in models
-        if model.is_trained
-    ]
+    rows = [(labels[model.name], _glance(model.training_report())) for model in models if model.is_trained]
     return Table("", list(HEADINGS.values()), rows) if rows else None
 
 
 def settings_of(models: Sequence[Model], labels: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return per trained model its label and, as YAML, settings, versions and hashes."""
-    return [
-        (labels[model.name], yaml.safe_dump(_of_report(model.training_report()), sort_keys=False, allow_unicode=True))
-        for model in models
-        if model.is_trained
-    ]
+    settings = []
+    for model in models:
+        if model.is_trained:
+            report = model.training_report()
+            shown = {key: report[key] for key in SHOWN if key in report}
+            settings.append((labels[model.name], yaml.safe_dump(shown, sort_keys=False, allow_unicode=True)))
+    return settings
 
 
-def _of_report(report: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: report[key] for key in SHOWN if key in report}
-
-
-def _glance(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of `HEADINGS`."""
+def _glance(report: Mapping[str, Any]) -> list[str]:
+    """Return the values of `HEADINGS` as text."""
     commit = report.get("git_commit") or ""
     found = {
         "examples": report.get("examples", {}).get("train"),
@@ -61,7 +55,7 @@ def _glance(report: Mapping[str, Any]) -> dict[str, Any]:
         "torch": report.get("versions", {}).get("torch"),
         "git_commit": commit[:12] + ("+changes" if commit.endswith("+changes") else ""),
     }
-    return {key: found.get(key, report.get(key)) for key in HEADINGS}
+    return [_shown(found.get(key, report.get(key))) for key in HEADINGS]
 
 
 def _shown(value: Any) -> str:

@@ -1,7 +1,5 @@
 """A figure, the colours that all figures share, and a figure's files."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import altair as alt
+import pandas as pd
+import vl_convert
 
 from assertkd.files import write_text
 from assertkd.layout import TEACHER
 
 DATA = alt.NamedData(name="data")
 """The data of every chart; the rows are added where it is drawn."""
+
+LEGEND = alt.Legend(orient="bottom", title=None, symbolType="circle")
+"""A legend below the chart, in as many columns as the style allows."""
 
 # Each has a contrast of 3 : 1 or more on white and on the dark page.
 PALETTE = (
@@ -73,16 +76,10 @@ class Figure:
 
     def csv(self) -> str:
         """Return the table as CSV."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(self.rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        return text.getvalue()
+        return pd.DataFrame(list(self.rows)).to_csv(index=False, lineterminator="\n")
 
     def svg(self) -> str:
         """Return the picture, in light colours."""
-        import vl_convert
-
         spec = self.spec() | {"datasets": {DATA.name: list(self.rows)}, "config": STATIC_STYLE, "title": self.title}
         return str(vl_convert.vegalite_to_svg(json.dumps(spec)))
 
@@ -100,8 +97,3 @@ def colours(names: Sequence[str]) -> alt.Scale:
     others = [name for name in names if name != TEACHER]
     palette = {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(others)}
     return alt.Scale(domain=list(names), range=[palette.get(name, TEACHER_COLOUR) for name in names])
-
-
-def legend() -> alt.Legend:
-    """Return a legend below the chart, in as many columns as the style allows."""
-    return alt.Legend(orient="bottom", title=None, symbolType="circle")

@@ -1,7 +1,6 @@
 """Quality, cost and retention: figures with one mark a model."""
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -9,7 +8,7 @@ import altair as alt
 from assertkd.evaluation.comparison import Comparison
 from assertkd.layout import TEACHER
 from assertkd.report.columns import COST_COLUMNS, TEACHER_COLUMNS, column_of
-from assertkd.report.figures.figure import DATA, Figure, colours, legend
+from assertkd.report.figures.figure import DATA, LEGEND, Figure, colours
 from assertkd.report.leaderboard import MAIN, Row
 
 COST_AXES = (("model_memory_mb", "peak_memory_mb", "disk_bytes"), ("latency_ms", "parameters"))
@@ -44,9 +43,7 @@ def differences(comparison: Comparison | None) -> Figure | None:
     base = alt.Chart(DATA, height=alt.Step(26)).encode(
         y=alt.Y("model:N", title=None, sort=[str(row["model"]) for row in rows], axis=alt.Axis(labelLimit=220)),
         color=alt.Color(
-            "verdict:N",
-            scale=alt.Scale(domain=[SIGNIFICANT, CHANCE], range=["#3f83c8", "#8d96a3"]),
-            legend=legend(),
+            "verdict:N", scale=alt.Scale(domain=[SIGNIFICANT, CHANCE], range=["#3f83c8", "#8d96a3"]), legend=LEGEND
         ),
         tooltip=[
             "model:N",
@@ -61,7 +58,7 @@ def differences(comparison: Comparison | None) -> Figure | None:
     dots = base.mark_point(filled=True, size=80, opacity=1).encode(
         x="difference:Q",
         shape=alt.Shape(
-            "verdict:N", scale=alt.Scale(domain=[SIGNIFICANT, CHANCE], range=["circle", "diamond"]), legend=legend()
+            "verdict:N", scale=alt.Scale(domain=[SIGNIFICANT, CHANCE], range=["circle", "diamond"]), legend=LEGEND
         ),
     )
     return Figure(
@@ -81,11 +78,11 @@ def quality_against_cost(rows: Sequence[Row], order: Sequence[str]) -> Figure | 
         rows: one a variant, and the teacher's.
         order: models in the order of the legend.
     """
-    measured = [next(filter(partial(_is_measured, rows), names), None) for names in COST_AXES]
-    axes = [name for name in measured if name is not None]
+    measured = [[name for name in names if sum(name in row.figures for row in rows) > 1] for names in COST_AXES]
+    axes = [names[0] for names in measured if names]
+    titles = [f"{COST_COLUMNS[name].heading}, {COST_COLUMNS[name].unit}" for name in axes]
     points: list[dict[str, Any]] = []
-    for name in axes:
-        column = COST_COLUMNS[name]
+    for name, title in zip(axes, titles, strict=True):
         measured_rows = [row for row in rows if name in row.figures]
         for row in measured_rows:
             cost, quality = row.figures[name], row.figures[MAIN]
@@ -98,8 +95,8 @@ def quality_against_cost(rows: Sequence[Row], order: Sequence[str]) -> Figure | 
             points.append(
                 {
                     "model": row.name,
-                    "cost": f"{column.heading}, {column.unit}",
-                    "value": cost * column.scale,
+                    "cost": title,
+                    "value": cost * COST_COLUMNS[name].scale,
                     "exact_match": 100 * quality,
                     "on_front": not beaten,
                 }
@@ -107,12 +104,11 @@ def quality_against_cost(rows: Sequence[Row], order: Sequence[str]) -> Figure | 
     if not points:
         return None
     lowest, highest = (choose(point["exact_match"] for point in points) for choose in (min, max))
+    colour = alt.Color("model:N", scale=colours(order), legend=LEGEND)
     from_zero = lowest < 15
     top = highest + ROOM_ABOVE * (highest - (0 if from_zero else lowest))
 
-    def panel(name: str) -> alt.LayerChart | alt.FacetChart:
-        column = COST_COLUMNS[name]
-        cost = f"{column.heading}, {column.unit}"
+    def panel(cost: str) -> alt.LayerChart | alt.FacetChart:
         costs = [float(point["value"]) for point in points if point["cost"] == cost]
         start = min(costs) - ROOM_LEFT * (max(costs) - min(costs))
         base = (
@@ -131,7 +127,7 @@ def quality_against_cost(rows: Sequence[Row], order: Sequence[str]) -> Figure | 
             interpolate="step-after", strokeDash=[4, 3], strokeWidth=1.2, color="#8d96a3"
         )
         dots = base.mark_point(filled=True, size=110, opacity=1).encode(
-            color=alt.Color("model:N", scale=colours(order), legend=legend()),
+            color=colour,
             tooltip=["model:N", alt.Tooltip("value:Q", format=",.4~g", title=cost), _percent("exact_match")],
         )
         # Above a model of the front and left of it there is no other: names stand there, at two heights in turn, since
@@ -140,7 +136,7 @@ def quality_against_cost(rows: Sequence[Row], order: Sequence[str]) -> Figure | 
             base.transform_filter("datum.on_front")
             .transform_window(place="row_number()", sort=[alt.SortField("value")])
             .mark_text(align="right", dx=-8, dy=alt.expr("datum.place % 2 ? -8 : -20"), fontSize=11)
-            .encode(text="model:N", color=alt.Color("model:N", scale=colours(order), legend=legend()))
+            .encode(text="model:N", color=colour)
         )
         return alt.layer(front, dots, names)
 
@@ -149,13 +145,9 @@ def quality_against_cost(rows: Sequence[Row], order: Sequence[str]) -> Figure | 
         "Quality against cost",
         "Higher and further left is better. The dashed line joins the models that no other beats in both: the Pareto "
         "front, with names.",
-        alt.concat(*(panel(name) for name in axes), columns=2).resolve_scale(color="shared"),
+        alt.concat(*map(panel, titles), columns=2).resolve_scale(color="shared"),
         points,
     )
-
-
-def _is_measured(rows: Sequence[Row], name: str) -> bool:
-    return sum(name in row.figures for row in rows) > 1
 
 
 def retention(rows: Sequence[Row], order: Sequence[str]) -> Figure | None:
@@ -192,14 +184,14 @@ def retention(rows: Sequence[Row], order: Sequence[str]) -> Figure | None:
         base.mark_point(filled=True, size=80, opacity=1).encode(x=x),
         data=DATA,
     )
-    shown: Mapping[str, None] = dict.fromkeys(str(point["measure"]) for point in points)
+    shown = list(dict.fromkeys(str(point["measure"]) for point in points))
     return Figure(
         "retention",
         "What students keep of their teacher",
         "Agreement between the predictions of student and teacher on the test split, right or wrong, with 95 % "
         "intervals where they were measured.",
         layers.facet(
-            facet=alt.Facet("measure:N", title=None, sort=list(shown), header=alt.Header(labelFontWeight="bold")),
+            facet=alt.Facet("measure:N", title=None, sort=shown, header=alt.Header(labelFontWeight="bold")),
             columns=2,
         ).resolve_scale(x="independent"),
         points,

@@ -1,5 +1,6 @@
 """Figures of the trainings: losses, weights, shares of the gradient, and curves on validation."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from assertkd.report.figures.figure import DATA, PALETTE, Figure, colours, legend
+from assertkd.report.figures.figure import DATA, LEGEND, PALETTE, Figure, colours
 from assertkd.report.loss_scaling import gradient_shares, of_components, scales_of
 from assertkd.report.results import Model
 
@@ -67,10 +68,8 @@ def component_figures(models: Sequence[Model], labels: Mapping[str, str]) -> lis
     if not rows:
         return []
     # A single component needs no weights.
-    components: dict[str, set[str]] = {}
-    for row in rows:
-        components.setdefault(row["model"], set()).add(row["component"])
-    several = [row for row in rows if len(components[row["model"]]) > 1]
+    components = Counter(model for model, _ in {(row["model"], row["component"]) for row in rows})
+    several = [row for row in rows if components[row["model"]] > 1]
     figures = [
         Figure(
             "losses",
@@ -111,7 +110,7 @@ def learning_figure(models: Sequence[Model], labels: Mapping[str, str], order: S
     Args:
         models: of the run.
         labels: each model's name to its label.
-        order: models in the order of the legend.
+        order: variants in the order of the legend.
     """
     rows = [
         {
@@ -139,7 +138,7 @@ def learning_figure(models: Sequence[Model], labels: Mapping[str, str], order: S
             .encode(
                 x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(nice=False, padding=8)),
                 y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
-                color=alt.Color("variant:N", scale=colours(order), legend=legend()),
+                color=alt.Color("variant:N", scale=colours(order), legend=LEGEND),
                 detail="model:N",
                 opacity=alt.condition(chosen, alt.value(1), alt.value(0.12)),
                 tooltip=["model:N", "epoch:Q", alt.Tooltip("value:Q", format=".4~g", title=title)],
@@ -175,7 +174,7 @@ def _panels(rows: Rows, figure: str, y: alt.Y, *, stacked: bool = False) -> alt.
         color=alt.Color(
             "component:N",
             scale=alt.Scale(domain=components, range=[PALETTE[i % len(PALETTE)] for i in range(len(components))]),
-            legend=legend(),
+            legend=LEGEND,
         ),
         tooltip=["model:N", "component:N", "step:Q", alt.Tooltip(f"{figure}:Q", format=".3~g")],
     )
