@@ -31,12 +31,11 @@ from assertkd.evaluation.score import score
 from assertkd.metrics.ast_validity import parses_as_one_statement
 from assertkd.metrics.bleu import bleu_counts
 from assertkd.metrics.codebleu import codebleu_parts
-from assertkd.metrics.codebleu_dataflow import relations
-from assertkd.metrics.codebleu_syntax import parsed
+from assertkd.metrics.codebleu_dataflow import parsed, relations
 from assertkd.metrics.lexer import java_tokens
 from assertkd.metrics.pans import ngram_positions
 from assertkd.metrics.registry import pair_metrics
-from assertkd.metrics.syntax_tree import only_statement
+from assertkd.metrics.syntax_validity import only_statement
 from assertkd.models.encoders import PACKAGED, TextEncoder
 from assertkd.predictions import Prediction, read_predictions, write_predictions
 from assertkd.synthetic import generate

@@ -4,7 +4,7 @@ import re
 
 from tree_sitter import Node
 
-from assertkd.metrics.syntax_tree import only_statement
+from assertkd.metrics.syntax_validity import only_statement
 
 ASSERTION_NAME = re.compile(r"assert\w*|fail|verify\w*|expect\w*")
 

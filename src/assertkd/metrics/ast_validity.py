@@ -20,18 +20,12 @@ class TooManyStepsError(Exception):
 
 
 class CountedTokens(LookAheadListIterator):  # type: ignore[misc]
-    """javalang's token list, which ends a parse that looks at tokens too often."""
+    """javalang's token list; raises `TooManyStepsError` where a parse looks at tokens too often."""
 
-    def __init__(self, tokens: list[Any]) -> None:
-        super().__init__(tokens)
-        self.steps = 0
+    steps = 0
 
     def count(self) -> None:
-        """Count one step.
-
-        Raises:
-            TooManyStepsError: there were too many.
-        """
+        """Count one step."""
         self.steps += 1
         if self.steps > MAXIMUM_STEPS:
             raise TooManyStepsError

@@ -1,21 +1,18 @@
 """Exact match: the prediction is the reference, token for token."""
 
+import re
+
 from assertkd.metrics.assertion_form import ASSERTION_NAME
 from assertkd.metrics.lexer import java_tokens
 
-ASSERTION_CLASSES = frozenset(
-    {
-        "Assert",
-        "Assertions",
-        "AssertionsForClassTypes",
-        "AssertionsForInterfaceTypes",
-        "Java6Assertions",
-        "MatcherAssert",
-        "Mockito",
-        "TestCase",
-        "Truth",
-    }
+CLASSES = (
+    "Assert|Assertions|AssertionsForClassTypes|AssertionsForInterfaceTypes|Java6Assertions|MatcherAssert|Mockito"
+    "|TestCase|Truth"
 )
+QUALIFIER = re.compile(
+    rf"^(?:[^\W\d]\w*\n\.\n)*(?:{CLASSES})\n\.\n(?=(?:{ASSERTION_NAME.pattern})$)", flags=re.MULTILINE
+)
+"""An assertion class before an assertion's name, with the names that qualify the class; one token a line."""
 
 
 def exact_match(prediction: str, reference: str) -> float:
@@ -29,29 +26,5 @@ def exact_match_lenient(prediction: str, reference: str) -> float:
     `Assert.assertTrue(x)`, `org.junit.Assert.assertTrue(x)` and `assertTrue(x)` are equal; `TestUtils.assertTrue(x)`
     is another method.
     """
-    return float(without_qualifiers(java_tokens(prediction)) == without_qualifiers(java_tokens(reference)))
-
-
-def without_qualifiers(tokens: tuple[str, ...]) -> tuple[str, ...]:
-    """Return `tokens` without the names of assertion classes (and their packages) that qualify an assertion's name."""
-    kept: list[str] = []
-    position = 0
-    while position < len(tokens):
-        if qualifies_assertion(tokens, position):
-            while len(kept) >= 2 and kept[-1] == "." and kept[-2].isidentifier():
-                del kept[-2:]
-            position += 2
-        else:
-            kept.append(tokens[position])
-            position += 1
-    return tuple(kept)
-
-
-def qualifies_assertion(tokens: tuple[str, ...], position: int) -> bool:
-    """Return whether `tokens[position:]` starts with an assertion class, a dot and an assertion's name."""
-    return (
-        tokens[position] in ASSERTION_CLASSES
-        and tokens[position + 1 : position + 2] == (".",)
-        and position + 2 < len(tokens)
-        and ASSERTION_NAME.fullmatch(tokens[position + 2]) is not None
-    )
+    own, other = (QUALIFIER.sub("", "\n".join(java_tokens(text))) for text in (prediction, reference))
+    return float(own == other)

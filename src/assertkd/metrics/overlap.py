@@ -12,12 +12,13 @@ def shared_tokens(prediction: str, reference: str) -> int:
 
 def precision(prediction: str, reference: str) -> float:
     """Return the share of the prediction's tokens that the reference has too; 1.0 where both are empty."""
-    return share(shared_tokens(prediction, reference), len(java_tokens(prediction)), len(java_tokens(reference)))
+    tokens = len(java_tokens(prediction))
+    return shared_tokens(prediction, reference) / tokens if tokens else float(not java_tokens(reference))
 
 
 def recall(prediction: str, reference: str) -> float:
     """Return the share of the reference's tokens that the prediction has too; 1.0 where both are empty."""
-    return share(shared_tokens(prediction, reference), len(java_tokens(reference)), len(java_tokens(prediction)))
+    return precision(reference, prediction)
 
 
 def f1(prediction: str, reference: str) -> float:
@@ -33,10 +34,3 @@ def token_accuracy(prediction: str, reference: str) -> float:
     # `strict=False`: a text that is too short loses through the longer length it is divided by.
     equal = sum(one == other for one, other in zip(predicted, expected, strict=False))
     return equal / longer if longer else 1.0
-
-
-def share(shared: int, own: int, other: int) -> float:
-    """Return `shared / own`; where the own side is empty, 1.0 if the other is empty too, else 0.0."""
-    if own:
-        return shared / own
-    return float(other == 0)

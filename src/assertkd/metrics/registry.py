@@ -27,11 +27,7 @@ PairMetric = Callable[[str, str], float]
 
 @dataclass(frozen=True, slots=True)
 class EncoderMetric:
-    """A metric that embeds its texts, many at a time.
-
-    Attributes:
-        compute: takes an encoder, n predictions and their references, returns n values in [0, 1].
-    """
+    """A metric on embeddings; it takes an encoder, n predictions and their references, returns n values in [0, 1]."""
 
     compute: Callable[["TextEncoder", Sequence[str], Sequence[str]], NDArray[np.float64]]
 
@@ -42,7 +38,7 @@ class DerivedMetric:
 
     Attributes:
         compute: takes the values by name, returns one in [0, 1].
-        parts: names of the metrics that it is computed from; they stand before it in `METRICS`.
+        parts: names of those metrics; they stand before it in `METRICS`.
     """
 
     compute: Callable[[Mapping[str, float]], float]

@@ -8,7 +8,7 @@ from tree_sitter import Node
 from assertkd.evaluation.execution.mutants import find_method, tokens
 from assertkd.java.source import TYPES, child_text, parse, text_of
 from assertkd.metrics.assertion_form import is_assertion
-from assertkd.metrics.syntax_tree import says_something, statements_of
+from assertkd.metrics.syntax_validity import says_something, statements_of
 from assertkd.records import MARKER, Record
 
 
