@@ -206,7 +206,7 @@ def token_losses(
         for name in totals:
             component = COMPONENTS[name]
             assert isinstance(component, TokenComponent)
-            totals[name] += float(component(target, component.options(LOSS)))
+            totals[name] += float(component.compute(target, **component.options(LOSS)))
         tokens += batch.tokens
     names = {"ce": "cross-entropy"}
     return {names.get(name, name): total / tokens for name, total in totals.items()}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from assertkd.batching.distributions import DenseView
-from assertkd.losses.combine import Denominators, combine
+from assertkd.losses.combine import combine
 from assertkd.losses.loss_plan import LossPlan, plan_loss
 from assertkd.losses.registry import COMPONENTS, TokenComponent
 from assertkd.losses.target_batch import TargetBatch
@@ -22,9 +22,9 @@ def test_the_total_is_the_weighted_sum_over_tokens() -> None:
     teacher = DenseView(torch.randn(5, 9, generator=torch.Generator().manual_seed(1)).half())
     batch = TargetBatch(logits, torch.arange(5), teacher, 2.0)
     weights = {"ce": 0.1, "focal": 0.2, "kl": 0.3, "jsd": 0.4}
-    result = combine(ALL, batch, weights, Denominators(tokens=20, weight=20))
+    result = combine(ALL, batch, weights, tokens=20, token_weight=20)
     for planned, component in ALL.token_components:
-        value = component(batch, planned.options).item() / 20
+        value = component.compute(batch, **planned.options).item() / 20
         assert result.parts[planned.name].item() == pytest.approx(value, rel=1e-6)
     assert result.total.item() == pytest.approx(
         sum(weights[n] * part.item() for n, part in result.parts.items()), rel=1e-6
@@ -35,7 +35,7 @@ def test_the_total_is_the_weighted_sum_over_tokens() -> None:
 def test_a_component_without_weight_is_not_computed() -> None:
     batch = TargetBatch(torch.zeros(1, 2, requires_grad=True), torch.tensor([0]), None, 1.0)
     plan = plan_loss(LossSettings(function="traditional", alpha=1.0))
-    result = combine(plan, batch, plan.weights(0.0), Denominators(1, 1))
+    result = combine(plan, batch, plan.weights(0.0), 1, 1)
     assert set(result.parts) == {"ce"}, "kl would need a teacher"
     assert result.total.requires_grad
 
@@ -62,7 +62,7 @@ def gradients(
         logits = model(pad(sources, batch_first=True), pad(masks, batch_first=True), labels).logits
         view = DenseView(torch.cat([teacher[n] for n in chosen]))
         batch = TargetBatch(logits, labels[is_target], view, plan.temperature or 1.0)
-        combine(plan, batch, plan.weights(0.0), Denominators(tokens, tokens)).total.backward()
+        combine(plan, batch, plan.weights(0.0), tokens, tokens).total.backward()
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]).clone()
 
 
@@ -115,7 +115,7 @@ def test_a_component_may_read_the_hidden_states(
         return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]).clone()
 
     weights, batch = {"ce": 0.7, "feature": 0.3}, outputs()
-    combined = combine(plan, batch, weights, Denominators(tokens=3, weight=3), norms=True)
+    combined = combine(plan, batch, weights, tokens=3, token_weight=3, norms=True)
     summed = gradient_of(combined.total)
     batch = outputs()
     plain = 0.7 * torch.nn.functional.cross_entropy(batch.student_logits, labels[0]) + 0.3 * feature_distance(batch) / 3

@@ -213,6 +213,6 @@ def test_registered_components_train_the_student() -> None:
         assert isinstance(component, TokenComponent)
         student = random_logits(19, dtype=torch.float32).requires_grad_()
         options = {"alpha": 0.25, "gamma": 2.0} if name == "focal" else {}
-        component(batch(student, random_logits(20, dtype=torch.float32), 2.0), options).backward()
+        component.compute(batch(student, random_logits(20, dtype=torch.float32), 2.0), **options).backward()
         assert student.grad is not None
         assert student.grad.abs().sum() > 0, name

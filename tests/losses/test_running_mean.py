@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from assertkd.losses.running_mean import MOMENTUM, SMALLEST, WARMUP, RunningMeans
+from assertkd.losses.running_mean import MOMENTUM, SMALLEST, RunningMeans
+
+WARMUP = 100
 
 
 def values_of(count: int) -> list[float]:

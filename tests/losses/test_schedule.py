@@ -6,9 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assertkd.losses.schedule import START_AND_END, interpolate, normalised, progress
+from assertkd.losses.loss_plan import ComponentPlan, LossPlan
+from assertkd.losses.schedule import START_AND_END, progress
 
 WEIGHT = st.floats(0, 100)
+
+
+def interpolate(start: float, end: float, share: float) -> float:
+    plan = LossPlan(components=(ComponentPlan(name="ce", start=start, end=end),), sum_to_one=False)
+    return plan.weights(share)["ce"]
+
+
+def normalised(weights: dict[str, float]) -> dict[str, float]:
+    components = [ComponentPlan(name=name, start=weight, end=weight) for name, weight in weights.items()]
+    return LossPlan(components=tuple(components), sum_to_one=True).weights(0.3)
 
 
 @pytest.mark.parametrize(

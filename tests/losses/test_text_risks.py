@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from assertkd.errors import UserError
-from assertkd.losses.ast import ast
 from assertkd.losses.contrastive import contrastive
 from assertkd.losses.metric_risk import metric_of, metric_risk
-from assertkd.losses.pans import pans
+from assertkd.losses.registry import COMPONENTS
 from assertkd.losses.semantic import semantic
 from assertkd.losses.text_batch import TextBatch
 from assertkd.metrics.pans import pans as pans_metric
@@ -17,6 +16,7 @@ from assertkd.metrics.semantic_similarity import cosines, semantic_similarity
 from assertkd.metrics.syntax_validity import syntax_validity
 from assertkd.models.encoders import TextEncoder
 
+pans, ast = COMPONENTS["pans"].compute, COMPONENTS["ast"].compute
 GOLDS = ["assertEquals(3, list.size());", "assertTrue(queue.isEmpty());"]
 BATCH_GOLDS = [*GOLDS, "assertNull(map.get(key));", GOLDS[0], 'assertEquals("abc", text.trim());', "fail();"]
 # Per gold: itself, near to it, far from it, blank.

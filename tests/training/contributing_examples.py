@@ -37,7 +37,7 @@ def test_a_loss_component_takes_its_option_from_the_config(trained: TrainedModel
     logits, labels = torch.randn(5, 7), torch.arange(5)
     batch = type("Batch", (), {"student_logits": logits, "labels": labels})
     expected = functional.cross_entropy(logits, labels, reduction="sum", label_smoothing=0.3)
-    assert function(batch, component.options) == pytest.approx(float(expected))  # type: ignore[arg-type]
+    assert function.compute(batch, **component.options) == pytest.approx(float(expected))
 
     values = [float(row["smoothed_loss_raw"]) for row in steps_of(trained("smoothed", data, plan))]
     assert values[-1] < values[0]

@@ -12,19 +12,6 @@ from assertkd.losses.target_batch import TargetBatch
 
 
 @dataclass(frozen=True, slots=True)
-class Denominators:
-    """What sums over a micro-batch are divided by: the same for all micro-batches of an optimizer step.
-
-    Attributes:
-        tokens: target tokens of the effective batch.
-        weight: sum of their token weights.
-    """
-
-    tokens: float
-    weight: float
-
-
-@dataclass(frozen=True, slots=True)
 class CombinedLoss:
     """A loss and its parts.
 
@@ -41,7 +28,13 @@ class CombinedLoss:
 
 
 def combine(
-    plan: LossPlan, batch: TargetBatch, weights: Mapping[str, float], denominators: Denominators, *, norms: bool = False
+    plan: LossPlan,
+    batch: TargetBatch,
+    weights: Mapping[str, float],
+    tokens: float,
+    token_weight: float,
+    *,
+    norms: bool = False,
 ) -> CombinedLoss:
     """Return the token components' loss of a micro-batch as its share of the effective batch's mean over tokens.
 
@@ -53,7 +46,8 @@ def combine(
         plan: the components.
         batch: the target positions of the micro-batch.
         weights: component name to weight at this step; a component of weight 0 is not computed.
-        denominators: of the effective batch.
+        tokens: target tokens of the effective batch, by which sums are divided.
+        token_weight: sum of their token weights, by which those of weighted components are divided.
         norms: whether to return the gradient norms.
     """
     outputs = (batch.student_logits, *batch.hidden_states)
@@ -67,15 +61,15 @@ def combine(
         name, weight = component_plan.name, weights[component_plan.name]
         if not weight:
             continue
-        total = component(detached_batch, component_plan.options)
-        part = total / (denominators.weight if component.weighted else denominators.tokens)
+        total = component.compute(detached_batch, **component_plan.options)
+        part = total / (token_weight if component.weighted else tokens)
         slopes = torch.autograd.grad(part, leaves, allow_unused=True)
         for gradient, slope in zip(gradients, slopes, strict=True):
             if slope is not None:
                 gradient.add_(slope, alpha=weight)
                 if norms:
                     square = slope.float().square().sum()
-                    squared_norms[name] = squared_norms[name] + square if name in squared_norms else square
+                    squared_norms[name] = squared_norms.get(name, 0) + square
         parts[name] = part.detach()
         value = value + weight * parts[name]
     attach: Callable[..., Tensor] = _WithGradients.apply

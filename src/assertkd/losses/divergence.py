@@ -107,17 +107,6 @@ def _divergence(batch: TargetBatch, kernel: Kernel) -> Tensor:
     return apply(batch.student_logits, batch.teacher, batch.temperature, kernel)
 
 
-def _over_vocabulary(scaled: Tensor, logits: Tensor, kernel: Kernel) -> tuple[Tensor, Tensor]:
-    """Return the divergence of n positions and its gradient (n, V) at the student's scaled logits.
-
-    Args:
-        scaled: (n, V) student logits / τ.
-        logits: (n, V) teacher logits / τ.
-        kernel: the divergence.
-    """
-    return kernel(torch.log_softmax(scaled, dim=-1), torch.log_softmax(logits, dim=-1))
-
-
 def _over_buckets(scaled: Tensor, buckets: Buckets, kernel: Kernel) -> tuple[Tensor, Tensor]:
     """Return the divergence of n positions' buckets and its gradient (n, V) at the student's scaled logits.
 
@@ -165,7 +154,8 @@ class _Divergence(torch.autograd.Function):
             if isinstance(teacher, BucketedDistribution):
                 value, slope = _over_buckets(scaled, teacher.buckets(rows, temperature), kernel)
             else:
-                value, slope = _over_vocabulary(scaled, teacher.logits(rows).to(total.dtype) / temperature, kernel)
+                log_p = torch.log_softmax(teacher.logits(rows).to(total.dtype) / temperature, dim=-1)
+                value, slope = kernel(torch.log_softmax(scaled, dim=-1), log_p)
             total += temperature**2 * value
             gradient[rows] = temperature * slope
         ctx.save_for_backward(gradient)

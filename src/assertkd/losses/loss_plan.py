@@ -4,7 +4,7 @@ from pydantic import Field
 
 from assertkd.errors import UserError
 from assertkd.losses.registry import TextComponent, TokenComponent, component_of
-from assertkd.losses.schedule import START_AND_END, UNLISTED, interpolate, normalised
+from assertkd.losses.schedule import START_AND_END, UNLISTED
 from assertkd.settings import LossSettings
 from assertkd.settings.section import Section
 
@@ -58,14 +58,12 @@ class LossPlan(Section):
     @property
     def token_components(self) -> tuple[tuple[ComponentPlan, TokenComponent], ...]:
         """The components over target tokens, with what computes them."""
-        pairs = ((plan, component_of(plan.name)) for plan in self.components)
-        return tuple((plan, found) for plan, found in pairs if isinstance(found, TokenComponent))
+        return tuple((c, found) for c in self.components if isinstance(found := component_of(c.name), TokenComponent))
 
     @property
     def text_components(self) -> tuple[tuple[ComponentPlan, TextComponent], ...]:
         """The components over decoded text, with what computes them."""
-        pairs = ((plan, component_of(plan.name)) for plan in self.components)
-        return tuple((plan, found) for plan, found in pairs if isinstance(found, TextComponent))
+        return tuple((c, found) for c in self.components if isinstance(found := component_of(c.name), TextComponent))
 
     @property
     def needs_teacher(self) -> bool:
@@ -79,8 +77,9 @@ class LossPlan(Section):
 
     def weights(self, share: float) -> dict[str, float]:
         """Return each component's weight at `share` in [0, 1] of training."""
-        weights = {c.name: interpolate(c.start, c.end, share) for c in self.components}
-        return normalised(weights) if self.sum_to_one else weights
+        weights = {c.name: c.start + (c.end - c.start) * share for c in self.components}
+        total = sum(weights.values()) if self.sum_to_one else 1.0
+        return {name: weight / total for name, weight in weights.items()}
 
 
 def plan_loss(loss: LossSettings) -> LossPlan:
@@ -89,38 +88,29 @@ def plan_loss(loss: LossSettings) -> LossPlan:
     Raises:
         UserError: a component is unknown, or all weights are 0 at one end of the schedule.
     """
-    plans = []
+    plans, token_components, sampling = [], [], None
     for name, (start, end) in _weights(loss).items():
         component = component_of(name)
-        text = component if isinstance(component, TextComponent) else None
-        plans.append(
-            ComponentPlan(
-                name=name,
-                start=start,
-                end=end,
-                scale=text.scale(loss) if text and text.scale else 1.0,
-                encoder=text.encoder(loss) if text and text.encoder else None,
-                options=component.options(loss),
-            )
-        )
+        scale, encoder = 1.0, None
+        if isinstance(component, TokenComponent):
+            token_components.append(component)
+        else:
+            sampling = SamplingPlan(share=loss.text.share, samples=loss.text.samples)
+            scale = component.scale(loss) if component.scale else 1.0
+            encoder = component.encoder(loss) if component.encoder else None
+        options = component.options(loss)
+        plans.append(ComponentPlan(name=name, start=start, end=end, scale=scale, encoder=encoder, options=options))
+    weighting = loss.token_weighting
+    is_weighted = weighting.enabled and any(component.weighted for component in token_components)
     multi = loss.function == "multi_component"
-    plan = LossPlan(
+    return LossPlan(
         components=tuple(plans),
         sum_to_one=multi,
         running_mean=loss.normalise == "running_mean",
+        temperature=loss.temperature if any(component.needs_teacher for component in token_components) else None,
         alpha=None if multi else loss.alpha,
-    )
-    has_weighted = any(component.weighted for _, component in plan.token_components)
-    return plan.model_copy(
-        update={
-            "temperature": loss.temperature if plan.needs_teacher else None,
-            "critical_token_weight": (
-                loss.token_weighting.critical_token_weight if loss.token_weighting.enabled and has_weighted else None
-            ),
-            "sampling": (
-                SamplingPlan(share=loss.text.share, samples=loss.text.samples) if plan.text_components else None
-            ),
-        }
+        critical_token_weight=weighting.critical_token_weight if is_weighted else None,
+        sampling=sampling,
     )
 
 

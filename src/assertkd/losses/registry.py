@@ -7,68 +7,58 @@ from functools import partial
 from torch import Tensor
 
 from assertkd.errors import UserError
-from assertkd.losses.ast import ast
 from assertkd.losses.contrastive import contrastive
 from assertkd.losses.cross_entropy import cross_entropy
 from assertkd.losses.divergence import jsd, kl
 from assertkd.losses.focal import focal
 from assertkd.losses.metric_risk import PREFIX, metric_of, metric_risk
-from assertkd.losses.pans import pans
 from assertkd.losses.semantic import semantic
-from assertkd.losses.target_batch import TargetBatch
-from assertkd.losses.text_batch import TextBatch
+from assertkd.metrics.pans import pans
+from assertkd.metrics.syntax_validity import syntax_validity
 from assertkd.settings import LossSettings
-
-Options = Mapping[str, float]
-LogColumns = Mapping[str, Callable[[float], float]]
 
 
 @dataclass(frozen=True)
-class TokenComponent:
-    """A part of the loss over target tokens, with an exact gradient.
+class Component:
+    """A part of the loss.
 
     Attributes:
-        compute: returns the sum over a batch's target positions, given a `TargetBatch` and the component's options.
-        needs_teacher: whether it reads the teacher's distributions.
-        needs_hidden_states: whether it reads the student's hidden states.
-        weighted: whether it applies token weights; its mean is then a weighted one.
+        compute: returns its value, given a batch and the component's options.
         options: picks the component's options from the loss settings.
-        log_columns: further columns of `step_metrics.csv`, each computed from the component's value.
+        log_columns: further columns of `step_metrics.csv`, each computed from the component's mean value.
     """
 
     compute: Callable[..., Tensor]
-    needs_teacher: bool = False
-    needs_hidden_states: bool = False
-    weighted: bool = False
-    options: Callable[[LossSettings], dict[str, float]] = lambda _: {}
-    log_columns: LogColumns = field(default_factory=dict)
-
-    def __call__(self, batch: TargetBatch, options: Options) -> Tensor:
-        """Return the component's sum over the batch's target positions, a scalar."""
-        return self.compute(batch, **options)
+    options: Callable[[LossSettings], dict[str, float]] = field(default=lambda _: {}, kw_only=True)
+    log_columns: Mapping[str, Callable[[float], float]] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True)
-class TextComponent:
-    """A part of the loss over decoded text: the expected risk of what the student writes.
+class TokenComponent(Component):
+    """A part of the loss over target tokens, with an exact gradient: a sum over the positions of a `TargetBatch`.
 
     Attributes:
-        risk: returns the risk of every sampled prediction (B, K), given a `TextBatch` and the component's options.
-        encoder: picks the encoder that it embeds with from the loss settings; None for a component that embeds nothing.
-        scale: picks the factor before its weight from the loss settings; None for a component without one.
-        options: picks the component's options from the loss settings.
-        log_columns: further columns of `step_metrics.csv`, each computed from the mean risk.
+        needs_teacher: whether it reads the teacher's distributions.
+        needs_hidden_states: whether it reads the student's hidden states.
+        weighted: whether it applies token weights; its mean is then a weighted one.
     """
 
-    risk: Callable[..., Tensor]
+    needs_teacher: bool = False
+    needs_hidden_states: bool = False
+    weighted: bool = False
+
+
+@dataclass(frozen=True)
+class TextComponent(Component):
+    """A part of the loss over decoded text: the risk (B, K) of every sampled prediction of a `TextBatch`.
+
+    Attributes:
+        encoder: picks the encoder that it embeds with from the loss settings; None for a component that embeds nothing.
+        scale: picks the factor before its weight from the loss settings; None for a component without one.
+    """
+
     encoder: Callable[[LossSettings], str] | None = None
     scale: Callable[[LossSettings], float] | None = None
-    options: Callable[[LossSettings], dict[str, float]] = lambda _: {}
-    log_columns: LogColumns = field(default_factory=dict)
-
-    def __call__(self, batch: TextBatch, options: Options) -> Tensor:
-        """Return the risk of every sampled prediction, (B, K) float32."""
-        return self.risk(batch, **options)
 
 
 COMPONENTS: dict[str, TokenComponent | TextComponent] = {
@@ -89,8 +79,8 @@ COMPONENTS: dict[str, TokenComponent | TextComponent] = {
         encoder=lambda loss: loss.contrastive.encoder,
         options=lambda loss: {"temperature": loss.contrastive.temperature},
     ),
-    "pans": TextComponent(pans),
-    "ast": TextComponent(ast),
+    "pans": TextComponent(partial(metric_risk, metric=pans)),
+    "ast": TextComponent(partial(metric_risk, metric=syntax_validity)),
 }
 
 

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MOMENTUM = 0.99
-"""How much of the old mean stays in a step."""
-WARMUP = 100
-"""Values whose plain mean is taken before the momentum sets in."""
+"""How much of the old mean stays in a step, once 100 values have been taken; until then the mean is a plain one."""
 SMALLEST = 1e-8
 """A mean below this divides by this."""
 
@@ -28,7 +26,7 @@ class RunningMeans:
             if not value:
                 continue
             count = self.counts.get(name, 0)
-            kept = min(count / (count + 1), MOMENTUM) if count < WARMUP else MOMENTUM
+            kept = min(count / (count + 1), MOMENTUM)
             self.means[name] = kept * self.means.get(name, 0.0) + (1.0 - kept) * value
             self.counts[name] = count + 1
 

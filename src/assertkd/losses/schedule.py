@@ -21,14 +21,3 @@ UNLISTED = (0.10, 0.10)
 def progress(step: int, steps: int) -> float:
     """Return how far training is at step `step` of `steps`, counted from 0: 0 at the first, 1 at the last."""
     return step / (steps - 1) if steps > 1 else 0.0
-
-
-def interpolate(start: float, end: float, share: float) -> float:
-    """Return the weight at `share` in [0, 1] of the way from `start` to `end`."""
-    return start + (end - start) * share
-
-
-def normalised(weights: Mapping[str, float]) -> dict[str, float]:
-    """Return the weights divided by their sum, which must be above 0."""
-    total = sum(weights.values())
-    return {name: weight / total for name, weight in weights.items()}

@@ -94,7 +94,7 @@ class TextTerm(LossTerm):
         self, context: StepContext, samples: _Samples, active: Sequence[tuple[ComponentPlan, TextComponent]]
     ) -> TermValues:
         """Compute the risks of this process's samples and add their gradient."""
-        risks = {plan.name: component(samples.batch, plan.options) for plan, component in active}
+        risks = {plan.name: component.compute(samples.batch, **plan.options) for plan, component in active}
         advantages = {name: leave_one_out(risk).flatten() for name, risk in risks.items()}
         factors = {plan.name: context.weights[plan.name] * plan.scale for plan, _ in active}
         device = context.device

@@ -2,7 +2,7 @@
 
 import torch
 
-from assertkd.losses.combine import Denominators, combine
+from assertkd.losses.combine import combine
 from assertkd.losses.loss_plan import LossPlan
 from assertkd.losses.target_batch import TargetBatch
 from assertkd.models.distillable import IGNORED
@@ -26,7 +26,6 @@ class TokenTerm(LossTerm):
         if not any(context.weights[name] for name in self.names):
             return values
         weight = totals.tokens if critical is None else totals.tokens + (critical - 1.0) * totals.critical_tokens
-        denominators = Denominators(float(totals.tokens), float(weight))
         for batch in (batch.to(context.device) for batch in context.micro_batches):
             outputs = context.model(
                 batch.input_ids, batch.attention_mask, batch.labels, hidden_states=plan.needs_hidden_states
@@ -40,7 +39,7 @@ class TokenTerm(LossTerm):
                 None if critical is None else (1.0 + (critical - 1.0) * batch.critical.float())[is_target],
                 outputs.hidden_states,
             )
-            loss = combine(plan, target, context.weights, denominators, norms=context.with_norms)
+            loss = combine(plan, target, context.weights, totals.tokens, weight, norms=context.with_norms)
             if context.backward is not None:
                 context.backward(loss.total)
             values.total = values.total + loss.total.detach()
