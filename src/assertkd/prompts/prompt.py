@@ -30,11 +30,9 @@ class PromptTokenizer(Protocol):
     @property
     def eos_token_id(self) -> int:
         """The end token."""
-        ...
 
     def get_vocab(self) -> dict[str, int]:
         """Return token to id, special tokens included."""
-        ...
 
     def __call__(
         self,
@@ -46,11 +44,9 @@ class PromptTokenizer(Protocol):
         verbose: bool,
     ) -> Mapping[str, Any]:
         """Return the `input_ids` of a text, and on request its `offset_mapping`: start and end of each token."""
-        ...
 
     def decode(self, ids: Sequence[int], /, *, skip_special_tokens: bool, clean_up_tokenization_spaces: bool) -> str:
         """Return the text of ids."""
-        ...
 
 
 class Prompt:
