@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from assertkd.batching.collation import BatchDataset, collate, load_batches
+from assertkd.batching.collation import collate, load_batches
 from assertkd.batching.distributions import DenseView
 from assertkd.batching.examples import Example, Payload
 from assertkd.errors import UserError
@@ -56,9 +56,7 @@ def test_a_pad_token_in_a_target_is_a_target() -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_the_loader_gives_the_batches_in_order(workers: int) -> None:
-    dataset = BatchDataset(EXAMPLES, [[2, 0], [1]], PAD, Rows())
-    assert len(dataset) == 2
-    batches = list(load_batches(dataset, workers, pin_memory=False))
+    batches = list(load_batches(EXAMPLES, [[2, 0], [1]], PAD, Rows(), num_workers=workers, pin_memory=False))
     assert [batch.ids for batch in batches] == [("c", "a"), ("b",)]
     assert torch.equal(batches[0].labels, torch.tensor([[1, -100], [5, 1]]))
     assert batches[0].teacher.logits(slice(0, 3))[:, 0].tolist() == [20, 0, 1]  # type: ignore[union-attr]
@@ -67,8 +65,7 @@ def test_the_loader_gives_the_batches_in_order(workers: int) -> None:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_fault_of_the_teachers_rows_comes_as_itself(workers: int) -> None:
     examples = [EXAMPLES[0], Example("b", [6, 1], [4, 1])]
-    dataset = BatchDataset(examples, [[0], [1]], PAD, Rows())
-    batches = load_batches(dataset, workers, pin_memory=False)
+    batches = load_batches(examples, [[0], [1]], PAD, Rows(), num_workers=workers, pin_memory=False)
     assert next(batches).ids == ("a",)
     with pytest.raises(UserError, match="b: another target"):
         next(batches)

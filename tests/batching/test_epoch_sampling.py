@@ -9,7 +9,6 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from assertkd.batching.epoch_sampling import EpochSampler
-from assertkd.batching.sampling import padded_tokens
 from assertkd.corpus.training_records import Part, TrainingRecords
 from assertkd.jsonl import LineIndex
 from assertkd.prompts.prompt import Prompt
@@ -38,25 +37,25 @@ def ids(sampler: EpochSampler, epoch: int) -> list[str]:
 
 
 def test_a_draw_follows_from_seed_and_epoch(pool: ExamplePool) -> None:
-    sampler = EpochSampler(pool, SIZE, 42)
+    sampler = EpochSampler(pool.examples_of, pool.examples, SIZE, 42)
     draws = [ids(sampler, epoch) for epoch in range(1, 5)]
     assert all(len(set(draw)) == SIZE == len(draw) for draw in draws), "without replacement"
     assert len({tuple(draw) for draw in draws}) == 4, "epochs differ"
     # As a resumed run asks: a later epoch first.
-    assert ids(EpochSampler(pool, SIZE, 42), 3) == draws[2]
-    assert ids(EpochSampler(pool, SIZE, 7), 3) != draws[2]
-    assert ids(EpochSampler(pool, SIZE, 43), 2) == draws[2], "the epoch is added to the seed"
+    assert ids(EpochSampler(pool.examples_of, pool.examples, SIZE, 42), 3) == draws[2]
+    assert ids(EpochSampler(pool.examples_of, pool.examples, SIZE, 7), 3) != draws[2]
+    assert ids(EpochSampler(pool.examples_of, pool.examples, SIZE, 43), 2) == draws[2], "the epoch is added to the seed"
 
 
 def test_an_example_is_its_record(pool: ExamplePool) -> None:
     whole = pool.examples(range(COUNT))
-    sampler = EpochSampler(pool, SIZE, 1)
+    sampler = EpochSampler(pool.examples_of, pool.examples, SIZE, 1)
     assert sampler.examples(1) == [whole[number] for number in sampler.drawn(1)]
     assert sampler.count(1) == SIZE
 
 
 def test_every_record_is_covered_in_the_end(pool: ExamplePool) -> None:
-    sampler = EpochSampler(pool, SIZE, 42)
+    sampler = EpochSampler(pool.examples_of, pool.examples, SIZE, 42)
     coverage = [sampler.coverage(epoch) for epoch in (1, 2, 60)]
     assert coverage[0] == SIZE / COUNT
     seen = {identity for epoch in (1, 2) for identity in ids(sampler, epoch)}
@@ -78,7 +77,7 @@ def test_only_what_is_drawn_is_read(pool: ExamplePool, monkeypatch: pytest.Monke
             yield line
 
     monkeypatch.setattr(LineIndex, "lines", counted)
-    sampler = EpochSampler(pool, SIZE, 42)
+    sampler = EpochSampler(pool.examples_of, pool.examples, SIZE, 42)
     assert (len(sampler), sampler.records, sampler.count(1), sampler.coverage(3) > 0) == (SIZE, COUNT, SIZE, True)
     assert read == [], "numbers alone read nothing"
     first = sampler.examples(1)
@@ -109,13 +108,15 @@ def test_steps_are_known_before_training(pool: ExamplePool, budget: int | None) 
         assert sorted(index for batch in made for index in batch) == list(range(SIZE))
         if budget is not None:
             lengths = [(len(e.input_ids), len(e.target_ids)) for e in epochs.examples(epoch)]
-            assert all(padded_tokens([lengths[index] for index in batch]) <= budget for batch in made)
+            for batch in made:
+                sources, targets = zip(*(lengths[index] for index in batch), strict=True)
+                assert len(batch) * (max(sources) + max(targets)) <= budget
     assert epochs.examples(0) == epochs.examples(1), "the check at the start draws nothing of its own"
     assert epochs.summary() == {"records": COUNT, "drawn_an_epoch": SIZE, "coverage": sampler.coverage(3)}
 
 
 def test_fewer_records_than_asked_for_are_all_drawn(pool: ExamplePool) -> None:
-    sampler = EpochSampler(pool, 1000, 42)
+    sampler = EpochSampler(pool.examples_of, pool.examples, 1000, 42)
     assert len(sampler) == COUNT == sampler.count(9)
     assert sampler.coverage(1) == 1.0
 

@@ -191,7 +191,7 @@ def test_sampled_epochs_continue_with_the_same_draw(
 ) -> None:
     def train(name: str) -> Path:
         # A process has a sampler of its own.
-        sampled = replace(data, train=EpochSampler(Pool(), 20, seed=5))
+        sampled = replace(data, train=EpochSampler(Pool.examples_of, Pool().examples, 20, seed=5))
         return trained(name, sampled, **TRAINING | {"epoch_sampling": True, "max_train_samples": 20})
 
     whole = what_is_left(train("whole"))

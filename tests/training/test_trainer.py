@@ -168,7 +168,8 @@ class Drawn:
 
 
 def test_epochs_of_different_size_keep_the_schedule(trained: Callable[..., Path], data: TrainingData) -> None:
-    data = replace(data, train=EpochSampler(Drawn(40), 9, 2))
+    pool = Drawn(40)
+    data = replace(data, train=EpochSampler(pool.examples_of, pool.examples, 9, 2))
     folder = trained("out", data, batch_size=2, epochs=3)
     steps = rows(folder / "step_metrics.csv")
     counts = [data.train.count(epoch) for epoch in (1, 2, 3)]  # type: ignore[attr-defined]

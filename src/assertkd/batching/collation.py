@@ -1,6 +1,8 @@
 """Padded batches of one epoch."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import cast
 
 import numpy as np
 import torch
@@ -11,34 +13,6 @@ from assertkd.batching.examples import Batch, Example, TeacherSource
 from assertkd.errors import UserError
 from assertkd.models.distillable import IGNORED
 from assertkd.signals import ignore_stop_signals
-
-
-class BatchDataset(Dataset[Batch | UserError]):
-    """The batches of one epoch, built on access.
-
-    A `UserError` is returned, not raised: raised in a loader's process, it would reach the parent as another error.
-    """
-
-    def __init__(
-        self,
-        examples: Sequence[Example],
-        batches: Sequence[Sequence[int]],
-        pad_token_id: int,
-        teacher: TeacherSource | None,
-    ) -> None:
-        self.examples = examples
-        self.batches = batches
-        self.pad_token_id = pad_token_id
-        self.teacher = teacher
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __getitem__(self, index: int) -> Batch | UserError:
-        try:
-            return collate([self.examples[item] for item in self.batches[index]], self.pad_token_id, self.teacher)
-        except UserError as fault:
-            return fault
 
 
 def collate(examples: Sequence[Example], pad_token_id: int, teacher: TeacherSource | None) -> Batch:
@@ -60,8 +34,16 @@ def collate(examples: Sequence[Example], pad_token_id: int, teacher: TeacherSour
     )
 
 
-def load_batches(dataset: BatchDataset, num_workers: int, pin_memory: bool) -> Iterator[Batch]:
-    """Yield the dataset's batches, in their order.
+def load_batches(
+    examples: Sequence[Example],
+    batches: Sequence[list[int]],
+    pad_token_id: int,
+    teacher: TeacherSource | None,
+    *,
+    num_workers: int,
+    pin_memory: bool,
+) -> Iterator[Batch]:
+    """Yield the batches, given as indices into the examples, in their order.
 
     No random number is drawn, and the loading processes leave signals to this one.
 
@@ -69,9 +51,9 @@ def load_batches(dataset: BatchDataset, num_workers: int, pin_memory: bool) -> I
         UserError: an example's teacher distributions are missing, damaged or another target's.
     """
     loader = DataLoader(
-        dataset,
-        batch_size=None,
-        shuffle=False,
+        cast("Dataset[Example]", examples),
+        batch_sampler=batches,
+        collate_fn=partial(_collate_or_fault, pad_token_id=pad_token_id, teacher=teacher),
         num_workers=num_workers,
         pin_memory=pin_memory,
         worker_init_fn=_leave_signals_to_parent,
@@ -82,6 +64,16 @@ def load_batches(dataset: BatchDataset, num_workers: int, pin_memory: bool) -> I
         if isinstance(batch, UserError):
             raise batch
         yield batch
+
+
+def _collate_or_fault(
+    examples: Sequence[Example], pad_token_id: int, teacher: TeacherSource | None
+) -> Batch | UserError:
+    """Return the batch, or a fault: raised in a loader's process, it would reach the parent as another error."""
+    try:
+        return collate(examples, pad_token_id, teacher)
+    except UserError as fault:
+        return fault
 
 
 def _leave_signals_to_parent(_: int) -> None:

@@ -1,7 +1,7 @@
 """Examples as token ids, and batches as padded tensors with the teacher's distributions."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy.typing as npt
@@ -56,29 +56,15 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on `device`."""
-        return Batch(
-            self.ids,
-            self.input_ids.to(device, non_blocking=True),
-            self.attention_mask.to(device, non_blocking=True),
-            self.labels.to(device, non_blocking=True),
-            self.tokens,
-            self.targets,
-            self.critical.to(device, non_blocking=True),
-            None if self.teacher is None else self.teacher.to(device, non_blocking=True),
-        )
+        return self._moved(lambda part: part.to(device, non_blocking=True))
 
     def pin_memory(self) -> "Batch":
         """Return the batch in page-locked memory (DataLoader calls this)."""
-        return Batch(
-            self.ids,
-            self.input_ids.pin_memory(),
-            self.attention_mask.pin_memory(),
-            self.labels.pin_memory(),
-            self.tokens,
-            self.targets,
-            self.critical.pin_memory(),
-            None if self.teacher is None else self.teacher.pin_memory(),
-        )
+        return self._moved(lambda part: part.pin_memory())
+
+    def _moved(self, move: Callable[[Any], Any]) -> "Batch":
+        parts = ("input_ids", "attention_mask", "labels", "critical", "teacher")
+        return replace(self, **{name: move(part) for name in parts if (part := getattr(self, name)) is not None})
 
 
 Payload = Mapping[str, npt.NDArray[Any]]

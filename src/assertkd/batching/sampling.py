@@ -37,8 +37,8 @@ def budgeted_batches(lengths: Sequence[Lengths], token_budget: int, seed: int, e
     """Return one epoch's batches of at most `token_budget` tokens each, padding counted, in random order.
 
     As `bucketed_batches`, but a pool holds as many examples as `POOL_BATCHES` batches without padding would, and a
-    batch takes the next example of its pool as long as `padded_tokens` stays within the budget. Batches of short
-    examples are therefore larger. The number of batches of an epoch depends on the order.
+    batch takes the next example of its pool as long as its rows, each with the longest source and target, stay within
+    the budget. Batches of short examples are therefore larger. The number of batches of an epoch depends on the order.
 
     Args:
         lengths: of each example.
@@ -70,8 +70,3 @@ def budgeted_batches(lengths: Sequence[Lengths], token_budget: int, seed: int, e
             source, target = wider
         batches += [batch] if batch else []
     return [batches[index] for index in generator.permutation(len(batches))]
-
-
-def padded_tokens(lengths: Sequence[Lengths]) -> int:
-    """Return the size of a batch in tokens, padding included: every row has the longest source and target."""
-    return len(lengths) * (max(source for source, _ in lengths) + max(target for _, target in lengths))

@@ -66,7 +66,7 @@ class ExamplePool:
 def training_examples(pool: ExamplePool, settings: TrainingSettings) -> list[Example] | EpochSampler:
     """Return what a run trains on: the examples of the first `max_train_samples` records, or a draw for each epoch."""
     if settings.epoch_sampling and settings.max_train_samples is not None:
-        return EpochSampler(pool, settings.max_train_samples, settings.sampling_seed)
+        return EpochSampler(pool.examples_of, pool.examples, settings.max_train_samples, settings.sampling_seed)
     count = len(pool) if settings.max_train_samples is None else min(settings.max_train_samples, len(pool))
     return pool.examples(range(count))
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from assertkd.batching.collation import BatchDataset, load_batches
+from assertkd.batching.collation import load_batches
 from assertkd.batching.examples import Batch, TeacherSource
 from assertkd.models.distillable import DistillableModel
 from assertkd.runtime.devices import peak_memory_mb
@@ -232,8 +232,14 @@ class Trainer:
         """Yield this process's micro-batches of every optimizer step of an epoch but the first `taken`."""
         settings = self.settings
         indices, steps = self.epochs.remaining_batches(epoch, taken)
-        dataset = BatchDataset(self.epochs.examples(epoch), indices, self.model.pad_token_id, self._teacher)
-        batches = load_batches(dataset, settings.num_workers, settings.pin_memory)
+        batches = load_batches(
+            self.epochs.examples(epoch),
+            indices,
+            self.model.pad_token_id,
+            self._teacher,
+            num_workers=settings.num_workers,
+            pin_memory=settings.pin_memory,
+        )
         for _ in range(steps):
             yield list(itertools.islice(batches, settings.gradient_accumulation_steps))
 

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
-from assertkd.batching.collation import BatchDataset, load_batches
+from assertkd.batching.collation import load_batches
 from assertkd.batching.examples import Batch, Example
 from assertkd.metrics.registry import pair_metrics
 from assertkd.models.decoding import evaluation_mode
@@ -51,11 +51,10 @@ class Validation(Hook):
         lengths = [len(example.input_ids) for example in self._examples]
         order = sorted(range(len(lengths)), key=lengths.__getitem__)
         batches = [order[start : start + size] for start in range(0, len(order), size)]
-        dataset = BatchDataset(
-            self._examples, batches[processes.rank :: processes.size], model.pad_token_id, teacher=None
-        )
+        mine = batches[processes.rank :: processes.size]
         with preserve_random_state():
-            figures = teacher_forced(model, load_batches(dataset, 0, False), processes)
+            loaded = load_batches(self._examples, mine, model.pad_token_id, None, num_workers=0, pin_memory=False)
+            figures = teacher_forced(model, loaded, processes)
             if settings.enhanced_metrics and processes.is_first:
                 sample = self._examples[: settings.validation_samples]
                 figures |= decoded(model, self._tokenizer, sample, max(32, size), self._max_new_tokens)
