@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from assertkd.commands.options import add_limits
+from assertkd.commands.limits import add_limits
 
 DESCRIPTION = """Writes a student (or the teacher) in the form of CTranslate2, which runs several times as fast on CPUs,
 and in 8 bits takes a quarter of the space. Then both forms write the assertions of the run's test split:

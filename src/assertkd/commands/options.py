@@ -77,17 +77,6 @@ def _help(option: Option, names: Sequence[str]) -> str:
     return f"{option.meaning}{flags} ({option.values}; default: {default})".replace("%", "%%")
 
 
-def add_limits(command: argparse.ArgumentParser) -> None:
-    """Give a parser the two lengths of a saved model that runs outside a run; each is None by default."""
-    for name, what in (("input", "input"), ("output", "assertion")):
-        command.add_argument(
-            f"--max-{name}-len",
-            type=int,
-            metavar="TOKENS",
-            help=f"longest {what} (default: what the model was trained for)",
-        )
-
-
 def yaml_value(text: str) -> Any:
     """Return the value of an option's text, read as YAML like the config."""
     try:

@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from assertkd.commands.options import add_limits
+from assertkd.commands.limits import add_limits
 
 DESCRIPTION = """Suggests assertions for a test: where // <ASSERTION_PLACEHOLDER> stands in it, else at its end. The
 method that it tests is found by names and calls among the classes of its project. A final_model/ is converted once for
