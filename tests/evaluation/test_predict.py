@@ -5,13 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from transformers import PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
 from assertkd.evaluation.params import PredictParams
 from assertkd.evaluation.predict import predict
 from assertkd.models.distillable import DistillableModel
-from assertkd.models.torch_text_generator import TorchTextGenerator
+from assertkd.models.torch_text_generator import load_text_generator
 from assertkd.predictions import read_predictions
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import MARKER, Record, write_records
@@ -35,7 +36,7 @@ def model(tiny_t5: Callable[..., DistillableModel], tiny_tokenizer: PreTrainedTo
 def test_every_record_gets_its_line(model: Path, tmp_path: Path) -> None:
     write_records(tmp_path / "test.jsonl", RECORDS)
     predict(PARAMS, model, tmp_path / "test.jsonl", None, tmp_path)
-    generator = TorchTextGenerator.load(model)
+    generator = load_text_generator(model, torch.device("cpu"))
     inputs = [Prompt(generator.tokenizer, 64, 4).encode_record(record).ids for record in RECORDS]
     texts = generator.generate(inputs, batch_size=1, max_new_tokens=4)
     assert any(texts)
