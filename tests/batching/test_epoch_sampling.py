@@ -112,7 +112,19 @@ def test_steps_are_known_before_training(pool: ExamplePool, budget: int | None) 
                 sources, targets = zip(*(lengths[index] for index in batch), strict=True)
                 assert len(batch) * (max(sources) + max(targets)) <= budget
     assert epochs.examples(0) == epochs.examples(1), "the check at the start draws nothing of its own"
-    assert epochs.summary() == {"records": COUNT, "drawn_an_epoch": SIZE, "coverage": sampler.coverage(3)}
+    assert epochs.summary(2) == {"records": COUNT, "drawn_an_epoch": SIZE, "coverage": sampler.coverage(2)}
+
+    # A maximum cuts off the epoch in which it is reached, and draws no other.
+    for last in (1, 2, 3):
+        maximum = sum(epochs.steps[:last]) - 1
+        cut = EpochBatches(sampler, settings.model_copy(update={"max_steps": maximum, "epochs": 1}), seed=5)
+        assert cut.steps == (*epochs.steps[: last - 1], epochs.steps[last - 1] - 1)
+        taken = [cut.remaining_batches(epoch, 0) for epoch in range(1, last + 1)]
+        assert [steps for _, steps in taken] == list(cut.steps)
+        assert [batch for made, _ in taken for batch in made] == [
+            batch for epoch, steps in enumerate(cut.steps, start=1) for batch in epochs.batches(epoch)[: 2 * steps]
+        ]
+        assert cut.remaining_batches(last, cut.steps[-1] - 1)[1] == 1
 
 
 def test_fewer_records_than_asked_for_are_all_drawn(pool: ExamplePool) -> None:

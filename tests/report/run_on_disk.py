@@ -118,6 +118,7 @@ class RunOnDisk:
                 "settings": {"epochs": 2, "note": self.evil},
                 "loss": plan,
                 "examples": {"train": 100},
+                "epochs": 2,
                 "optimizer_steps": steps,
                 "seconds": 12.5,
                 "machine": {"device": "cpu"},

@@ -159,6 +159,7 @@ def test_a_teacher_that_is_interrupted_at_every_step(
         {"precision": "bf16"},
         {"relative_lr": True, "log_every": 4},
         {"token_budget": 30, "gradient_accumulation_steps": 2},
+        {"token_budget": 30, "max_steps": 5},
     ],
 )
 def test_other_ways_to_train_continue_as_well(
@@ -171,6 +172,23 @@ def test_other_ways_to_train_continue_as_well(
     folder, interruptions = until_done(lambda: trained("cut", data, **settings))
     assert interruptions == 3
     assert what_is_left(folder) == whole
+
+
+def test_an_epoch_that_is_cut_off_continues_within_it(
+    trained: Train, data: TrainingData, interrupt: Callable[..., None]
+) -> None:
+    # Six steps an epoch: the second one ends after three of them.
+    settings = TRAINING | {"gradient_accumulation_steps": 1, "max_steps": 9, "best_metric": "validation_loss"}
+    whole = trained("whole", data, **settings)
+    steps = rows(whole / "step_metrics.csv")
+    assert [(row["epoch"], row["mini_batch_idx"]) for row in steps] == [
+        *(("1", str(n)) for n in range(6)), *(("2", str(n)) for n in range(3)),
+    ]  # fmt: skip
+    interrupt(range(9), by_signal)
+    interrupt([7], by_death)
+    folder, interruptions = until_done(lambda: trained("cut", data, **settings))
+    assert interruptions == 10
+    assert what_is_left(folder) == what_is_left(whole)
 
 
 class Pool:
@@ -186,18 +204,22 @@ class Pool:
         return [whole[number] for number in numbers]
 
 
+@pytest.mark.parametrize("length", [{}, {"max_steps": 5}])
 def test_sampled_epochs_continue_with_the_same_draw(
-    trained: Train, data: TrainingData, interrupt: Callable[..., None]
+    trained: Train, data: TrainingData, interrupt: Callable[..., None], length: dict[str, int]
 ) -> None:
+    steps = length.get("max_steps", STEPS)
+
     def train(name: str) -> Path:
         # A process has a sampler of its own.
         sampled = replace(data, train=EpochSampler(Pool.examples_of, Pool().examples, 20, seed=5))
-        return trained(name, sampled, **TRAINING | {"epoch_sampling": True, "max_train_samples": 20})
+        return trained(name, sampled, **TRAINING | {"epoch_sampling": True, "max_train_samples": 20} | length)
 
     whole = what_is_left(train("whole"))
-    interrupt(range(STEPS), by_signal)
+    assert len(whole["steps"]) == steps
+    interrupt(range(steps), by_signal)
     folder, interruptions = until_done(lambda: train("cut"))
-    assert interruptions == STEPS
+    assert interruptions == steps
     assert what_is_left(folder) == whole
 
 

@@ -185,6 +185,40 @@ def test_epochs_of_different_size_keep_the_schedule(trained: Callable[..., Path]
     assert report["epoch_sampling"]["drawn_an_epoch"] == 9
 
 
+@pytest.mark.parametrize(("maximum", "epochs"), [(2, 1), (6, 1), (7, 2), (15, 3)])
+def test_a_training_has_as_many_steps_as_it_is_allowed(
+    trained: Callable[..., Path], data: TrainingData, maximum: int, epochs: int
+) -> None:
+    # Six steps an epoch; the epochs of the settings do not count.
+    plan = plan_loss(LossSettings(components=("ce", "jsd"), dynamic_weighting=True))
+    data = replace(data, teacher=OneHot(VOCABULARY))
+    settings = {"batch_size": 4, "epochs": 9, "max_steps": maximum, "validation_frequency": 2, "warmup_steps": 1}
+    folder = trained("out", data, plan, **settings)
+    steps = rows(folder / "step_metrics.csv")
+    assert [row["step"] for row in steps] == [str(n) for n in range(maximum)]
+    assert [row["epoch"] for row in steps] == [str(1 + n // 6) for n in range(maximum)]
+    rates = [float(row["learning_rate"]) for row in steps]
+    assert rates == pytest.approx([0.01, *(0.01 * (maximum - n) / (maximum - 1) for n in range(1, maximum))])
+    for step, weight in ((0, 0.35 / 0.95), (-1, 0.25 / 0.6)):
+        assert float(steps[step]["ce_weight"]) == pytest.approx(weight)
+    table = rows(folder / "training_metrics.csv")
+    assert [bool(row["validation_loss"]) for row in table] == [
+        epoch == epochs or epoch % 2 == 0 for epoch in range(1, epochs + 1)
+    ]
+    last = [float(row["total_loss_weighted"]) for row in steps if row["epoch"] == str(epochs)]
+    assert float(table[-1]["train_loss"]) == pytest.approx(sum(last) / len(last), rel=1e-5)
+    report = json.loads((folder / "training_report.json").read_text())
+    assert (report["optimizer_steps"], report["epochs"]) == (maximum, epochs)
+
+
+def test_a_training_with_a_maximum_of_steps_stops_early_too(trained: Callable[..., Path], data: TrainingData) -> None:
+    settings = {"lr": 0.7, "best_metric": "validation_token_accuracy", "early_stopping": 1}
+    folder = trained("out", data, max_steps=100, **settings)
+    report = json.loads((folder / "training_report.json").read_text())
+    assert report["epochs"] == report["selection"]["epoch"] + 1
+    assert report["optimizer_steps"] == 3 * report["epochs"] < 100
+
+
 def test_steps_are_logged_as_often_as_asked(trained: Callable[..., Path], data: TrainingData) -> None:
     folder = trained("out", data, batch_size=4, epochs=2, log_every=5)
     assert [row["step"] for row in rows(folder / "step_metrics.csv")] == ["0", "5", "10", "11"]

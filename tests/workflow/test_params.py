@@ -120,6 +120,7 @@ PREDICT = {"predict teacher", "predict student"}
         ({"tokenizer.vocab_size": 400}, {"prepare_corpus"}),
         ({"teacher.seed": 1}, {"train_teacher"}),
         ({"teacher.training": {"epochs": 1}}, {"train_teacher"}),
+        ({"distillation.training": {"max_steps": 9}}, STUDENTS),
         ({"logits.codec": "dense"}, {"compress_logits"}),
         ({"logits.hidden": {"group_size": 128}}, {"compress_logits"}),
         ({"logits.topk": {"tolerance": 0.01}}, set()),
@@ -149,6 +150,9 @@ def test_options_of_what_is_not_used_change_nothing() -> None:
     dense = {"logits.codec": "dense"}
     grouped = dense | {"logits.hidden": {"group_size": 128}}
     assert every_rule(loaded(dense)) == every_rule(loaded(grouped))
+    counted = {"distillation.training": {"max_steps": 9}}
+    longer = {"distillation.training": {"max_steps": 9, "epochs": 7}}
+    assert every_rule(loaded(counted)) == every_rule(loaded(longer))
     hub = {"teacher.model": {"name": "hub/model"}}
     resized = {"teacher.model": {"name": "hub/model", "scratch": {"d_ff": 16}}, "tokenizer.vocab_size": 999}
     assert every_rule(loaded(hub)) == every_rule(loaded(resized))

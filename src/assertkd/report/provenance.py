@@ -50,7 +50,6 @@ def _glance(report: Mapping[str, Any]) -> list[str]:
     commit = report.get("git_commit") or ""
     found = {
         "examples": report.get("examples", {}).get("train"),
-        "epochs": report.get("settings", {}).get("epochs"),
         "device": report.get("machine", {}).get("device"),
         "torch": report.get("versions", {}).get("torch"),
         "git_commit": commit[:12] + ("+changes" if commit.endswith("+changes") else ""),

@@ -36,7 +36,10 @@ class TrainingSettings(Section):
     gradient_accumulation_steps: int = Field(1, ge=1)
     """Forward passes per optimizer step; the effective batch is `batch_size` (or `token_budget`) times this."""
     epochs: int = Field(5, ge=1)
-    """Passes over the training records."""
+    """Passes over the training records; without effect where `max_steps` is set."""
+    max_steps: int | None = Field(None, ge=1)
+    """Optimizer steps of the whole training: as many epochs as they take, the last one cut off. Null for `epochs`
+    passes, whose steps grow with the records. Compare variants at equal steps."""
     lr: float = Field(3e-5, gt=0.0, le=1.0)
     """Peak learning rate of AdamW."""
     warmup_steps: int = Field(0, ge=0)
@@ -113,4 +116,5 @@ class TrainingSettings(Section):
         """Return the settings with those that have no effect at their defaults."""
         without_effect = set() if self.enhanced_metrics else {"validation_samples"}
         without_effect |= set() if self.epoch_sampling else {"sampling_seed"}
+        without_effect |= set() if self.max_steps is None else {"epochs"}
         return self.with_defaults(without_effect)

@@ -47,17 +47,18 @@ class EpochBatches:
 
     @cached_property
     def steps(self) -> tuple[int, ...]:
-        """Optimizer steps of each epoch, the first epoch first.
+        """Optimizer steps of each epoch, the first epoch first; with `max_steps`, the last epoch is cut off there.
 
         A token budget needs the lengths of all examples, so epoch sampling encodes each draw once more for it.
         """
-        size = self._settings.batch_size
-        numbers = range(FIRST, FIRST + self._settings.epochs)
-        if self._settings.token_budget is None:
-            batches = [-(-self.count(epoch) // size) for epoch in numbers]
-        else:
-            batches = [len(self.batches(epoch)) for epoch in numbers]
-        return tuple(-(-count // self.batches_per_step) for count in batches)
+        maximum = self._settings.max_steps
+        if maximum is None:
+            return tuple(map(self._whole_steps, range(FIRST, FIRST + self._settings.epochs)))
+        steps: list[int] = []
+        while maximum > 0:
+            steps.append(min(self._whole_steps(FIRST + len(steps)), maximum))
+            maximum -= steps[-1]
+        return tuple(steps)
 
     @property
     def batches_per_step(self) -> int:
@@ -69,19 +70,33 @@ class EpochBatches:
 
         Each step takes the next `gradient_accumulation_steps` of them; in the last there may be fewer, or none.
         """
-        remaining = self.batches(epoch)[taken * self.batches_per_step :]
+        batches = self.batches(epoch)
+        if epoch >= FIRST:
+            batches = batches[: self.steps[epoch - FIRST] * self.batches_per_step]
+        remaining = batches[taken * self.batches_per_step :]
         return remaining[self._processes.rank :: self._processes.size], -(-len(remaining) // self.batches_per_step)
 
-    def summary(self) -> dict[str, float] | None:
-        """Return what epoch sampling draws from, how much an epoch, and the share seen in all; None without it."""
+    def summary(self, epochs: int) -> dict[str, float] | None:
+        """Return what epoch sampling draws from, how much an epoch, and the share drawn in `epochs` epochs together.
+
+        None without epoch sampling.
+        """
         if not isinstance(self._train, EpochSampler):
             return None
-        coverage = self._train.coverage(self._settings.epochs)
+        coverage = self._train.coverage(epochs)
         return {"records": self._train.records, "drawn_an_epoch": len(self._train), "coverage": coverage}
 
     def log_draw(self, epoch: int, memory_mb: float) -> None:
-        """Log what a sampled epoch draws from, how much has been seen with it, and the memory used so far."""
+        """Log what a sampled epoch draws from, how much has been drawn with it, and the memory used so far."""
         if isinstance(self._train, EpochSampler):
             drawn, records, percent = len(self._train), self._train.records, 100 * self._train.coverage(epoch)
             message = "epoch %d draws %d of %d records; with it %.1f %% have been drawn, memory %.0f MB"
             log.info(message, epoch, drawn, records, percent, memory_mb)
+
+    def _whole_steps(self, epoch: int) -> int:
+        """Return the optimizer steps that all batches of an epoch make."""
+        if self._settings.token_budget is None:
+            batches = -(-self.count(epoch) // self._settings.batch_size)
+        else:
+            batches = len(self.batches(epoch))
+        return -(-batches // self.batches_per_step)

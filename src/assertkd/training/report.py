@@ -31,7 +31,7 @@ def training_report(
         "settings": trainer.settings.model_dump(mode="json"),
         "loss": plan.model_dump(mode="json"),
         "examples": {"train": epochs_of_batches.count(1), "validation": len(data.validation)},
-        "epoch_sampling": epochs_of_batches.summary(),
+        "epoch_sampling": epochs_of_batches.summary(epochs),
         "epochs": epochs,
         "optimizer_steps": position.step,
         "warmup_steps": trainer.optimizer.warmup,

@@ -98,7 +98,7 @@ class Trainer:
         model, optimizer, position, processes = self.model, self.optimizer, self.position, self.processes
         last_step = sum(self.epochs.steps) - 1
         try:
-            while position.epoch <= self.settings.epochs and not position.is_stopped:
+            while position.epoch <= len(self.epochs.steps) and not position.is_stopped:
                 model.train()
                 epoch_started = time.monotonic() - position.epoch_seconds
                 self._call("on_epoch_start")

@@ -28,7 +28,8 @@ def best_of(metric: str, values: list[float]) -> BestFigure:
 def last_epoch(values: list[float], patience: int) -> int:
     """Return the epoch in which early stopping ends a training with these losses; it is restored after each."""
     settings = TrainingSettings(epochs=len(values), best_metric="validation_loss", early_stopping=patience)
-    stub: Any = SimpleNamespace(settings=settings, position=Position())
+    epochs = SimpleNamespace(steps=(1,) * len(values))
+    stub: Any = SimpleNamespace(settings=settings, position=Position(), epochs=epochs)
     hook = BestWeights("validation_loss", patience, None)
     for epoch, value in enumerate(values, start=1):
         stub.position.epoch = epoch

@@ -71,7 +71,8 @@ train_copy_task(CopyTaskParams.model_validate_json(sys.argv[2]), Path(sys.argv[1
 
 def test_a_signal_stops_both_at_one_step_and_the_training_goes_on(tmp_path: Path) -> None:
     plan = plan_loss(LossSettings(components=("ce", "kl"), temperature=2.0))
-    settings = settings_of(batch_size=4, gpus=2, dropout_rate=0.1, best_metric="validation_loss")
+    # Five steps an epoch, of which the second loses three.
+    settings = settings_of(batch_size=4, gpus=2, dropout_rate=0.1, best_metric="validation_loss", max_steps=7)
     whole, halted = tmp_path / "whole", tmp_path / "halted"
     params = CopyTaskParams(loss=plan, training=settings)
     train_copy_task(params, whole)

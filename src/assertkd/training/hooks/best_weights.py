@@ -74,7 +74,7 @@ class BestWeights(Hook):
 
     def on_epoch_end(self, trainer: "Trainer", figures: Figures) -> None:
         """Save the weights where the epoch is the best so far; ask for an end where none has been for too long."""
-        if not is_validated(trainer.position.epoch, trainer.settings):
+        if not is_validated(trainer):
             return
         if self.best.update(trainer.position.epoch, figures):
             self._figures = figures

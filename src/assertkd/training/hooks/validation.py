@@ -14,7 +14,6 @@ from assertkd.models.decoding import evaluation_mode
 from assertkd.models.distillable import IGNORED, DistillableModel
 from assertkd.models.torch_text_generator import TorchTextGenerator
 from assertkd.runtime.seeding import preserve_random_state
-from assertkd.settings import TrainingSettings
 from assertkd.settings.training import TEXT_METRICS
 from assertkd.training.hooks.hook import Figures, Hook
 from assertkd.training.parallel.process_group import ProcessGroup
@@ -23,9 +22,10 @@ if TYPE_CHECKING:
     from assertkd.training.trainer import Trainer
 
 
-def is_validated(epoch: int, settings: TrainingSettings) -> bool:
-    """Return whether an epoch ends with a validation."""
-    return epoch % settings.validation_frequency == 0 or epoch == settings.epochs
+def is_validated(trainer: "Trainer") -> bool:
+    """Return whether the epoch under way ends with a validation."""
+    epoch = trainer.position.epoch
+    return epoch % trainer.settings.validation_frequency == 0 or epoch == len(trainer.epochs.steps)
 
 
 class Validation(Hook):
@@ -45,7 +45,7 @@ class Validation(Hook):
     def measure(self, trainer: "Trainer") -> Figures:
         """Return loss and token accuracy, and the text metrics of the decoded sample; the first process's figures."""
         settings = trainer.settings
-        if not is_validated(trainer.position.epoch, settings):
+        if not is_validated(trainer):
             return {}
         model, processes, size = trainer.model, trainer.processes, settings.batch_size
         lengths = [len(example.input_ids) for example in self._examples]
