@@ -11,7 +11,7 @@ from assertkd.cli import parser_for
 from assertkd.commands.stages import changed_config, targets_of
 from assertkd.errors import UserError
 from assertkd.settings import RunSettings, load_run
-from assertkd.settings.load import merged_over
+from assertkd.settings.section import merged_over
 
 CONFIG = {
     "run": "demo",

@@ -18,8 +18,9 @@ from assertkd.files import write_text
 from assertkd.jsonl import parse_object
 from assertkd.layout import SPLITS, TEACHER, RunLayout, student_name
 from assertkd.settings import RunSettings, load_config, load_run
-from assertkd.settings.load import NAME, merged_over
+from assertkd.settings.load import NAME
 from assertkd.settings.original import ORIGINAL
+from assertkd.settings.section import merged_over
 from assertkd.validate import validate
 
 CONFIG = Path("config.yaml")

@@ -1,6 +1,6 @@
 """The weighted sum of a plan's token components over one forward pass."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,12 +18,14 @@ class CombinedLoss:
     Attributes:
         total: scalar with gradient: the sum of weight times component.
         parts: component name to its value before its weight, detached.
+        gradients: the total's gradients at the model's outputs.
         squared_norms: component name to the squared norm of its gradient at the model's outputs, before its weight;
             empty if not asked for.
     """
 
     total: Tensor
     parts: dict[str, Tensor]
+    gradients: list[Tensor]
     squared_norms: dict[str, Tensor]
 
 
@@ -72,8 +74,18 @@ def combine(
                     squared_norms[name] = squared_norms.get(name, 0) + square
         parts[name] = part.detach()
         value = value + weight * parts[name]
+    return CombinedLoss(with_gradients(value, outputs, gradients), parts, gradients, squared_norms)
+
+
+def with_gradients(value: Tensor, outputs: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
+    """Return `value`, a scalar, with given gradients at the model's outputs, one of each output's shape."""
     attach: Callable[..., Tensor] = _WithGradients.apply
-    return CombinedLoss(attach(value, *outputs, *gradients), parts, squared_norms)
+    return attach(value, *outputs, *gradients)
+
+
+def squared_norm(gradients: Sequence[Tensor]) -> Tensor:
+    """Return the squared L2 norm of all gradients together, a float32 scalar."""
+    return torch.stack([gradient.float().square().sum() for gradient in gradients]).sum()
 
 
 class _WithGradients(torch.autograd.Function):

@@ -15,9 +15,10 @@ def contrastive(batch: TextBatch, temperature: float) -> Tensor:
 
     With anchor g (the gold text), positive x (the prediction) and negatives h (the references of the batch whose
     text is not the anchor's, as often as they occur), s the cosine of centred embeddings over the temperature, it is
-    -log( exp s(g, x) / (exp s(g, x) + Σ_h exp s(g, h)) ). It is smallest, though not 0, at x = g, and 0 for all where
-    there is no negative. Embeddings are centred by the corpus mean, since some encoders put all code into one narrow
-    cone. A blank prediction counts as one that has cosine 0 with everything.
+    -log( exp s(g, x) / (exp s(g, x) + Σ_h exp s(g, h)) ), but at most log(1 + number of negatives), what a guess among
+    them would earn: without a bound, one sample far off outweighs all others. It is smallest, though not 0, at x = g,
+    and 0 for all where there is no negative. Embeddings are centred by the corpus mean, since some encoders put all
+    code into one narrow cone. A blank prediction counts as one that has cosine 0 with everything.
 
     Source: van den Oord et al. 2018, Representation Learning with Contrastive Predictive Coding, equation 4.
 
@@ -37,7 +38,9 @@ def contrastive(batch: TextBatch, temperature: float) -> Tensor:
         [[gold.strip() == other.strip() for other in batch.batch_references] for gold in references]
     )
     negative = (to_others / temperature).masked_fill(is_anchor, -torch.inf).logsumexp(dim=1)
-    return batch.by_example(functional.softplus(negative - positive / temperature))
+    risk = functional.softplus(negative - positive / temperature)
+    by_chance = (~is_anchor).sum(dim=1).add(1.0).log()
+    return batch.by_example(torch.minimum(risk, by_chance))
 
 
 def centred(encoder: TextEncoder, texts: Sequence[str]) -> Tensor:

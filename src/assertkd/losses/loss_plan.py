@@ -1,5 +1,7 @@
 """From a variant's loss settings to the components that it really uses, with their weights and options."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from assertkd.errors import UserError
@@ -36,6 +38,10 @@ class SamplingPlan(Section):
     """Share of the effective batch's examples."""
     samples: int
     """Predictions for each."""
+    start: float
+    """Share of the optimizer steps before the first that samples."""
+    max_share: float
+    """Largest share of the text components in the gradient's norm at the logits."""
 
 
 class LossPlan(Section):
@@ -44,8 +50,8 @@ class LossPlan(Section):
     components: tuple[ComponentPlan, ...] = Field(min_length=1)
     sum_to_one: bool
     """Whether the weights are divided by their sum at every step."""
-    running_mean: bool = False
-    """Whether each component is divided by its running mean."""
+    normalise: Literal["none", "running_mean", "gradient"] = "none"
+    """Running means that each component is divided by: of its value, or of its gradient's norm."""
     temperature: float | None = None
     """Distillation temperature; None where no component reads the teacher."""
     alpha: float | None = None
@@ -78,6 +84,8 @@ class LossPlan(Section):
     def weights(self, share: float) -> dict[str, float]:
         """Return each component's weight at `share` in [0, 1] of training."""
         weights = {c.name: c.start + (c.end - c.start) * share for c in self.components}
+        if self.sampling is not None and share < self.sampling.start:
+            weights |= {component.name: 0.0 for component, _ in self.text_components}
         total = sum(weights.values()) if self.sum_to_one else 1.0
         return {name: weight / total for name, weight in weights.items()}
 
@@ -88,25 +96,29 @@ def plan_loss(loss: LossSettings) -> LossPlan:
     Raises:
         UserError: a component is unknown, or all weights are 0 at one end of the schedule.
     """
-    plans, token_components, sampling = [], [], None
+    plans, token_components, sampling, token_start = [], [], None, 0.0
     for name, (start, end) in _weights(loss).items():
         component = component_of(name)
         scale, encoder = 1.0, None
         if isinstance(component, TokenComponent):
             token_components.append(component)
+            token_start += start
         else:
-            sampling = SamplingPlan(share=loss.text.share, samples=loss.text.samples)
+            sampling = SamplingPlan(**loss.text.model_dump())
             scale = component.scale(loss) if component.scale else 1.0
             encoder = component.encoder(loss) if component.encoder else None
         options = component.options(loss)
         plans.append(ComponentPlan(name=name, start=start, end=end, scale=scale, encoder=encoder, options=options))
+    if sampling is not None and not token_start:
+        # Nothing else is trained before, and there is no other gradient to take a share of.
+        sampling = sampling.model_copy(update={"start": 0.0, "max_share": 1.0})
     weighting = loss.token_weighting
     is_weighted = weighting.enabled and any(component.weighted for component in token_components)
     multi = loss.function == "multi_component"
     return LossPlan(
         components=tuple(plans),
         sum_to_one=multi,
-        running_mean=loss.normalise == "running_mean",
+        normalise=loss.normalise,
         temperature=loss.temperature if any(component.needs_teacher for component in token_components) else None,
         alpha=None if multi else loss.alpha,
         critical_token_weight=weighting.critical_token_weight if is_weighted else None,

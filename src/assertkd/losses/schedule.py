@@ -10,7 +10,7 @@ START_AND_END: Mapping[str, tuple[float, float]] = {
     "focal": (0.30, 0.25),
     "jsd": (0.60, 0.35),
     "semantic": (0.05, 0.25),
-    "contrastive": (0.10, 0.15),
+    "contrastive": (0.01, 0.015),
 }
 """Weight of each component at the first and at the last optimizer step."""
 

@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from functools import lru_cache
+from heapq import heapify, heappop, heappush
 from itertools import pairwise
 
 from assertkd.metrics.lexer import java_tokens
@@ -53,20 +54,41 @@ def ngram_positions(tokens: tuple[str, ...]) -> tuple[Positions, ...]:
 
 
 def match_distances(own: list[int], other: list[int]) -> list[int]:
-    """Return the distances of a one-to-one matching of two ascending lists of positions, the nearest pair first.
+    """Return the distances of a one-to-one matching of two ascending lists of positions, the nearest first.
 
     Of pairs that are equally near, the one further to the front goes first, which makes the matching symmetric.
+    O(m log m) for m positions.
     """
+    if len(own) == len(other) == 1:
+        return [abs(own[0] - other[0])]
     in_place = set(own).intersection(other)
     distances = [0] * len(in_place)
+    own = [position for position in own if position not in in_place]
+    other = [position for position in other if position not in in_place]
+    if not own or not other:
+        return distances
     # No two positions are equal by now, so the nearest pair always stands side by side in the merged row.
-    row = sorted((position, side) for side in (0, 1) for position in (own, other)[side] if position not in in_place)
-    while True:
-        sides_differ = (
-            (right[0] - left[0], index) for index, (left, right) in enumerate(pairwise(row)) if left[1] != right[1]
-        )
-        distance, index = min(sides_differ, default=(0, None))
-        if index is None:
-            return distances
+    row = sorted([(position, 0) for position in own] + [(position, 1) for position in other])
+    before = list(range(-1, len(row) - 1))
+    after = list(range(1, len(row) + 1))
+    nearest = [
+        (right[0] - left[0], index, index + 1)
+        for index, (left, right) in enumerate(pairwise(row))
+        if left[1] != right[1]
+    ]
+    heapify(nearest)
+    matched = [False] * len(row)
+    while nearest:
+        distance, left, right = heappop(nearest)
+        if matched[left] or matched[right]:
+            continue
+        matched[left] = matched[right] = True
         distances.append(distance)
-        del row[index : index + 2]
+        left, right = before[left], after[right]
+        if left >= 0:
+            after[left] = right
+        if right < len(row):
+            before[right] = left
+        if left >= 0 and right < len(row) and row[left][1] != row[right][1]:
+            heappush(nearest, (row[right][0] - row[left][0], left, right))
+    return distances

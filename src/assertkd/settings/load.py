@@ -17,7 +17,7 @@ from assertkd.settings.distillation import DistillationSettings, TeacherSettings
 from assertkd.settings.evaluation import EvaluationSettings, ReportSettings
 from assertkd.settings.logits import LogitsSettings
 from assertkd.settings.model import TokenizerSettings
-from assertkd.settings.section import Section, Seed
+from assertkd.settings.section import Section, Seed, merged_over
 
 SECTIONS: dict[str, type[Section]] = {
     "data": DataSettings,
@@ -247,12 +247,3 @@ def _mapping(parent: Mapping[str, Any], key: str, path: str, faults: list[str]) 
         faults.append(f"{path}.{key}: must hold keys, not {value!r}".lstrip("."))
         return {}
     return value
-
-
-def merged_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `below` with the values of `above` over it, mappings merged key by key."""
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = merged_over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged

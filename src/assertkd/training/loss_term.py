@@ -42,6 +42,8 @@ class StepContext:
         step: number of the optimizer step, from 0. Random draws follow from it and the seed.
         backward: takes a loss and adds its gradient; None to compute values alone.
         with_norms: whether to return gradient norms.
+        squared_norm: squared norm of the gradient at the model's outputs of the target tokens' loss in this step, over
+            all processes; None where no term has returned it.
     """
 
     model: DistillableModel
@@ -52,6 +54,7 @@ class StepContext:
     processes: ProcessGroup = field(default_factory=ProcessGroup)
     backward: Callable[[Tensor], None] | None = None
     with_norms: bool = False
+    squared_norm: Tensor | None = None
 
     @property
     def device(self) -> torch.device:
@@ -67,6 +70,7 @@ class TermValues:
         total: the weighted sum, a scalar.
         raw: name to value before weight and scale.
         squared_norms: name to the squared gradient norm at the model's outputs, before weight and scale, if asked for.
+        squared_norm: the same of the term's whole gradient, with weights and scales, if another term needs it.
         columns: further columns of `step_metrics.csv`; the same in all processes.
         equal_risks: names that have no gradient in this step because all samples have equal risk.
     """
@@ -74,6 +78,7 @@ class TermValues:
     total: Tensor
     raw: dict[str, Tensor] = field(default_factory=dict)
     squared_norms: dict[str, Tensor] = field(default_factory=dict)
+    squared_norm: Tensor | None = None
     columns: dict[str, Any] = field(default_factory=dict)
     equal_risks: frozenset[str] = frozenset()
 
@@ -99,3 +104,10 @@ class LossTerm:
         Nothing is computed where all its weights are 0.
         """
         raise NotImplementedError
+
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` takes, as JSON values."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state` returned."""

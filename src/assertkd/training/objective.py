@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class LossWeights:
-    """The scheduled weights of a loss plan, divided by running means where the plan says so.
+    """The scheduled weights of a loss plan, divided by running means of values or gradient norms if the plan says so.
 
     In the share of the steps that learn from the student's own outputs, the components' weights are 0 and that of
     `on_policy` is 1; in all others it is the other way round.
@@ -40,12 +40,17 @@ class LossWeights:
         self._plan, self._fixed, self._steps = plan, dict(fixed_weights), steps
         self._fraction, self._seed = on_policy_fraction, seed
         self._names = [component.name for component in plan.components]
-        self._means = RunningMeans({}) if plan.running_mean else None
+        self._means = RunningMeans({}) if plan.normalise != "none" else None
 
     @property
     def follows_values(self) -> bool:
         """Whether the weights depend on the values of earlier steps."""
         return self._means is not None
+
+    @property
+    def follows_norms(self) -> bool:
+        """Whether they depend on the gradient norms of earlier steps."""
+        return self._plan.normalise == "gradient"
 
     def for_check(self) -> dict[str, float]:
         """Return 1 for every part that has a weight above 0 in some step, and 0 for all others."""
@@ -59,13 +64,21 @@ class LossWeights:
             return dict.fromkeys([*self._names, *self._fixed], 0.0) | {ON_POLICY: 1.0}
         weights = self._plan.weights(progress(step, self._steps))
         if self._means is not None:
-            weights = self._means.divide(weights)
+            divided = self._means.divide(weights)
+            if self.follows_norms:
+                # Shares of the gradient's norm, whose size stays that of the weights without division.
+                size = sum(weight * self._means.means.get(name, 1.0) for name, weight in weights.items())
+                divided = {name: size * weight for name, weight in divided.items()}
+            weights = divided
         return weights | self._fixed | {ON_POLICY: 0.0}
 
-    def update(self, values: Mapping[str, float]) -> None:
-        """Take in the components' values of one step, or of the check before the first."""
-        if self._means is not None:
-            self._means.update({name: values[name] for name in self._names})
+    def update(self, values: Mapping[str, float], norms: Mapping[str, float]) -> None:
+        """Take in values and gradient norms, before weight and scale, of one step or of the check before the first."""
+        if self._means is None:
+            return
+        if self.follows_norms:
+            values = {component.name: component.scale * norms[component.name] for component in self._plan.components}
+        self._means.update({name: values[name] for name in self._names})
 
     def state(self) -> dict[str, Any] | None:
         """Return the running means as JSON values; None where there are none."""
@@ -87,6 +100,8 @@ def accumulate(terms: Sequence[LossTerm], context: StepContext) -> TermValues:
     values = TermValues(zero, dict.fromkeys(names, zero), dict.fromkeys(names, zero) if context.with_norms else {})
     for term in terms:
         part = term.accumulate(context)
+        if part.squared_norm is not None:
+            context = replace(context, squared_norm=context.processes.sum(part.squared_norm))
         values.total = values.total + part.total
         values.raw |= part.raw
         values.squared_norms |= part.squared_norms
@@ -101,8 +116,8 @@ def accumulate(terms: Sequence[LossTerm], context: StepContext) -> TermValues:
 
 
 @torch.no_grad()
-def check_gradients(terms: Sequence[LossTerm], context: StepContext) -> dict[str, float]:
-    """Check that every part whose weight is not 0 gives the model a gradient; return name to value.
+def check_gradients(terms: Sequence[LossTerm], context: StepContext) -> tuple[dict[str, float], dict[str, float]]:
+    """Check that every part whose weight is not 0 gives the model a gradient; return values and norms by name.
 
     A part whose samples all have equal risk has no gradient on this batch; the log says so.
 
@@ -128,7 +143,8 @@ def check_gradients(terms: Sequence[LossTerm], context: StepContext) -> dict[str
                 )
             else:
                 log.info("start: %s is %.4g, its gradient's norm at the logits %.4g", name, values.raw[name], norm)
-    return {name: float(value) for name, value in values.raw.items()}
+    norms = {name: float(square.sqrt()) for name, square in values.squared_norms.items()}
+    return {name: float(value) for name, value in values.raw.items()}, norms
 
 
 class StepValues:

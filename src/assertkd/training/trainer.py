@@ -114,7 +114,7 @@ class Trainer:
                             totals=BatchTotals.count(micro_batches, processes),
                             processes=processes,
                             backward=optimizer.backward,
-                            with_norms=is_logged,
+                            with_norms=is_logged or self.weights.follows_norms,
                         )
 
                         # Every term: forward, loss, backward. Then the gradients of all processes are added up.
@@ -130,7 +130,7 @@ class Trainer:
                         record = None
                         if is_logged or self.weights.follows_values:
                             record = self._record(context, values)
-                            self.weights.update(record.raw)
+                            self.weights.update(record.raw, record.part_norms)
                         position.step += 1
                         position.epoch_step += 1
                         position.epoch_seconds = time.monotonic() - epoch_started
@@ -176,7 +176,7 @@ class Trainer:
         totals = BatchTotals.count(micro_batches, self.processes)
         weights = self.weights.for_check()
         context = StepContext(self.model, micro_batches, weights, 0, totals, self.processes)
-        self.weights.update(check_gradients(self.terms, context))
+        self.weights.update(*check_gradients(self.terms, context))
 
     @property
     def elapsed(self) -> float:
@@ -199,6 +199,7 @@ class Trainer:
             "position": asdict(self.position),
             "optimizer": optimizer_values,
             "loss_weights": self.weights.state(),
+            "terms": [term.state() for term in self.terms],
             "hooks": {name: state.values for name, state in hooks.items()},
         }
         files = {name: path for state in hooks.values() for name, path in state.files.items()}
@@ -213,6 +214,8 @@ class Trainer:
                 weight.copy_(former_weights[name])
         self.optimizer.restore(values["optimizer"], checkpoint.tensors("optimizer"))
         self.weights.restore(values["loss_weights"])
+        for term, state in zip(self.terms, values["terms"], strict=True):
+            term.restore(state)
         self._values.restore(checkpoint.tensors("values"), self.model.device)
         for name, value in values["position"].items():
             setattr(self.position, name, value)

@@ -2,7 +2,7 @@
 
 import torch
 
-from assertkd.losses.combine import combine
+from assertkd.losses.combine import combine, squared_norm
 from assertkd.losses.loss_plan import LossPlan
 from assertkd.losses.target_batch import TargetBatch
 from assertkd.models.distillable import IGNORED
@@ -17,12 +17,15 @@ class TokenTerm(LossTerm):
     def __init__(self, plan: LossPlan) -> None:
         self._plan = plan
         self.names = tuple(component.name for component, _ in plan.token_components)
+        self._limits_text = plan.sampling is not None and plan.sampling.max_share < 1
+        self._text_names = [component.name for component, _ in plan.text_components]
 
     def accumulate(self, context: StepContext) -> TermValues:
         """Add the components' gradient, micro-batch by micro-batch; see `LossTerm`."""
         plan, critical, totals = self._plan, self._plan.critical_token_weight, context.totals
         zero = torch.zeros((), device=context.device)
-        values = TermValues(zero)
+        needs_norm = self._limits_text and any(context.weights[name] for name in self._text_names)
+        values = TermValues(zero, squared_norm=zero if needs_norm else None)
         if not any(context.weights[name] for name in self.names):
             return values
         weight = totals.tokens if critical is None else totals.tokens + (critical - 1.0) * totals.critical_tokens
@@ -43,6 +46,8 @@ class TokenTerm(LossTerm):
             if context.backward is not None:
                 context.backward(loss.total)
             values.total = values.total + loss.total.detach()
+            if values.squared_norm is not None:
+                values.squared_norm = values.squared_norm + squared_norm(loss.gradients)
             for name, part in loss.parts.items():
                 values.raw[name] = values.raw.get(name, zero) + part
             for name, square in loss.squared_norms.items():
