@@ -36,8 +36,8 @@ def test_the_default_is_trident_with_its_start_weights() -> None:
     plan = planned()
     assert ends(plan) == {"focal": (0.3, 0.3), "jsd": (0.6, 0.6), "semantic": (0.05, 0.05)}
     assert plan.weights(0.7) == pytest.approx({"focal": 0.3 / 0.95, "jsd": 0.6 / 0.95, "semantic": 0.05 / 0.95})
-    assert (plan.sum_to_one, plan.temperature, plan.alpha) == (True, 4.0, None)
-    assert plan.components[0].options == {"alpha": 0.25, "gamma": 2.0}
+    assert (plan.sum_to_one, plan.temperature, plan.alpha) == (True, 1.0, None)
+    assert plan.components[0].options == {"alpha": 1.0, "gamma": 2.0}
     assert plan.components[1].options == {}
 
 
@@ -89,7 +89,7 @@ def test_what_text_components_need() -> None:
     assert plan.sampling is not None
     assert (plan.sampling.share, plan.sampling.samples) == (0.5, 3)
     ce, semantic, contrastive, pans = plan.components
-    assert (ce.scale, semantic.scale, contrastive.scale, pans.scale) == (1.0, 5.0, 1.0, 1.0)
+    assert (ce.scale, semantic.scale, contrastive.scale, pans.scale) == (1.0, 1.0, 1.0, 1.0)
     assert [part.encoder is None for part in plan.components] == [True, False, False, True]
     assert contrastive.options == {"temperature": 0.1}
     assert planned(components=["ce"]).sampling is None
@@ -119,3 +119,29 @@ def test_a_plan_says_which_components_train() -> None:
 def test_weights_that_are_all_0_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="weights of all components are 0 at the first or the last step"):
         planned(**settings)
+
+
+def test_text_components_wait_for_their_start() -> None:
+    plan = planned(text={"start": 0.5})
+    assert plan.weights(0.49) == pytest.approx({"focal": 1 / 3, "jsd": 2 / 3, "semantic": 0.0})
+    assert plan.weights(0.5)["semantic"] == pytest.approx(0.05 / 0.95)
+    alone = planned(components=["semantic", "pans"], text={"start": 0.5, "max_share": 0.1})
+    assert alone.sampling is not None
+    assert (alone.sampling.start, alone.sampling.max_share) == (0.0, 1.0), "nothing else is trained before"
+    assert alone.weights(0.0) == pytest.approx({"semantic": 0.5, "pans": 0.5})
+
+
+def test_the_original_numbers_stay_available() -> None:
+    # As the original pipeline documents them.
+    components = ["focal", "jsd", "semantic", "contrastive"]
+    plan = planned(preset="original", components=components, dynamic_weighting=True)
+    assert ends(plan) == {"focal": (0.3, 0.25), "jsd": (0.6, 0.35), "semantic": (0.05, 0.25), "contrastive": (0.1, 0.15)}
+    assert (plan.temperature, plan.components[0].options, plan.components[2].scale) == (
+        4.0,
+        {"alpha": 0.25, "gamma": 2.0},
+        5.0,
+    )
+    assert plan.sampling is not None
+    assert (plan.sampling.start, plan.sampling.max_share) == (0.0, 1.0)
+    mixed = planned(preset="original", temperature=2.0, focal={"gamma": 1.0})
+    assert (mixed.temperature, mixed.components[0].options) == (2.0, {"alpha": 0.25, "gamma": 1.0})

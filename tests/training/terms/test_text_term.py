@@ -1,5 +1,6 @@
 """Text components on a small student: what they add does not depend on batching, and what they cannot train is said."""
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,8 +13,10 @@ from assertkd.batching.collation import collate
 from assertkd.batching.examples import Batch, Example
 from assertkd.errors import UserError
 from assertkd.losses.loss_plan import LossPlan, plan_loss
+from assertkd.losses.metric_risk import metric_risk
 from assertkd.losses.registry import COMPONENTS, TextComponent, TokenComponent
 from assertkd.losses.text_batch import TextBatch
+from assertkd.metrics.pans import pans
 from assertkd.metrics.syntax_validity import syntax_validity
 from assertkd.models.distillable import DistillableModel, TargetOutputs
 from assertkd.models.encoders import TextEncoder
@@ -63,7 +66,7 @@ def plan_of(*names: str, **text: Any) -> LossPlan:
     settings = LossSettings(
         components=names,
         weights=tuple(1.0 for _ in names),
-        text=TextLossSettings(**{"share": 1.0, "samples": 3} | text),
+        text=TextLossSettings(**{"share": 1.0, "samples": 3, "start": 0.0, "max_share": 1.0} | text),
     )
     return plan_loss(settings)
 
@@ -79,11 +82,16 @@ def context_of(student: DistillableModel, group: list[Batch], weights: dict[str,
 
 
 def gradient(
-    student: DistillableModel, terms: list[LossTerm], plan: LossPlan, group: list[Batch], norms: bool = False
+    student: DistillableModel,
+    terms: list[LossTerm],
+    plan: LossPlan,
+    group: list[Batch],
+    norms: bool = False,
+    step: int = 7,
 ) -> tuple[TermValues, Tensor]:
     student.zero_grad(set_to_none=True)
     student.train()
-    options = {"backward": lambda loss: loss.backward(), "with_norms": norms}
+    options = {"backward": lambda loss: loss.backward(), "with_norms": norms, "step": step}
     values = accumulate(terms, context_of(student, group, plan.weights(0.0), **options))
     parts = [p.grad.flatten() for p in student.parameters() if p.grad is not None]
     return values, torch.cat(parts)
@@ -212,7 +220,63 @@ def test_the_start_exempts_samples_of_equal_risk_and_says_so(
 ) -> None:
     caplog.set_level("INFO", logger="assertkd")
     plan = plan_of("ce", "ast")
-    values = check(student, terms_of(plan), plan, batches_of(examples, 8))
+    values, _ = check(student, terms_of(plan), plan, batches_of(examples, 8))
     assert values["ast"] == 1.0, "a random student writes no statement"
     assert "ast has no gradient on the first batch, since its samples all have equal risk" in caplog.text
     assert not any(parameter.grad is not None for parameter in student.parameters())
+
+
+def scaled_pans(factor: float) -> TextComponent:
+    return TextComponent(lambda batch: factor * metric_risk(batch, pans))
+
+
+def test_the_size_of_a_risk_does_not_matter(
+    tiny_t5: Callable[..., DistillableModel],
+    examples: list[Example],
+    terms_of: Build,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    student = tiny_t5(1, 0.0, SIZES)
+    monkeypatch.setitem(COMPONENTS, "loud", scaled_pans(1000.0))
+    group = batches_of(examples, 4)
+    quiet, loud = plan_of("pans"), plan_of("loud")
+    _, expected = gradient(student, terms_of(quiet), quiet, group)
+    _, found = gradient(student, terms_of(loud), loud, group)
+    assert expected.norm() > 0
+    assert (found - expected).norm() <= 1e-4 * expected.norm()
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0], ids=["one pass", "four passes"])
+def test_the_share_of_the_gradient_is_held(
+    tiny_t5: Callable[..., DistillableModel], examples: list[Example], terms_of: Build, share: float
+) -> None:
+    student = tiny_t5(1, 0.0, SIZES)
+    group = batches_of(examples, 4)
+    free, held = plan_of("ce", "pans", share=share), plan_of("ce", "pans", share=share, max_share=0.01)
+    without, loud = gradient(student, terms_of(free), free, group, norms=True)
+    values, quiet = gradient(student, terms_of(held), held, group)
+    _, token = gradient(student, [TokenTerm(plan_loss(LossSettings(components=("ce",))))], free, group)
+    norms = {name: float(square.sqrt()) for name, square in without.squared_norms.items()}
+    assert norms["pans"] / (norms["pans"] + norms["ce"]) > 0.02, "the limit has something to hold"
+    assert 0.002 < values.columns["text_gradient_share"] <= 0.01 * (1 + 1e-4)
+    text, held_text = loud - token, quiet - token
+    assert 0 < held_text.norm() < text.norm()
+    if share < 1:
+        assert values.columns["text_gradient_share"] == pytest.approx(0.01, rel=1e-3)
+        assert float(torch.cosine_similarity(held_text, text, dim=0)) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_the_scale_of_earlier_steps_is_part_of_the_state(
+    tiny_t5: Callable[..., DistillableModel], examples: list[Example], terms_of: Build
+) -> None:
+    student, plan, group = tiny_t5(1, 0.0, SIZES), plan_of("pans"), batches_of(examples, 4)
+    _, whole = terms_of(plan)
+    gradient(student, [whole], plan, group, step=1)
+    _, restored = terms_of(plan)
+    restored.restore(json.loads(json.dumps(whole.state())))
+    _, first = terms_of(plan)
+    _, expected = gradient(student, [whole], plan, group, step=2)
+    _, continued = gradient(student, [restored], plan, group, step=2)
+    _, alone = gradient(student, [first], plan, group, step=2)
+    assert torch.equal(continued, expected)
+    assert not torch.allclose(alone, expected, rtol=1e-3, atol=0), "the first step has only itself to measure by"
