@@ -135,7 +135,12 @@ def test_the_original_numbers_stay_available() -> None:
     # As the original pipeline documents them.
     components = ["focal", "jsd", "semantic", "contrastive"]
     plan = planned(preset="original", components=components, dynamic_weighting=True)
-    assert ends(plan) == {"focal": (0.3, 0.25), "jsd": (0.6, 0.35), "semantic": (0.05, 0.25), "contrastive": (0.1, 0.15)}
+    assert ends(plan) == {
+        "focal": (0.3, 0.25),
+        "jsd": (0.6, 0.35),
+        "semantic": (0.05, 0.25),
+        "contrastive": (0.1, 0.15),
+    }
     assert (plan.temperature, plan.components[0].options, plan.components[2].scale) == (
         4.0,
         {"alpha": 0.25, "gamma": 2.0},

@@ -44,8 +44,7 @@ def test_the_published_weights() -> None:
     }
     table = START_AND_END | {name: tuple(ends.values()) for name, ends in ORIGINAL["schedule"].items()}
     found = {
-        name: tuple(interpolate(start, end, share) for share in (0.0, 0.5, 1.0))
-        for name, (start, end) in table.items()
+        name: tuple(interpolate(start, end, share) for share in (0.0, 0.5, 1.0)) for name, (start, end) in table.items()
     }
     assert found == {name: pytest.approx(weights) for name, weights in published.items()}
 

@@ -23,7 +23,8 @@ def test_weights_are_shares_of_the_gradient_norm() -> None:
     at = weights.at(0)
     parts = {"ce": at["ce"] * 0.5, "kl": at["kl"] * 0.02, "semantic": at["semantic"] * 5.0 * 4.0}
     total = sum(parts.values())
-    assert {name: part / total for name, part in parts.items()} == pytest.approx({"ce": 0.5, "kl": 0.3, "semantic": 0.2})
+    shares = {name: part / total for name, part in parts.items()}
+    assert shares == pytest.approx({"ce": 0.5, "kl": 0.3, "semantic": 0.2})
     # As large as without division.
     assert total == pytest.approx(0.5 * 0.5 + 0.3 * 0.02 + 0.2 * 5.0 * 4.0)
 
