@@ -1,9 +1,12 @@
-"""Faults of a run whose options are each well-formed, but that cannot be run together."""
+"""Faults of a run whose options are each well-formed, but that cannot be run together; and options without effect."""
 
+import json
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from assertkd.errors import UserError
-from assertkd.settings import RunSettings
+from assertkd.losses.without_effect import without_effect
+from assertkd.settings import RunSettings, TrainingSettings
 from assertkd.settings.model import SCRATCH, missing_layers
 from assertkd.students.params import DistillStudentParams, encoder_slug
 from assertkd.synthetic.families import families_named
@@ -22,10 +25,77 @@ def validate(run: RunSettings) -> None:
             students[name] = DistillStudentParams.from_run(run, name)
         except UserError as fault:
             faults.append(f"variants.{name}: {fault.problem}")
+    faults += _untrained_components(run, students)
     faults += _encoders(students)
     faults += _external_teacher(run, students) if run.data.has_external_teacher else _layers(run, students)
     if faults:
         raise UserError("\n".join(faults), "Correct config.yaml.")
+
+
+def warnings(config: Mapping[str, Any], run: RunSettings) -> list[str]:
+    """Return what a valid run sets in vain: options of the loss without effect, and a warm-up longer than the training.
+
+    Of a variant's own section every option must have an effect in it. One of the run's `distillation` must have one in
+    some variant of the run, or name an encoder, which is a choice for whatever variants use it.
+
+    Args:
+        config: what `load_run` made the run from.
+        run: a run that `validate` accepts.
+    """
+    lines = []
+    for name, variant in run.variants.items():
+        given = _loss_section(config["variants"], name)
+        lines += [
+            _without_effect(f"variants.{name}.loss.{key}", value, "", need)
+            for key, value, need in without_effect(variant.loss, given)
+        ]
+    given = _loss_section(config["runs"], run.name, "distillation")
+    unused = [
+        {key: (value, need) for key, value, need in without_effect(variant.loss, given)}
+        for variant in run.variants.values()
+    ]
+    for key, (value, need) in (unused[0] if unused else {}).items():
+        if all(key in one for one in unused) and not key.endswith(".encoder"):
+            path = f"runs.{run.name}.distillation.loss.{key}"
+            lines.append(_without_effect(path, value, " in any variant of the run", need))
+    for path, training in _trainings(run).items():
+        if training.max_steps is not None and training.warmup_steps >= training.max_steps:
+            lines.append(
+                f"{path}.training.warmup_steps: {training.warmup_steps} is not below max_steps, {training.max_steps}, "
+                "so the learning rate only rises. Set fewer, or 0 for 15 % of all steps."
+            )
+    return lines
+
+
+def _trainings(run: RunSettings) -> dict[str, TrainingSettings]:
+    """Return the training settings of teacher and variants by the path of their section."""
+    return {"teacher": run.teacher.training} | {f"variants.{n}": v.training for n, v in run.variants.items()}
+
+
+def _loss_section(section: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    """Return the `loss` below `path`; empty where there is none."""
+    for key in (*path, "loss"):
+        # YAML may hold a name as a number.
+        section = {str(name): value for name, value in section.items()}.get(key) or {}
+    return section
+
+
+def _without_effect(path: str, value: Any, where: str, need: str) -> str:
+    return f"{path}: {json.dumps(value)} has no effect{where}: it needs {need}. Set that, or remove the key."
+
+
+def _untrained_components(run: RunSettings, students: Mapping[str, DistillStudentParams]) -> Iterator[str]:
+    for name, student in students.items():
+        loss = run.variants[name].loss
+        # In the presets a weight of 0 is asked for by its name: alpha, say.
+        for component in student.loss.components if loss.function == "multi_component" else ():
+            if not component.trains:
+                cause = "its start value is 0" if loss.weights is None else "loss.weights gives it 0"
+                yield (
+                    f"variants.{name}.loss.components: {component.name} never has a weight above 0, since {cause}: "
+                    f"give it a weight in loss.weights, set loss.dynamic_weighting: true with an end above 0, or "
+                    f"remove it"
+                )
 
 
 def _families(run: RunSettings) -> Iterator[str]:
@@ -38,8 +108,7 @@ def _families(run: RunSettings) -> Iterator[str]:
 
 def _token_budgets(run: RunSettings) -> Iterator[str]:
     longest = run.data.max_input_len + run.data.max_output_len
-    trainings = {"teacher": run.teacher.training} | {f"variants.{n}": v.training for n, v in run.variants.items()}
-    for path, training in trainings.items():
+    for path, training in _trainings(run).items():
         if training.token_budget is not None and training.token_budget < longest:
             yield (
                 f"{path}.training.token_budget: {training.token_budget} is below the longest example, "

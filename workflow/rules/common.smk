@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 from assertkd.cluster.account import check_submission
 from assertkd.cluster.params import CheckCudaParams, PrefetchModelsParams
@@ -30,7 +31,7 @@ from assertkd.settings import load_run
 from assertkd.signals import leave_usr1_to_jobs
 from assertkd.students.params import GOLD, TEXTS, DistillStudentParams, EmbedTargetsParams, encoder_slug
 from assertkd.teacher.params import TrainTeacherParams
-from assertkd.validate import validate
+from assertkd.validate import validate, warnings
 
 # A second busy process makes spinning OpenMP threads ten times slower; passive ones wait instead.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -43,6 +44,10 @@ try:
     STUDENTS = {variant: DistillStudentParams.from_run(RUN, variant) for variant in RUN.variants}
 except UserError as fault:
     raise WorkflowError(str(fault))
+
+if workflow.is_main_process:
+    for line in warnings(config, RUN):
+        logger.warning(f"Warning: {line}")
 
 # Paths with wildcards, for rules; and those of this run, for input functions.
 FILES = RunLayout("results/{run}")

@@ -1,0 +1,138 @@
+"""Options that cannot work together, and options that are set in vain."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from assertkd.errors import UserError
+from assertkd.settings import load_config, load_run
+from assertkd.settings.load import merged_over
+from assertkd.validate import validate, warnings
+
+PROJECT = Path(__file__).parents[2]
+
+
+def config(text: str) -> dict[str, Any]:
+    """Return the config of a run `r` on generated records, with the sections of a YAML text."""
+    return merged_over({"run": "r", "runs": {"r": {"data": {"source": "embedded"}}}}, yaml.safe_load(text))
+
+
+def warned(text: str) -> list[str]:
+    """Return the keys that a valid config's warnings name."""
+    whole = config(text)
+    run = load_run(whole)
+    validate(run)
+    return [line.partition(":")[0] for line in warnings(whole, run)]
+
+
+@pytest.mark.parametrize(
+    ("loss", "component", "cause"),
+    [
+        ("components: [ce, kl, pans, ast]", "ast", "its start value is 0"),
+        ("components: [ce, kl], weights: [1, 0]", "kl", "loss.weights gives it 0"),
+        ("components: [ce, kl], schedule: {kl: {start: 0, end: 1}}", "kl", "its start value is 0"),
+    ],
+)
+def test_a_component_that_never_trains_is_refused(loss: str, component: str, cause: str) -> None:
+    with pytest.raises(UserError) as fault:
+        validate(load_run(config(f"variants: {{x: {{loss: {{{loss}}}}}, good: {{loss: {{components: [ce]}}}}}}")))
+    assert fault.value.problem == (
+        f"variants.x.loss.components: {component} never has a weight above 0, since {cause}: give it a weight in "
+        "loss.weights, set loss.dynamic_weighting: true with an end above 0, or remove it"
+    )
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "components: [ce, kl, pans, ast], dynamic_weighting: true",
+        "components: [ce, kl, pans, ast], weights: [0.4, 0.35, 0.15, 0.1]",
+        "components: [ce, ast], schedule: {ast: {start: 1, end: 0}}",
+        "function: traditional, alpha: 1",
+    ],
+)
+def test_a_component_that_trains_at_some_step_is_not_refused(loss: str) -> None:
+    assert warned(f"variants: {{x: {{loss: {{{loss}}}}}}}") == []
+
+
+@pytest.mark.parametrize(
+    ("loss", "keys"),
+    [
+        ("components: [ce], alpha: 0.9", ["alpha"]),
+        ("components: [ce], alpha: 0.5", []),
+        ("function: traditional, alpha: 0.9", []),
+        ("components: [ce, semantic], temperature: 2", ["temperature"]),
+        ("components: [ce, jsd], temperature: 2", []),
+        ("components: [ce], token_weighting: {critical_token_weight: 3}", ["token_weighting.critical_token_weight"]),
+        (
+            "components: [kl], token_weighting: {enabled: true, critical_token_weight: 3}",
+            ["token_weighting.enabled", "token_weighting.critical_token_weight"],
+        ),
+        ("components: [ce], token_weighting: {enabled: true, critical_token_weight: 3}", []),
+        ("components: [ce, pans], semantic: {scale: 2, encoder: a}", ["semantic.scale", "semantic.encoder"]),
+        ("components: [ce, semantic], semantic: {scale: 2, encoder: a}", []),
+        ("components: [ce], focal: {gamma: 1}", ["focal.gamma"]),
+        ("components: [ce], contrastive: {temperature: 1}", ["contrastive.temperature"]),
+        ("components: [ce], text: {share: 0.5, samples: 4}", ["text.share"]),
+        ("components: [ce, 'risk:bleu'], text: {share: 0.5, start: 0}", []),
+        ("components: ['risk:bleu'], text: {share: 0.5, start: 0}", ["text.start"]),
+        ("components: [ce, jsd], preset: original", []),
+        ("components: [ce], preset: original, temperature: 1", ["temperature"]),
+        ("components: [ce], preset: original, temperature: 4", []),
+        ("components: [ce], normalise: gradient", []),
+        ("function: traditional, components: [ce, kl], weights: [1, 1]", ["components", "weights"]),
+        ("function: traditional, dynamic_weighting: true", ["dynamic_weighting"]),
+        ("function: enhanced, pans_weight: 0.2, ast_weight: 0.2", ["ast_weight"]),
+        ("components: [ce], schedule: {kl: {start: 1, end: 1}}", ["schedule"]),
+        ("components: [focal, jsd, semantic], weights: [0.3, 0.6, 0.05]", []),
+    ],
+)
+def test_an_option_of_the_loss_that_is_set_in_vain_is_named(loss: str, keys: list[str]) -> None:
+    assert warned(f"variants: {{x: {{loss: {{{loss}}}}}}}") == [f"variants.x.loss.{key}" for key in keys]
+
+
+def test_a_warning_says_value_and_remedy() -> None:
+    whole = config("variants: {x: {loss: {function: traditional, schedule: {ce: {start: 1, end: 0.5}}}}}")
+    assert warnings(whole, load_run(whole)) == [
+        'variants.x.loss.schedule: {"ce": {"start": 1, "end": 0.5}} has no effect: it needs `function: '
+        "multi_component` with the component among `components`, and for an `end` `dynamic_weighting: true`. Set that, "
+        "or remove the key."
+    ]
+
+
+def test_defaults_of_a_run_have_to_serve_one_of_its_variants() -> None:
+    options = "alpha: 0.9, text: {share: 0.5}, contrastive: {encoder: another}"
+    variants = "hard: {loss: {components: [ce]}}, meaning: {loss: {components: [semantic]}}"
+    text = f"{{runs: {{r: {{distillation: {{loss: {{{options}}}}}}}}}, variants: {{{variants}}}}}"
+    assert warned(text) == ["runs.r.distillation.loss.alpha"]
+    assert warned(text.replace("[ce]", "[ce], alpha: 0.9")) == [
+        "variants.hard.loss.alpha",
+        "runs.r.distillation.loss.alpha",
+    ]
+    assert warned(text.replace("components: [ce]", "function: traditional")) == []
+
+
+@pytest.mark.parametrize(
+    ("training", "keys"),
+    [
+        ("max_steps: 10, warmup_steps: 10", ["variants.x.training.warmup_steps"]),
+        ("max_steps: 10, warmup_steps: 9", []),
+        ("warmup_steps: 9", []),
+    ],
+)
+def test_a_warm_up_as_long_as_the_training_is_named(training: str, keys: list[str]) -> None:
+    assert warned(f"variants: {{x: {{training: {{{training}}}}}}}") == keys
+
+
+def test_defaults_of_all_runs_are_passed_over() -> None:
+    assert warned("{distillation: {loss: {alpha: 0.9}}, variants: {x: {loss: {components: [ce]}}}}") == []
+
+
+@pytest.mark.parametrize("name", ["demo", "codet5p", "codet5p_small", "real"])
+def test_the_shipped_runs_set_nothing_in_vain(name: str) -> None:
+    whole = merged_over(load_config(PROJECT / "config.yaml"), {"run": name, "data": {"train_file": "records.jsonl"}})
+    run = load_run(whole)
+    validate(run)
+    assert warnings(whole, run) == []
