@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 
 from assertkd.errors import UserError
-from assertkd.runtime.devices import check_precision, peak_memory_mb, resolve_device
+from assertkd.runtime.devices import check_precision, memory_mb, peak_memory_mb, resolve_device
 
 SLURM_VARIABLES = ("SLURM_JOB_ID", "SLURM_STEP_GPUS", "SLURM_JOB_GPUS", "SLURM_GPUS_ON_NODE", "CUDA_VISIBLE_DEVICES")
 
@@ -121,3 +122,19 @@ def test_memory_is_counted_in_megabytes() -> None:
     # A Python process with torch takes between 100 MB and some GB.
     assert 100 < before <= peak_memory_mb(torch.device("cpu")) < 100_000
     assert int(held[0]) == 1
+
+
+def test_memory_in_use_falls_again_and_its_peak_does_not() -> None:
+    device = torch.device("cpu")
+    before = memory_mb(device)
+    block = np.ones(50_000_000)
+    held, peak = memory_mb(device), peak_memory_mb(device)
+    del block
+    assert held - before == pytest.approx(400, abs=60)
+    assert held - memory_mb(device) == pytest.approx(400, abs=60)
+    assert peak_memory_mb(device) >= peak >= held - 1
+
+
+def test_memory_in_use_of_a_gpu_is_what_is_allocated_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: {1: 3_000_000}[device.index])
+    assert memory_mb(torch.device("cuda:1")) == 3.0

@@ -30,6 +30,10 @@ def test_a_share_of_the_steps_learns_from_own_outputs(taught: Taught, tmp_path: 
         if sampled:
             assert row["on_policy_loss"] == row["total_loss_weighted"]
             assert row["ce_grad_norm"] == "", "nothing for analyse-scaling to count"
+    report = json.loads((one / "training_report.json").read_text())
+    assert report["optimizer_steps"] == len(rows)
+    assert report["examples_seen"] == sum(int(row["effective_batch_size"]) for row in rows)
+    assert report["target_tokens"] > report["examples_seen"]
     assert [row["total_loss_weighted"] for row in rows] == [row["total_loss_weighted"] for row in steps(again)]
     weights = [load_file(folder / "final_model/model.safetensors") for folder in (one, again)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])

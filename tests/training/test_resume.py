@@ -184,11 +184,16 @@ def test_an_epoch_that_is_cut_off_continues_within_it(
     assert [(row["epoch"], row["mini_batch_idx"]) for row in steps] == [
         *(("1", str(n)) for n in range(6)), *(("2", str(n)) for n in range(3)),
     ]  # fmt: skip
+    uninterrupted = json.loads((whole / "training_report.json").read_text())
+    assert (uninterrupted["optimizer_steps"], uninterrupted["examples_seen"]) == (9, 36)
     interrupt(range(9), by_signal)
     interrupt([7], by_death)
     folder, interruptions = until_done(lambda: trained("cut", data, **settings))
     assert interruptions == 10
     assert what_is_left(folder) == what_is_left(whole)
+    report = json.loads((folder / "training_report.json").read_text())
+    for key in ("optimizer_steps", "skipped_steps", "examples_seen", "target_tokens"):
+        assert report[key] == uninterrupted[key], key
 
 
 class Pool:

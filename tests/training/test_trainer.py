@@ -209,6 +209,8 @@ def test_a_training_has_as_many_steps_as_it_is_allowed(
     assert float(table[-1]["train_loss"]) == pytest.approx(sum(last) / len(last), rel=1e-5)
     report = json.loads((folder / "training_report.json").read_text())
     assert (report["optimizer_steps"], report["epochs"]) == (maximum, epochs)
+    # Every target has three tokens.
+    assert (report["examples_seen"], report["target_tokens"]) == (4 * maximum, 12 * maximum)
 
 
 def test_a_training_with_a_maximum_of_steps_stops_early_too(trained: Callable[..., Path], data: TrainingData) -> None:
@@ -217,6 +219,55 @@ def test_a_training_with_a_maximum_of_steps_stops_early_too(trained: Callable[..
     report = json.loads((folder / "training_report.json").read_text())
     assert report["epochs"] == report["selection"]["epoch"] + 1
     assert report["optimizer_steps"] == 3 * report["epochs"] < 100
+
+
+def test_a_step_without_a_target_token_is_skipped_and_counted(
+    trained: Callable[..., Path], data: TrainingData, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Batches are made by length, so those without a target share one in every epoch.
+    data = replace(data, teacher=OneHot(VOCABULARY))
+    plan = plan_loss(LossSettings(components=("ce", "jsd")))
+    empty = [replace(each, target_ids=[]) for each in data.train[:8]]  # type: ignore[union-attr]
+    data = replace(data, train=[*empty, *data.train[8:]])
+    folder = trained("out", data, plan, batch_size=8, epochs=3, dropout=0.0)
+    steps = rows(folder / "step_metrics.csv")
+    assert len(steps) == 6
+    assert sorted({int(row["epoch"]) for row in steps}) == [1, 2, 3]
+    assert all(math.isfinite(float(row["total_loss_weighted"])) for row in steps)
+    report = json.loads((folder / "training_report.json").read_text())
+    assert (report["optimizer_steps"], report["skipped_steps"]) == (6, 3)
+    assert (report["examples_seen"], report["target_tokens"]) == (48, 144)
+    (said,) = [record for record in caplog.records if "no target token" in record.message]
+    assert "e0" in said.message
+
+
+def test_examples_without_a_target_token_are_refused_where_there_are_no_others(
+    trained: Callable[..., Path], data: TrainingData
+) -> None:
+    with pytest.raises(UserError, match="No training example has a target token"):
+        trained("out", replace(data, train=[replace(each, target_ids=[]) for each in data.train]))  # type: ignore[union-attr]
+
+
+def test_an_example_without_a_target_token_beside_others_changes_nothing(
+    trained: Callable[..., Path], data: TrainingData
+) -> None:
+    settings = {"batch_size": 1, "gradient_accumulation_steps": 25, "epochs": 2, "dropout": 0.0}
+    (first, *_) = data.train  # type: ignore[misc]
+    more = replace(data, train=[*data.train, replace(first, id="empty", target_ids=[])])
+    losses = [
+        [float(row["total_loss_weighted"]) for row in rows(trained(name, given, **settings) / "step_metrics.csv")]
+        for name, given in (("with", more), ("without", data))
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+@pytest.mark.parametrize(("warmup", "is_said"), [(5, False), (6, True), (60, True)])
+def test_a_warm_up_that_is_not_shorter_than_the_training_is_said(
+    trained: Callable[..., Path], data: TrainingData, caplog: pytest.LogCaptureFixture, warmup: int, is_said: bool
+) -> None:
+    trained("out", data, warmup_steps=warmup)
+    said = f"takes {warmup} steps and the training has 6: the learning rate never falls"
+    assert (said in caplog.text) == is_said
 
 
 def test_steps_are_logged_as_often_as_asked(trained: Callable[..., Path], data: TrainingData) -> None:

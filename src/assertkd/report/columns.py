@@ -135,15 +135,39 @@ COST_COLUMNS: dict[str, Column] = {
 }
 """What a model costs."""
 
+BUDGET_COLUMNS: dict[str, Column] = {
+    "optimizer_steps": Column(
+        "Optimizer steps",
+        "Updates of the weights in training. Models of unequal steps were not trained alike, so none of them is called "
+        "better or worse.",
+        unit="",
+        scale=1.0,
+        digits=1,
+    ),
+    "examples_seen": Column(
+        "Examples seen", "Training examples of all these steps; one counts every time.", unit="", scale=1.0, digits=1
+    ),
+    "target_tokens": Column(
+        "Target tokens",
+        "Tokens that the model learned to write in all these steps: of the targets or, in steps on its own outputs, of "
+        "these.",
+        unit="",
+        scale=1.0,
+        digits=1,
+    ),
+}
+"""What a model saw in training, from `training_report.json`."""
+
 
 def column_of(name: str) -> Column:
     """Return a figure's column; one that is not registered has its key's words as its heading and counts as a share."""
-    columns = METRIC_COLUMNS | EXECUTION_COLUMNS | TEACHER_COLUMNS | COST_COLUMNS
+    columns = METRIC_COLUMNS | EXECUTION_COLUMNS | TEACHER_COLUMNS | COST_COLUMNS | BUDGET_COLUMNS
     return columns.get(name) or Column(name.replace("_", " ").capitalize(), "")
 
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Return each name once, in the order of tables; those without a registered column follow the metrics."""
-    distinct, first, last = dict.fromkeys(names), METRIC_COLUMNS | EXECUTION_COLUMNS, TEACHER_COLUMNS | COST_COLUMNS
+    distinct, first = dict.fromkeys(names), METRIC_COLUMNS | EXECUTION_COLUMNS
+    last = TEACHER_COLUMNS | COST_COLUMNS | BUDGET_COLUMNS
     others = [name for name in distinct if name not in first | last]
     return [name for name in (*first, *others, *last) if name in distinct]

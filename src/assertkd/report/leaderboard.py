@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 
 from assertkd.files import read_json, written_whole
 from assertkd.layout import TEACHER
-from assertkd.report.columns import COST_COLUMNS, TEACHER_COLUMNS, in_order
+from assertkd.report.columns import BUDGET_COLUMNS, COST_COLUMNS, TEACHER_COLUMNS, in_order
 from assertkd.report.results import Model
 
 MEAN, DEVIATION = "mean", "standard deviation"
@@ -27,7 +27,8 @@ class Row:
         variant: name of the student's variant; "" for the teacher.
         seed: the training seed, `MEAN`, `DEVIATION`, or "".
         n: test examples.
-        figures: name to stored value: metrics, agreement with the teacher, cost. Those not measured are absent.
+        figures: name to stored value: metrics, agreement with the teacher, cost, training; what was not measured is
+            absent.
         intervals: figure's name to the bounds of its 95 % interval.
         kl_divergence_is: "whole", or "lower bound" where the cache keeps not the whole vocabulary.
         note: a warning for the reader.
@@ -84,8 +85,8 @@ def row_of(model: Model) -> Row:
     measured = {**comparison.get("cost", {}).get(kind, {}), **summary}
     with_intervals = {**summary["metrics"], **comparison.get("retention", {})}
     plain = {name: measured[name] for name in (*TEACHER_COLUMNS, *COST_COLUMNS) if measured.get(name) is not None}
-    if "parameters" not in plain and "parameters" in (report := model.training_report()):
-        plain["parameters"] = report["parameters"]
+    trained = model.training_report()
+    plain |= {name: trained[name] for name in ("parameters", *BUDGET_COLUMNS) if name in trained and name not in plain}
     return Row(
         model=kind,
         variant="" if model.is_teacher else model.variant,

@@ -9,7 +9,8 @@ from assertkd.report.corpus_tables import Table
 from assertkd.report.results import Model
 
 SHOWN = (
-    *("seed", "settings", "loss", "examples", "optimizer_steps", "warmup_steps", "seconds", "peak_memory_mb"),
+    *("seed", "settings", "loss", "examples", "optimizer_steps", "skipped_steps", "examples_seen"),
+    *("target_tokens", "warmup_steps", "seconds", "peak_memory_mb"),
     *("machine", "versions", "git_commit", "inputs"),
 )
 """Keys of `training_report.json` that the page shows for every model, in this order."""
@@ -18,6 +19,9 @@ HEADINGS = {
     "examples": "examples",
     "epochs": "epochs",
     "optimizer_steps": "optimizer steps",
+    "skipped_steps": "skipped steps",
+    "examples_seen": "examples seen",
+    "target_tokens": "target tokens",
     "seconds": "training time, s",
     "examples_per_second": "examples / s",
     "peak_memory_mb": "peak memory, MB",

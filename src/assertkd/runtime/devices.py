@@ -5,6 +5,7 @@ import resource
 import sys
 from pathlib import Path
 
+import psutil
 import torch
 
 from assertkd.errors import UserError
@@ -61,6 +62,13 @@ def check_precision(precision: str, device: torch.device) -> None:
         raise UserError(
             f"precision bf16: {torch.cuda.get_device_name(device)} lacks it", "Set precision: fp16 or fp32."
         )
+
+
+def memory_mb(device: torch.device) -> float:
+    """Return the memory in use now, in MB: allocated on a CUDA device, else the resident set of this process."""
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device) / 1e6
+    return psutil.Process().memory_info().rss / 1e6
 
 
 def peak_memory_mb(device: torch.device) -> float:

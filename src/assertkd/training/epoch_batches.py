@@ -87,7 +87,7 @@ class EpochBatches:
         return {"records": self._train.records, "drawn_an_epoch": len(self._train), "coverage": coverage}
 
     def log_draw(self, epoch: int, memory_mb: float) -> None:
-        """Log what a sampled epoch draws from, how much has been drawn with it, and the memory used so far."""
+        """Log what a sampled epoch draws from, how much has been drawn with it, and the memory in use."""
         if isinstance(self._train, EpochSampler):
             drawn, records, percent = len(self._train), self._train.records, 100 * self._train.coverage(epoch)
             message = "epoch %d draws %d of %d records; with it %.1f %% have been drawn, memory %.0f MB"

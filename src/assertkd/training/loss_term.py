@@ -18,8 +18,8 @@ class BatchTotals:
     """Counts over an effective batch, all micro-batches of a step, of all processes: examples and target tokens."""
 
     examples: int
-    tokens: float
-    critical_tokens: float
+    tokens: int
+    critical_tokens: int
 
     @classmethod
     def count(cls, micro_batches: Sequence[Batch], processes: ProcessGroup) -> "BatchTotals":
@@ -29,7 +29,7 @@ class BatchTotals:
             sum(int(batch.critical.sum()) for batch in micro_batches),
             sum(len(batch.ids) for batch in micro_batches),
         )
-        return cls(int(examples), tokens, critical)
+        return cls(int(examples), int(tokens), int(critical))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,7 @@ class TermValues:
         squared_norms: name to the squared gradient norm at the model's outputs, before weight and scale, if asked for.
         squared_norm: the same of the term's whole gradient, with weights and scales, if another term needs it.
         columns: further columns of `step_metrics.csv`; the same in all processes.
+        tokens: target tokens of the step, over all processes, where the term learns from others than the batches'.
         equal_risks: names that have no gradient in this step because all samples have equal risk.
     """
 
@@ -80,6 +81,7 @@ class TermValues:
     squared_norms: dict[str, Tensor] = field(default_factory=dict)
     squared_norm: Tensor | None = None
     columns: dict[str, Any] = field(default_factory=dict)
+    tokens: int | None = None
     equal_risks: frozenset[str] = frozenset()
 
 

@@ -106,6 +106,7 @@ def accumulate(terms: Sequence[LossTerm], context: StepContext) -> TermValues:
         values.raw |= part.raw
         values.squared_norms |= part.squared_norms
         values.columns |= part.columns
+        values.tokens = values.tokens if part.tokens is None else part.tokens
         values.equal_risks |= part.equal_risks
     if context.processes.size > 1:
         parts = [values.total, *values.raw.values(), *values.squared_norms.values()]
@@ -184,7 +185,9 @@ class StepValues:
             UserError: as `latest`.
         """
         self._checked()
-        means = torch.stack(self._epoch).mean(0).tolist()
+        # Of an epoch without a target token, nothing was computed.
+        rows = self._epoch or [torch.zeros(1 + len(self._names))]
+        means = torch.stack(rows).mean(0).tolist()
         self._epoch.clear()
         return {"total": means[0], **dict(zip(self._names, means[1:], strict=False))}
 

@@ -23,7 +23,6 @@ def training_report(
     """
     position, epochs_of_batches, model = trainer.position, trainer.epochs, trainer.model
     epochs = position.epoch - 1
-    examples = sum(map(epochs_of_batches.count, range(1, epochs + 1)))
     best = next((asdict(hook.best) for hook in trainer.hooks if isinstance(hook, BestWeights)), None)
     return {
         "parameters": parameter_count(model),
@@ -33,10 +32,13 @@ def training_report(
         "examples": {"train": epochs_of_batches.count(1), "validation": len(data.validation)},
         "epoch_sampling": epochs_of_batches.summary(epochs),
         "epochs": epochs,
-        "optimizer_steps": position.step,
+        "optimizer_steps": position.step - position.skipped_steps,
+        "skipped_steps": position.skipped_steps,
+        "examples_seen": position.examples,
+        "target_tokens": position.tokens,
         "warmup_steps": trainer.optimizer.warmup,
         "seconds": round(trainer.elapsed, 3),
-        "examples_per_second": round(examples / trainer.elapsed, 3),
+        "examples_per_second": round(position.examples / trainer.elapsed, 3),
         "peak_memory_mb": round(peak_memory_mb(model.device), 1),
         "final": dict(position.figures),
         "selection": best,

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-MEASURED = ("timestamp", "memory_usage_mb", "elapsed_time_seconds", "seconds")
+MEASURED = ("timestamp", "memory_usage_mb", "peak_memory_mb", "elapsed_time_seconds", "seconds")
 """Columns of the tables that differ between trainings; all others are the same for the same seed and settings."""
 
 TAGS_BY_ENDING = {
@@ -54,6 +54,7 @@ def step_columns(components: Sequence[str], groups: Sequence[str], further: Iter
         *("learning_rate", "temperature", "alpha", "effective_batch_size", "memory_usage_mb", "elapsed_time_seconds"),
         *(f"{name}_weight" for name in components),
         *(f"{name}_grad_norm" for name in components),
+        "peak_memory_mb",
         *further,
     ]
 
@@ -63,7 +64,7 @@ def epoch_columns(components: Sequence[str], text_metrics: Sequence[str]) -> lis
     return [
         *("epoch", "step", "train_loss", *(f"{name}_loss_raw" for name in components), "learning_rate"),
         *("validation_loss", "validation_token_accuracy", *(f"validation_{name}" for name in text_metrics)),
-        *("seconds", "memory_usage_mb"),
+        *("seconds", "memory_usage_mb", "peak_memory_mb"),
     ]
 
 

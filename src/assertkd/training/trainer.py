@@ -1,6 +1,7 @@
 """The training loop. A training is a model, the terms of its objective, and hooks; the loop knows neither kind."""
 
 import itertools
+import logging
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,8 +14,9 @@ from torch import Tensor
 
 from assertkd.batching.collation import load_batches
 from assertkd.batching.examples import Batch, TeacherSource
+from assertkd.errors import UserError
 from assertkd.models.distillable import DistillableModel
-from assertkd.runtime.devices import peak_memory_mb
+from assertkd.runtime.devices import memory_mb, peak_memory_mb
 from assertkd.settings import TrainingSettings
 from assertkd.signals import StopRequested, StopSignals
 from assertkd.training.checkpoint_store import Checkpoint
@@ -25,6 +27,8 @@ from assertkd.training.objective import LossWeights, StepValues, accumulate, che
 from assertkd.training.optimizer import Optimizer
 from assertkd.training.parallel.process_group import ProcessGroup
 
+log = logging.getLogger(__name__)
+
 
 @dataclass
 class Position:
@@ -33,7 +37,10 @@ class Position:
     Attributes:
         epoch: the epoch that is under way, from 1.
         epoch_step: optimizer steps taken in it.
-        step: optimizer steps taken in all.
+        step: optimizer steps taken in all, those that were skipped included.
+        skipped_steps: those whose batches held no target token, which moved no weight.
+        examples: that the model has seen, over all processes; one counts every time.
+        tokens: target tokens of these; of steps on the student's own outputs, the tokens of the outputs.
         figures: of the last finished epoch.
         raw_by_epoch: part of the objective to its mean value in every finished epoch.
         epoch_seconds: spent in the epoch so far.
@@ -45,6 +52,9 @@ class Position:
     epoch: int = FIRST
     epoch_step: int = 0
     step: int = 0
+    skipped_steps: int = 0
+    examples: int = 0
+    tokens: int = 0
     figures: Figures = field(default_factory=dict)
     raw_by_epoch: dict[str, list[float]] = field(default_factory=dict)
     epoch_seconds: float = 0.0
@@ -65,7 +75,6 @@ class Trainer:
 
     Attributes:
         hooks: what happens around the steps, in this order.
-        examples: examples that all processes have taken since this process started.
     """
 
     def __init__(
@@ -84,7 +93,6 @@ class Trainer:
         self.hooks: list[Hook] = []
         self.names = [name for term in terms for name in term.names]
         self.position = Position(raw_by_epoch={name: [] for name in self.names})
-        self.examples = 0
         self._values = StepValues(self.names)
         self._started = time.monotonic()
 
@@ -117,20 +125,11 @@ class Trainer:
                             with_norms=is_logged or self.weights.follows_norms,
                         )
 
-                        # Every term: forward, loss, backward. Then the gradients of all processes are added up.
-                        values = accumulate(self.terms, context)
-                        processes.sum_gradients(optimizer.gradient.weights)
-
-                        # Clip, update the weights, clear the gradient.
-                        norms = optimizer.step(position.step)
-
-                        ids = [identity for batch in micro_batches for identity in batch.ids]
-                        self._values.add(position.step, ids, values, norms)
-                        self.examples += context.totals.examples
                         record = None
-                        if is_logged or self.weights.follows_values:
-                            record = self._record(context, values)
-                            self.weights.update(record.raw, record.part_norms)
+                        if context.totals.tokens:
+                            record = self._train_step(context)
+                        else:
+                            self._skip_step(context)
                         position.step += 1
                         position.epoch_step += 1
                         position.epoch_seconds = time.monotonic() - epoch_started
@@ -150,7 +149,8 @@ class Trainer:
                         **{f"{name}_loss_raw": means[name] for name in self.names},
                         "learning_rate": optimizer.learning_rate,
                         "seconds": round(position.epoch_seconds, 3),
-                        "memory_usage_mb": round(peak_memory_mb(model.device), 1),
+                        "memory_usage_mb": round(memory_mb(model.device), 1),
+                        "peak_memory_mb": round(peak_memory_mb(model.device), 1),
                         **{name: figure for figures in measured for name, figure in figures.items()},
                     }
                     self._call("on_epoch_end", position.figures)
@@ -170,10 +170,13 @@ class Trainer:
         """Check on one batch that every term gives the model a gradient, and take its values as first means.
 
         Raises:
-            UserError: a term gives no gradient, or one that is not finite.
+            UserError: a term gives no gradient, or one that is not finite; or no example has a target token.
         """
-        (micro_batches,) = itertools.islice(self._steps(FIRST - 1, 0), 1)
-        totals = BatchTotals.count(micro_batches, self.processes)
+        counted = ((batches, BatchTotals.count(batches, self.processes)) for batches in self._steps(FIRST - 1, 0))
+        found = next(((batches, totals) for batches, totals in counted if totals.tokens), None)
+        if found is None:
+            raise UserError("No training example has a target token", "Give records whose assertions are not empty.")
+        micro_batches, totals = found
         weights = self.weights.for_check()
         context = StepContext(self.model, micro_batches, weights, 0, totals, self.processes)
         self.weights.update(*check_gradients(self.terms, context))
@@ -246,6 +249,34 @@ class Trainer:
         for _ in range(steps):
             yield list(itertools.islice(batches, settings.gradient_accumulation_steps))
 
+    def _train_step(self, context: StepContext) -> StepRecord | None:
+        """Update the weights by one step; return its record where it is logged or later weights follow its values."""
+        position, optimizer = self.position, self.optimizer
+        # Every term: forward, loss, backward. Then the gradients of all processes are added up.
+        values = accumulate(self.terms, context)
+        self.processes.sum_gradients(optimizer.gradient.weights)
+
+        # Clip, update the weights, clear the gradient.
+        norms = optimizer.step(position.step)
+
+        ids = [identity for batch in context.micro_batches for identity in batch.ids]
+        self._values.add(position.step, ids, values, norms)
+        position.examples += context.totals.examples
+        position.tokens += context.totals.tokens if values.tokens is None else values.tokens
+        if not context.with_norms and not self.weights.follows_values:
+            return None
+        record = self._record(context, values)
+        self.weights.update(record.raw, record.part_norms)
+        return record
+
+    def _skip_step(self, context: StepContext) -> None:
+        """Count a step without a target token, whose mean over tokens would not be a number."""
+        if not self.position.skipped_steps:
+            ids = self.processes.joined([identity for batch in context.micro_batches for identity in batch.ids])
+            message = "step %d: examples %s have no target token, so the step is skipped; others like it are counted"
+            log.warning(message, context.step, ", ".join(ids[:16]))
+        self.position.skipped_steps += 1
+
     def _record(self, context: StepContext, values: TermValues) -> StepRecord:
         total, raw, norms = self._values.latest()
         squares: Mapping[str, float] = {}
@@ -265,5 +296,6 @@ class Trainer:
             columns=values.columns,
             learning_rate=self.optimizer.learning_rate,
             elapsed=self.elapsed,
-            memory_mb=peak_memory_mb(self.model.device),
+            memory_mb=memory_mb(self.model.device),
+            peak_memory_mb=peak_memory_mb(self.model.device),
         )

@@ -16,7 +16,7 @@ from assertkd.training.hooks.hook import StepRecord
 from assertkd.training.hooks.journal import FOLDER, Journal
 from assertkd.training.trainer import Trainer
 
-TRAINER: Any = cast(Trainer, SimpleNamespace(position=SimpleNamespace(epoch=1), examples=0))
+TRAINER: Any = cast(Trainer, SimpleNamespace(position=SimpleNamespace(epoch=1, examples=0)))
 """All of a trainer that a journal asks for at the end of steps and epochs."""
 
 
@@ -46,6 +46,7 @@ def record(step: int, weights: Mapping[str, float] | None = None) -> StepRecord:
         learning_rate=0.01,
         elapsed=1.0,
         memory_mb=5.0,
+        peak_memory_mb=7.0,
     )
 
 
@@ -66,6 +67,7 @@ def test_a_step_is_a_row_and_one_that_is_not_logged_is_none(
     assert float(first["total_loss_raw"]) == 1.75
     assert (first["grad_norm_total"], first["grad_norm_encoder"]) == ("3.0", "2.0")
     assert last["kl_grad_norm"] == ""
+    assert (first["memory_usage_mb"], first["peak_memory_mb"]) == ("5.0", "7.0")
 
 
 def test_a_continued_journal_has_what_the_checkpoint_saw_and_no_more(

@@ -1,5 +1,6 @@
 """Two processes train as one with the same effective batch, and continue after a signal as if there had been none."""
 
+import json
 import os
 import signal
 import subprocess
@@ -47,6 +48,9 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     assert weights[0].keys() == weights[1].keys()
     for name, expected in weights[0].items():
         assert (weights[1][name] - expected).norm() <= 1e-5 * expected.norm(), name
+    seen = [json.loads((folder / "training_report.json").read_text()) for folder in (one, two)]
+    for report in seen:
+        assert (report["optimizer_steps"], report["examples_seen"], report["target_tokens"]) == (21, 7 * 34, 7 * 102)
     steps = [rows(folder / "step_metrics.csv") for folder in (one, two)]
     assert len(steps[0]) == len(steps[1]) == 21
     for number, (before, now) in enumerate(zip(*steps, strict=True)):

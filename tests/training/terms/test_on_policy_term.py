@@ -143,6 +143,8 @@ def test_the_gradient_is_that_of_the_samples_scored_in_full(
     assert loss == pytest.approx(float(expected.detach()), rel=1e-4)
     reference_gradient = torch.cat([parameter.grad.flatten() for parameter in student.parameters()])
     assert float((gradient - reference_gradient).norm() / reference_gradient.norm()) < 1e-4
+    assert part.accumulate(context).tokens == count
+    assert part.accumulate(context_of(student, [batch], 4, Third())).tokens == 3 * count
 
 
 def test_the_gradient_does_not_depend_on_how_the_batch_is_cut(

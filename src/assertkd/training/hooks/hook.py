@@ -31,7 +31,8 @@ class StepRecord:
         columns: what the loss terms add.
         learning_rate: before any scale.
         elapsed: seconds of training so far, those before an interruption included.
-        memory_mb: peak memory so far.
+        memory_mb: memory in use.
+        peak_memory_mb: most that was in use so far.
     """
 
     epoch: int
@@ -47,6 +48,7 @@ class StepRecord:
     learning_rate: float
     elapsed: float
     memory_mb: float
+    peak_memory_mb: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from assertkd.files import write_json
 from assertkd.layout import TrainingLayout
 from assertkd.losses.loss_plan import LossPlan
 from assertkd.losses.registry import component_of
-from assertkd.runtime.devices import peak_memory_mb
+from assertkd.runtime.devices import memory_mb
 from assertkd.runtime.progress import Progress
 from assertkd.training.hooks.hook import Figures, Hook, StepRecord
 from assertkd.training.loss_term import LossTerm
@@ -85,10 +85,10 @@ class Journal(Hook):
     def on_epoch_start(self, trainer: "Trainer") -> None:
         """Begin the epoch's progress lines."""
         position = trainer.position
-        trainer.epochs.log_draw(position.epoch, peak_memory_mb(trainer.model.device))
+        trainer.epochs.log_draw(position.epoch, memory_mb(trainer.model.device))
         steps = trainer.epochs.steps[position.epoch - 1]
         self._progress = Progress(f"epoch {position.epoch} step", steps, done=position.epoch_step)
-        self._examples, self._since = trainer.examples, time.monotonic()
+        self._examples, self._since = position.examples, time.monotonic()
 
     def on_step_end(self, trainer: "Trainer", record: StepRecord | None) -> None:
         """Add a row of `step_metrics.csv`, and say how far the epoch is."""
@@ -104,7 +104,7 @@ class Journal(Hook):
                 loss=record.total,
                 **{name: record.raw[name] for name in self._components},
                 memory_mb=row["memory_usage_mb"],
-                examples_per_s=(trainer.examples - self._examples) / max(time.monotonic() - self._since, 1e-9),
+                examples_per_s=(trainer.position.examples - self._examples) / max(time.monotonic() - self._since, 1e-9),
             )
 
     def on_epoch_end(self, trainer: "Trainer", figures: Figures) -> None:
@@ -164,6 +164,7 @@ class Journal(Hook):
             "alpha": self._plan.alpha,
             "effective_batch_size": record.examples,
             "memory_usage_mb": round(record.memory_mb, 1),
+            "peak_memory_mb": round(record.peak_memory_mb, 1),
             "elapsed_time_seconds": round(record.elapsed, 3),
             **{f"grad_norm_{name}": norm for name, norm in record.gradient_norms.items()},
             **record.columns,

@@ -84,7 +84,7 @@ class OnPolicyTerm(LossTerm):
                 context.backward((logits * slope).sum())
             loss = loss + value.detach()
         squared_norms = {ON_POLICY: square} if context.with_norms else {}
-        return TermValues(loss, {ON_POLICY: loss}, squared_norms)
+        return TermValues(loss, {ON_POLICY: loss}, squared_norms, tokens=int(count))
 
     def _outputs(self, context: StepContext) -> Outputs:
         """Return the student's output for every input."""

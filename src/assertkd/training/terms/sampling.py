@@ -46,7 +46,7 @@ def sample_outputs(
     inputs = [batch.input_ids[row][batch.attention_mask[row].bool()].tolist() for batch, row in rows]
     input_ids, attention_mask = (each.to(device) for each in pad_sequences(inputs, model.pad_token_id))
     longest = max(int((batch.labels[row] != IGNORED).sum()) for batch, row in rows)
-    limit = min(max_new_tokens, MAX_LENGTH_RATIO * longest)
+    limit = min(max_new_tokens, MAX_LENGTH_RATIO * max(1, longest))
     generator = torch.Generator().manual_seed(seed >> 1)
     tokens = model.sample(input_ids, attention_mask, count, limit, generator=generator)
     return Outputs(input_ids, attention_mask, tokens, output_lengths(tokens, model.end_token_ids))

@@ -29,7 +29,7 @@ class TokenTerm(LossTerm):
         if not any(context.weights[name] for name in self.names):
             return values
         weight = totals.tokens if critical is None else totals.tokens + (critical - 1.0) * totals.critical_tokens
-        for batch in (batch.to(context.device) for batch in context.micro_batches):
+        for batch in (batch.to(context.device) for batch in context.micro_batches if batch.tokens):
             outputs = context.model(
                 batch.input_ids, batch.attention_mask, batch.labels, hidden_states=plan.needs_hidden_states
             )
