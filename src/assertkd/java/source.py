@@ -1,5 +1,6 @@
 """Java source as bytes and syntax trees."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,9 @@ COMMENTS = frozenset({"line_comment", "block_comment"})
 TYPES = frozenset(f"{kind}_declaration" for kind in ("class", "interface", "enum", "record", "annotation_type"))
 """Nodes that declare a type."""
 
-_parser = Parser(Language(tree_sitter_java.language()))
+JAVA = Language(tree_sitter_java.language())
+_parser = Parser(JAVA)
+_UNICODE_ESCAPE = re.compile(r"\\(?:\\|u+([0-9a-fA-F]{4}))")
 
 
 def read_source(path: Path) -> bytes:
@@ -29,6 +32,13 @@ def normalised(raw: bytes) -> bytes:
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
     return text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8")
+
+
+def translated(text: str) -> str:
+    """Return what a compiler reads of source: Unicode escapes resolved, lines ended by line feeds (JLS 3.3, 3.4)."""
+    # The parser takes a NUL for the text's end; no other character matters less.
+    text = _UNICODE_ESCAPE.sub(lambda match: chr(int(match[1], 16) or 0xFFFD) if match[1] else match[0], text)
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def parse(source: bytes) -> Tree:

@@ -1,20 +1,22 @@
-"""Syntax validity: tree-sitter reads the prediction as exactly one statement of today's Java."""
+"""Syntax validity: the prediction is exactly one statement of today's Java."""
 
 from functools import lru_cache
 
 from tree_sitter import Node
 
-from assertkd.java.source import COMMENTS, TYPES, parse
+from assertkd.java.source import COMMENTS, TYPES, parse, translated
 from assertkd.metrics.ast_validity import MAXIMUM_CHARACTERS
+from assertkd.metrics.language_rules import follows_language_rules
 
 BEFORE, AFTER = b"class Holder { void holder() {\n", b"\n} }\n"
 SILENT = COMMENTS | TYPES | {"package_declaration", "import_declaration", "module_declaration", ";"}
 
 
 def syntax_validity(prediction: str, reference: str = "") -> float:
-    """Return 1.0 where the prediction is exactly one non-empty statement without error or missing sign, else 0.0.
+    """Return 1.0 where the prediction is exactly one non-empty statement of Java, else 0.0.
 
-    The rule of `ast_validity` with a grammar that knows recent Java. The reference plays no part.
+    The rule of `ast_validity`, by tree-sitter's grammar, which knows recent Java, and the language's own rules. The
+    reference plays no part.
     """
     return float(only_statement(prediction) is not None)
 
@@ -23,11 +25,13 @@ def syntax_validity(prediction: str, reference: str = "") -> float:
 def only_statement(text: str) -> Node | None:
     """Return the node of the one non-empty statement that `text` consists of, comments apart.
 
-    None where there is an error, a missing sign, no statement or more than one, only a declaration of a type, or a
-    closing brace that the text did not open.
+    None where there is an error, a missing sign, no statement or more than one, only a declaration of a type, a closing
+    brace that the text did not open, or what the language's rules forbid.
     """
     statements = statements_of(text)
-    return statements[0] if len(statements) == 1 and says_something(statements[0]) else None
+    if len(statements) == 1 and says_something(statements[0]) and follows_language_rules(statements[0]):
+        return statements[0]
+    return None
 
 
 def statements_of(text: str) -> list[Node]:
@@ -37,7 +41,7 @@ def statements_of(text: str) -> list[Node]:
     """
     if len(text) > MAXIMUM_CHARACTERS:
         return []
-    source = text.encode("utf-8", errors="replace")
+    source = translated(text).encode("utf-8", errors="replace")
     root = parse(BEFORE + source + AFTER).root_node
     if root.has_error:
         return []
