@@ -1,6 +1,8 @@
 """Metrics that compare tokens: hand-computed cases, Counter arithmetic, and sacrebleu called directly."""
 
 from collections import Counter
+from collections.abc import Sequence
+from itertools import combinations
 
 import pytest
 import sacrebleu
@@ -8,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assertkd.metrics.bleu import bleu, bleu_counts, corpus_bleu
+from assertkd.metrics.critical_token_accuracy import critical_token_accuracy, most_aligned
 from assertkd.metrics.exact_match import exact_match, exact_match_lenient
 from assertkd.metrics.lexer import java_tokens
 from assertkd.metrics.overlap import f1, precision, recall, token_accuracy
@@ -124,6 +127,55 @@ class TestOverlap:
             if shared:
                 harmonic = 2 * precision(a, b) * recall(a, b) / (precision(a, b) + recall(a, b))
                 assert f1(a, b) == pytest.approx(harmonic)
+
+
+def aligned_by_trial(predicted: Sequence[str], expected: Sequence[str], is_counted: Sequence[bool]) -> int:
+    """Try every subsequence of `expected`, the longest first."""
+
+    def stands_in_prediction(places: Sequence[int]) -> bool:
+        left = iter(predicted)
+        return all(expected[place] in left for place in places)
+
+    for length in range(len(expected), -1, -1):
+        found = [places for places in combinations(range(len(expected)), length) if stands_in_prediction(places)]
+        if found:
+            return max(sum(is_counted[place] for place in places) for places in found)
+    raise AssertionError
+
+
+class TestCriticalTokenAccuracy:
+    @pytest.mark.parametrize(
+        ("prediction", "reference", "accuracy"),
+        [
+            # Critical: assertEquals and size.
+            ("assertEquals(4, list.size());", EQUALS, 1.0),
+            ("assertSame(3, list.size());", EQUALS, 1 / 2),
+            ("assertSame(3, list.length());", EQUALS, 0.0),
+            ("assertEquals(", EQUALS, 1 / 2),
+            # What is inserted shifts nothing.
+            ("org.junit.Assert.assertEquals(0, 3, list.get(0).size());", EQUALS, 1.0),
+            # Out of place: size( ) , is shorter than assertEquals ( 3 , ( ) ) ;
+            ("size(), assertEquals(3, ());", EQUALS, 1 / 2),
+            ('fail("assertEquals size");', EQUALS, 0.0),
+            ("assertTrue(a == b);", "assertTrue(a != b);", 1 / 2),
+            ("@Test int x;", "@Test int y;", 1.0),
+            # Without a critical token, all count: check ( x ) ;
+            ("check(y);", "check(x);", 4 / 5),
+            ("", "check(x);", 0.0),
+            ("", "", 1.0),
+            ("x", "", 0.0),
+        ],
+    )
+    def test_by_hand(self, prediction: str, reference: str, accuracy: float) -> None:
+        assert critical_token_accuracy(prediction, reference) == pytest.approx(accuracy)
+
+    @given(
+        st.lists(st.sampled_from("abc"), max_size=9),
+        st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=8),
+    )
+    def test_alignment_against_every_subsequence(self, predicted: list[str], pairs: list[tuple[str, bool]]) -> None:
+        expected, is_counted = [token for token, _ in pairs], [counted for _, counted in pairs]
+        assert most_aligned(predicted, expected, is_counted) == aligned_by_trial(predicted, expected, is_counted)
 
 
 class TestBleu:

@@ -12,6 +12,7 @@ from assertkd.metrics.assertion_form import assertion_form
 from assertkd.metrics.ast_validity import ast_validity
 from assertkd.metrics.bleu import bleu
 from assertkd.metrics.codebleu import codebleu
+from assertkd.metrics.critical_token_accuracy import critical_token_accuracy
 from assertkd.metrics.exact_match import exact_match, exact_match_lenient
 from assertkd.metrics.overlap import f1, precision, recall, token_accuracy
 from assertkd.metrics.pans import pans
@@ -54,6 +55,7 @@ METRICS: dict[str, Metric] = {
     "precision": precision,
     "recall": recall,
     "token_accuracy": token_accuracy,
+    "critical_token_accuracy": critical_token_accuracy,
     "bleu": bleu,
     "codebleu": codebleu,
     "pans": pans,

@@ -37,9 +37,14 @@ def critical_pieces(text: str, offsets: Iterable[Sequence[int]]) -> list[bool]:
 
 
 @cache
+def critical_tokens() -> frozenset[str]:
+    """Return the tokens of the list."""
+    return frozenset(token for category in read_json(CRITICAL_TOKENS).values() for token in category["tokens"])
+
+
+@cache
 def _critical_token() -> re.Pattern[str]:
-    tokens = [token for category in read_json(CRITICAL_TOKENS).values() for token in category["tokens"]]
-    tokens.sort(key=len, reverse=True)
+    tokens = sorted(critical_tokens(), key=len, reverse=True)
     words = "|".join(re.escape(token) for token in tokens if re.match(_IDENTIFIER_CHARACTER, token[-1]))
     operators = "|".join(re.escape(token) for token in tokens if not re.match(_IDENTIFIER_CHARACTER, token[-1]))
     return re.compile(f"(?<!{_IDENTIFIER_CHARACTER})(?:{words})(?!{_IDENTIFIER_CHARACTER})|{operators}")

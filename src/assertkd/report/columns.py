@@ -49,6 +49,11 @@ METRIC_COLUMNS: dict[str, Column] = {
     "token_accuracy": Column(
         "Token accuracy", "Equal tokens at equal positions, divided by the longer of the two lengths."
     ),
+    "critical_token_accuracy": Column(
+        "Critical tokens",
+        "Share of the reference's critical tokens (assertions, matchers, comparisons, exceptions, …) that the "
+        "prediction has at the same place once both are aligned.",
+    ),
     "bleu": Column("BLEU", "Mean sentence BLEU on Java tokens, up to 4-grams."),
     "codebleu": Column(
         "CodeBLEU",
