@@ -37,7 +37,7 @@ def test_the_default_is_trident_with_its_start_weights() -> None:
     assert ends(plan) == {"focal": (0.3, 0.3), "jsd": (0.6, 0.6), "semantic": (0.05, 0.05)}
     assert plan.weights(0.7) == pytest.approx({"focal": 0.3 / 0.95, "jsd": 0.6 / 0.95, "semantic": 0.05 / 0.95})
     assert (plan.sum_to_one, plan.temperature, plan.alpha) == (True, 1.0, None)
-    assert plan.components[0].options == {"alpha": 1.0, "gamma": 2.0}
+    assert plan.components[0].options == {"alpha": 1.0, "gamma": 1.0}
     assert plan.components[1].options == {}
 
 
@@ -148,5 +148,5 @@ def test_the_original_numbers_stay_available() -> None:
     )
     assert plan.sampling is not None
     assert (plan.sampling.start, plan.sampling.max_share) == (0.0, 1.0)
-    mixed = planned(preset="original", temperature=2.0, focal={"gamma": 1.0})
-    assert (mixed.temperature, mixed.components[0].options) == (2.0, {"alpha": 0.25, "gamma": 1.0})
+    mixed = planned(preset="original", temperature=2.0, focal={"gamma": 3.0})
+    assert (mixed.temperature, mixed.components[0].options) == (2.0, {"alpha": 0.25, "gamma": 3.0})

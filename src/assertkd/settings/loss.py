@@ -10,7 +10,7 @@ from assertkd.settings.section import Section, merged_over
 ORIGINAL: Mapping[str, Any] = {
     "temperature": 4.0,
     "schedule": {"contrastive": {"start": 0.10, "end": 0.15}},
-    "focal": {"alpha": 0.25},
+    "focal": {"alpha": 0.25, "gamma": 2.0},
     "semantic": {"scale": 5.0},
     "text": {"start": 0.0, "max_share": 1.0},
 }
@@ -33,7 +33,7 @@ class FocalSettings(Section):
 
     alpha: float = Field(1.0, gt=0.0)
     """Scale."""
-    gamma: float = Field(2.0, ge=0.0)
+    gamma: float = Field(1.0, ge=0.0)
     """How strongly well-predicted tokens are played down; 0 is cross-entropy times alpha."""
 
 
@@ -84,9 +84,9 @@ class LossSettings(Section):
 
     preset: Literal["measured", "original"] = "measured"
     """Defaults of the other options: `measured` has those that did best here (docs/losses.md), `original` the numbers
-    of the pipeline that this one follows: `temperature` 4, `focal.alpha` 0.25, `semantic.scale` 5, the contrastive
-    loss with weight 0.1 to 0.15, text components from the first step without a limit. A key that the config sets
-    has its own value with either."""
+    of the pipeline that this one follows: `temperature` 4, `focal.alpha` 0.25, `focal.gamma` 2, `semantic.scale` 5, the
+    contrastive loss with weight 0.1 to 0.15, text components from the first step without a limit. A key that the config
+    sets has its own value with either."""
     function: Literal["traditional", "enhanced", "ast_enhanced", "multi_component"] = "multi_component"
     """`traditional`: alpha*ce + (1-alpha)*kl; `enhanced` adds pans, `ast_enhanced` adds ast;
     `multi_component`: the weighted `components`."""
