@@ -73,7 +73,7 @@ def test_a_component_that_trains_at_some_step_is_not_refused(loss: str) -> None:
         ("components: [ce], token_weighting: {enabled: true, critical_token_weight: 3}", []),
         ("components: [ce, pans], semantic: {scale: 2, encoder: a}", ["semantic.scale", "semantic.encoder"]),
         ("components: [ce, semantic], semantic: {scale: 2, encoder: a}", []),
-        ("components: [ce], focal: {gamma: 1}", ["focal.gamma"]),
+        ("components: [ce], focal: {gamma: 3}", ["focal.gamma"]),
         ("components: [ce], contrastive: {temperature: 1}", ["contrastive.temperature"]),
         ("components: [ce], text: {share: 0.5, samples: 4}", ["text.share"]),
         ("components: [ce, 'risk:bleu'], text: {share: 0.5, start: 0}", []),
