@@ -51,6 +51,9 @@ def test_figures(models: list[Model]) -> None:
     assert (teacher.n, teacher.figures["parameters"], teacher.figures.get("output_agreement")) == (8, 5_000_000, None)
     assert (one.figures["parameters"], one.figures["output_agreement"]) == (1_100_000, 0.7)
     assert (one.figures["exact_match"], one.figures["f1"]) == (0.5, 0.75)
+    for row in (teacher, one):
+        seen = [row.figures[name] for name in ("optimizer_steps", "examples_seen", "target_tokens")]
+        assert seen == [120, 1200, 36_000]
     assert (teacher.figures.get("kl_divergence"), one.figures["kl_divergence"]) == (None, 0.25)
     assert (teacher.kl_divergence_is, one.kl_divergence_is) == ("", "lower bound")
     assert one.intervals["exact_match"] == (pytest.approx(0.4), pytest.approx(0.6))
@@ -124,6 +127,7 @@ def test_the_csv_holds_every_row(models: list[Model], tmp_path: Path) -> None:
     assert list(lines[0]) == [
         *("model", "variant", "seed", "n", *METRICS),
         *("output_agreement", "kl_divergence", "parameters", "model_memory_mb"),
+        *("optimizer_steps", "examples_seen", "target_tokens"),
         *("exact_match_low", "exact_match_high", "kl_divergence_is", "note"),
     ]
     assert len(lines) == len(rows)
