@@ -2,16 +2,17 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import stats
 
 from assertkd.errors import UserError
-from assertkd.evaluation.comparison import compare_models
+from assertkd.evaluation.comparison import Comparison, Difference, compare_models
 from assertkd.evaluation.significance import resampled_means, resampled_seeds
 from assertkd.files import write_json
 
@@ -42,61 +43,78 @@ def student(variant: str, seed: int = 42) -> str:
     return f"students/{variant}/seed{seed}"
 
 
-def test_shuffled_predictions_of_two_variants_do_not_differ_significantly(tmp_path: Path) -> None:
-    """Of every example one model's value goes to one variant and the other's to the other, by the toss of a coin."""
-    rng = np.random.default_rng(1)
-    better, worse = scores(rng, 0.7), scores(rng, 0.4)
-    significant = dict.fromkeys(METRICS, 0)
-    for number in range(20):
-        swapped = rng.random(N) < 0.5
-        one = {name: np.where(swapped, better[name], worse[name]) for name in METRICS}
-        other = {name: np.where(swapped, worse[name], better[name]) for name in METRICS}
-        folder = tmp_path / str(number)
-        models = [write_scores(folder, student("a"), one), write_scores(folder, student("b"), other)]
-        for name, figure in compare_models(models, folder, "a", 2000, number).variants["b"].items():
-            assert figure.difference is not None
-            significant[name] += figure.difference.significant
-    # One of twenty is what a level of 5 % promises; four or more of them come once in sixty such tests.
-    assert all(count <= 3 for count in significant.values())
-    # The coin is what hides it.
-    models = [write_scores(tmp_path / "true", student(name), each) for name, each in (("a", worse), ("b", better))]
-    found = compare_models(models, tmp_path / "true", "a", 2000)
-    assert all(each.difference is not None and each.difference.significant for each in found.variants["b"].values())
+def by_seeds(folder: Path, variant: str, means: Sequence[float], shift: int = 0) -> list[str]:
+    """Write a variant of which each seed is right on the given share of examples, and return its models."""
+    models = []
+    for seed, mean in enumerate(means, start=1):
+        right = np.roll((np.arange(N) < round(mean * N)).astype(float), shift)
+        models.append(write_scores(folder, student(variant, seed), {"exact_match": right, "f1": (1 + right) / 2}))
+    return models
 
 
-def test_a_planted_difference_is_found_beside_eight_that_are_none(tmp_path: Path) -> None:
-    rng = np.random.default_rng(2)
-    base = scores(rng, 0.5)
-    models = [write_scores(tmp_path, student("base"), base)]
-    for number in range(8):
-        moved = rng.permutation(N)[:60]
-        other = {name: column.copy() for name, column in base.items()}
-        for column in other.values():
-            column[moved] = column[rng.permutation(moved)]
-        models.append(write_scores(tmp_path, student(f"same{number}"), other))
-    planted = {name: column.copy() for name, column in base.items()}
-    wrong = np.flatnonzero(planted["exact_match"] == 0)[:30]
-    planted["exact_match"][wrong] = 1.0
-    models.append(write_scores(tmp_path, student("planted"), planted))
-    found = compare_models(models, tmp_path, "base")
-    significant = {
-        (variant, name)
-        for variant, figures in found.variants.items()
-        for name, figure in figures.items()
-        if figure.difference is not None and figure.difference.significant
-    }
-    assert significant == {("planted", "exact_match")}
-    difference = found.variants["planted"]["exact_match"].difference
-    assert difference is not None
-    assert difference.mean == pytest.approx(30 / N)
-    # The resampled sum of 30 ones among N zeros is binomial.
-    spread = 1.96 * np.sqrt(30 * (1 - 30 / N)) / N
-    assert (difference.low, difference.high) == pytest.approx((30 / N - spread, 30 / N + spread), abs=0.006)
-    assert difference.p <= difference.p_holm <= 9 * difference.p
+BASE = [0.50, 0.52, 0.54]
+
+
+def test_variants_are_tested_over_their_seeds(tmp_path: Path) -> None:
+    shares = {"gain": [0.60, 0.63, 0.66], "loss": [0.40, 0.42, 0.41, 0.43], "alike": [0.51, 0.55, 0.53]}
+    models = by_seeds(tmp_path, "base", BASE)
+    models += [model for name, means in shares.items() for model in by_seeds(tmp_path, name, means)]
+    found = compare_models(models, tmp_path, "base", 200)
+    expected = {name: stats.ttest_ind(means, BASE, equal_var=False) for name, means in shares.items()}
+    p_values = sorted(one.pvalue for one in expected.values())
+    corrected = np.maximum.accumulate(np.array(p_values) * [3, 2, 1])
+    for name, test in expected.items():
+        difference = difference_of(found, name)
+        assert difference.test == "welch"
+        assert difference.reason is None
+        assert difference.p == pytest.approx(test.pvalue)
+        assert difference.p_holm == pytest.approx(corrected[p_values.index(test.pvalue)])
+        assert (difference.low, difference.high) == pytest.approx(tuple(test.confidence_interval(0.95)))
+        assert difference.significant == (name != "alike")
     assert found.variants["base"]["f1"].difference is None
-    same = found.variants["planted"]["f1"].difference
-    assert same is not None
-    assert (same.mean, same.p, same.significant) == (0.0, 1.0, False)
+
+
+@pytest.mark.parametrize(("own", "other"), [(1, 1), (2, 3), (3, 2)])
+def test_fewer_than_three_seeds_are_not_tested(tmp_path: Path, own: int, other: int) -> None:
+    """However large the difference; the interval is that of these models over the examples."""
+    models = [*by_seeds(tmp_path, "base", BASE[:other]), *by_seeds(tmp_path, "gain", [0.8, 0.81, 0.82][:own])]
+    found = compare_models(models, tmp_path, "base")
+    difference = difference_of(found, "gain")
+    assert (difference.test, difference.p, difference.p_holm, difference.significant) == (None, None, None, None)
+    assert difference.reason == "fewer than 3 seeds of the variant or of the baseline"
+    assert difference.mean == pytest.approx(fmean([0.8, 0.81, 0.82][:own]) - fmean(BASE[:other]), abs=0.01)
+    # The examples between the two shares are those that differ, and their resampled number is binomial.
+    spread = 1.96 * np.sqrt(difference.mean * (1 - difference.mean) / N)
+    bounds = difference.mean - spread, difference.mean + spread
+    assert (difference.low, difference.high) == pytest.approx(bounds, abs=0.01)
+
+
+def test_untested_variants_do_not_weaken_the_tested(tmp_path: Path) -> None:
+    models = [*by_seeds(tmp_path, "base", BASE), *by_seeds(tmp_path, "gain", [0.60, 0.63, 0.66])]
+    alone = compare_models(models, tmp_path, "base", 200)
+    more = [*models, *by_seeds(tmp_path, "once", [0.7])]
+    difference = difference_of(compare_models(more, tmp_path, "base", 200), "gain")
+    assert difference == difference_of(alone, "gain")
+    assert difference.p == difference.p_holm
+
+
+def test_means_without_deviation_are_tested_only_if_equal(tmp_path: Path) -> None:
+    models = [
+        *by_seeds(tmp_path, "base", [0.5] * 3),
+        *by_seeds(tmp_path, "other", [0.6] * 3),
+        *by_seeds(tmp_path, "same", [0.5] * 3, shift=20),
+    ]
+    found = compare_models(models, tmp_path, "base", 500)
+    other, same = difference_of(found, "other"), difference_of(found, "same")
+    assert (other.test, other.p, other.significant, other.reason) == (None, None, None, "all seeds have the same mean")
+    assert other.low < 0.1 < other.high
+    assert (same.test, same.p, same.significant) == ("welch", 1.0, False)
+
+
+def difference_of(found: Comparison, variant: str) -> Difference:
+    difference = found.variants[variant]["exact_match"].difference
+    assert difference is not None
+    return difference
 
 
 def test_several_seeds_have_their_mean_spread_and_a_wider_interval(tmp_path: Path) -> None:
@@ -119,13 +137,9 @@ def test_several_seeds_have_their_mean_spread_and_a_wider_interval(tmp_path: Pat
     low, high = np.percentile(drawn, [2.5, 97.5])
     assert wild.low == pytest.approx(low, abs=0.06)
     assert wild.high == pytest.approx(high, abs=0.06)
-    # With one of these seeds alone, the same difference would pass for a gain.
-    one = compare_models([student("base", 3), student("wild", 3)], tmp_path, "base")
-    alone, together = one.variants["wild"]["exact_match"].difference, wild.difference
-    assert alone is not None
-    assert together is not None
-    assert alone.significant
-    assert not together.significant
+    difference = difference_of(found, "wild")
+    assert not difference.significant
+    assert difference.high - difference.low > 0.5
 
 
 def test_resampled_seeds_are_drawn_with_replacement() -> None:
@@ -137,34 +151,34 @@ def test_resampled_seeds_are_drawn_with_replacement() -> None:
     assert resampled_seeds(1, 5, 1).tolist() == [[1.0]] * 5
 
 
-def test_the_teacher_stands_beside_every_seed_of_the_baseline(tmp_path: Path) -> None:
-    rng = np.random.default_rng(4)
-    teacher, first, second = scores(rng, 0.8), scores(rng, 0.4), scores(rng, 0.5)
-    models = [
-        write_scores(tmp_path, "teacher", teacher),
-        write_scores(tmp_path, student("base", 1), first),
-        write_scores(tmp_path, student("base", 2), second),
-    ]
-    found = compare_models(models, tmp_path, "base", 500)
+def test_the_one_trained_teacher_is_set_against_the_baselines_seeds(tmp_path: Path) -> None:
+    right = (np.arange(N) < 0.6 * N).astype(float)
+    teacher = write_scores(tmp_path, "teacher", {"exact_match": right, "f1": right})
+    models = [teacher, *by_seeds(tmp_path, "base", BASE), *by_seeds(tmp_path, "gain", [0.60, 0.63, 0.66])]
+    found = compare_models(models, tmp_path, "base", 200)
     assert found.teacher is not None
     figure = found.teacher["exact_match"]
     assert figure.sd is None
     assert figure.difference is not None
-    gap = teacher["exact_match"].mean() - (first["exact_match"].mean() + second["exact_match"].mean()) / 2
-    assert figure.difference.mean == pytest.approx(gap)
-    assert figure.difference.significant
-    assert list(found.variants) == ["base"]
+    expected = stats.ttest_1samp(BASE, 0.6)
+    assert figure.difference.test == "one_sample_t"
+    assert figure.difference.p == figure.difference.p_holm == pytest.approx(expected.pvalue)
+    low, high = expected.confidence_interval(0.95)
+    assert (figure.difference.low, figure.difference.high) == pytest.approx((0.6 - high, 0.6 - low))
+    # It is not one of the variants that Holm's correction counts.
+    assert difference_of(found, "gain").p == difference_of(found, "gain").p_holm
 
 
-def test_differences_pair_the_seeds_that_both_have(tmp_path: Path) -> None:
-    rng = np.random.default_rng(5)
-    values = {name: scores(rng, 0.5) for name in ("base1", "base2", "new2", "other7")}
-    models = [write_scores(tmp_path, student(name[:-1], int(name[-1])), each) for name, each in values.items()]
-    found = compare_models(models, tmp_path, "base", 500)
-    difference = found.variants["new"]["f1"].difference
+def test_two_seeds_of_the_baseline_do_not_test_the_teacher(tmp_path: Path) -> None:
+    values = scores(np.random.default_rng(4), 0.9)
+    models = [write_scores(tmp_path, "teacher", values), *by_seeds(tmp_path, "base", BASE[:2])]
+    found = compare_models(models, tmp_path, "base", 200)
+    assert found.teacher is not None
+    difference = found.teacher["exact_match"].difference
     assert difference is not None
-    assert difference.mean == pytest.approx(values["new2"]["f1"].mean() - values["base2"]["f1"].mean())
-    assert found.variants["other"]["f1"].difference is None
+    assert (difference.test, difference.p, difference.significant) == (None, None, None)
+    assert difference.reason == "fewer than 3 seeds of the baseline"
+    assert difference.low < difference.mean < difference.high
 
 
 def test_a_baseline_without_scores_leaves_the_differences_out(tmp_path: Path) -> None:
@@ -186,7 +200,9 @@ def test_the_file_holds_what_was_found(tmp_path: Path) -> None:
     assert value["baseline"] == "a"
     assert (value["examples"], value["level"], value["resamples"], value["bootstrap_seed"]) == (N, 0.95, 200, 9)
     assert list(value["variants"]["b"]) == list(METRICS)
-    assert set(value["variants"]["b"]["f1"]["difference"]) == {"mean", "low", "high", "p", "p_holm", "significant"}
+    difference = value["variants"]["b"]["f1"]["difference"]
+    assert list(difference) == ["mean", "low", "high", "test", "reason", "p", "p_holm", "significant"]
+    assert [difference[name] for name in ("test", "p", "p_holm", "significant")] == [None] * 4
     assert value["variants"]["a"]["f1"]["difference"] is None
     # The figures of one seed are those of its own summary: the same draws.
     (_, column) = scores(np.random.default_rng(7), 0.5).values()

@@ -1,4 +1,4 @@
-"""Bootstrap intervals against closed forms."""
+"""Bootstrap intervals against closed forms, tests over seeds against scipy and against simulated runs."""
 
 from dataclasses import asdict
 
@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from assertkd.evaluation import significance
-from assertkd.evaluation.significance import bootstrap_intervals, holm, paired_p_values, resampled_means
+from assertkd.evaluation.significance import bootstrap_intervals, holm, welch
+from false_positives import HIGHEST, of_pooled_t, of_welch, simulate
 
 
 def column(values: list[float]) -> NDArray[np.float64]:
@@ -104,6 +105,11 @@ class TestHolm:
         assert holm(column([0.04])).tolist() == [[0.04]]
         assert holm(column([])).tolist() == []
 
+    def test_what_was_not_tested_does_not_count(self) -> None:
+        corrected = holm(column([0.02, np.nan, 0.01]))[:, 0]
+        assert corrected[[0, 2]].tolist() == [0.02, 0.02]
+        assert np.isnan(corrected[1])
+
     def test_each_column_is_corrected_by_itself(self) -> None:
         columns = np.random.default_rng(16).random((6, 3))
         assert holm(columns).tolist() == np.hstack([holm(one[:, None]) for one in columns.T]).tolist()
@@ -122,32 +128,46 @@ class TestHolm:
                 assert {index for index, p in enumerate(holm(column(p_values))[:, 0]) if p <= alpha} == rejected
 
 
-class TestPairedPValues:
-    def p_of(self, differences: NDArray[np.float64], resamples: int = 20_000) -> float:
-        resampled = resampled_means(differences[:, None], resamples, 1)
-        return float(paired_p_values(differences[:, None], resampled)[0])
+class TestWelch:
+    @pytest.mark.parametrize(("own", "other"), [(3, 3), (3, 8), (5, 4)])
+    def test_against_scipys_test(self, own: int, other: int) -> None:
+        rng = np.random.default_rng([own, other])
+        first, second = 0.1 * rng.normal(size=(own, 6)), 0.3 * rng.normal(size=(other, 6)) + 0.2
+        intervals, p_values = welch(first, second)
+        expected = stats.ttest_ind(first, second, equal_var=False)
+        bounds = expected.confidence_interval(0.95)
+        assert p_values == pytest.approx(expected.pvalue)
+        assert [one.low for one in intervals] == pytest.approx(bounds.low)
+        assert [one.high for one in intervals] == pytest.approx(bounds.high)
+        assert [one.mean for one in intervals] == pytest.approx(first.mean(axis=0) - second.mean(axis=0))
 
-    @pytest.mark.parametrize("shift", [0.0, 0.5, 1.0, 2.0, 3.0])
-    def test_of_many_examples_it_is_the_z_test(self, shift: float) -> None:
-        values = np.random.default_rng(14).normal(size=2000)
-        values += shift * values.std() / np.sqrt(2000) - values.mean()
-        assert self.p_of(values) == pytest.approx(2 * stats.norm.sf(shift), abs=0.012)
+    def test_one_row_is_a_known_value(self) -> None:
+        seeds = np.random.default_rng(1).normal(size=(4, 3))
+        [*intervals], p_values = welch(np.array([[0.5, -1.0, 2.0]]), seeds)
+        expected = stats.ttest_1samp(seeds, [0.5, -1.0, 2.0])
+        assert p_values == pytest.approx(expected.pvalue)
+        assert [0.5 - intervals[0].high, 0.5 - intervals[0].low] == pytest.approx(
+            [bound[0] for bound in expected.confidence_interval(0.95)]
+        )
 
-    def test_few_differing_examples_prove_no_more_than_the_sign_test(self) -> None:
-        for differing in range(1, 7):
-            values = np.zeros(500)
-            values[:differing] = 1.0
-            # All on one side: scipy's exact two-sided binomial test, McNemar's for two models' hits.
-            assert self.p_of(values) == pytest.approx(stats.binomtest(differing, differing).pvalue, rel=0.35)
-            assert self.p_of(values) >= stats.binomtest(differing, differing).pvalue - 1e-12
-        assert self.p_of(np.ones(1)) == 1.0
+    def test_a_side_without_deviation_leaves_it_to_the_other(self) -> None:
+        seeds = np.array([[0.2], [0.4], [0.5], [0.9]])
+        # 0.1 is no binary fraction: its mean over three rows is off by rounding.
+        _, p_values = welch(np.full((3, 1), 0.1), seeds)
+        assert p_values == pytest.approx(stats.ttest_1samp(seeds, 0.1).pvalue)
 
-    def test_no_difference_at_all(self) -> None:
-        assert self.p_of(np.zeros(50)) == 1.0
+    @pytest.mark.filterwarnings("error")
+    def test_without_any_deviation_only_equal_means_have_a_p_value(self) -> None:
+        intervals, p_values = welch(np.full((3, 2), 0.1), np.tile([0.1, 0.3], (5, 1)))
+        assert p_values[0] == 1.0
+        assert np.isnan(p_values[1])
+        assert (intervals[1].low, intervals[1].high) == pytest.approx((-0.2, -0.2))
 
-    def test_under_the_null_small_values_are_as_rare_as_they_say(self) -> None:
-        rng = np.random.default_rng(15)
-        differences = rng.integers(0, 2, (150, 300)).astype(float) - rng.integers(0, 2, (150, 300))
-        p_values = paired_p_values(differences, resampled_means(differences, 1000, 2))
-        assert 0.02 <= (p_values < 0.05).mean() <= 0.09
-        assert 0.4 <= (p_values < 0.5).mean() <= 0.6
+    @pytest.mark.parametrize("deviations", [(0.0, 0.0), (3.0, 3.0), (3.0, 1.0), (1.0, 3.0)])
+    def test_false_positives_are_as_rare_as_the_level_says(self, deviations: tuple[float, float]) -> None:
+        means = simulate(300, 3, deviations, np.random.default_rng(2)).mean(axis=3, dtype=np.float64)
+        # 2,400 differences, those of a run dependent: a standard error of about a point.
+        assert 0.01 < (of_welch(means) < 0.05).mean() < HIGHEST + 0.02
+        if deviations == (3.0, 1.0):
+            # The simulation can tell: one variance for all variants is not good enough.
+            assert (of_pooled_t(means) < 0.05).mean() > 0.1

@@ -93,7 +93,7 @@ class TestVerdict:
     def test_a_beaten_teacher_is_named_with_the_figures(self, models: list[Model]) -> None:
         verdict = teacher_warning(leaderboard(models))
         assert verdict is not None
-        for part in ("does not beat", "hard_labels", "37.5%", "50.0%", "mean of 3 seeds", "-12.5 percentage points"):
+        for part in ("is not above", "hard_labels", "37.5%", "50.0%", "mean of 3 seeds", "-12.5 percentage points"):
             assert part in verdict
 
     def test_it_is_the_teachers_note(self, models: list[Model]) -> None:
@@ -132,6 +132,6 @@ def test_the_csv_holds_every_row(models: list[Model], tmp_path: Path) -> None:
     ]
     assert len(lines) == len(rows)
     assert lines[0]["model"] == "teacher"
-    assert lines[0]["note"].startswith("The teacher does not beat")
+    assert lines[0]["note"].startswith("This trained teacher's exact match is not above")
     assert lines[0]["output_agreement"] == ""
     assert [float(line["exact_match"]) for line in lines] == [row.figures["exact_match"] for row in rows]

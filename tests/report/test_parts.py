@@ -1,6 +1,8 @@
 """What the page's parts say: verdicts, leaderboard cells, Pareto front, slices, curves."""
 
+import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from run_on_disk import RunOnDisk
 from assertkd.evaluation.comparison import Comparison, compare_models
 from assertkd.report.columns import Column
 from assertkd.report.conclusions import conclusions
-from assertkd.report.figures.quality import quality_against_cost
+from assertkd.report.figures.quality import differences, quality_against_cost
 from assertkd.report.figures.training import POINTS, component_curves
 from assertkd.report.leaderboard import Row, leaderboard, variant_rows
 from assertkd.report.leaderboard_table import leaderboard_table
@@ -28,12 +30,14 @@ def right(count: int) -> str:
 def judged(tmp_path: Path) -> list[Model]:
     """A teacher, a baseline, a variant far better, one far worse, and one that is a little better by chance."""
     run = RunOnDisk(tmp_path / "run", MANY)
+    shares = {"hard_labels": 25, "better": 45, "worse": 5, "alike": 26}
     return [
         run.add("teacher", right(50)),
-        run.add("students/hard_labels/seed1", right(25)),
-        run.add("students/better/seed1", right(45)),
-        run.add("students/worse/seed1", right(5)),
-        run.add("students/alike/seed1", right(26)),
+        *(
+            run.add(f"students/{variant}/seed{seed}", right(count + seed - 2))
+            for variant, count in shares.items()
+            for seed in (1, 2, 3)
+        ),
     ]
 
 
@@ -48,8 +52,10 @@ class TestVerdicts:
         assert best == "Highest exact match of the students: better, 75.0%; the teacher has 83.3%."
         assert better.startswith("1 variant is significantly better than hard_labels: better by 33.3 points (")
         assert worse.startswith("1 variant is significantly worse: worse by 33.3 points (")
+        # Three seeds with a standard deviation of one example each: t(4) at 97.5 % is 2.776.
+        assert "by 33.3 points (29.6 to 37.1)" in better
         assert open_ == "Without a significant difference from hard_labels: alike."
-        assert teacher.startswith("The teacher is significantly better than hard_labels, by 41.7 points (")
+        assert teacher.startswith("This trained teacher is significantly better than hard_labels, by 41.7 points (")
         assert cost == "better has 90% of the teacher's exact match with 22% of its weights and 100% of its memory."
 
     def test_nothing_significant_is_said_plainly(self, judged: list[Model]) -> None:
@@ -67,14 +73,37 @@ class TestVerdicts:
 
     def test_a_teacher_that_does_not_differ_is_said(self, tmp_path: Path) -> None:
         run = RunOnDisk(tmp_path / "run", MANY)
-        said = conclusions(*compared([run.add("teacher", right(26)), run.add("students/hard_labels/seed1", right(25))]))
-        assert any("does not differ significantly from hard_labels (+1.7 points, p = 1)" in one for one in said)
+        students = [run.add(f"students/hard_labels/seed{count}", right(count)) for count in (24, 25, 26)]
+        said = conclusions(*compared([run.add("teacher", right(26)), *students]))
+        # t = 1 / (1 / sqrt(3)) on two degrees of freedom.
+        assert any("does not differ significantly from hard_labels (+1.7 points, p = 0.23)" in one for one in said)
+
+    @pytest.mark.parametrize("seeds", [1, 2])
+    def test_of_one_or_two_seeds_only_trained_models_are_spoken_of(self, tmp_path: Path, seeds: int) -> None:
+        run = RunOnDisk(tmp_path / "run", MANY)
+        models = [run.add("teacher", right(50))]
+        for variant, count in (("hard_labels", 25), ("gain", 45)):
+            models += [run.add(f"students/{variant}/seed{seed}", right(count)) for seed in range(seeds)]
+        _, variants, teacher, _ = said = conclusions(*compared(models))
+        assert variants.startswith("These trained models against hard_labels, on the same test examples: gain +33.3")
+        assert variants.endswith("not tested: fewer than 3 seeds of the variant or of the baseline.")
+        assert teacher.startswith("This trained teacher against hard_labels, on the same test examples: +41.7 points (")
+        assert teacher.endswith("Not tested: fewer than 3 seeds of the baseline.")
+        assert not re.search(r"better|worse|signific|▲|▼", " ".join(said))
 
 
 class TestBoard:
     def test_differences_are_marked(self, judged: list[Model]) -> None:
         board = leaderboard_table(*compared(judged))
-        lines = {line.name: line for [line] in board.groups}
+        lines = {group[0].name: group[0] for group in board.groups}
+        assert board.is_tested
+        assert not board.untested
+        figure = differences(compared(judged)[1])
+        assert figure is not None
+        assert {row["model"]: row["verdict"] for row in figure.rows} == {
+            **dict.fromkeys(("teacher", "better", "worse"), "significant"),
+            "alike": "could be chance",
+        }
         assert [column.heading for column in board.columns[:2]] == ["Exact match", "vs hard_labels"]
         marks = {name: line.cells[1].mark for name, line in lines.items()}
         assert marks == {"teacher": "better", "better": "better", "worse": "worse", "alike": "open", "hard_labels": ""}
@@ -83,6 +112,21 @@ class TestBoard:
         assert lines["hard_labels"].kind == "baseline"
         # f1 differs on the same examples, and is marked too.
         assert lines["better"].cells[3].mark == "better"
+
+    def test_nothing_is_marked_without_a_test(self, judged: list[Model]) -> None:
+        models = [model for model in judged if model.is_teacher or model.seed == 1]
+        board = leaderboard_table(*compared(models))
+        assert not board.is_tested
+        assert len(board.untested) == 2
+        assert {cell.mark for [line] in board.groups for cell in line.cells} == {""}
+        [better] = [line for [line] in board.groups if line.name == "better"]
+        assert better.cells[1].text == "+33.3"
+        assert better.cells[1].hint == "not tested: fewer than 3 seeds of the variant or of the baseline"
+        assert "▲" not in board.columns[1].meaning
+        figure = differences(compared(models)[1])
+        assert figure is not None
+        assert {row["verdict"] for row in figure.rows} == {"not tested"}
+        assert "could be chance" not in json.dumps(figure.spec())
 
     def test_seeds_follow_their_variant(self, tmp_path: Path) -> None:
         run = RunOnDisk(tmp_path / "run", MANY)

@@ -1,7 +1,7 @@
 """Every variant of a run against the baseline: intervals, deviation over seeds, and significance of differences."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,29 +15,48 @@ from assertkd.evaluation.significance import (
     Interval,
     holm,
     intervals,
-    paired_p_values,
     resampled_means,
     resampled_seeds,
+    welch,
 )
 from assertkd.layout import TEACHER, EvaluationLayout, variant_and_seed
 
 Key = tuple[bool, str]
 """Whether it is the teacher, and the variant's name."""
 
+SEEDS_NEEDED = 3
+"""Seeds of a variant, and of the baseline, from which on their difference is tested."""
+
+WELCH, ONE_SAMPLE = "welch", "one_sample_t"
+"""Tests: of two variants over their seeds, and of the baseline's seeds against the one trained teacher."""
+
+FEW_SEEDS = f"fewer than {SEEDS_NEEDED} seeds of the variant or of the baseline"
+FEW_BASELINE_SEEDS = f"fewer than {SEEDS_NEEDED} seeds of the baseline"
+NO_DEVIATION = "all seeds have the same mean"
+"""Reasons why a difference is not tested. In the last one's case there is no deviation to compare it with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Difference(Interval):
-    """A variant's mean minus the baseline's, over the same examples and seeds.
+    """A model's mean minus the baseline's on the same examples.
+
+    With a test, it is one of variants (for the teacher: of this trained teacher and the baseline) and has the t
+    interval over seeds. Without one, it is a difference of these trained models and has the bootstrap interval over
+    examples.
 
     Attributes:
-        p: two-sided p-value of no difference.
-        p_holm: the same, corrected for the number of models compared on this metric.
-        significant: `p_holm` is below 0.05. The sign of `mean` says for which side.
+        test: `WELCH` for a variant, `ONE_SAMPLE` for the teacher; None where nothing could be tested.
+        reason: why there is no test; None where there is one.
+        p: two-sided p-value of no difference; None without a test.
+        p_holm: the same, corrected for the number of variants tested on this metric; the teacher's is `p`.
+        significant: `p_holm` is below 0.05; None without a test. The sign of `mean` says for which side.
     """
 
-    p: float
-    p_holm: float
-    significant: bool
+    test: str | None
+    reason: str | None
+    p: float | None
+    p_holm: float | None
+    significant: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +65,7 @@ class Figure(Interval):
 
     Attributes:
         sd: sample standard deviation of the seeds' means; None for one seed.
-        difference: against the baseline; None for the baseline itself, and where the two have no seed in common.
+        difference: against the baseline; None for the baseline itself, and where there is none.
     """
 
     sd: float | None
@@ -64,7 +83,7 @@ class Comparison:
     Attributes:
         baseline: the variant that all are compared with; None where its scores are not there.
         examples: test examples, the same for all models.
-        level: of the intervals; `significant` means below 1 - `level`.
+        level: of the intervals; `significant` means `p_holm` below 1 - `level`.
         resamples, bootstrap_seed: of the bootstrap.
         seeds: variant to its training seeds that were evaluated.
         variants: variant to its figures, in the order of the config.
@@ -98,10 +117,8 @@ def compare_models(
 ) -> Comparison:
     """Return every variant's figures over its seeds, and its differences to the baseline.
 
-    Resampling is hierarchical: a resample draws training seeds, then test examples, the same examples for every seed
-    and model, since all are evaluated on the same ones. A difference pairs examples, and seeds as well. The teacher has
-    one training; its difference to the baseline resamples the baseline's seeds. p-values are corrected for the number
-    of models compared, metric by metric (Holm 1979).
+    The interval of a figure is hierarchical: a resample draws training seeds, then test examples, the same examples
+    for every model, since all are evaluated on the same ones. Differences: see `Difference`.
 
     Args:
         models: `teacher` and `students/{variant}/seed{seed}`, as their folders below `folder`; any part of a run.
@@ -121,33 +138,14 @@ def compare_models(
     means = {name: resampled[:, start:end] for name, start, end in zip(groups, places[:-1], places[1:], strict=True)}
 
     base = (False, baseline) if baseline is not None and (False, baseline) in groups else None
-    differences: dict[Key, tuple[list[Interval], Floats]] = {}
-    for key in groups:
-        if base is None or key == base:
-            continue
-        own, other = _common(groups[key].seeds, groups[base].seeds, is_teacher=key[0])
-        if other:
-            values = groups[key].values[own] - groups[base].values[other]
-            resampled_differences = _over_seeds(means[key][:, own] - means[base][:, other], resamples, seed)
-            per_example = values.mean(axis=0)
-            differences[key] = (
-                intervals(per_example.mean(axis=0), resampled_differences),
-                paired_p_values(per_example, resampled_differences),
-            )
-    p_values = np.array([p for _, p in differences.values()]).reshape(-1, len(names))
-    corrected = dict(zip(differences, holm(p_values), strict=True))
+    differences = {} if base is None else _differences(groups, means, base)
 
     def figures(key: Key) -> Figures:
         scores = groups[key]
         by_seed = scores.values.mean(axis=1)
         own = intervals(by_seed.mean(axis=0), _over_seeds(means[key], resamples, seed))
         deviations = by_seed.std(axis=0, ddof=1).tolist() if len(by_seed) > 1 else [None] * len(names)
-        against: list[Difference | None] = [None] * len(names)
-        if key in differences:
-            against = [
-                Difference(one.mean, one.low, one.high, float(p), float(p_holm), bool(p_holm < 1 - LEVEL))
-                for one, p, p_holm in zip(*differences[key], corrected[key], strict=True)
-            ]
+        against = differences.get(key, [None] * len(names))
         return {
             name: Figure(one.mean, one.low, one.high, sd, difference)
             for name, one, sd, difference in zip(names, own, deviations, against, strict=True)
@@ -173,12 +171,51 @@ def _over_seeds(means: Floats, resamples: int, seed: int) -> Floats:
     return weighted
 
 
-def _common(own: list[int], other: list[int], *, is_teacher: bool) -> tuple[list[int], list[int]]:
-    """Return the places of the seeds that both have; the teacher's one training is paired with every seed."""
-    if is_teacher:
-        return [0] * len(other), list(range(len(other)))
-    both = [seed for seed in own if seed in other]
-    return [own.index(seed) for seed in both], [other.index(seed) for seed in both]
+def _differences(
+    groups: Mapping[Key, _Scores], resampled: Mapping[Key, Floats], base: Key
+) -> dict[Key, list[Difference | None]]:
+    """Return every other model's differences to the baseline, metric by metric.
+
+    Args:
+        groups: the scores.
+        resampled: means over resampled examples, (resamples, S, m).
+        base: the baseline's key.
+    """
+    by_seed = {key: scores.values.mean(axis=1) for key, scores in groups.items()}
+    too_few = {key: _too_few_seeds(groups, key, base) for key in groups if key != base}
+    tested = {key: welch(by_seed[key], by_seed[base]) for key, reason in too_few.items() if reason is None}
+    variants = [key for key in tested if not key[0]]
+    untested = np.full(by_seed[base].shape[1], np.nan)
+    corrected = holm(np.array([tested[key][1] for key in variants]).reshape(-1, len(untested)))
+    by_variant = dict(zip(variants, corrected, strict=True))
+    differences: dict[Key, list[Difference | None]] = {}
+    for key, reason in too_few.items():
+        mean = by_seed[key].mean(axis=0) - by_seed[base].mean(axis=0)
+        over_examples = intervals(mean, resampled[key].mean(axis=1) - resampled[base].mean(axis=1))
+        over_seeds, p_values = tested.get(key, (over_examples, untested))
+        differences[key] = [
+            Difference(*(trained.mean, trained.low, trained.high), None, reason or NO_DEVIATION, None, None, None)
+            if np.isnan(p)
+            else Difference(
+                *(one.mean, one.low, one.high),
+                test=ONE_SAMPLE if key[0] else WELCH,
+                reason=None,
+                p=float(p),
+                p_holm=float(p_holm),
+                significant=bool(p_holm < 1 - LEVEL),
+            )
+            for trained, one, p, p_holm in zip(
+                over_examples, over_seeds, p_values, by_variant.get(key, p_values), strict=True
+            )
+        ]
+    return differences
+
+
+def _too_few_seeds(groups: Mapping[Key, _Scores], key: Key, base: Key) -> str | None:
+    """Return why a model cannot be tested against the baseline, or None; of the teacher one training is enough."""
+    if key[0]:
+        return FEW_BASELINE_SEEDS if len(groups[base].seeds) < SEEDS_NEEDED else None
+    return FEW_SEEDS if min(len(groups[key].seeds), len(groups[base].seeds)) < SEEDS_NEEDED else None
 
 
 def _read_all(models: Sequence[str], folder: Path) -> tuple[list[str], list[str], dict[Key, _Scores]]:

@@ -1,9 +1,10 @@
-"""Uncertainty of means over test examples: percentile bootstrap, paired p-values, Holm's correction."""
+"""Uncertainty: the bootstrap over test examples of a trained model, and Welch's t-test over seeds of variants."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 Floats = NDArray[np.float64]
 
@@ -17,7 +18,7 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean over examples and the bounds of its bootstrap interval."""
+    """A mean, or a difference of means, and the bounds of its interval."""
 
     mean: float
     low: float
@@ -71,33 +72,45 @@ def intervals(means: Floats, resampled: Floats) -> list[Interval]:
     return [Interval(float(mean), float(low), float(high)) for mean, low, high in zip(means, lows, highs, strict=True)]
 
 
-def paired_p_values(differences: Floats, resampled: Floats) -> Floats:
-    """Return for every column the two-sided p-value of its mean difference being 0, shape (m,), in (0, 1].
+def welch(own: Floats, other: Floats) -> tuple[list[Interval], Floats]:
+    """Return own mean minus the other's for every column, with its t interval, and the two-sided p-values (m,).
 
-    The bootstrap of the centred differences (Efron & Tibshirani 1993, section 16.4): how often a resampled mean is
-    as far from the observed one as that is from 0, the observed one counted as one of the resamples. Where few
-    examples differ at all, resampling cannot tell chance from an effect; so p is never below 2^(1-k), that of the
-    sign test when all k differing examples favour the same side.
+    Welch's t-test of unequal variances with Satterthwaite's degrees of freedom (Welch 1947). A side of one row has no
+    variance: its value is known, and the test is Student's of the other side against it. Where neither side varies,
+    the interval has no width and p is 1 for equal means, NaN for others.
 
     Args:
-        differences: shape (n, m): one model's value minus the other's, of the same example.
-        resampled: shape (resamples, m): its resampled means.
+        own, other: shapes (S, m) and (T, m): one row a seed's mean, one column a metric.
     """
-    observed = differences.mean(axis=0)
-    as_far = np.abs(resampled - observed) >= np.abs(observed) - ROUNDING
-    p = (1 + as_far.sum(axis=0)) / (1 + len(resampled))
-    differing = (np.abs(differences) > ROUNDING).sum(axis=0)
-    floor = np.minimum(1.0, 2.0 ** (1 - np.minimum(differing, 1000)))
-    return np.where(differing == 0, 1.0, np.maximum(p, floor))
+    difference = own.mean(axis=0) - other.mean(axis=0)
+    first, second = _squared_standard_error(own), _squared_standard_error(other)
+    error = np.sqrt(first + second)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        freedom = (first + second) ** 2 / (first**2 / max(1, len(own) - 1) + second**2 / max(1, len(other) - 1))
+        p = 2 * stats.t.sf(np.abs(difference) / error, freedom)
+        half_width = stats.t.ppf((1 + LEVEL) / 2, freedom) * error
+    varies = error > 0
+    p = np.where(varies, p, np.where(np.abs(difference) <= ROUNDING, 1.0, np.nan))
+    half_width = np.where(varies, half_width, 0.0)
+    bounds = zip(difference, difference - half_width, difference + half_width, strict=True)
+    return [Interval(*map(float, one)) for one in bounds], p
+
+
+def _squared_standard_error(values: Floats) -> Floats:
+    """Return the variance of every column's mean, shape (m,): 0 for one row, and where rows differ by rounding only."""
+    if len(values) == 1:
+        return np.zeros(values.shape[1])
+    return np.where(np.ptp(values, axis=0) <= ROUNDING, 0.0, values.var(axis=0, ddof=1) / len(values))
 
 
 def holm(p_values: Floats) -> Floats:
-    """Return p-values (k, m), column by column, corrected for their number k (Holm 1979), each at most 1.
+    """Return p-values (k, m), column by column, corrected for their number (Holm 1979), each at most 1.
 
     Rejecting those below 0.05 keeps the chance of even one false rejection at 5 % or less, however the tests depend on
-    each other.
+    each other. NaN stays NaN and does not count.
     """
     order = p_values.argsort(axis=0)
-    left = np.arange(len(p_values), 0, -1)[:, None]
+    # NaN comes last in the order.
+    left = (~np.isnan(p_values)).sum(axis=0) - np.arange(len(p_values))[:, None]
     reached = np.maximum.accumulate(np.minimum(1.0, left * np.take_along_axis(p_values, order, axis=0)), axis=0)
     return np.take_along_axis(reached, order.argsort(axis=0), axis=0)

@@ -1,4 +1,4 @@
-"""Conclusions from the leaderboard, in sentences. None calls a model better without a significant difference."""
+"""Conclusions from the leaderboard, in sentences. None calls a variant better without a significant test over seeds."""
 
 from collections.abc import Sequence
 
@@ -46,18 +46,28 @@ def _against_baseline(comparison: Comparison) -> list[str]:
         for name, figures in comparison.variants.items()
         if name != comparison.baseline and (difference := figures[MAIN].difference) is not None
     }
-    better = {name: one for name, one in differences.items() if one.significant and one.mean > 0}
-    worse = {name: one for name, one in differences.items() if one.significant and one.mean < 0}
-    open_ = [name for name in differences if name not in better and name not in worse]
+    tested = {name: one for name, one in differences.items() if one.test is not None}
+    untested = {name: one for name, one in differences.items() if one.test is None}
+    better = {name: one for name, one in tested.items() if one.significant and one.mean > 0}
+    worse = {name: one for name, one in tested.items() if one.significant and one.mean < 0}
+    open_ = [name for name in tested if name not in better and name not in worse]
     sentences = []
     if better:
         sentences.append(f"{_count(better)} significantly better than {comparison.baseline}: {_all(better)}.")
-    elif differences:
+    elif tested:
         sentences.append(f"No variant is significantly better than {comparison.baseline}.")
     if worse:
         sentences.append(f"{_count(worse)} significantly worse: {_all(worse)}.")
     if open_:
         sentences.append(f"Without a significant difference from {comparison.baseline}: {', '.join(open_)}.")
+    if untested:
+        parts = [f"{name} {_with_interval(one)}" for name, one in _by_size(untested)]
+        listed = parts if len(parts) <= LISTED + 1 else [*parts[:LISTED], f"{len(parts) - LISTED} more in the table"]
+        reasons = dict.fromkeys(str(one.reason) for one in untested.values())
+        sentences.append(
+            f"These trained models against {comparison.baseline}, on the same test examples: {', '.join(listed)}. "
+            f"Their variants were not tested: {', or '.join(reasons)}."
+        )
     return sentences
 
 
@@ -66,12 +76,21 @@ def _count(differences: dict[str, Difference]) -> str:
 
 
 def _all(differences: dict[str, Difference]) -> str:
-    ordered = sorted(differences.items(), key=lambda item: -abs(item[1].mean))
+    ordered = _by_size(differences)
     listed, others = (ordered, []) if len(ordered) <= LISTED + 1 else (ordered[:LISTED], ordered[LISTED:])
     parts = [f"{name} by {format_size(one)}" for name, one in listed]
     if others:
         parts.append(f"{len(others)} more by {abs(100 * others[-1][1].mean):.1f} to {abs(100 * others[0][1].mean):.1f}")
     return ", ".join(parts)
+
+
+def _by_size(differences: dict[str, Difference]) -> list[tuple[str, Difference]]:
+    return sorted(differences.items(), key=lambda item: -abs(item[1].mean))
+
+
+def _with_interval(difference: Difference) -> str:
+    low, high = format_points(difference.low), format_points(difference.high)
+    return f"{format_points(difference.mean)} points ({low} to {high})"
 
 
 def format_size(difference: Difference) -> str:
@@ -91,13 +110,18 @@ def format_p(p: float) -> str:
 
 
 def _teacher_against(baseline: str, difference: Difference) -> str:
+    if difference.p_holm is None:
+        return (
+            f"This trained teacher against {baseline}, on the same test examples: {_with_interval(difference)}. "
+            f"Not tested: {difference.reason}."
+        )
     if not difference.significant:
         return (
-            f"The teacher does not differ significantly from {baseline} "
+            f"This trained teacher does not differ significantly from {baseline} "
             f"({format_points(difference.mean)} points, {format_p(difference.p_holm)}): there may be nothing to distil."
         )
     side = "better" if difference.mean > 0 else "worse"
-    return f"The teacher is significantly {side} than {baseline}, by {format_size(difference)}."
+    return f"This trained teacher is significantly {side} than {baseline}, by {format_size(difference)}."
 
 
 def _cost(best: Row, teacher: Row) -> str | None:

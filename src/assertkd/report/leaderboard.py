@@ -124,7 +124,7 @@ def variant_rows(rows: Sequence[Row]) -> list[Row]:
 
 
 def teacher_warning(rows: Sequence[Row], baseline: str | None = "hard_labels") -> str | None:
-    """Return a sentence if the teacher does not beat the baseline student in exact match (mean over seeds), else None.
+    """Return a sentence if the teacher's exact match is not above the baseline student's (mean over seeds), else None.
 
     None also where there is no such variant, or no teacher.
     """
@@ -138,7 +138,7 @@ def teacher_warning(rows: Sequence[Row], baseline: str | None = "hard_labels") -
         return None
     of_seeds = f" (mean of {len(seeds)} seeds)" if len(seeds) > 1 else ""
     return (
-        f"The teacher does not beat the baseline student ({baseline}) in exact match: "
+        f"This trained teacher's exact match is not above that of the baseline student ({baseline}): "
         f"{teacher_share:.1%} against {student_share:.1%}{of_seeds}, a difference of "
         f"{100 * (teacher_share - student_share):.1f} percentage points. "
         "Gains from distillation have to be read with this in mind."

@@ -19,8 +19,8 @@ class Cell:
         text: the figure; "" where there is none.
         value: the sorting key of the column; None comes last.
         remark: a smaller line below.
-        mark: "better" or "worse" for a significant difference from the baseline, "open" for another, "" where nothing
-            was tested.
+        mark: "better" or "worse" for a significant difference from the baseline, "open" for another that was tested,
+            "" where nothing was.
         hint: the text shown on hovering.
         bar: for a bar, position and interval in percent.
     """
@@ -45,12 +45,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class LeaderboardTable:
-    """The table; every group is a variant with its seeds, and is sorted as one."""
+    """The table; every group is a variant with its seeds, and is sorted as one.
+
+    `is_tested` says whether any difference from the baseline was tested, `untested` why others were not.
+    """
 
     columns: list[Column]
     groups: list[list[Line]]
     has_seeds: bool
     baseline: str | None
+    is_tested: bool
+    untested: list[str]
 
 
 def leaderboard_table(rows: Sequence[Row], comparison: Comparison | None) -> LeaderboardTable:
@@ -63,13 +68,17 @@ def leaderboard_table(rows: Sequence[Row], comparison: Comparison | None) -> Lea
     names = in_order(name for row in rows for name in row.figures)
     columns = [column_of(name) for name in names]
     baseline = comparison.baseline if comparison is not None else None
+    compared = {"": comparison.teacher, **comparison.variants} if comparison is not None else {}
+    found = [figure.difference for figures in compared.values() for figure in (figures or {}).values()]
+    differences = [difference for difference in found if difference is not None]
+    is_tested = any(one.test is not None for one in differences)
     if baseline is not None:
         meaning = (
-            f"Exact match minus that of {baseline} on the same examples, in percentage points, with its 95 % interval. "
-            "▲ and ▼: significant after Holm's correction over all models; =: could be chance."
+            f"Exact match minus that of {baseline} on the same examples, in percentage points, with its 95 % interval: "
+            "over seeds where it was tested, over examples where not."
+            + (" ▲ and ▼: significant after Holm's correction over variants; =: could be chance." if is_tested else "")
         )
         columns.insert(1, Column(f"vs {baseline}", meaning, "points", leads=True))
-    compared = {"": comparison.teacher, **comparison.variants} if comparison is not None else {}
     deviations = {row.variant: row for row in rows if row.seed == DEVIATION}
     seeds = Counter(row.variant for row in rows if not row.sums_up)
     groups: list[list[Line]] = []
@@ -88,7 +97,8 @@ def leaderboard_table(rows: Sequence[Row], comparison: Comparison | None) -> Lea
         details = ["baseline" if is_baseline else "", f"mean of {seeds[row.variant]} seeds" if row.seed == MEAN else ""]
         kind = TEACHER if row.model == TEACHER else "baseline" if is_baseline else "variant"
         groups.append([Line(row.name, ", ".join(filter(None, details)), kind, cells)])
-    return LeaderboardTable(columns, groups, bool(deviations), baseline)
+    untested = list(dict.fromkeys(one.reason for one in differences if one.reason is not None))
+    return LeaderboardTable(columns, groups, bool(deviations), baseline, is_tested, untested)
 
 
 def _cell(name: str, row: Row, figures: Figures, deviations: Row | None) -> Cell:
@@ -103,7 +113,7 @@ def _cell(name: str, row: Row, figures: Figures, deviations: Row | None) -> Cell
         interval = interval or (figures[name].low, figures[name].high)
         if (difference := figures[name].difference) is not None:
             mark = _mark(difference)
-            hints = [f"{format_points(difference.mean)} points against the baseline, {format_p(difference.p_holm)}"]
+            hints = [f"{format_points(difference.mean)} points against the baseline, {_test_of(difference)}"]
     if interval is not None:
         bounds = f"{number(interval[0])} – {number(interval[1])}"
         hints.insert(0, f"95 % interval {bounds}")
@@ -128,11 +138,19 @@ def _difference(figures: Figures) -> Cell:
         difference.mean,
         f"{format_points(difference.low)} to {format_points(difference.high)}",
         _mark(difference),
-        f"{format_p(difference.p_holm)} (Holm), p = {difference.p:.2g} uncorrected",
+        _test_of(difference),
     )
 
 
+def _test_of(difference: Difference) -> str:
+    if difference.p is None or difference.p_holm is None:
+        return f"not tested: {difference.reason}"
+    return f"{format_p(difference.p_holm)} (Holm), p = {difference.p:.2g} uncorrected"
+
+
 def _mark(difference: Difference) -> str:
+    if difference.test is None:
+        return ""
     if not difference.significant:
         return "open"
     return "better" if difference.mean > 0 else "worse"

@@ -26,7 +26,7 @@ VEGA_LITE = "6.4"
 
 
 SECTIONS = {
-    "results": "What wins, and by how much",
+    "results": "How the models compare",
     "cost": "What it costs",
     "training": "Why: how the students trained",
     "cache": "How faithful the cache is",

@@ -24,7 +24,7 @@ Every key of `config.yaml`: what it means, its values and its default. Written f
 | key | meaning | values | default |
 | --- | --- | --- | --- |
 | `run` | the entry of `runs` that is run; its results stand in `results/<run>/` | a name | needed |
-| `seeds` | one student a variant is trained with each | list of integers | `[42]` |
+| `seeds` | one student a variant is trained with each; three or more allow tests | list of integers | `[42]` |
 | `runs.<name>` | what differs in one run: `seeds`, a list `variants` of those to train (default: all), and any of the \
 sections below | mapping | needed |
 | `variants.<name>` | one student configuration: what differs from `distillation` | mapping | `{}` |
@@ -94,7 +94,13 @@ def json_schema() -> dict[str, Any]:
     """Return the JSON schema of `config.yaml`."""
     # pydantic's create_model takes its fields as keyword arguments, which mypy cannot follow from a dict.
     sections: dict[str, Any] = {name: (model, Field(default_factory=model)) for name, model in SECTIONS.items()}
-    seeds = (list[Seed], Field(default=[42], description="One student a variant is trained with each."))
+    seeds = (
+        list[Seed],
+        Field(
+            default=[42],
+            description="One student a variant is trained with each; three or more allow tests.",
+        ),
+    )
     run = create_model(
         "Run",
         __base__=Section,

@@ -51,7 +51,7 @@ class EvaluationSettings(Section):
     """Processor time in seconds that scoring one prediction may take; metrics not computed by then count 0, and the
     summary counts such examples as `timed_out`."""
     bootstrap_resamples: int = Field(10_000, ge=100)
-    """Resamples behind each 95 % interval and each p-value."""
+    """Resamples behind each 95 % interval over test examples."""
     bootstrap_seed: Seed = 42
     """Seed of the resampling."""
     execute: ExecuteSettings = ExecuteSettings()

@@ -5,7 +5,7 @@ from typing import Any
 
 import altair as alt
 
-from assertkd.evaluation.comparison import Comparison
+from assertkd.evaluation.comparison import Comparison, Difference
 from assertkd.layout import TEACHER
 from assertkd.report.columns import COST_COLUMNS, TEACHER_COLUMNS, column_of
 from assertkd.report.figures.figure import DATA, LEGEND, Figure, colours
@@ -17,7 +17,12 @@ COST_AXES = (("model_memory_mb", "peak_memory_mb", "disk_bytes"), ("latency_ms",
 ROOM_LEFT, ROOM_ABOVE = 0.45, 0.1
 """For names left of the cheapest and above the best model, as shares of the distance between the outermost models."""
 
-SIGNIFICANT, CHANCE = "significant", "could be chance"
+VERDICTS = {
+    "significant": ("#3f83c8", "circle"),
+    "could be chance": ("#8d96a3", "diamond"),
+    "not tested": ("#8d96a3", "stroke"),
+}
+"""What was found of a difference, and the colour and shape of its mark."""
 
 
 def differences(comparison: Comparison | None) -> Figure | None:
@@ -32,7 +37,7 @@ def differences(comparison: Comparison | None) -> Figure | None:
             "low": 100 * difference.low,
             "high": 100 * difference.high,
             "p_holm": difference.p_holm,
-            "verdict": SIGNIFICANT if difference.significant else CHANCE,
+            "verdict": _verdict(difference),
         }
         for name, figures in models.items()
         if (difference := figures[MAIN].difference) is not None
@@ -40,13 +45,14 @@ def differences(comparison: Comparison | None) -> Figure | None:
     if not rows:
         return None
     rows.sort(key=lambda row: -float(str(row["difference"])))
+    verdicts = [name for name in VERDICTS if any(row["verdict"] == name for row in rows)]
+    colours_of, shapes = zip(*(VERDICTS[name] for name in verdicts), strict=True)
     base = alt.Chart(DATA, height=alt.Step(26)).encode(
         y=alt.Y("model:N", title=None, sort=[str(row["model"]) for row in rows], axis=alt.Axis(labelLimit=220)),
-        color=alt.Color(
-            "verdict:N", scale=alt.Scale(domain=[SIGNIFICANT, CHANCE], range=["#3f83c8", "#8d96a3"]), legend=LEGEND
-        ),
+        color=alt.Color("verdict:N", scale=alt.Scale(domain=verdicts, range=list(colours_of)), legend=LEGEND),
         tooltip=[
             "model:N",
+            "verdict:N",
             alt.Tooltip("difference:Q", format="+.1f"),
             alt.Tooltip("low:Q", format="+.1f"),
             alt.Tooltip("high:Q", format="+.1f"),
@@ -57,18 +63,23 @@ def differences(comparison: Comparison | None) -> Figure | None:
     bars = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title="difference, points"), x2="high:Q")
     dots = base.mark_point(filled=True, size=80, opacity=1).encode(
         x="difference:Q",
-        shape=alt.Shape(
-            "verdict:N", scale=alt.Scale(domain=[SIGNIFICANT, CHANCE], range=["circle", "diamond"]), legend=LEGEND
-        ),
+        shape=alt.Shape("verdict:N", scale=alt.Scale(domain=verdicts, range=list(shapes)), legend=LEGEND),
     )
     return Figure(
         "differences",
         f"Difference from {comparison.baseline}",
-        f"Exact match of each model minus that of {comparison.baseline}, in percentage points, with the 95 % interval "
-        "over the same test examples. Grey: after Holm's correction the difference could be chance.",
+        f"Exact match of each model minus that of {comparison.baseline}, in percentage points, with its 95 % "
+        "interval: over seeds where the difference was tested, over the same test examples where it was not.",
         alt.layer(zero, bars, dots),
         rows,
     )
+
+
+def _verdict(difference: Difference) -> str:
+    significant, chance, untested = VERDICTS
+    if difference.test is None:
+        return untested
+    return significant if difference.significant else chance
 
 
 def quality_against_cost(rows: Sequence[Row], order: Sequence[str]) -> Figure | None:
@@ -143,8 +154,7 @@ def quality_against_cost(rows: Sequence[Row], order: Sequence[str]) -> Figure | 
     return Figure(
         "cost",
         "Quality against cost",
-        "Higher and further left is better. The dashed line joins the models that no other beats in both: the Pareto "
-        "front, with names.",
+        "The dashed line joins the Pareto front, with names: models that no other equals or passes in both.",
         alt.concat(*map(panel, titles), columns=2).resolve_scale(color="shared"),
         points,
     )
