@@ -20,7 +20,7 @@ ROOM_LEFT, ROOM_ABOVE = 0.45, 0.1
 VERDICTS = {
     "significant": ("#3f83c8", "circle"),
     "could be chance": ("#8d96a3", "diamond"),
-    "not tested": ("#8d96a3", "stroke"),
+    "not tested": ("#8d96a3", "square"),
 }
 """What was found of a difference, and the colour and shape of its mark."""
 
