@@ -71,6 +71,17 @@ def test_every_record_has_its_logits_and_the_teachers_prediction(given_run, tmp_
         assert len(reader.manifest.shards) == -(-len(ids) // 3)
 
 
+def test_what_the_codec_keeps_is_measured(given_run, tmp_path) -> None:
+    folder = taken(given_run, tmp_path, half_labelled())
+    report = json.loads((folder / "fidelity.json").read_text(encoding="utf-8"))
+    manifest = StoreReader(folder / "train").manifest
+    assert (report["sample"]["positions"], report["sample"]["examples"]) == (manifest.tokens, 7)
+    [line] = report["codecs"]
+    assert (line["codec"], report["in_use"]) == ("dense", "dense")
+    # float16 in the files, float16 in the store.
+    assert [kl["mean"] for kl in line["kl"].values()] == pytest.approx([0, 0, 0], abs=1e-12)
+
+
 def test_lines_that_the_corpus_did_not_take_are_passed_over(given_run, tmp_path) -> None:
     files = [tmp_path / "given" / name for name in FILES.values()]
     more = '{"id": "dropped", "teacher_logits_compressed": "?"}\nno JSON, which the corpus has rejected\n\n'

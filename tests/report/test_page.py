@@ -203,6 +203,21 @@ def test_the_cache_is_shown_with_its_figures(text: str) -> None:
     assert {len(values) for _, values in table.rows} == {len(table.headings)}
 
 
+def test_a_temperature_that_the_cache_is_unfaithful_at_is_said_once_a_variant(run: RunOnDisk, tmp_path: Path) -> None:
+    models = [run.add(f"students/soft/seed{seed}", "++++----") for seed in (1, 2)]
+    models.append(run.add("students/sharp/seed1", "++++----"))
+    for model, temperature in zip(models, (2.0, 2.0, 1.0), strict=True):
+        report = model.training_report()
+        report["loss"]["temperature"] = temperature
+        run.write(f"{model.name}/training_report.json", report)
+    cache = fidelity() | {"in_use": "top k"}
+    cache["codecs"][2]["kl"]["1"] = {"mean": 0.0, "p99": 0.0, "mass_dropped": 0.0}
+    build_report(ReportSettings(), COMPARED, models, tmp_path, run.write("logits/fidelity.json", cache))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert page.count("soft: the logit cache (top k) is inf nats of KL divergence from the teacher at T = 2") == 1
+    assert "sharp: the logit cache" not in page
+
+
 def test_a_page_of_the_teacher_alone_is_whole(run: RunOnDisk, tmp_path: Path) -> None:
     build_report(ReportSettings(examples=0), COMPARED, [run.add("teacher", "++++----")], tmp_path / "report")
     elements = Elements((tmp_path / "report/report.html").read_text(encoding="utf-8"))

@@ -226,11 +226,6 @@ def unlabelled_quality(wildcards):
     return [] if RUN.data.unlabelled is None else [RUN_FILES.corpus.unlabelled_quality]
 
 
-def fidelity_files(wildcards):
-    """The fidelity of the logit cache; none where logits are imported without a head."""
-    return [] if RUN.data.has_external_teacher else [RUN_FILES.logits.fidelity]
-
-
 def closing_message():
     """What a finished run says: where its report is, and the leaderboard's note where it has one."""
     page = RUN_FILES.report.page

@@ -13,6 +13,7 @@ rule import_logits:
         validation=directory(FILES.logits.validation),
         test=directory(FILES.logits.test),
         predictions=FILES.logits.teacher_predictions,
+        fidelity=FILES.logits.fidelity,
     log:
         "logs/{run}/logits/import_logits.log",
     benchmark:

@@ -2,7 +2,7 @@ rule build_report:
     input:
         quality=FILES.corpus.quality,
         test=FILES.corpus.test,
-        fidelity=fidelity_files,
+        fidelity=FILES.logits.fidelity,
         unlabelled=unlabelled_quality,
         summaries=scored_files("summary"),
         comparisons=scored_files("comparison"),
@@ -64,7 +64,7 @@ rule report_so_far:
         models=models(),
         trained=trained_models(),
         run_folder=str(RUN_FILES.folder),
-        fidelity=list(map(str, fidelity_files(None))),
+        fidelity=str(RUN_FILES.logits.fidelity),
         unlabelled=list(map(str, unlabelled_quality(None))),
     script:
         "../scripts/report_so_far.py"

@@ -16,6 +16,6 @@ with sole_writer(folder), job(snakemake.log[0], snakemake.threads):
         params.comparison,
         models_of(snakemake.params.models, snakemake.params.trained, folder.parent),
         folder=folder,
-        fidelity=next(map(Path, snakemake.input.fidelity), None),
+        fidelity=Path(snakemake.input.fidelity),
         unlabelled=next(map(Path, snakemake.input.unlabelled), None),
     )

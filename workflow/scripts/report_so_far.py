@@ -17,7 +17,7 @@ with sole_writer(run.report_so_far.folder), job(snakemake.log[0], snakemake.thre
         params.comparison,
         models_of(snakemake.params.models, snakemake.params.trained, run.folder),
         folder=run.report_so_far.folder,
-        fidelity=next(map(Path, snakemake.params.fidelity), None),
+        fidelity=Path(snakemake.params.fidelity),
         unlabelled=next(map(Path, snakemake.params.unlabelled), None),
     )
     print(f"Report so far: {run.report_so_far.page.resolve()}")

@@ -1,22 +1,27 @@
 """The rule `compress_logits` where the teacher ran elsewhere: stores from interchange files."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from assertkd.corpus.split import labelled_ids
 from assertkd.corpus.targets import Supervision, write_teacher_predictions
 from assertkd.errors import UserError
-from assertkd.files import sha256_of_file
+from assertkd.files import sha256_of_file, write_json
 from assertkd.layout import SPLITS, CorpusLayout, LogitsLayout, ModelLayout
-from assertkd.logits.codecs.registry import codec_parameters
-from assertkd.logits.interchange.import_file import ExternalExample, each_once, sha256_of_files, write_stores
+from assertkd.logits.codecs.registry import build_codec, codec_parameters
+from assertkd.logits.fidelity.imported import imported_fidelity
+from assertkd.logits.fidelity.measure import draw_sample
+from assertkd.logits.interchange.import_file import NO_HEAD, ExternalExample, each_once, sha256_of_files, write_stores
 from assertkd.logits.interchange.lines import read_interchange
 from assertkd.logits.params import ImportLogitsParams
 from assertkd.logits.store.manifest import Provenance
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import read_records
+from assertkd.settings.logits import FidelitySettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +34,13 @@ class _CorpusRecord:
 
 
 def import_logits(params: ImportLogitsParams, files: Sequence[Path], corpus: Path, folder: Path) -> None:
-    """Write `{split}/` stores and `teacher_predictions.jsonl` to `folder` from files in place of a teacher.
+    """Write `{split}/` stores, `teacher_predictions.jsonl` and `fidelity.json` to `folder` in place of a teacher.
 
-    Lines whose record `prepare_corpus` did not take are passed over. Memory holds the corpus's texts and one line.
+    Lines whose record `prepare_corpus` did not take are passed over. Memory holds the corpus's texts, one line, and
+    those that the fidelity is measured on.
 
     Args:
-        params: the codec, which must take logits, the size of a shard, and what the targets are.
+        params: the codec, which must take logits, the size of a shard, what the targets are, and the fidelity's sample.
         files: interchange files, those that the corpus was made from.
         corpus: folder with `{split}.jsonl` and `tokenizer/`.
 
@@ -52,16 +58,42 @@ def import_logits(params: ImportLogitsParams, files: Sequence[Path], corpus: Pat
         for split in SPLITS
     }
     predictions: dict[str, dict[str, str]] = {split: {} for split in SPLITS}
-    write_stores(
-        _examples_of_corpus(files, _corpus_records(inputs, supervision), prompt, predictions),
+    records = _corpus_records(inputs, supervision)
+    drawn, sample = _sampled_ids(records, prompt, params.logits.fidelity), list[ExternalExample]()
+    parameters, entries = codec_parameters(params.logits, params.temperatures), len(prompt.tokenizer.get_vocab())
+    manifests = write_stores(
+        _keeping(drawn, sample, _examples_of_corpus(files, records, prompt, predictions)),
         stores,
         params.logits.codec,
-        codec_parameters(params.logits, params.temperatures),
-        entries=len(prompt.tokenizer.get_vocab()),
+        parameters,
+        entries=entries,
         temperatures=params.temperatures,
         examples_per_shard=params.logits.examples_per_shard,
     )
+    codec = build_codec(params.logits.codec, manifests["train"].identity.vocab_size, NO_HEAD, parameters)
+    logits = (one.line.logits(len(one.target_ids), entries).astype(np.float32) for one in sample)
+    report = imported_fidelity(logits, codec, params.temperatures)
+    report["sample"] |= {"split": "train", "seed": params.logits.fidelity.seed}
+    write_json(outputs.fidelity, report)
     write_teacher_predictions(outputs.teacher_predictions, predictions)
+
+
+def _sampled_ids(records: Mapping[str, _CorpusRecord], prompt: Prompt, options: FidelitySettings) -> set[str]:
+    """Return random training records that together have about `options.positions` target tokens."""
+    ids = [record for record, found in records.items() if found.split == "train"]
+    # A prediction that is the target is not known yet; it is about as long as the assertion.
+    lengths = [len(prompt.encode_target(records[record].assertion)) for record in ids]
+    return {ids[number] for number in draw_sample(lengths, options.positions, options.seed)}
+
+
+def _keeping(
+    ids: Collection[str], kept: list[ExternalExample], examples: Iterator[ExternalExample]
+) -> Iterator[ExternalExample]:
+    """Yield the examples, and add those with these ids to `kept` on the way."""
+    for example in examples:
+        if example.line.id in ids:
+            kept.append(example)
+        yield example
 
 
 def _corpus_records(corpus: CorpusLayout, supervision: Supervision) -> dict[str, _CorpusRecord]:

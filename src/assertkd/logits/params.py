@@ -45,7 +45,7 @@ class CompressPredictionsParams(LogitsParams):
 class ImportLogitsParams(LogitsParams):
     """The params of `import_logits`: no teacher runs."""
 
-    WITHOUT_EFFECT = frozenset({"batch_size", "num_beams", "device", "fidelity"})
+    WITHOUT_EFFECT = frozenset({"batch_size", "num_beams", "device"})
 
 
 class CompressUnlabelledParams(LogitsParams):

@@ -1,7 +1,7 @@
 """The rules `build_report` and `report_so_far`: leaderboard, comparison, figures and page from the run's results."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from assertkd.errors import UserError
 from assertkd.evaluation.comparison import compare_models
 from assertkd.files import read_json, write_json
 from assertkd.layout import ReportLayout, RunLayout
+from assertkd.logits.fidelity.temperature import temperature_warning
 from assertkd.report.conclusions import conclusions
 from assertkd.report.corpus_tables import corpus_tables
 from assertkd.report.examples import example_data
@@ -82,7 +83,7 @@ def build_report(
         "leaderboard": leaderboard_table(rows, comparison),
         "differences": differences(comparison),
         "cost": quality_against_cost(one_each, order),
-        "warnings": _warnings(models, labels),
+        "warnings": [*_cache_warnings(cache, models), *_warnings(models, labels)],
         "training": [figure for figure in learning if figure is not None],
         "cache": cache,
         "rate_distortion": cache and rate_distortion(cache),
@@ -146,6 +147,15 @@ def _lead(run: RunLayout, models: Sequence[Model], rows: Sequence[Row]) -> str:
     students = sum(not model.is_teacher for model in models)
     counted = f"{students} student{'' if students == 1 else 's'} on {rows[0].n:,} test examples"
     return f"Run {run.folder.name}: {counted} that no training and no choice has seen."
+
+
+def _cache_warnings(cache: Mapping[str, Any] | None, models: Sequence[Model]) -> Iterator[str]:
+    """Yield once for each variant where the logit cache is not faithful at its temperature."""
+    temperatures = {model.variant: model.training_report().get("loss", {}).get("temperature") for model in models}
+    for variant, temperature in temperatures.items():
+        warning = None if cache is None or temperature is None else temperature_warning(cache, temperature)
+        if warning is not None:
+            yield f"{variant}: {warning}"
 
 
 def _warnings(models: Sequence[Model], labels: Mapping[str, str]) -> list[str]:

@@ -1,13 +1,16 @@
 """The rule `distill_student`: a variant's loss, on the corpus and the teacher's stored logits."""
 
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from assertkd.batching.epoch_sampling import EpochSampler
 from assertkd.errors import UserError
-from assertkd.layout import CorpusLayout, TrainingLayout
+from assertkd.files import read_json
+from assertkd.layout import CorpusLayout, LogitsLayout, TrainingLayout
+from assertkd.logits.fidelity.temperature import temperature_warning
 from assertkd.models.distillable import DistillableModel
 from assertkd.models.embedding_file import pin_targets
 from assertkd.models.encoders import TextEncoder
@@ -63,6 +66,7 @@ def distill_student(
     checkpoints = checkpoints or results.checkpoints
     with logged_to(results.log, continued=checkpoints.exists()):
         seed_everything(seed)
+        _warn_of_unfaithful_logits(params.loss.temperature, logits)
         tokenizer = load_tokenizer(records_files.tokenizer)
         prompt = Prompt(tokenizer, supervision.max_input_len, supervision.max_output_len)
         targets = open_training_targets(params, corpus, logits)
@@ -97,6 +101,17 @@ def distill_student(
         recipe = Recipe("student", params.model_dump(mode="json") | {"seed": seed}, inputs, config)
         plan, settings = params.loss, params.training
         train(model, tokenizer, data, plan, settings, seed, folder, checkpoints=checkpoints, recipe=recipe)
+
+
+def _warn_of_unfaithful_logits(temperature: float | None, logits: Path | None) -> None:
+    """Say in the log and on the terminal where the logits are not the teacher's at the distillation temperature."""
+    if temperature is None or logits is None or not ProcessGroup().is_first:
+        return
+    fidelity = LogitsLayout(logits).fidelity
+    warning = temperature_warning(read_json(fidelity), temperature) if fidelity.is_file() else None
+    if warning is not None:
+        log.warning("%s", warning)
+        print(f"Warning: {warning}", file=sys.stderr)
 
 
 def _load_encoders(

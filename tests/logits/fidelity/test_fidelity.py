@@ -10,6 +10,7 @@ import torch
 
 from assertkd.batching.examples import Payload
 from assertkd.corpus.targets import Supervision
+from assertkd.logits.codecs.codec import Codec
 from assertkd.logits.codecs.dense import DenseCodec
 from assertkd.logits.codecs.head import StoredHead, balance_head
 from assertkd.logits.codecs.hidden import HiddenCodec
@@ -18,8 +19,10 @@ from assertkd.logits.compress_logits import compress_logits
 from assertkd.logits.fidelity import measure as fidelity
 from assertkd.logits.fidelity.baselines import OriginalForm, RenormalisedTopK
 from assertkd.logits.fidelity.figure import draw_fidelity
+from assertkd.logits.fidelity.imported import imported_fidelity
 from assertkd.logits.fidelity.measure import Sample, divergence, draw_sample, measure
 from assertkd.logits.fidelity.report import UNITS, candidates, fidelity_report, format_fidelity
+from assertkd.logits.fidelity.temperature import temperature_warning
 from assertkd.logits.params import CompressLogitsParams
 from assertkd.logits.store.reader import StoreReader
 from assertkd.prompts.prompt import Prompt
@@ -257,3 +260,50 @@ def test_compress_logits_reports_what_its_store_gives_back(tmp_path: Path, tiny_
     assert np.concatenate(expected).mean() > 1e-7, "nothing is lost, so nothing is tested"
     assert line["kl"]["1"]["mean"] == pytest.approx(np.concatenate(expected).mean(), rel=1e-2)
     assert ET.parse(out / "fidelity.svg").getroot().tag.endswith("svg")
+
+
+@pytest.mark.parametrize("codec", [DenseCodec(V, D), TopKCodec(V, D, temperatures=[4], tolerance=0.1)])
+def test_imported_logits_have_the_figures_of_the_teachers_own(sample: Sample, codec: Codec) -> None:
+    report = fidelity_report(sample, codec, CPU)
+    own = line_of(report, report["in_use"])
+    imported = imported_fidelity((hidden @ sample.head.T for hidden in sample.hidden), codec, [])
+    line = line_of(imported, imported["in_use"])
+    assert imported["sample"]["positions"] == sample.positions
+    assert line["bytes_per_token"] == own["bytes_per_token"]
+    for tau, kl in own["kl"].items():
+        assert line["kl"][tau] == (kl and pytest.approx(kl, rel=1e-3, abs=1e-12))
+
+
+@pytest.mark.parametrize(
+    ("temperature", "figure"),
+    [
+        (1, None),
+        (0.5, None),
+        (1.5, "0.3 nats of KL divergence from the teacher at T = 2"),
+        (2, "0.3 nats"),
+        (3, "inf nats of KL divergence from the teacher at T = 4"),
+        (8, "inf nats"),
+    ],
+)
+def test_a_temperature_at_which_the_cache_is_another_teacher_is_named(temperature: float, figure: str | None) -> None:
+    used = {"codec": "topk", "parameters": {"temperatures": [1, 2], "tolerance": 1.0}}
+    report = {
+        "in_use": "topk, as configured",
+        "codecs": [
+            {"name": "topk, finer", "codec": "topk", "parameters": {"tolerance": 2.0}, "kl": {"2": {"mean": 9.0}}},
+            {"name": "topk, elsewhere", **used, "kl": {"2": {"mean": 7.0}, "4": {"mean": None}}},
+            {"name": "topk, as configured", **used, "kl": {"1": {"mean": 1e-2}, "2": {"mean": 0.3}, "4": None}},
+        ],
+    }
+    warning = temperature_warning(report, temperature)
+    if figure is None:
+        assert warning is None
+    else:
+        assert warning is not None
+        assert figure in warning
+        assert f"loss.temperature is {temperature:g}. Use the codec `hidden`" in warning
+
+
+def test_a_codec_that_refused_the_teacher_warns_of_nothing() -> None:
+    refused = {"name": "hidden", "codec": "hidden", "parameters": {}, "refused": "why"}
+    assert temperature_warning({"in_use": "hidden", "codecs": [refused]}, 2.0) is None

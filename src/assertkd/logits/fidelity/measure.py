@@ -156,7 +156,7 @@ class _Measurement:
         if self._logits is not None:
             log_q = torch.log_softmax(self._logits[rows].double() / temperature, dim=-1)
         elif isinstance(self._view, BucketedDistribution) and temperature in self._view.temperatures:
-            log_q = _whole_distribution(self._view.buckets(rows, temperature), self._view.vocab_size)
+            log_q = whole_distribution(self._view.buckets(rows, temperature), self._view.vocab_size)
         else:
             return
         self._measured.add(temperature)
@@ -213,7 +213,7 @@ def _rebuild(view: TeacherView, rows: slice) -> torch.Tensor | None:
     return None
 
 
-def _whole_distribution(buckets: Buckets, vocab_size: int) -> torch.Tensor:
+def whole_distribution(buckets: Buckets, vocab_size: int) -> torch.Tensor:
     """Return the distributions over the whole vocabulary that buckets mean, (n, V) float64 log-probabilities.
 
     The tail's mass lies evenly on the tokens outside the support: nothing more is known of it.

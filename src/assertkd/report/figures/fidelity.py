@@ -12,7 +12,7 @@ def rate_distortion(report: Mapping[str, Any]) -> Figure | None:
     """Return bytes a target token against mean KL divergence of every codec, a panel a temperature.
 
     Args:
-        report: `fidelity.json` of `compress_logits`.
+        report: `fidelity.json`.
     """
     points = fidelity_points(report)
     if not points:
@@ -31,7 +31,7 @@ def fidelity_table(report: Mapping[str, Any]) -> Table:
     """Return size, divergence and speed of every codec.
 
     Args:
-        report: `fidelity.json` of `compress_logits`.
+        report: `fidelity.json`.
     """
     temperatures = list(dict.fromkeys(tau for line in report["codecs"] for tau in line.get("kl", {})))
     headings = ["bytes a token", *(f"KL, T = {tau}" for tau in temperatures), "99th percentile, T = 1"]
@@ -50,9 +50,10 @@ def _cells(line: Mapping[str, Any], temperatures: list[str]) -> list[str]:
         f"{line['bytes_per_token']:,.1f}",
         *(_divergence(line["kl"][tau], "mean") for tau in temperatures),
         _divergence(line["kl"].get("1"), "p99"),
-        f"{line['encode_mb_per_s']:,.0f}",
-        f"{line['decode_mb_per_s']:,.0f}",
-        f"{line['rebuild_us_per_token']:,.1f}",
+        # Of imported logits no speed is measured.
+        f"{line['encode_mb_per_s']:,.0f}" if "encode_mb_per_s" in line else "",
+        f"{line['decode_mb_per_s']:,.0f}" if "decode_mb_per_s" in line else "",
+        f"{line['rebuild_us_per_token']:,.1f}" if "rebuild_us_per_token" in line else "",
     ]
 
 
