@@ -201,7 +201,8 @@ def test_the_file_holds_what_was_found(tmp_path: Path) -> None:
     assert (value["examples"], value["level"], value["resamples"], value["bootstrap_seed"]) == (N, 0.95, 200, 9)
     assert list(value["variants"]["b"]) == list(METRICS)
     difference = value["variants"]["b"]["f1"]["difference"]
-    assert list(difference) == ["mean", "low", "high", "test", "reason", "p", "p_holm", "significant"]
+    names = ["mean", "low", "high", "test", "reason", "p", "p_holm", "significant", "unequal_steps"]
+    assert list(difference) == names
     assert [difference[name] for name in ("test", "p", "p_holm", "significant")] == [None] * 4
     assert value["variants"]["a"]["f1"]["difference"] is None
     # The figures of one seed are those of its own summary: the same draws.

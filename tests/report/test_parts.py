@@ -6,17 +6,19 @@ import re
 from pathlib import Path
 
 import pytest
-from run_on_disk import RunOnDisk
+from run_on_disk import COMPARED, RunOnDisk
 
 from assertkd.evaluation.comparison import Comparison, compare_models
+from assertkd.report import build_report as build_report_module
 from assertkd.report.columns import Column
 from assertkd.report.conclusions import conclusions
 from assertkd.report.figures.quality import differences, quality_against_cost
 from assertkd.report.figures.training import POINTS, component_curves
-from assertkd.report.leaderboard import Row, leaderboard, variant_rows
+from assertkd.report.leaderboard import Row, leaderboard, optimizer_steps, variant_rows
 from assertkd.report.leaderboard_table import leaderboard_table
 from assertkd.report.results import Model, labels_of
 from assertkd.report.slices import Z, length_of, slicings, wilson
+from assertkd.settings import ReportSettings
 
 MANY = 60
 """Test examples where differences are tested."""
@@ -214,3 +216,81 @@ class TestCurves:
         rows = component_curves([model], labels_of([model]))
         assert len(rows) == 20
         assert all(row["share"] is None and row["loss"] > 0 for row in rows)
+
+
+@pytest.fixture
+def unequal(tmp_path: Path) -> list[Model]:
+    """Three seeds each of a baseline of 120 steps and two far better variants, one of more steps; and a teacher."""
+    run = RunOnDisk(tmp_path / "run", MANY)
+    counts = {"hard_labels": 25, "longer": 45, "equal": 44}
+    models = [
+        run.add(f"students/{name}/seed{n}", right(count + n)) for name, count in counts.items() for n in (1, 2, 3)
+    ]
+    for seed, steps in ((1, 1300), (2, 1300), (3, 1301)):
+        run.train(f"students/longer/seed{seed}", steps)
+    models.append(run.add("teacher", right(50)))
+    run.train("teacher", 900)
+    return models
+
+
+class TestBudgets:
+    def test_variants_of_another_budget_are_called_nothing(self, unequal: list[Model]) -> None:
+        rows = leaderboard(unequal)
+        steps = optimizer_steps(rows)
+        assert steps == {"hard_labels": 120, "equal": 120, "longer": pytest.approx(1300 + 1 / 3)}
+        names, scores = [model.name for model in unequal], unequal[0].run_folder / "evaluation"
+        comparison = compare_models(names, scores, "hard_labels", 200, optimizer_steps=steps)
+        longer = comparison.variants["longer"]["exact_match"].difference
+        equal = comparison.variants["equal"]["exact_match"].difference
+        assert comparison.teacher is not None
+        teacher = comparison.teacher["exact_match"].difference
+        assert longer is not None
+        assert equal is not None
+        assert teacher is not None
+        assert (longer.test, longer.p, longer.p_holm, longer.significant) == (None, None, None, None)
+        assert longer.unequal_steps == (pytest.approx(1300 + 1 / 3), 120)
+        assert longer.reason == "unequal budgets (1,300.3 steps against 120)"
+        assert longer.mean == pytest.approx(20 / MANY)
+        assert (equal.unequal_steps, equal.significant, equal.p_holm) == (None, True, equal.p)
+        assert (teacher.unequal_steps, teacher.significant) == (None, True)
+
+        said = conclusions(rows, comparison)
+        assert "1 variant is significantly better than hard_labels: equal by 31.7 points (" in said[1]
+        sentence = "Trained for other optimizer steps than hard_labels, so called neither better nor worse: longer "
+        assert f"{sentence}(1,300.3 steps against 120)." in said
+        assert not any("longer" in one and one.startswith("These trained models") for one in said)
+
+        lines = {line.name: line for line, *_ in leaderboard_table(rows, comparison).groups}
+        assert {name: line.cells[1].mark for name, line in lines.items()} == {
+            "teacher": "better", "equal": "better", "longer": "", "hard_labels": "",
+        }  # fmt: skip
+        assert {cell.mark for cell in lines["longer"].cells} == {""}
+        assert lines["longer"].cells[1].remark.endswith("; 1,300.3 steps against 120")
+        figure = differences(comparison)
+        assert figure is not None
+        verdicts = {row["model"]: row["verdict"] for row in figure.rows}
+        assert verdicts == {"longer": "unequal budgets", "equal": "significant", "teacher": "significant"}
+
+    def test_variants_of_one_other_budget_share_a_place(self, unequal: list[Model]) -> None:
+        steps = {"hard_labels": 120.0, "equal": 900.0, "longer": 900.0}
+        names, scores = [model.name for model in unequal], unequal[0].run_folder / "evaluation"
+        comparison = compare_models(names, scores, "hard_labels", 200, optimizer_steps=steps)
+        said = conclusions(leaderboard(unequal), comparison)
+        assert any(one.endswith(": longer, equal (900 steps against 120).") for one in said)
+        assert not any("significantly" in one for one in said if "teacher" not in one)
+
+    def test_the_report_compares_the_steps(self, unequal: list[Model], monkeypatch: pytest.MonkeyPatch) -> None:
+        def stop(*_: object, optimizer_steps: dict[str, float]) -> None:
+            raise LookupError(sorted(optimizer_steps))
+
+        monkeypatch.setattr(build_report_module, "compare_models", stop)
+        with pytest.raises(LookupError, match=re.escape("['equal', 'hard_labels', 'longer']")):
+            build_report_module.build_report(ReportSettings(), COMPARED, unequal, unequal[0].run_folder / "report")
+
+    def test_unknown_steps_are_no_difference(self, unequal: list[Model]) -> None:
+        names, scores = [model.name for model in unequal], unequal[0].run_folder / "evaluation"
+        for steps in ({"longer": 900.0}, {"hard_labels": 120.0}, None):
+            comparison = compare_models(names, scores, "hard_labels", 200, optimizer_steps=steps)
+            difference = comparison.variants["longer"]["exact_match"].difference
+            assert difference is not None
+            assert difference.significant

@@ -50,6 +50,8 @@ class Difference(Interval):
         p: two-sided p-value of no difference; None without a test.
         p_holm: the same, corrected for the number of variants tested on this metric; the teacher's is `p`.
         significant: `p_holm` is below 0.05; None without a test. The sign of `mean` says for which side.
+        unequal_steps: mean optimizer steps of the variant and of the baseline where these differ, so that there is no
+            test; None where they are equal, or not known, and for the teacher, which is another model.
     """
 
     test: str | None
@@ -57,6 +59,7 @@ class Difference(Interval):
     p: float | None
     p_holm: float | None
     significant: bool | None
+    unequal_steps: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,12 @@ class _Scores:
 
 
 def compare_models(
-    models: Sequence[str], folder: Path, baseline: str | None, resamples: int = 10_000, seed: int = 42
+    models: Sequence[str],
+    folder: Path,
+    baseline: str | None,
+    resamples: int = 10_000,
+    seed: int = 42,
+    optimizer_steps: Mapping[str, float] | None = None,
 ) -> Comparison:
     """Return every variant's figures over its seeds, and its differences to the baseline.
 
@@ -126,6 +134,8 @@ def compare_models(
         baseline: the variant to compare with; where none of its seeds is among `models`, there are no differences.
         resamples: bootstrap resamples.
         seed: of the bootstrap.
+        optimizer_steps: variant to the mean over its trainings; variants whose steps differ from the baseline's are not
+            tested.
 
     Raises:
         UserError: a file is missing or broken, or holds other examples or metrics than the others.
@@ -138,7 +148,7 @@ def compare_models(
     means = {name: resampled[:, start:end] for name, start, end in zip(groups, places[:-1], places[1:], strict=True)}
 
     base = (False, baseline) if baseline is not None and (False, baseline) in groups else None
-    differences = {} if base is None else _differences(groups, means, base)
+    differences = {} if base is None else _differences(groups, means, base, optimizer_steps or {})
 
     def figures(key: Key) -> Figures:
         scores = groups[key]
@@ -172,7 +182,7 @@ def _over_seeds(means: Floats, resamples: int, seed: int) -> Floats:
 
 
 def _differences(
-    groups: Mapping[Key, _Scores], resampled: Mapping[Key, Floats], base: Key
+    groups: Mapping[Key, _Scores], resampled: Mapping[Key, Floats], base: Key, steps: Mapping[str, float]
 ) -> dict[Key, list[Difference | None]]:
     """Return every other model's differences to the baseline, metric by metric.
 
@@ -180,21 +190,35 @@ def _differences(
         groups: the scores.
         resampled: means over resampled examples, (resamples, S, m).
         base: the baseline's key.
+        steps: variant to its mean optimizer steps.
     """
+    unequal = {key: _unequal_steps(steps, key, base) for key in groups}
     by_seed = {key: scores.values.mean(axis=1) for key, scores in groups.items()}
-    too_few = {key: _too_few_seeds(groups, key, base) for key in groups if key != base}
-    tested = {key: welch(by_seed[key], by_seed[base]) for key, reason in too_few.items() if reason is None}
+    reasons = {
+        key: f"unequal budgets ({format_steps(*pair)})" if (pair := unequal[key]) else _too_few_seeds(groups, key, base)
+        for key in groups
+        if key != base
+    }
+    tested = {key: welch(by_seed[key], by_seed[base]) for key, reason in reasons.items() if reason is None}
     variants = [key for key in tested if not key[0]]
     untested = np.full(by_seed[base].shape[1], np.nan)
     corrected = holm(np.array([tested[key][1] for key in variants]).reshape(-1, len(untested)))
     by_variant = dict(zip(variants, corrected, strict=True))
     differences: dict[Key, list[Difference | None]] = {}
-    for key, reason in too_few.items():
+    for key, reason in reasons.items():
         mean = by_seed[key].mean(axis=0) - by_seed[base].mean(axis=0)
         over_examples = intervals(mean, resampled[key].mean(axis=1) - resampled[base].mean(axis=1))
         over_seeds, p_values = tested.get(key, (over_examples, untested))
         differences[key] = [
-            Difference(*(trained.mean, trained.low, trained.high), None, reason or NO_DEVIATION, None, None, None)
+            Difference(
+                *(trained.mean, trained.low, trained.high),
+                test=None,
+                reason=reason or NO_DEVIATION,
+                p=None,
+                p_holm=None,
+                significant=None,
+                unequal_steps=unequal[key],
+            )
             if np.isnan(p)
             else Difference(
                 *(one.mean, one.low, one.high),
@@ -209,6 +233,18 @@ def _differences(
             )
         ]
     return differences
+
+
+def format_steps(own: float, baseline: float) -> str:
+    """Return the unequal optimizer steps of a variant and of the baseline as text."""
+    numbers = [f"{steps:,.1f}".removesuffix(".0") for steps in (own, baseline)]
+    return f"{numbers[0]} steps against {numbers[1]}"
+
+
+def _unequal_steps(steps: Mapping[str, float], key: Key, base: Key) -> tuple[float, float] | None:
+    """Return a variant's optimizer steps and the baseline's where both are known and differ."""
+    own, other = steps.get(key[1]), steps.get(base[1])
+    return None if key[0] or own is None or other is None or own == other else (own, other)
 
 
 def _too_few_seeds(groups: Mapping[Key, _Scores], key: Key, base: Key) -> str | None:

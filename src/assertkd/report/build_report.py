@@ -18,7 +18,7 @@ from assertkd.report.figures.fidelity import fidelity_table, rate_distortion
 from assertkd.report.figures.figure import write_figures
 from assertkd.report.figures.quality import differences, quality_against_cost, retention
 from assertkd.report.figures.training import component_figures, learning_figure
-from assertkd.report.leaderboard import Row, leaderboard, variant_rows, write_leaderboard
+from assertkd.report.leaderboard import Row, leaderboard, optimizer_steps, variant_rows, write_leaderboard
 from assertkd.report.leaderboard_table import leaderboard_table
 from assertkd.report.loss_scaling import analyse_scaling
 from assertkd.report.page import SECTIONS, write_page
@@ -63,7 +63,8 @@ def build_report(
     comparison = None
     if models:
         names, scores = [model.name for model in models], run.folder / "evaluation"
-        comparison = compare_models(names, scores, compared.baseline, compared.resamples, compared.seed)
+        sampling, steps = (compared.resamples, compared.seed), optimizer_steps(rows)
+        comparison = compare_models(names, scores, compared.baseline, *sampling, optimizer_steps=steps)
     labels = labels_of(every)
     one_each = variant_rows(rows)
     # Colours follow the order of the config, so that a variant keeps its colour when others join or change places.

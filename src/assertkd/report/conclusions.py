@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from assertkd.evaluation.comparison import Comparison, Difference
+from assertkd.evaluation.comparison import Comparison, Difference, format_steps
 from assertkd.layout import TEACHER
 from assertkd.report.leaderboard import MAIN, Row, variant_rows
 
@@ -47,7 +47,8 @@ def _against_baseline(comparison: Comparison) -> list[str]:
         if name != comparison.baseline and (difference := figures[MAIN].difference) is not None
     }
     tested = {name: one for name, one in differences.items() if one.test is not None}
-    untested = {name: one for name, one in differences.items() if one.test is None}
+    unequal = {name: one.unequal_steps for name, one in differences.items() if one.unequal_steps is not None}
+    untested = {name: one for name, one in differences.items() if one.test is None and name not in unequal}
     better = {name: one for name, one in tested.items() if one.significant and one.mean > 0}
     worse = {name: one for name, one in tested.items() if one.significant and one.mean < 0}
     open_ = [name for name in tested if name not in better and name not in worse]
@@ -60,6 +61,13 @@ def _against_baseline(comparison: Comparison) -> list[str]:
         sentences.append(f"{_count(worse)} significantly worse: {_all(worse)}.")
     if open_:
         sentences.append(f"Without a significant difference from {comparison.baseline}: {', '.join(open_)}.")
+    if unequal:
+        budgets = {pair: [name for name in unequal if unequal[name] == pair] for pair in unequal.values()}
+        parts = [f"{', '.join(names)} ({format_steps(*pair)})" for pair, names in budgets.items()]
+        sentences.append(
+            f"Trained for other optimizer steps than {comparison.baseline}, so called neither better nor worse: "
+            f"{'; '.join(parts)}."
+        )
     if untested:
         parts = [f"{name} {_with_interval(one)}" for name, one in _by_size(untested)]
         listed = parts if len(parts) <= LISTED + 1 else [*parts[:LISTED], f"{len(parts) - LISTED} more in the table"]

@@ -123,6 +123,12 @@ def variant_rows(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.seed == MEAN or (row.variant not in summed_up and not row.sums_up)]
 
 
+def optimizer_steps(rows: Sequence[Row]) -> dict[str, float]:
+    """Return variant to the mean optimizer steps of its trainings, where all of them tell."""
+    steps = "optimizer_steps"
+    return {row.variant: row.figures[steps] for row in variant_rows(rows) if row.variant and steps in row.figures}
+
+
 def teacher_warning(rows: Sequence[Row], baseline: str | None = "hard_labels") -> str | None:
     """Return a sentence if the teacher's exact match is not above the baseline student's (mean over seeds), else None.
 

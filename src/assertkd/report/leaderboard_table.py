@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from assertkd.evaluation.comparison import Comparison, Difference, Figures
+from assertkd.evaluation.comparison import Comparison, Difference, Figures, format_steps
 from assertkd.layout import TEACHER
 from assertkd.report.columns import Column, column_of, in_order
 from assertkd.report.conclusions import format_p, format_points
@@ -136,7 +136,8 @@ def _difference(figures: Figures) -> Cell:
     return Cell(
         format_points(difference.mean),
         difference.mean,
-        f"{format_points(difference.low)} to {format_points(difference.high)}",
+        f"{format_points(difference.low)} to {format_points(difference.high)}"
+        + (f"; {format_steps(*difference.unequal_steps)}" if difference.unequal_steps else ""),
         _mark(difference),
         _test_of(difference),
     )

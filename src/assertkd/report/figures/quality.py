@@ -20,6 +20,7 @@ ROOM_LEFT, ROOM_ABOVE = 0.45, 0.1
 VERDICTS = {
     "significant": ("#3f83c8", "circle"),
     "could be chance": ("#8d96a3", "diamond"),
+    "unequal budgets": ("#8d96a3", "cross"),
     "not tested": ("#8d96a3", "square"),
 }
 """What was found of a difference, and the colour and shape of its mark."""
@@ -76,7 +77,9 @@ def differences(comparison: Comparison | None) -> Figure | None:
 
 
 def _verdict(difference: Difference) -> str:
-    significant, chance, untested = VERDICTS
+    significant, chance, unequal, untested = VERDICTS
+    if difference.unequal_steps is not None:
+        return unequal
     if difference.test is None:
         return untested
     return significant if difference.significant else chance
