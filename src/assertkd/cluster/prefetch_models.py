@@ -4,7 +4,7 @@ import logging
 import os
 from pathlib import Path
 
-import huggingface_hub
+from huggingface_hub import constants
 
 from assertkd.cluster.params import PrefetchModelsParams
 from assertkd.models.encoders import PACKAGED, TextEncoder
@@ -23,7 +23,7 @@ def prefetch_models(params: PrefetchModelsParams) -> None:
     Raises:
         UserError: something cannot be fetched, is damaged, or is not what it is used as.
     """
-    _say(f"HF_HOME: {huggingface_hub.constants.HF_HOME}")
+    _say(f"HF_HOME: {constants.HF_HOME}")
     if "HF_HOME" not in os.environ:
         _say("HF_HOME is not set: where home is small, put `export HF_HOME=/scratch/$USER/huggingface` into ~/.bashrc")
     for name in params.models:

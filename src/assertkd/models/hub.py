@@ -3,7 +3,7 @@
 import fnmatch
 from pathlib import Path
 
-import huggingface_hub
+from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
 from assertkd.errors import UserError
@@ -21,7 +21,7 @@ def unloadable(name: str | Path, failure: str, reason: BaseException | str, hint
     `failure` is what was not possible, `hint` is told after what to do.
     """
     remedy = "Check the name of the model or folder, and that this machine has it or can reach the hub."
-    if huggingface_hub.constants.HF_HUB_OFFLINE:
+    if constants.HF_HUB_OFFLINE:
         remedy = (
             "This job runs offline. Fetch the run's models first, where there is a network (a login node): snakemake "
             "prefetch_models, with the same --profile, --config and HF_HOME."
@@ -40,11 +40,11 @@ def fetch(name: str) -> Path:
     Raises:
         UserError: there is no such repository, the hub cannot be reached, or a file is damaged on its way twice.
     """
-    if huggingface_hub.constants.HF_HUB_OFFLINE:
+    if constants.HF_HUB_OFFLINE:
         raise UserError(
             f"{name}: cannot be fetched offline", "Unset HF_HUB_OFFLINE, and start this where there is a network."
         )
-    hub = huggingface_hub.HfApi()
+    hub = HfApi()
     try:
         has_safetensors = fnmatch.filter(hub.list_repo_files(name), "*.safetensors")
         patterns = WANTED if has_safetensors else [*WANTED, *PICKLED]
