@@ -9,7 +9,7 @@ from driver import Project
 
 from assertkd.layout import SPLITS, InterchangeLayout
 from assertkd.logits.interchange.export import export_logits
-from assertkd.report.columns import COST_COLUMNS
+from assertkd.report.columns import BUDGET_COLUMNS, COST_COLUMNS
 
 pytestmark = pytest.mark.workflow
 
@@ -92,8 +92,9 @@ def test_a_run_from_exported_logits_ends_with_a_report_and_without_a_teacher(edi
         taught, student = csv.DictReader(handle)
     with (run / "report/leaderboard.csv").open(encoding="utf-8", newline="") as handle:
         original = next(csv.DictReader(handle))
-    same = [name for name in original if name not in (*COST_COLUMNS, "note")]
+    unknown = (*COST_COLUMNS, *BUDGET_COLUMNS)
+    same = [name for name in original if name not in (*unknown, "note")]
     assert {name: taught[name] for name in same} == {name: original[name] for name in same}
-    assert {taught[name] for name in COST_COLUMNS} == {""}
+    assert {taught[name] for name in unknown} == {""}
     assert (student["variant"], bool(student["kl_divergence"])) == ("traditional", True)
     assert edited.planned(**config) == set()
