@@ -131,6 +131,15 @@ def test_text_components_wait_for_their_start() -> None:
     assert alone.weights(0.0) == pytest.approx({"semantic": 0.5, "pans": 0.5})
 
 
+def test_the_limit_on_text_components_holds_where_token_components_get_a_weight_later() -> None:
+    schedule = {"ce": {"start": 0, "end": 1}, "pans": {"start": 1, "end": 1}}
+    text = {"start": 0.5, "max_share": 0.1}
+    plan = planned(components=["ce", "pans"], dynamic_weighting=True, schedule=schedule, text=text)
+    assert plan.sampling is not None
+    assert (plan.sampling.start, plan.sampling.max_share) == (0.0, 0.1)
+    assert plan.weights(0.0) == {"ce": 0.0, "pans": 1.0}
+
+
 def test_the_original_numbers_stay_available() -> None:
     # As the original pipeline documents them.
     components = ["focal", "jsd", "semantic", "contrastive"]

@@ -31,6 +31,14 @@ def write_run(folder: Path, semantic_norm: float = 1.0, scale: float = SCALE) ->
     return folder
 
 
+def add_column(folder: Path, name: str, cells: list[str]) -> None:
+    """Give the log of `write_run` one more column."""
+    table = folder / "step_metrics.csv"
+    lines = table.read_text(encoding="utf-8").splitlines()
+    longer = [f"{line},{cell}" for line, cell in zip(lines, [name, *cells], strict=True)]
+    table.write_text("\n".join(longer) + "\n", encoding="utf-8")
+
+
 def test_shares_by_hand(tmp_path: Path) -> None:
     scaling = analyse_scaling(write_run(tmp_path))
     ce = [0.6 * 0.5, 0.5 * 0.3, 0.4 * 0.1]
@@ -65,6 +73,31 @@ def test_a_component_without_gradient_gets_no_weight(tmp_path: Path) -> None:
     scaling = analyse_scaling(write_run(tmp_path, 0.0))
     assert scaling.balanced_weights() == {"ce": 1.0}
     assert scaling.balanced_scales() == {}
+
+
+def test_text_components_count_after_their_limit_where_it_is_logged(tmp_path: Path) -> None:
+    write_run(tmp_path, 100.0)
+    free = analyse_scaling(tmp_path)
+    add_column(tmp_path, "text_limit", ["0.5", "0.01", ""])
+    held = analyse_scaling(tmp_path)
+    semantic = [SCALE * 0.4 * 10 * 0.5, SCALE * 0.5 * 12 * 0.01, SCALE * 0.6 * 14]
+    expected = [one / (one + other) for one, other in zip(semantic, [0.3, 0.15, 0.04], strict=True)]
+    assert held.shares["semantic"].tolist() == pytest.approx(expected)
+    assert held.balanced_weights() == free.balanced_weights(), "what the weights would do without the limit"
+
+
+def test_steps_before_a_component_begins_do_not_count(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    begun = analyse_scaling(tmp_path)
+    table = tmp_path / "step_metrics.csv"
+    header, *lines = table.read_text(encoding="utf-8").splitlines()
+    waiting = [f"-{step},1.0,0.0,0.4,0.0" for step in (20, 10)]
+    table.write_text("\n".join([header, *waiting, *lines]) + "\n", encoding="utf-8")
+    scaling = analyse_scaling(tmp_path)
+    for figure in ("share", "first", "last", "weight", "norm"):
+        assert scaling.components.loc["semantic", figure] == pytest.approx(begun.components.loc["semantic", figure])
+    assert scaling.components.loc["ce", "first"] == 1.0
+    assert scaling.shares["semantic"].tolist()[:2] == [0.0, 0.0]
 
 
 def test_the_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from assertkd.report import build_report as build_report_module
 from assertkd.report.columns import Column
 from assertkd.report.conclusions import conclusions
 from assertkd.report.figures.quality import differences, quality_against_cost
-from assertkd.report.figures.training import POINTS, component_curves
+from assertkd.report.figures.training import POINTS, component_curves, learning_figure
 from assertkd.report.leaderboard import Row, leaderboard, optimizer_steps, variant_rows
 from assertkd.report.leaderboard_table import leaderboard_table
 from assertkd.report.results import Model, labels_of
@@ -207,6 +207,15 @@ class TestCurves:
         assert [row["weight"] for row in jsd] == pytest.approx([0.5] * POINTS)
         # The first stretch holds steps 0 to 2.
         assert jsd[0]["loss"] == pytest.approx(1 + sum(math.exp(-step / 50) for step in range(3)) / 3, rel=1e-5)
+
+    def test_validation_is_drawn_over_optimizer_steps(self, tmp_path: Path) -> None:
+        run = RunOnDisk(tmp_path / "run")
+        models = [run.train("students/short/seed1", 80), run.train("students/long/seed1", 120)]
+        figure = learning_figure(models, labels_of(models), ["short", "long"])
+        assert figure is not None
+        steps = {(row["variant"], row["epoch"]): row["step"] for row in figure.rows}
+        assert steps == {("short", 1): 40, ("short", 2): 80, ("long", 1): 60, ("long", 2): 120}
+        assert figure.chart.to_dict()["concat"][0]["encoding"]["x"]["field"] == "step"
 
     def test_a_training_that_has_not_ended_has_no_shares(self, tmp_path: Path) -> None:
         run = RunOnDisk(tmp_path / "run")

@@ -7,6 +7,7 @@ import pytest
 from assertkd.losses.loss_plan import plan_loss
 from assertkd.settings import LossSettings
 from assertkd.training.objective import LossWeights
+from assertkd.training.report import loss_summary
 
 NORMS = {"ce": 0.5, "kl": 0.02, "semantic": 4.0}
 VALUES = dict.fromkeys(NORMS, 1.0)
@@ -29,6 +30,15 @@ def test_weights_are_shares_of_the_gradient_norm() -> None:
     assert total == pytest.approx(0.5 * 0.5 + 0.3 * 0.02 + 0.2 * 5.0 * 4.0)
 
 
+def test_a_component_without_a_norm_so_far_leaves_the_size_of_the_others() -> None:
+    weights = weights_of(normalise="gradient")
+    assert sum(weights.at(0).values()) == pytest.approx(1.0), "no norm is known"
+    weights.update(VALUES, NORMS | {"semantic": 0.0})
+    at = weights.at(0)
+    size = 0.5 * 0.5 + 0.3 * 0.02
+    assert (at["ce"] * 0.5, at["kl"] * 0.02) == pytest.approx((0.5 * size, 0.3 * size))
+
+
 def test_the_norms_of_earlier_steps_are_part_of_the_state() -> None:
     whole, restored = weights_of(normalise="gradient"), weights_of(normalise="gradient")
     for factor in (1.0, 3.0, 7.0):
@@ -43,3 +53,10 @@ def test_without_normalisation_nothing_is_followed() -> None:
     weights.update(VALUES, NORMS)
     assert not weights.follows_values
     assert weights.at(0) == pytest.approx({"ce": 0.5, "kl": 0.3, "semantic": 0.2, "on_policy": 0.0})
+
+
+def test_the_summary_has_the_weight_that_a_text_component_begins_with() -> None:
+    plan = plan_loss(LossSettings(components=("ce", "pans"), weights=(3.0, 1.0), text={"start": 0.5}))
+    summary = loss_summary(plan, {"ce": [0.2], "pans": [0.7]})
+    assert summary["pans"]["weight"] == {"start": 0.25, "end": 0.25}
+    assert summary["ce"]["weight"] == {"start": 1.0, "end": 0.75}

@@ -39,9 +39,9 @@ class SamplingPlan(Section):
     samples: int
     """Predictions for each."""
     start: float
-    """Share of the optimizer steps before the first that samples."""
+    """Share of the optimizer steps before the first that samples; 0 where nothing else has a weight at the first."""
     max_share: float
-    """Largest share of the text components in the gradient's norm at the logits."""
+    """Largest share of the text components in the gradient's norm at the logits; 1 where nothing else has a weight."""
 
 
 class LossPlan(Section):
@@ -96,13 +96,13 @@ def plan_loss(loss: LossSettings) -> LossPlan:
     Raises:
         UserError: a component is unknown, or all weights are 0 at one end of the schedule.
     """
-    plans, token_components, sampling, token_start = [], [], None, 0.0
+    plans, token_components, sampling, token_start, token_end = [], [], None, 0.0, 0.0
     for name, (start, end) in _weights(loss).items():
         component = component_of(name)
         scale, encoder = 1.0, None
         if isinstance(component, TokenComponent):
             token_components.append(component)
-            token_start += start
+            token_start, token_end = token_start + start, token_end + end
         else:
             sampling = SamplingPlan(**loss.text.model_dump())
             scale = component.scale(loss) if component.scale else 1.0
@@ -110,8 +110,11 @@ def plan_loss(loss: LossSettings) -> LossPlan:
         options = component.options(loss)
         plans.append(ComponentPlan(name=name, start=start, end=end, scale=scale, encoder=encoder, options=options))
     if sampling is not None and not token_start:
-        # Nothing else is trained before, and there is no other gradient to take a share of.
-        sampling = sampling.model_copy(update={"start": 0.0, "max_share": 1.0})
+        # Nothing else is trained before.
+        sampling = sampling.model_copy(update={"start": 0.0})
+    if sampling is not None and not token_start + token_end:
+        # There is no other gradient to take a share of.
+        sampling = sampling.model_copy(update={"max_share": 1.0})
     weighting = loss.token_weighting
     is_weighted = weighting.enabled and any(component.weighted for component in token_components)
     multi = loss.function == "multi_component"

@@ -12,7 +12,8 @@ import pandas as pd
 from assertkd.errors import UserError
 from assertkd.files import read_json, write_json, written_whole
 from assertkd.layout import TrainingLayout
-from assertkd.losses.registry import COMPONENTS
+from assertkd.losses.metric_risk import PREFIX
+from assertkd.losses.registry import COMPONENTS, TextComponent
 from assertkd.report.results import read_log
 
 DOMINATES = 0.7
@@ -27,9 +28,9 @@ class Scaling:
 
     Attributes:
         shares: of every component (column) in the summed contributions at every step (row), in [0, 1].
-        components: one a row. `share`, `first`, `last`: its share over all steps, the mean, and at the outermost two;
-            `weight`, mean; `scale`: the factor before its weight, 1 for a component without one; `norm`: mean norm of
-            its gradient, without weight and scale.
+        components: one a row, over the steps in which its weight is above 0. `share`, `first`, `last`: its share, the
+            mean, and at the outermost two; `weight`, mean; `scale`: the factor before its weight, 1 for a component
+            without one; `norm`: mean norm of its gradient, without weight, scale and `loss.text.max_share`.
     """
 
     shares: pd.DataFrame
@@ -48,7 +49,7 @@ class Scaling:
     def balanced_weights(self) -> dict[str, float]:
         """Return weights, of sum 1, with which all components would contribute alike on average.
 
-        A component that never had a gradient is left out.
+        That is before `loss.text.max_share`. A component that never had a gradient is left out.
         """
         gradients = self.components["scale"] * self.components["norm"]
         inverse = 1 / gradients[gradients > 0]
@@ -57,7 +58,8 @@ class Scaling:
     def balanced_scales(self) -> dict[str, float]:
         """Return, per component with a scale of its own, the scale with which it would contribute as the others do.
 
-        On average over the steps. A component is left out where it is alone, or never had a weight or a gradient.
+        On average over the steps, before `loss.text.max_share`. A component is left out where it is alone, or never had
+        a weight or a gradient.
         """
         unscaled = self.components["weight"] * self.components["norm"]
         sizes = self.components["weight"] * self.components["scale"] * self.components["norm"]
@@ -87,16 +89,18 @@ def analyse_scaling(folder: Path) -> Scaling:
         raise UserError(f"{files.steps}: holds no gradient norms", "Train the student again with this version.")
     weights, norms = (of_components(steps, list(scales), figure) for figure in ("weight", "grad_norm"))
     # Where no component has a gradient, each has a share of 0.
-    shares = gradient_shares(weights, scales, norms).fillna(0.0).set_index(steps["step"])
+    shares = gradient_shares(weights, scales, limited(norms, steps)).fillna(0.0)
+    # Text components wait for `loss.text.start`; until then they have neither weight nor norm.
+    active = shares.where(weights > 0)
     components = {
-        "share": shares.mean(),
-        "first": shares.iloc[0],
-        "last": shares.iloc[-1],
-        "weight": weights.mean(),
+        "share": active.mean(),
+        "first": active.bfill().iloc[0],
+        "last": active.ffill().iloc[-1],
+        "weight": weights.where(weights > 0).mean(),
         "scale": pd.Series(scales),
-        "norm": norms.mean(),
+        "norm": norms.where(weights > 0).mean(),
     }
-    return Scaling(shares, pd.DataFrame(components))
+    return Scaling(shares.set_index(steps["step"]), pd.DataFrame(components).fillna(0.0))
 
 
 def scales_of(training_report: Mapping[str, Any]) -> dict[str, float]:
@@ -107,6 +111,18 @@ def scales_of(training_report: Mapping[str, Any]) -> dict[str, float]:
 def of_components(steps: pd.DataFrame, components: Sequence[str], figure: str) -> pd.DataFrame:
     """Return the columns `{component}_{figure}` of a log, one a component; NaN where a cell or column is missing."""
     return steps.reindex(columns=[f"{name}_{figure}" for name in components]).set_axis(list(components), axis=1)
+
+
+def limited(norms: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:
+    """Return gradient norms, one column a component, those of text components after `loss.text.max_share`.
+
+    Args:
+        norms: as logged, before that limit.
+        steps: the log, whose column `text_limit` has the limit's factor; 1 where a cell or the column is missing.
+    """
+    factor = steps.reindex(columns=["text_limit"])["text_limit"].fillna(1.0)
+    text = [name for name in norms if name.startswith(PREFIX) or isinstance(COMPONENTS.get(name), TextComponent)]
+    return norms.assign(**{name: norms[name] * factor for name in text})
 
 
 def gradient_shares(weights: pd.DataFrame, scales: Mapping[str, float], norms: pd.DataFrame) -> pd.DataFrame:
@@ -155,7 +171,7 @@ def format_scaling(scaling: Scaling) -> str:
     lines += [f"Warning: {warning}" for warning in scaling.warnings()]
     if len(scaling.components) > 1:
         weights = json.dumps({name: round(weight, 4) for name, weight in scaling.balanced_weights().items()})
-        lines.append(f"Weights that would balance the gradients: {weights}")
+        lines.append(f"Weights that would balance the gradients, before loss.text.max_share: {weights}")
     lines += [
         f"loss.{name}.scale (beta) that would balance {name} at its weight: {scale:.3g}"
         for name, scale in scaling.balanced_scales().items()

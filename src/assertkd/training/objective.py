@@ -66,8 +66,9 @@ class LossWeights:
         if self._means is not None:
             divided = self._means.divide(weights)
             if self.follows_norms:
-                # Shares of the gradient's norm, whose size stays that of the weights without division.
-                size = sum(weight * self._means.means.get(name, 1.0) for name, weight in weights.items())
+                # Shares of the gradient's norm, whose size stays that of the weights without division, as far as norms
+                # are known.
+                size = sum(weight * self._means.means.get(name, 0.0) for name, weight in weights.items()) or 1.0
                 divided = {name: size * weight for name, weight in divided.items()}
             weights = divided
         return weights | self._fixed | {ON_POLICY: 0.0}

@@ -53,11 +53,18 @@ def training_report(
 
 
 def loss_summary(plan: LossPlan, raw_by_epoch: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """Return each component's weight at both ends of training, its scale, and its mean value in every epoch."""
-    first, last = plan.weights(0.0), plan.weights(1.0)
+    """Return each component's weight where it begins and at the end, its scale, and its mean value in every epoch.
+
+    A text component begins at `loss.text.start`, a share of the steps; before, its weight is 0.
+    """
+    begins = {component.name: plan.sampling.start for component, _ in plan.text_components if plan.sampling}
+    last = plan.weights(1.0)
     return {
         component.name: {
-            "weight": {"start": first[component.name], "end": last[component.name]},
+            "weight": {
+                "start": plan.weights(begins.get(component.name, 0.0))[component.name],
+                "end": last[component.name],
+            },
             "scale": component.scale,
             "raw_mean_by_epoch": list(raw_by_epoch[component.name]),
         }

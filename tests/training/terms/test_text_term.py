@@ -258,12 +258,19 @@ def test_the_share_of_the_gradient_is_held(
     _, token = gradient(student, [TokenTerm(plan_loss(LossSettings(components=("ce",))))], free, group)
     norms = {name: float(square.sqrt()) for name, square in without.squared_norms.items()}
     assert norms["pans"] / (norms["pans"] + norms["ce"]) > 0.02, "the limit has something to hold"
+    share_without = norms["pans"] / (norms["pans"] + norms["ce"])
+    assert without.columns["text_gradient_share"] == pytest.approx(share_without, rel=1e-3)
+    assert without.columns["text_limit"] == pytest.approx(1.0)
     assert 0.002 < values.columns["text_gradient_share"] <= 0.01 * (1 + 1e-4)
     text, held_text = loud - token, quiet - token
     assert 0 < held_text.norm() < text.norm()
     if share < 1:
         assert values.columns["text_gradient_share"] == pytest.approx(0.01, rel=1e-3)
         assert float(torch.cosine_similarity(held_text, text, dim=0)) == pytest.approx(1.0, abs=1e-3)
+        assert values.columns["text_limit"] == pytest.approx(float(held_text.norm() / text.norm()), rel=1e-2)
+        assert values.columns["text_limit"] == pytest.approx(norms["ce"] * (0.01 / 0.99) / norms["pans"], rel=1e-3)
+    else:
+        assert 0 < values.columns["text_limit"] < 1
 
 
 def test_the_scale_of_earlier_steps_is_part_of_the_state(

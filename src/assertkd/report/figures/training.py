@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from assertkd.report.figures.figure import DATA, LEGEND, PALETTE, Figure, colours
-from assertkd.report.loss_scaling import gradient_shares, of_components, scales_of
+from assertkd.report.loss_scaling import gradient_shares, limited, of_components, scales_of
 from assertkd.report.results import Model
 
 COLUMNS = 3
@@ -39,7 +39,8 @@ def component_curves(models: Sequence[Model], labels: Mapping[str, str]) -> list
         logged = (column.removesuffix("_loss_raw") for column in map(str, steps) if column.endswith("_loss_raw"))
         names = [name for name in logged if name != "total"]
         losses, weights, norms = (of_components(steps, names, kind) for kind in ("loss_raw", "weight", "grad_norm"))
-        shares = gradient_shares(weights, scales_of(model.training_report()) if model.is_done else {}, norms)
+        scales = scales_of(model.training_report()) if model.is_done else {}
+        shares = gradient_shares(weights, scales, limited(norms, steps))
         stretches = np.array_split(np.arange(len(steps)), min(POINTS, len(steps)))
         rows += [
             {
@@ -89,14 +90,16 @@ def component_figures(models: Sequence[Model], labels: Mapping[str, str]) -> lis
                 "gradient_shares",
                 "Who moves the student",
                 "Share of every component in the gradient at the student's logits: weight times scale times gradient "
-                "norm, over their sum. A component near 0 hardly trains anything.",
+                "norm, over their sum; of text components after the limit loss.text.max_share. A component near 0 "
+                "hardly trains anything.",
                 _panels(several, "share", share, stacked=True),
                 _of(several, "share"),
             ),
             Figure(
                 "weights",
                 "Weights of the components",
-                "As the loss was told to weigh them. Compare with the shares above: a weight is not an influence.",
+                "What multiplies each component; with loss.normalise, after the division by its running mean. Compare "
+                "with the shares above: a weight is not an influence.",
                 _panels(several, "weight", weight),
                 _of(several, "weight"),
             ),
@@ -105,7 +108,7 @@ def component_figures(models: Sequence[Model], labels: Mapping[str, str]) -> lis
 
 
 def learning_figure(models: Sequence[Model], labels: Mapping[str, str], order: Sequence[str]) -> Figure | None:
-    """Return loss and token accuracy on validation over the epochs, a panel each; None without logs.
+    """Return loss and token accuracy on validation over the optimizer steps, a panel each; None without logs.
 
     Args:
         models: of the run.
@@ -117,6 +120,7 @@ def learning_figure(models: Sequence[Model], labels: Mapping[str, str], order: S
             "model": labels[model.name],
             "variant": model.variant,
             "epoch": int(row["epoch"]),
+            "step": int(row["step"]),
             "figure": figure,
             "value": float(row[key]),
         }
@@ -136,12 +140,17 @@ def learning_figure(models: Sequence[Model], labels: Mapping[str, str], order: S
             .transform_filter(alt.FieldEqualPredicate(field="figure", equal=title))
             .mark_line(point=alt.OverlayMarkDef(size=36, opacity=1), strokeWidth=1.6)
             .encode(
-                x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1, format="d"), scale=alt.Scale(nice=False, padding=8)),
+                x=alt.X(
+                    "step:Q",
+                    title="optimizer steps",
+                    axis=alt.Axis(tickMinStep=1, format="d"),
+                    scale=alt.Scale(nice=False, padding=8),
+                ),
                 y=alt.Y("value:Q", title=title, scale=alt.Scale(zero=False)),
                 color=alt.Color("variant:N", scale=colours(order), legend=LEGEND),
                 detail="model:N",
                 opacity=alt.condition(chosen, alt.value(1), alt.value(0.12)),
-                tooltip=["model:N", "epoch:Q", alt.Tooltip("value:Q", format=".4~g", title=title)],
+                tooltip=["model:N", "epoch:Q", "step:Q", alt.Tooltip("value:Q", format=".4~g", title=title)],
             )
         )
         return chart

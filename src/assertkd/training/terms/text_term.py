@@ -60,7 +60,7 @@ class TextTerm(LossTerm):
         seed: of the choice of examples and of the samples.
     """
 
-    columns = ("ast_invalid_rate", "text_gradient_share", "cache_hit_rate")
+    columns = ("ast_invalid_rate", "text_gradient_share", "text_limit", "cache_hit_rate")
 
     def __init__(
         self,
@@ -112,15 +112,16 @@ class TextTerm(LossTerm):
         device = context.device
         raw = {name: samples.share * (risk.sum() / max(1, risk.numel())).to(device) for name, risk in risks.items()}
         squared_norms = dict.fromkeys(risks, zero) if context.with_norms else {}
-        squared_norm = self._score(context, samples, advantages, factors, squared_norms) if texts else 0.0
+        squared_norm, limit = self._score(context, samples, advantages, factors, squared_norms) if texts else (0.0, 0.0)
         of_processes = context.processes.gathered(
             [
                 samples.share * invalid / max(1, len(texts)),
                 squared_norm,
+                limit,
                 [name for name, each in advantages.items() if not each.any()],
             ]
         )
-        rates, squares, equal_risks = zip(*of_processes, strict=True)
+        rates, squares, limits, equal_risks = zip(*of_processes, strict=True)
         text_norm, token_norm = math.sqrt(sum(squares)), math.sqrt(float(context.squared_norm or 0.0))
         return TermValues(
             total=sum((factors[name] * value for name, value in raw.items()), zero),
@@ -129,7 +130,8 @@ class TextTerm(LossTerm):
             equal_risks=frozenset.intersection(*map(frozenset, equal_risks)),
             columns={
                 "ast_invalid_rate": sum(rates),
-                "text_gradient_share": text_norm / (text_norm + token_norm) if token_norm else None,
+                "text_gradient_share": text_norm / (text_norm + token_norm) if text_norm + token_norm else None,
+                "text_limit": sum(limits),
                 "cache_hit_rate": hit_rate(self._encoders.values()),
             },
         )
@@ -170,22 +172,26 @@ class TextTerm(LossTerm):
         advantages: Mapping[str, Tensor],
         factors: Mapping[str, float],
         squared_norms: dict[str, Tensor],
-    ) -> float:
-        """Pass the samples through the model, teacher-forced, and move their probabilities; adds to `squared_norms`.
+    ) -> tuple[float, float]:
+        """Pass the samples through the model, teacher-forced, and move their probabilities.
+
+        The components' squared norms, before the limit, are added to `squared_norms`.
 
         Returns:
-            The squared norm of the gradient at the logits.
+            The squared norm of the gradient at the logits, after the limit; and the limit's factor, the mean over the
+            passes times this process's share of the sampled examples.
         """
         device = context.device
         combined = sum((factors[name] * each for name, each in advantages.items()), torch.zeros(())).to(device)
         if not combined.any() and not squared_norms:
-            return 0.0
+            return 0.0, samples.share
         advantages = {name: each.to(device) for name, each in advantages.items()}
-        squared_norm = torch.zeros((), device=device)
+        squared_norm = limit = torch.zeros((), device=device)
         outputs = samples.outputs
         count, per_input, longest = outputs.tokens.shape
         inputs_per_pass = max(1, self._sequences_per_pass // per_input)
         # With dropout, the model that is scored would not be the one that was sampled from.
+        factor: Tensor | float = 1.0
         with evaluation_mode(context.model), torch.set_grad_enabled(context.backward is not None):
             for start in range(0, count, inputs_per_pass):
                 part = slice(start, min(start + inputs_per_pass, count))
@@ -213,14 +219,15 @@ class TextTerm(LossTerm):
                     factor = self._limit(gradient, context.squared_norm, share)
                     context.backward(with_gradients(value.detach(), [logits], [factor * gradient]))
                     squared_norm = squared_norm + (factor * gradient).float().square().sum()
-        return float(squared_norm)
+                limit = limit + share * factor
+        return float(squared_norm), float(limit)
 
     def _limit(self, gradient: Tensor, token_squared_norm: Tensor | None, share: float) -> Tensor | float:
         """Return the factor, at most 1, that holds a pass's gradient at the logits to `max_share`.
 
         The squared norms of all passes add up; each pass may have its share of the square that is allowed.
         """
-        if token_squared_norm is None:
+        if token_squared_norm is None or self._sampling.max_share == 1:
             return 1.0
         ratio = self._sampling.max_share / (1.0 - self._sampling.max_share)
         allowed = ratio * math.sqrt(share) * token_squared_norm.sqrt()

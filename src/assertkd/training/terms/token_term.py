@@ -17,14 +17,13 @@ class TokenTerm(LossTerm):
     def __init__(self, plan: LossPlan) -> None:
         self._plan = plan
         self.names = tuple(component.name for component, _ in plan.token_components)
-        self._limits_text = plan.sampling is not None and plan.sampling.max_share < 1
         self._text_names = [component.name for component, _ in plan.text_components]
 
     def accumulate(self, context: StepContext) -> TermValues:
         """Add the components' gradient, micro-batch by micro-batch; see `LossTerm`."""
         plan, critical, totals = self._plan, self._plan.critical_token_weight, context.totals
         zero = torch.zeros((), device=context.device)
-        needs_norm = self._limits_text and any(context.weights[name] for name in self._text_names)
+        needs_norm = any(context.weights[name] for name in self._text_names)
         values = TermValues(zero, squared_norm=zero if needs_norm else None)
         if not any(context.weights[name] for name in self.names):
             return values
