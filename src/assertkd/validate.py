@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from assertkd.errors import UserError
+from assertkd.losses.loss_plan import plan_loss
+from assertkd.losses.schedule import progress
 from assertkd.losses.without_effect import without_effect
 from assertkd.settings import RunSettings, TrainingSettings
 from assertkd.settings.model import SCRATCH, missing_layers
@@ -33,7 +35,7 @@ def validate(run: RunSettings) -> None:
 
 
 def warnings(config: Mapping[str, Any], run: RunSettings) -> list[str]:
-    """Return what a valid run sets in vain: options of the loss without effect, and a warm-up longer than the training.
+    """Return what a valid run sets in vain: options of the loss without effect, steps and weights that do not fit.
 
     Of a variant's own section every option must have an effect in it. One of the run's `distillation` must have one in
     some variant of the run, or name an encoder, which is a choice for whatever variants use it.
@@ -44,12 +46,12 @@ def warnings(config: Mapping[str, Any], run: RunSettings) -> list[str]:
     """
     lines = []
     for name, variant in run.variants.items():
-        given = _loss_section(config["variants"], name)
+        given = _section(config["variants"], name, "loss")
         lines += [
             _without_effect(f"variants.{name}.loss.{key}", value, "", need)
             for key, value, need in without_effect(variant.loss, given)
         ]
-    given = _loss_section(config["runs"], run.name, "distillation")
+    given = _section(config["runs"], run.name, "distillation", "loss")
     unused = [
         {key: (value, need) for key, value, need in without_effect(variant.loss, given)}
         for variant in run.variants.values()
@@ -58,13 +60,46 @@ def warnings(config: Mapping[str, Any], run: RunSettings) -> list[str]:
         if all(key in one for one in unused) and not key.endswith(".encoder"):
             path = f"runs.{run.name}.distillation.loss.{key}"
             lines.append(_without_effect(path, value, " in any variant of the run", need))
-    for path, training in _trainings(run).items():
+    return [*lines, *dict.fromkeys(_warm_ups(config, run)), *_idle_text_components(run)]
+
+
+def _warm_ups(config: Mapping[str, Any], run: RunSettings) -> Iterator[str]:
+    """Yield where a warm-up is not shorter than its training, with the first section that sets one of both lengths."""
+    of_teacher, of_students = ([("runs", run.name, key), (key,)] for key in ("teacher", "distillation"))
+    trainings: list[tuple[TrainingSettings, list[tuple[str, ...]]]] = [(run.teacher.training, [*of_teacher])]
+    trainings += [(v.training, [("variants", name), *of_students]) for name, v in run.variants.items()]
+    for training, sections in trainings:
         if training.max_steps is not None and training.warmup_steps >= training.max_steps:
-            lines.append(
-                f"{path}.training.warmup_steps: {training.warmup_steps} is not below max_steps, {training.max_steps}, "
-                "so the learning rate only rises. Set fewer, or 0 for 15 % of all steps."
+            lengths = {"warmup_steps", "max_steps"}
+            section = next(s for s in sections if lengths & _section(config, *s, "training").keys())
+            yield (
+                f"{'.'.join(section)}.training: warmup_steps, {training.warmup_steps}, is not below max_steps, "
+                f"{training.max_steps}, so the learning rate only rises. Set fewer, or 0 for 15 % of all steps."
             )
-    return lines
+
+
+def _idle_text_components(run: RunSettings) -> Iterator[str]:
+    """Yield where no step reaches the start of text components, or nothing is left of them for lack of others."""
+    for name, variant in run.variants.items():
+        plan, max_steps = plan_loss(variant.loss), variant.training.max_steps
+        if plan.sampling is None:
+            continue
+        text = [component for component, _ in plan.text_components]
+        if max_steps is not None and progress(max_steps - 1, max_steps) < plan.sampling.start:
+            yield (
+                f"variants.{name}.training.max_steps: {max_steps} ends before loss.text.start, "
+                f"{plan.sampling.start:g}, so {', '.join(component.name for component in text)} trains nothing. Set "
+                f"loss.text.start: 0, or more steps."
+            )
+        elif plan.sampling.max_share < 1:
+            for place in ("start", "end"):
+                others = sum(getattr(component, place) for component, _ in plan.token_components)
+                if not others and any(getattr(component, place) for component in text):
+                    yield (
+                        f"variants.{name}.loss.text.max_share: {plan.sampling.max_share:g} leaves nothing of text "
+                        f"components at the {place} of the training, where no component over target tokens has a "
+                        "weight. Give one a weight there, or set 1."
+                    )
 
 
 def _trainings(run: RunSettings) -> dict[str, TrainingSettings]:
@@ -72,9 +107,9 @@ def _trainings(run: RunSettings) -> dict[str, TrainingSettings]:
     return {"teacher": run.teacher.training} | {f"variants.{n}": v.training for n, v in run.variants.items()}
 
 
-def _loss_section(section: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
-    """Return the `loss` below `path`; empty where there is none."""
-    for key in (*path, "loss"):
+def _section(section: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    """Return the section at `path`; empty where there is none."""
+    for key in path:
         # YAML may hold a name as a number.
         section = {str(name): value for name, value in section.items()}.get(key) or {}
     return section

@@ -117,13 +117,54 @@ def test_defaults_of_a_run_have_to_serve_one_of_its_variants() -> None:
 @pytest.mark.parametrize(
     ("training", "keys"),
     [
-        ("max_steps: 10, warmup_steps: 10", ["variants.x.training.warmup_steps"]),
+        ("max_steps: 10, warmup_steps: 10", ["variants.x.training"]),
         ("max_steps: 10, warmup_steps: 9", []),
         ("warmup_steps: 9", []),
     ],
 )
 def test_a_warm_up_as_long_as_the_training_is_named(training: str, keys: list[str]) -> None:
     assert warned(f"variants: {{x: {{training: {{{training}}}}}}}") == keys
+
+
+def test_a_warm_up_is_named_once_in_the_section_that_makes_it_too_long() -> None:
+    variants = "variants: {a: {loss: {components: [ce]}}, b: {loss: {components: [kl]}}}"
+    text = f"{{runs: {{r: {{distillation: {{training: {{max_steps: 10, warmup_steps: 10}}}}}}}}, {variants}}}"
+    assert warned(text) == ["runs.r.distillation.training"]
+    assert warned(text.replace("b: {", "b: {training: {max_steps: 9}, ")) == [
+        "runs.r.distillation.training",
+        "variants.b.training",
+    ]
+    for key in ("teacher", "distillation"):
+        top = f"{{{key}: {{training: {{max_steps: 10, warmup_steps: 10}}}}, {variants}}}"
+        assert warned(top) == [f"{key}.training"]
+
+
+@pytest.mark.parametrize(
+    ("variant", "keys"),
+    [
+        ("loss: {components: [ce, pans]}, training: {max_steps: 1}", ["training.max_steps"]),
+        ("loss: {components: [ce, pans]}, training: {max_steps: 2}", []),
+        ("loss: {components: [ce, pans], text: {start: 0}}, training: {max_steps: 1}", []),
+        ("loss: {components: [pans]}, training: {max_steps: 1}", []),
+    ],
+)
+def test_text_components_that_no_step_reaches_are_named(variant: str, keys: list[str]) -> None:
+    assert warned(f"variants: {{x: {{{variant}}}}}") == [f"variants.x.{key}" for key in keys]
+
+
+@pytest.mark.parametrize(
+    ("ce", "text", "keys"),
+    [
+        ("{start: 1, end: 0}", "{}", ["loss.text.max_share"]),
+        ("{start: 0, end: 1}", "{}", ["loss.text.max_share"]),
+        ("{start: 1, end: 0}", "{max_share: 1}", []),
+        ("{start: 1, end: 0.1}", "{}", []),
+    ],
+)
+def test_a_limit_on_text_components_with_nothing_beside_them_is_named(ce: str, text: str, keys: list[str]) -> None:
+    schedule = f"{{ce: {ce}, pans: {{start: 0.5, end: 1}}}}"
+    loss = f"{{components: [ce, pans], dynamic_weighting: true, schedule: {schedule}, text: {text}}}"
+    assert warned(f"variants: {{x: {{loss: {loss}}}}}") == [f"variants.x.{key}" for key in keys]
 
 
 def test_defaults_of_all_runs_are_passed_over() -> None:

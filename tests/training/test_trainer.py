@@ -270,6 +270,13 @@ def test_a_warm_up_that_is_not_shorter_than_the_training_is_said(
     assert (said in caplog.text) == is_said
 
 
+def test_the_default_warm_up_of_one_step_is_passed_over(
+    trained: Callable[..., Path], data: TrainingData, caplog: pytest.LogCaptureFixture
+) -> None:
+    trained("out", data, max_steps=1)
+    assert "the learning rate never falls" not in caplog.text
+
+
 def test_steps_are_logged_as_often_as_asked(trained: Callable[..., Path], data: TrainingData) -> None:
     folder = trained("out", data, batch_size=4, epochs=2, log_every=5)
     assert [row["step"] for row in rows(folder / "step_metrics.csv")] == ["0", "5", "10", "11"]

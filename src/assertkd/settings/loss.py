@@ -46,10 +46,11 @@ class TextLossSettings(Section):
     """Predictions sampled for each of them."""
     start: float = Field(0.5, ge=0.0, lt=1.0)
     """Share of the optimizer steps before these components begin, from 0 to below 1; until then nothing is sampled. A
-    loss without components over target tokens begins at once."""
+    loss whose components over target tokens have no weight at the first step begins at once."""
     max_share: float = Field(0.2, gt=0.0, le=1.0)
     """Their share, all together, in the gradient's norm at the logits, above 0 to 1: they are scaled down to it where
-    they would have more. 1 for no limit."""
+    they would have more. Where the weights of the components over target tokens fall to 0, so does what is left of
+    these: set 1, for no limit. A loss in which those never have a weight has none."""
 
 
 class SemanticSettings(Section):

@@ -121,9 +121,9 @@ def train(
                 parameter_count(model) / 1e6,
                 device,
             )
-            if trainer.optimizer.warmup >= sum(epochs.steps):
+            if settings.warmup_steps >= sum(epochs.steps):
                 message = "warm-up takes %d steps and the training has %d: the learning rate never falls"
-                log.warning(message, trainer.optimizer.warmup, sum(epochs.steps))
+                log.warning(message, settings.warmup_steps, sum(epochs.steps))
         shared = processes.gathered(checkpoint and asdict(checkpoint) | {"folder": str(checkpoint.folder)})[0]
         random_state = RandomState(processes, device, data.encoders.values())
         saves = Checkpoints(settings.checkpoint_every, identity, random_state, store, journal)
