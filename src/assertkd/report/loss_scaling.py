@@ -121,7 +121,8 @@ def limited(norms: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:
         steps: the log, whose column `text_limit` has the limit's factor; 1 where a cell or the column is missing.
     """
     factor = steps.reindex(columns=["text_limit"])["text_limit"].fillna(1.0)
-    text = [name for name in norms if name.startswith(PREFIX) or isinstance(COMPONENTS.get(name), TextComponent)]
+    names = map(str, norms)
+    text = [name for name in names if name.startswith(PREFIX) or isinstance(COMPONENTS.get(name), TextComponent)]
     return norms.assign(**{name: norms[name] * factor for name in text})
 
 
