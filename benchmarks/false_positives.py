@@ -117,7 +117,7 @@ def main() -> None:
     rows.append([f"at most {HIGHEST:.0%}", "", *("yes" if share <= HIGHEST else "no" for share in highest.values())])
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     about = (
-        f"{options.runs:,} simulated runs of {VARIANTS} variants and {EXAMPLES} examples "
+        f"{options.runs:,} simulated runs of a baseline, {VARIANTS - 1} other variants and {EXAMPLES} examples "
         f"(bootstrap: {min(BOOTSTRAPPED, options.runs)}); deviations in points of exact match."
     )
     print(f"{table}\n\n{about}")
