@@ -285,7 +285,8 @@ def test_steps_are_logged_as_often_as_asked(trained: Callable[..., Path], data: 
 def test_samples_are_decoded_where_asked(trained: Callable[..., Path], data: TrainingData) -> None:
     folder = trained("out", replace(data, max_new_tokens=4), epochs=1, enhanced_metrics=True, validation_samples=3)
     (row,) = rows(folder / "training_metrics.csv")
-    assert 0 <= float(row["validation_f1"]) <= 1
+    for name in ("f1", "critical_token_accuracy", "syntax_validity"):
+        assert 0 <= float(row[f"validation_{name}"]) <= 1
     assert row["validation_exact_match"] == "0.0"
 
 

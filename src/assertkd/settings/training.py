@@ -12,7 +12,9 @@ ValidationFigure = Literal[
     "validation_exact_match",
     "validation_f1",
     "validation_bleu",
+    "validation_critical_token_accuracy",
     "validation_ast_validity",
+    "validation_syntax_validity",
 ]
 """Figures of `training_metrics.csv` on validation: two on the gold targets, the others the means of text metrics."""
 
@@ -43,7 +45,7 @@ class TrainingSettings(Section):
     lr: float = Field(3e-5, gt=0.0, le=1.0)
     """Peak learning rate of AdamW."""
     warmup_steps: int = Field(0, ge=0)
-    """Optimizer steps of linear warm-up; 0 means 15 % of all steps. Linear decay to 0 follows."""
+    """Optimizer steps of linear warm-up; 0 means 15 % of all steps. Linear decay towards 0 follows."""
     weight_decay: float = Field(0.01, ge=0.0, lt=1.0)
     """AdamW's weight decay (norms and biases are exempt)."""
     dropout_rate: float = Field(0.1, ge=0.0, lt=1.0)
