@@ -72,6 +72,15 @@ def test_options_are_remembered_for_the_run(folder: Path) -> None:
     assert one == targets[1:]
 
 
+def test_options_for_several_variants_are_written_out_for_each() -> None:
+    settings = ["--lr", "0.2", "--loss_components", "ce", "kl"]
+    options = parser_for(["distill"]).parse_args(["distill", "--run", "demo", "--variant", "hard", "soft", *settings])
+    text = yaml.safe_dump(changed_config(options, CONFIG)["variants"])
+    assert "&" not in text
+    expected = {"loss": {"components": ["ce", "kl"]}, "training": {"lr": 0.2}}
+    assert yaml.safe_load(text) == {"hard": expected, "soft": expected}
+
+
 def test_a_run_of_the_config_is_taken_as_it_is() -> None:
     run, targets = resolved("predict", "--run", "demo", "--device", "cpu")
     assert (run.data.labelled_share, list(run.variants), run.evaluation.device) == (0.5, ["hard", "soft"], "cpu")

@@ -179,6 +179,10 @@ def test_numbers_that_yaml_reads_as_strings_are_numbers() -> None:
             ["runs.../up: a name has letters, digits, `_`, `-` and `.` only, since it names a folder"],
         ),
         (
+            "variants: {x: {}, teacher: {}}\nruns: {r: {variants: [x]}}",
+            ["variants.teacher: this is the name of the teacher in the report; give the variant another"],
+        ),
+        (
             "data: {validation_share: 0.6, test_share: 0.6}",
             ["data: validation_share + test_share must stay below 1, so that training records are left"],
         ),
@@ -267,6 +271,14 @@ variants:
         "variants.x.loss.temperature",
         "variants.bad name",
     }
+
+
+def test_places_that_share_an_anchor_hold_mappings_of_their_own(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("runs: {a: &a {data: &data {split_seed: 1}}, b: *a, c: {data: *data}}", encoding="utf-8")
+    runs = load_config(file)["runs"]
+    runs["a"]["data"]["split_seed"] = 2
+    assert runs == {name: {"data": {"split_seed": 1 + (name == "a")}} for name in "abc"}
 
 
 def test_files_are_needed_by_the_chosen_run_alone() -> None:

@@ -4,6 +4,7 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -157,7 +158,7 @@ def changed_config(options: argparse.Namespace, config: dict[str, Any]) -> dict[
         earlier = changes.get("runs", {}).get(name, {}).get("variants")
         settings["variants"] = earlier or options.variant or [STUDENT]
         chosen = options.variant or settings["variants"]
-    below = {"run": name, "runs": {name: settings}, "variants": dict.fromkeys(chosen, student)}
+    below = {"run": name, "runs": {name: settings}, "variants": {variant: deepcopy(student) for variant in chosen}}
     return merged_over(changes, below)
 
 

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from assertkd.errors import UserError, nearest
+from assertkd.layout import TEACHER
 from assertkd.settings.cluster import ClusterSettings
 from assertkd.settings.data import DataSettings
 from assertkd.settings.distillation import DistillationSettings, TeacherSettings
@@ -68,7 +69,7 @@ class RunSettings:
 
 
 def load_config(path: Path) -> dict[str, Any]:
-    """Return the mapping that the YAML file at `path` holds.
+    """Return the mapping that the YAML file at `path` holds; each place of a YAML anchor has a mapping of its own.
 
     Raises:
         UserError: the file is missing, is not YAML, or holds no mapping.
@@ -83,7 +84,7 @@ def load_config(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: not valid YAML ({fault})", "Correct the line that it names.") from None
     if not isinstance(config, dict):
         raise UserError(f"{path}: holds no keys", "Start from the config.yaml of the project.")
-    return config
+    return merged_over({}, config)
 
 
 def load_run(config: Mapping[str, Any]) -> RunSettings:
@@ -102,6 +103,8 @@ def load_run(config: Mapping[str, Any]) -> RunSettings:
     for name in [*(f"runs.{run}" for run in runs), *(f"variants.{variant}" for variant in variants)]:
         if not NAME.fullmatch(name.partition(".")[2]):
             faults.append(f"{name}: a name has letters, digits, `_`, `-` and `.` only, since it names a folder")
+    if TEACHER in variants:
+        faults.append(f"variants.{TEACHER}: this is the name of the teacher in the report; give the variant another")
     resolved = {str(name): _resolve_run(str(name), config, runs, variants, faults) for name in runs}
     chosen = str(config.get("run"))
     if chosen not in resolved:

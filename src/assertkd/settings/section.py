@@ -23,9 +23,12 @@ class Section(BaseModel):
 
 
 def merged_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `below` with the values of `above` over it, mappings merged key by key."""
+    """Return `below` with the values of `above` over it, mappings merged key by key; those of `above` are copied."""
     merged = dict(below)
     for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = merged_over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        if isinstance(value, Mapping):
+            old = merged.get(key)
+            merged[key] = merged_over(old if isinstance(old, Mapping) else {}, value)
+        else:
+            merged[key] = value
     return merged
