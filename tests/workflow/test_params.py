@@ -95,7 +95,7 @@ PREDICT = {"predict teacher", "predict student"}
         ({"distillation.loss.semantic.scale": 9}, set()),
         ({"distillation.loss.token_weighting.critical_token_weight": 9}, set()),
         ({"distillation.loss.alpha": 0.9}, {"distill_student traditional"}),
-        ({"distillation.loss.focal.gamma": 1}, {"distill_student mixed"}),
+        ({"distillation.loss.focal.gamma": 3}, {"distill_student mixed"}),
         ({"distillation.loss.temperature": 2}, {"distill_student traditional", "distill_student mixed"}),
         ({"distillation.loss.schedule": {"jsd": {"start": 0.5, "end": 1}}}, {"distill_student mixed"}),
         ({"distillation.loss.schedule": {"jsd": {"start": 0.6, "end": 1}}}, set()),
@@ -166,8 +166,8 @@ def test_the_temperatures_that_topk_is_read_at_are_stored() -> None:
         "evaluation.eval_temperature": 3,
     }
     params = CompressLogitsParams.from_run(loaded(topk))
-    # 1 always, 3 of the evaluation, 4 by default, 8; not the 7 of a variant that reads no teacher.
-    assert params.temperatures == (1.0, 3.0, 4.0, 8.0)
+    # 1 always and by default, 3 of the evaluation, 8; not the 7 of a variant that reads no teacher.
+    assert params.temperatures == (1.0, 3.0, 8.0)
     assert params.logits.topk.model_dump() == {"tolerance": 3e-4, "max_k": 256}
     assert CompressLogitsParams.from_run(loaded(topk | {"logits.hidden": {"group_size": 128}})) == params
     assert CompressLogitsParams.from_run(loaded(topk | {"logits.codec": "hidden"})).temperatures == ()
