@@ -16,12 +16,12 @@ from statistics import fmean
 
 from assertkd.evaluation.example_scores import Answered, ExampleScores, score_examples
 from assertkd.evaluation.summary import mean_parts
-from assertkd.files import write_text
 from assertkd.metrics.lexer import java_tokens
 from assertkd.metrics.registry import METRICS
 from assertkd.models.encoders import PACKAGED, TextEncoder
 from assertkd.predictions import Prediction, read_predictions
 from assertkd.records import Record, read_records
+from table_in_page import publish
 
 BEGIN, END = "<!-- degenerate predictors -->", "<!-- end -->"
 SORTS = (r"[A-Za-z_]\w*", r"\d\w*(?:\.\w+)?", r'".*"')
@@ -92,13 +92,8 @@ def main() -> None:
     }
     rows = [["", *columns], ["---", *["---:"] * len(columns)]]
     rows += [[name, *(column[name] for column in columns.values())] for name in next(iter(columns.values()))]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     about = f"Means over {len(records):,} test examples of the run `{options.run.name}`."
-    print(f"{table}\n\n{about}")
-    if options.write is not None:
-        page = options.write.read_text(encoding="utf-8")
-        before, after = page.split(BEGIN)[0], page.split(END)[1]
-        write_text(options.write, f"{before}{BEGIN}\n\n{table}\n\n{about}\n\n{END}{after}")
+    publish(rows, about, options.write, BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import stats
 
 from assertkd.evaluation.significance import ROUNDING, Floats, resampled_means, resampled_seeds, welch
-from assertkd.files import write_text
+from table_in_page import publish
 
 BEGIN, END = "<!-- false positives -->", "<!-- end of false positives -->"
 
@@ -115,16 +115,11 @@ def main() -> None:
             cells = [f"{shares[name]:.1%}" if name in shares else "–" for name in METHODS]
             rows.append([what, str(seeds), *cells])
     rows.append([f"at most {HIGHEST:.0%}", "", *("yes" if share <= HIGHEST else "no" for share in highest.values())])
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     about = (
         f"{options.runs:,} simulated runs of a baseline, {VARIANTS - 1} other variants and {EXAMPLES} examples "
         f"(bootstrap: {min(BOOTSTRAPPED, options.runs)}); deviations in points of exact match."
     )
-    print(f"{table}\n\n{about}")
-    if options.write is not None:
-        page = options.write.read_text(encoding="utf-8")
-        before, after = page.split(BEGIN)[0], page.split(END)[1]
-        write_text(options.write, f"{before}{BEGIN}\n\n{table}\n\n{about}\n\n{END}{after}")
+    publish(rows, about, options.write, BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from assertkd.errors import UserError
 from assertkd.losses.registry import TextComponent, TokenComponent, component_of
 from assertkd.losses.schedule import START_AND_END, UNLISTED
 from assertkd.settings import LossSettings
+from assertkd.settings.loss import TextLossSettings
 from assertkd.settings.section import Section
 
 
@@ -31,19 +32,6 @@ class ComponentPlan(Section):
         return self.start > 0 or self.end > 0
 
 
-class SamplingPlan(Section):
-    """How predictions are sampled for text components."""
-
-    share: float
-    """Share of the effective batch's examples."""
-    samples: int
-    """Predictions for each."""
-    start: float
-    """Share of the optimizer steps before the first that samples; 0 where nothing else has a weight at the first."""
-    max_share: float
-    """Largest share of the text components in the gradient's norm at the logits; 1 where nothing else has a weight."""
-
-
 class LossPlan(Section):
     """Everything that decides a loss, and nothing that does not."""
 
@@ -58,8 +46,8 @@ class LossPlan(Section):
     """The presets' weight of the hard labels, for the logs; None for a multi-component loss."""
     critical_token_weight: float | None = None
     """Weight of critical tokens; None where all tokens weigh alike."""
-    sampling: SamplingPlan | None = None
-    """None where no component judges text."""
+    sampling: TextLossSettings | None = None
+    """How predictions are sampled, `start` and `max_share` as they take effect; None where no component judges text."""
 
     @property
     def token_components(self) -> tuple[tuple[ComponentPlan, TokenComponent], ...]:
@@ -104,7 +92,7 @@ def plan_loss(loss: LossSettings) -> LossPlan:
             token_components.append(component)
             token_start, token_end = token_start + start, token_end + end
         else:
-            sampling = SamplingPlan(**loss.text.model_dump())
+            sampling = loss.text
             scale = component.scale(loss) if component.scale else 1.0
             encoder = component.encoder(loss) if component.encoder else None
         options = component.options(loss)

@@ -12,13 +12,14 @@ from transformers import PreTrainedTokenizerFast
 
 from assertkd.losses.combine import with_gradients
 from assertkd.losses.expected_risk import leave_one_out, logit_gradient_norms, policy_loss, sequence_log_probs
-from assertkd.losses.loss_plan import LossPlan, SamplingPlan
+from assertkd.losses.loss_plan import LossPlan
 from assertkd.losses.running_mean import RunningMeans
 from assertkd.losses.text_batch import TextBatch
 from assertkd.metrics.syntax_validity import syntax_validity
 from assertkd.models.decoding import evaluation_mode, sample_texts
 from assertkd.models.distillable import IGNORED
 from assertkd.models.encoders import TextEncoder, hit_rate
+from assertkd.settings.loss import TextLossSettings
 from assertkd.training.loss_term import LossTerm, StepContext, TermValues
 from assertkd.training.parallel.process_group import ProcessGroup
 from assertkd.training.terms.sampling import Outputs, sample_outputs, seeds_of_step
@@ -65,7 +66,7 @@ class TextTerm(LossTerm):
     def __init__(
         self,
         plan: LossPlan,
-        sampling: SamplingPlan,
+        sampling: TextLossSettings,
         tokenizer: PreTrainedTokenizerFast,
         encoders: Mapping[str, TextEncoder],
         max_new_tokens: int,
@@ -190,8 +191,8 @@ class TextTerm(LossTerm):
         outputs = samples.outputs
         count, per_input, longest = outputs.tokens.shape
         inputs_per_pass = max(1, self._sequences_per_pass // per_input)
-        # With dropout, the model that is scored would not be the one that was sampled from.
         factor: Tensor | float = 1.0
+        # With dropout, the model that is scored would not be the one that was sampled from.
         with evaluation_mode(context.model), torch.set_grad_enabled(context.backward is not None):
             for start in range(0, count, inputs_per_pass):
                 part = slice(start, min(start + inputs_per_pass, count))
