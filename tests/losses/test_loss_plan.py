@@ -34,8 +34,8 @@ def test_presets_with_a_third_component(function: str, name: str) -> None:
 
 def test_the_default_is_trident_with_its_start_weights() -> None:
     plan = planned()
-    assert ends(plan) == {"focal": (0.3, 0.3), "jsd": (0.6, 0.6), "semantic": (0.05, 0.05)}
-    assert plan.weights(0.7) == pytest.approx({"focal": 0.3 / 0.95, "jsd": 0.6 / 0.95, "semantic": 0.05 / 0.95})
+    assert ends(plan) == {"focal": (0.2, 0.2), "jsd": (0.75, 0.75), "semantic": (0.05, 0.05)}
+    assert plan.weights(0.7) == pytest.approx({"focal": 0.2, "jsd": 0.75, "semantic": 0.05})
     assert (plan.sum_to_one, plan.temperature, plan.alpha) == (True, 1.0, None)
     assert plan.components[0].options == {"alpha": 1.0, "gamma": 1.0}
     assert plan.components[1].options == {}
@@ -43,11 +43,12 @@ def test_the_default_is_trident_with_its_start_weights() -> None:
 
 def test_dynamic_weights_move_from_start_to_end_and_sum_to_1() -> None:
     plan = planned(dynamic_weighting=True)
-    assert ends(plan) == {"focal": (0.3, 0.25), "jsd": (0.6, 0.35), "semantic": (0.05, 0.25)}
-    assert plan.weights(1.0) == pytest.approx({"focal": 0.25 / 0.85, "jsd": 0.35 / 0.85, "semantic": 0.25 / 0.85})
-    assert plan.weights(0.5) == pytest.approx({"focal": 0.275 / 0.9, "jsd": 0.475 / 0.9, "semantic": 0.15 / 0.9})
+    assert ends(plan) == {"focal": (0.2, 0.15), "jsd": (0.75, 0.6), "semantic": (0.05, 0.25)}
+    assert plan.weights(1.0) == pytest.approx({"focal": 0.15, "jsd": 0.6, "semantic": 0.25})
+    assert plan.weights(0.5) == pytest.approx({"focal": 0.175, "jsd": 0.675, "semantic": 0.15})
+    five = planned(components=["focal", "jsd", "semantic", "contrastive", "ce"], dynamic_weighting=True)
     for share in (0.0, 0.1, 0.9):
-        assert sum(plan.weights(share).values()) == pytest.approx(1.0)
+        assert sum(five.weights(share).values()) == pytest.approx(1.0)
 
 
 def test_given_weights() -> None:
@@ -123,8 +124,8 @@ def test_weights_that_are_all_0_are_refused(settings: dict[str, Any]) -> None:
 
 def test_text_components_wait_for_their_start() -> None:
     plan = planned(text={"start": 0.5})
-    assert plan.weights(0.49) == pytest.approx({"focal": 1 / 3, "jsd": 2 / 3, "semantic": 0.0})
-    assert plan.weights(0.5)["semantic"] == pytest.approx(0.05 / 0.95)
+    assert plan.weights(0.49) == pytest.approx({"focal": 4 / 19, "jsd": 15 / 19, "semantic": 0.0})
+    assert plan.weights(0.5)["semantic"] == pytest.approx(0.05)
     alone = planned(components=["semantic", "pans"], text={"start": 0.5, "max_share": 0.1})
     assert alone.sampling is not None
     assert (alone.sampling.start, alone.sampling.max_share) == (0.0, 1.0), "nothing else is trained before"

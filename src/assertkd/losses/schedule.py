@@ -7,8 +7,8 @@ START_AND_END: Mapping[str, tuple[float, float]] = {
     "kl": (0.60, 0.35),
     "pans": (0.05, 0.25),
     "ast": (0.00, 0.15),
-    "focal": (0.30, 0.25),
-    "jsd": (0.60, 0.35),
+    "focal": (0.20, 0.15),
+    "jsd": (0.75, 0.60),
     "semantic": (0.05, 0.25),
     "contrastive": (0.01, 0.015),
 }

@@ -9,7 +9,11 @@ from assertkd.settings.section import Section, merged_over
 
 ORIGINAL: Mapping[str, Any] = {
     "temperature": 4.0,
-    "schedule": {"contrastive": {"start": 0.10, "end": 0.15}},
+    "schedule": {
+        "focal": {"start": 0.30, "end": 0.25},
+        "jsd": {"start": 0.60, "end": 0.35},
+        "contrastive": {"start": 0.10, "end": 0.15},
+    },
     "focal": {"alpha": 0.25, "gamma": 2.0},
     "semantic": {"scale": 5.0},
     "text": {"start": 0.0, "max_share": 1.0},
