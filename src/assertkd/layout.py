@@ -129,6 +129,12 @@ class RunLayout(Layout):
         """Return the layout of a model's training: `TEACHER`'s, or that of a student by `student_name`."""
         return TrainingLayout(self.folder / name)
 
+    def finished_students(self) -> list[Path]:
+        """Return the folders of the students whose training is finished, in the order of their names."""
+        return sorted(
+            report.parent for report in self.folder.glob(f"{student_name('*', '*')}/{self.teacher.report.name}")
+        )
+
     def embeddings(self, encoder: str, texts: str) -> Path:
         """Return the file of the embeddings of `texts` ("train", "teacher_predictions", …) by the encoder of a slug."""
         return self.folder / "embeddings" / encoder / f"{texts}.safetensors"

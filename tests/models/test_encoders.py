@@ -74,6 +74,8 @@ def test_a_text_passes_through_the_encoder_once(tiny_encoder: TextEncoder, monke
     assert passed == ["a", "b", "c"]
     assert (tiny_encoder.hits, tiny_encoder.misses) == (4, 3)
     assert hit_rate([tiny_encoder, tiny_encoder]) == pytest.approx(4 / 7)
+    tiny_encoder.embed(["a", "gold"], counted=False)
+    assert (tiny_encoder.hits, tiny_encoder.misses) == (4, 3)
 
 
 def test_the_text_unused_for_longest_is_forgotten_first(tiny_encoder_folder: Path) -> None:

@@ -114,6 +114,22 @@ def test_the_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "semantic" in picture
 
 
+def test_a_run_lists_its_finished_students(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, semantic_norm in (("calm/seed1", 1.0), ("loud/seed1", 100.0)):
+        folder = tmp_path / "students" / name
+        folder.mkdir(parents=True)
+        write_run(folder, semantic_norm)
+    (tmp_path / "students" / "unfinished" / "seed1").mkdir(parents=True)
+    assert main(["analyse-scaling", str(tmp_path)]) == 0
+    calm, loud, *warnings, _, hint = capsys.readouterr().out.splitlines()
+    mean = analyse_scaling(tmp_path / "students" / "calm" / "seed1").components["share"]
+    assert calm == f"{tmp_path}/students/calm/seed1: ce {mean['ce']:.1%}, semantic {mean['semantic']:.1%}"
+    assert loud.startswith(f"{tmp_path}/students/loud/seed1: ce ")
+    assert "semantic dominates" in warnings[0]
+    assert hint.endswith(calm.split(":")[0])
+    assert not list(tmp_path.rglob("loss_scaling.json")), "listing writes nothing"
+
+
 def test_one_component_alone_is_described(tmp_path: Path) -> None:
     write_run(tmp_path)
     (tmp_path / "training_report.json").write_text(
@@ -122,6 +138,7 @@ def test_one_component_alone_is_described(tmp_path: Path) -> None:
     text = format_scaling(analyse_scaling(tmp_path))
     assert "100.0%" in text
     assert "would balance" not in text
+    assert "Warning" not in text
     assert write_scaling(analyse_scaling(tmp_path), tmp_path).is_file()
 
 

@@ -31,9 +31,9 @@ def contrastive(batch: TextBatch, temperature: float) -> Tensor:
     """
     encoder = batch.encoders["contrastive"]
     predictions, references = batch.pairs()
-    anchors = centred(encoder, references)
+    anchors = centred(encoder, references, counted=False)
     positive = (anchors * centred(encoder, predictions)).sum(dim=1)
-    to_others = anchors @ centred(encoder, batch.batch_references).T
+    to_others = anchors @ centred(encoder, batch.batch_references, counted=False).T
     is_anchor = torch.tensor(
         [[gold.strip() == other.strip() for other in batch.batch_references] for gold in references]
     )
@@ -43,7 +43,7 @@ def contrastive(batch: TextBatch, temperature: float) -> Tensor:
     return batch.by_example(torch.minimum(risk, by_chance))
 
 
-def centred(encoder: TextEncoder, texts: Sequence[str]) -> Tensor:
+def centred(encoder: TextEncoder, texts: Sequence[str], counted: bool = True) -> Tensor:
     """Return the embeddings of `texts` less the corpus mean, of length 1 again: (n, d) float64; 0 for blank texts.
 
     Raises:
@@ -51,6 +51,6 @@ def centred(encoder: TextEncoder, texts: Sequence[str]) -> Tensor:
     """
     if encoder.mean is None:
         raise ValueError(f"{encoder.name}: no corpus is pinned, so there is no mean to centre by")
-    vectors = encoder.embed(texts).double()
+    vectors = encoder.embed(texts, counted).double()
     is_blank = ~vectors.any(dim=1, keepdim=True)
     return functional.normalize(vectors - encoder.mean.double(), dim=1).masked_fill(is_blank, 0.0)

@@ -39,7 +39,9 @@ def cosines(encoder: "TextEncoder", predictions: Sequence[str], references: Sequ
     different = [row for row, (one, other) in enumerate(pairs) if one.strip() != other.strip()]
     if different:
         # Encoders cut texts to some hundred pieces, but only after they have split them all.
-        texts = [pairs[row][side][:MAXIMUM_CHARACTERS] for side in (0, 1) for row in different]
-        own, other = np.split(encoder.embed(texts).numpy().astype(np.float64), 2)
-        values[different] = np.clip((own * other).sum(axis=1), -1.0, 1.0)
+        own, other = (
+            encoder.embed([pairs[row][side][:MAXIMUM_CHARACTERS] for row in different], counted=side == 0).double()
+            for side in (0, 1)
+        )
+        values[different] = (own * other).sum(dim=1).clamp(-1.0, 1.0).numpy()
     return values

@@ -44,8 +44,8 @@ class TextEncoder:
         UserError: there is no such model, or it is no text encoder.
 
     Attributes:
-        hits: texts that were answered without a pass through the encoder.
-        misses: texts that went through it.
+        hits: counted texts that were answered without a pass through the encoder.
+        misses: counted texts that went through it.
         mean: (d,) mean of the pinned embeddings; None before `pin`.
     """
 
@@ -74,8 +74,11 @@ class TextEncoder:
         """Length d of an embedding."""
         return int(self._model.get_embedding_dimension())
 
-    def embed(self, texts: Sequence[str]) -> Tensor:
-        """Return the embeddings of `texts` in their order: (n, d) float32 on the CPU, each of length 1 or 0 (blank)."""
+    def embed(self, texts: Sequence[str], counted: bool = True) -> Tensor:
+        """Return the embeddings of `texts` in their order: (n, d) float32 on the CPU, each of length 1 or 0 (blank).
+
+        `hits` and `misses` count the texts only if `counted`: golds, which are always there, would hide the rest.
+        """
         wanted = [text.strip() for text in texts]
         found: dict[str, Tensor] = {}
         for text in dict.fromkeys(wanted):
@@ -85,8 +88,9 @@ class TextEncoder:
                 # Taken out and put back behind all others.
                 found[text] = self._recent[text] = self._recent.pop(text)
         missing = [text for text in dict.fromkeys(wanted) if text not in found]
-        self.misses += len(missing)
-        self.hits += len(wanted) - len(missing)
+        if counted:
+            self.misses += len(missing)
+            self.hits += len(wanted) - len(missing)
         for text, vector in zip(missing, self.encode(missing), strict=True):
             # A copy of the row: a view would keep the whole batch in memory.
             found[text] = self._recent[text] = vector.clone()
@@ -157,7 +161,7 @@ class TextEncoder:
 
 
 def hit_rate(encoders: Iterable[TextEncoder]) -> float | None:
-    """Return the share of the texts asked of these encoders that were in their caches, in [0, 1]; None for none."""
+    """Return the share of the texts counted by these encoders that were in their caches, in [0, 1]; None for none."""
     different = {id(encoder): encoder for encoder in encoders}.values()
     asked = sum(encoder.hits + encoder.misses for encoder in different)
     return sum(encoder.hits for encoder in different) / asked if asked else None

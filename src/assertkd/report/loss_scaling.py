@@ -37,8 +37,10 @@ class Scaling:
     components: pd.DataFrame
 
     def warnings(self) -> list[str]:
-        """Return a sentence for every component that dominates or vanishes."""
-        found = []
+        """Return a sentence for every component that dominates or vanishes; none where there is one component."""
+        found: list[str] = []
+        if len(self.components) == 1:
+            return found
         for name, share in self.components["share"].items():
             if share > DOMINATES:
                 found.append(f"{name} dominates: {share:.1%} of the gradient (more than {DOMINATES:.0%})")
@@ -81,7 +83,7 @@ def analyse_scaling(folder: Path) -> Scaling:
     """
     files = TrainingLayout(folder)
     if not files.steps.is_file():
-        raise UserError(f"{files.steps}: no such file", "Name the folder of a finished student.")
+        raise UserError(f"{files.steps}: no such file", "Name a finished student's folder, or that of a run.")
     scales = scales_of(read_json(files.report))
     steps = read_log(files.steps)
     steps = steps[of_components(steps, list(scales), "grad_norm").notna().all(axis=1)]
@@ -177,6 +179,20 @@ def format_scaling(scaling: Scaling) -> str:
         f"loss.{name}.scale (beta) that would balance {name} at its weight: {scale:.3g}"
         for name, scale in scaling.balanced_scales().items()
     ]
+    return "\n".join(lines)
+
+
+def format_students(folders: Sequence[Path]) -> str:
+    """Return a line for each student: its folder, the mean share of each component, and the warnings.
+
+    Raises:
+        UserError: as `analyse_scaling` does.
+    """
+    lines = []
+    for folder in folders:
+        scaling = analyse_scaling(folder)
+        shares = ", ".join(f"{name} {share:.1%}" for name, share in scaling.components["share"].items())
+        lines += [f"{folder}: {shares}", *(f"    Warning: {warning}" for warning in scaling.warnings())]
     return "\n".join(lines)
 
 
