@@ -125,7 +125,8 @@ def test_a_run_lists_its_finished_students(tmp_path: Path, capsys: pytest.Captur
     mean = analyse_scaling(tmp_path / "students" / "calm" / "seed1").components["share"]
     assert calm == f"{tmp_path}/students/calm/seed1: ce {mean['ce']:.1%}, semantic {mean['semantic']:.1%}"
     assert loud.startswith(f"{tmp_path}/students/loud/seed1: ce ")
-    assert "semantic dominates" in warnings[0]
+    assert "ce vanishes" in warnings[0]
+    assert "semantic dominates" in warnings[1]
     assert hint.endswith(calm.split(":")[0])
     assert not list(tmp_path.rglob("loss_scaling.json")), "listing writes nothing"
 

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from driver import Project
+from driver import JOB, Project
 
 from assertkd.records import write_records
 from assertkd.synthetic import generate
@@ -99,6 +99,13 @@ def test_other_limits_of_execution_execute_and_score_again(edited: Project) -> N
     jobs = edited.planned(evaluation={"execute": {"mutants": 3}})
     assert jobs == scored | {"execute_gold"} | {f"execute model={model}" for model in models}
     assert edited.planned(evaluation={"execute": {"enabled": False}}) == scored
+
+
+def test_a_model_is_measured_with_nothing_beside_it(finished: Project) -> None:
+    plan = finished.snakemake("--profile", "profiles/local", "--dry-run", "--cores", "3", "--forcerun", "predict")
+    jobs = [job["body"] for job in JOB.finditer(plan.stdout + "\n") if job["rule"] == "predict"]
+    assert jobs
+    assert all("threads: 3\n" in job for job in jobs)
 
 
 def test_executed_assertions_join_the_scores(finished: Project) -> None:

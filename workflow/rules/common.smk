@@ -119,6 +119,11 @@ def share_of_cores(wildcards):
     return max(1, (workflow.resource_settings.cores or 1) // len(models()))
 
 
+def every_core(wildcards):
+    """All cores of this machine, for a job that measures time and must have nothing beside it."""
+    return workflow.resource_settings.cores or 1
+
+
 def trained_models():
     """Those of them that this workflow trains."""
     return [model for model in models() if model != TEACHER or not RUN.data.has_external_teacher]

@@ -14,7 +14,7 @@ rule predict:
         "../envs/assertkd.yaml"
     envmodules:
         *RUN.cluster.modules,
-    threads: 1
+    threads: every_core  # it computes on one
     resources:
         gpu=gpus_here,
     params:

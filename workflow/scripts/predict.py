@@ -8,7 +8,8 @@ from assertkd.runtime.job import job, sole_writer
 
 folder = Path(snakemake.output.predictions).parent
 
-with sole_writer(folder), job(snakemake.log[0], snakemake.threads):
+# The rule takes every core, so that no other job is beside this one while it measures; the model gets one thread.
+with sole_writer(folder), job(snakemake.log[0], threads=1):
     predict(
         PredictParams.model_validate(snakemake.params.settings),
         model_folder=Path(snakemake.input.model),
