@@ -1,5 +1,9 @@
 """From loss settings to the components and weights that are used."""
 
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,3 +164,13 @@ def test_the_original_numbers_stay_available() -> None:
     assert (plan.sampling.start, plan.sampling.max_share) == (0.0, 1.0)
     mixed = planned(preset="original", temperature=2.0, focal={"gamma": 3.0})
     assert (mixed.temperature, mixed.components[0].options) == (2.0, {"alpha": 0.25, "gamma": 3.0})
+
+
+def test_who_reads_settings_does_not_wait_for_torch() -> None:
+    rules = Path(__file__).parents[2] / "workflow" / "rules" / "common.smk"
+    imports = re.findall(
+        r"^from assertkd\S* import (?:[^(\n]+|\([^)]+\))", rules.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    code = "\n".join([*imports, "import sys", "sys.exit('torch' in sys.modules)"])
+    assert len(imports) > 10
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,8 +6,8 @@ import torch
 
 from assertkd.errors import UserError
 from assertkd.losses.contrastive import contrastive
-from assertkd.losses.metric_risk import metric_of, metric_risk
-from assertkd.losses.registry import COMPONENTS
+from assertkd.losses.metric_risk import metric_risk
+from assertkd.losses.registry import COMPONENTS, metric_of
 from assertkd.losses.semantic import semantic
 from assertkd.losses.text_batch import TextBatch
 from assertkd.metrics.pans import pans as pans_metric

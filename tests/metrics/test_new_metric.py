@@ -10,7 +10,7 @@ import pytest
 from assertkd.errors import UserError
 from assertkd.evaluation.params import ScoreParams
 from assertkd.evaluation.score import score
-from assertkd.losses.metric_risk import metric_of
+from assertkd.losses.registry import metric_of
 from assertkd.metrics.registry import METRICS
 
 PAGE = Path(__file__).parents[2] / "CONTRIBUTING.md"

@@ -2,8 +2,10 @@
 
 import csv
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from assertkd.batching.collation import collate
 from assertkd.batching.examples import Example
 from assertkd.errors import UserError
 from assertkd.losses.loss_plan import plan_loss
-from assertkd.losses.registry import COMPONENTS, TokenComponent
+from assertkd.losses.registry import COMPONENTS, TokenComponent, imported
 from assertkd.models.distillable import DistillableModel
 from assertkd.runtime.seeding import seed_everything
 from assertkd.settings import load_run
@@ -40,8 +42,10 @@ CONFIG: dict[str, Any] = {
 def example_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     (source,) = re.findall(r"```python\n# src/assertkd/losses/smoothed.py\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
     (line,) = re.findall(r'^\+ +("smoothed": .*),$', PAGE.read_text(), flags=re.MULTILINE)
-    names: dict[str, Any] = {"TokenComponent": TokenComponent}
-    exec(compile(source, "smoothed.py", "exec"), names)
+    module = ModuleType("assertkd.losses.smoothed")
+    exec(compile(source, "smoothed.py", "exec"), vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    names: dict[str, Any] = {"TokenComponent": TokenComponent, "imported": imported}
     for name, component in eval(f"{{{line}}}", names).items():
         monkeypatch.setitem(COMPONENTS, name, component)
 

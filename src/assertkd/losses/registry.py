@@ -1,21 +1,41 @@
-"""Names of loss components and what computes them. A new component is one file and one line here."""
+"""Names of loss components and what computes them. A new component is one file and one line here.
+
+Components are named by settings, and whoever reads settings must not wait for torch: the functions that compute them
+are imported when they are first called.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-
-from torch import Tensor
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
 
 from assertkd.errors import UserError
-from assertkd.losses.contrastive import contrastive
-from assertkd.losses.cross_entropy import cross_entropy
-from assertkd.losses.divergence import jsd, kl
-from assertkd.losses.focal import focal
-from assertkd.losses.metric_risk import PREFIX, metric_of, metric_risk
-from assertkd.losses.semantic import semantic
 from assertkd.metrics.pans import pans
+from assertkd.metrics.registry import PairMetric, pair_metrics
 from assertkd.metrics.syntax_validity import syntax_validity
 from assertkd.settings import LossSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PREFIX = "risk:"
+"""What names the risk of a metric of the evaluation: `risk:bleu`."""
+
+
+def imported(name: str) -> Callable[..., "Tensor"]:
+    """Return a function that calls the one named `module:function` below `assertkd.losses`."""
+
+    def call(*arguments: Any, **options: Any) -> "Tensor":
+        computed: Tensor = resolve_name(f"assertkd.losses.{name}")(*arguments, **options)
+        return computed
+
+    return call
+
+
+def risk_of(metric: PairMetric) -> Callable[..., "Tensor"]:
+    """Return what computes the risk of a metric of the evaluation."""
+    return partial(imported("metric_risk:metric_risk"), metric=metric)
 
 
 @dataclass(frozen=True)
@@ -28,7 +48,7 @@ class Component:
         log_columns: further columns of `step_metrics.csv`, each computed from the component's mean value.
     """
 
-    compute: Callable[..., Tensor]
+    compute: Callable[..., "Tensor"]
     options: Callable[[LossSettings], dict[str, float]] = field(default=lambda _: {}, kw_only=True)
     log_columns: Mapping[str, Callable[[float], float]] = field(default_factory=dict, kw_only=True)
 
@@ -62,25 +82,27 @@ class TextComponent(Component):
 
 
 COMPONENTS: dict[str, TokenComponent | TextComponent] = {
-    "ce": TokenComponent(cross_entropy, weighted=True),
+    "ce": TokenComponent(imported("cross_entropy:cross_entropy"), weighted=True),
     "focal": TokenComponent(
-        focal, weighted=True, options=lambda loss: {"alpha": loss.focal.alpha, "gamma": loss.focal.gamma}
+        imported("focal:focal"),
+        weighted=True,
+        options=lambda loss: {"alpha": loss.focal.alpha, "gamma": loss.focal.gamma},
     ),
-    "kl": TokenComponent(kl, needs_teacher=True),
-    "jsd": TokenComponent(jsd, needs_teacher=True),
+    "kl": TokenComponent(imported("divergence:kl"), needs_teacher=True),
+    "jsd": TokenComponent(imported("divergence:jsd"), needs_teacher=True),
     "semantic": TextComponent(
-        semantic,
+        imported("semantic:semantic"),
         encoder=lambda loss: loss.semantic.encoder,
         scale=lambda loss: loss.semantic.scale,
         log_columns={"sample_similarity": lambda risk: 1.0 - risk},
     ),
     "contrastive": TextComponent(
-        contrastive,
+        imported("contrastive:contrastive"),
         encoder=lambda loss: loss.contrastive.encoder,
         options=lambda loss: {"temperature": loss.contrastive.temperature},
     ),
-    "pans": TextComponent(partial(metric_risk, metric=pans)),
-    "ast": TextComponent(partial(metric_risk, metric=syntax_validity)),
+    "pans": TextComponent(risk_of(pans)),
+    "ast": TextComponent(risk_of(syntax_validity)),
 }
 
 
@@ -91,10 +113,25 @@ def component_of(name: str) -> TokenComponent | TextComponent:
         UserError: there is no such component, or no such metric.
     """
     if name.startswith(PREFIX):
-        return TextComponent(partial(metric_risk, metric=metric_of(name)))
+        return TextComponent(risk_of(metric_of(name)))
     if name not in COMPONENTS:
         raise UserError(
             f"loss component {name!r} is unknown; there are {', '.join(COMPONENTS)} and {PREFIX}<metric>",
             "Name one of these in loss.components.",
         )
     return COMPONENTS[name]
+
+
+def metric_of(component: str) -> PairMetric:
+    """Return the metric that a component `risk:<metric>` names.
+
+    Raises:
+        UserError: there is no such metric.
+    """
+    name, metrics = component.removeprefix(PREFIX), pair_metrics()
+    if name not in metrics:
+        raise UserError(
+            f"loss component {component!r}: there is no metric {name!r}; there are {', '.join(metrics)}",
+            f"Name one of these after `{PREFIX}`.",
+        )
+    return metrics[name]

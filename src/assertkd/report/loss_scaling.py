@@ -12,8 +12,7 @@ import pandas as pd
 from assertkd.errors import UserError
 from assertkd.files import read_json, write_json, written_whole
 from assertkd.layout import TrainingLayout
-from assertkd.losses.metric_risk import PREFIX
-from assertkd.losses.registry import COMPONENTS, TextComponent
+from assertkd.losses.registry import COMPONENTS, PREFIX, TextComponent
 from assertkd.report.results import read_log
 
 DOMINATES = 0.7
