@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -274,10 +275,17 @@ def test_what_an_export_lacks_is_named(make_run, tmp_path) -> None:
     with pytest.raises(UserError, match=r"evaluation/teacher/predictions.jsonl: no such file") as fault:
         export_logits(run.folder, tmp_path / "out")
     assert "--split train validation" in fault.value.remedy
+    assert f"--config run={run.folder.name} -- {run.folder}/evaluation/teacher" in fault.value.remedy
+    assert not (tmp_path / "out").exists(), "nothing is written before"
     export_logits(run.folder, tmp_path / "out", ["train", "validation"])
     (run.folder / "logits/teacher_predictions.jsonl").unlink()
     with pytest.raises(UserError, match=r"'train-1': its logits in .* belong neither to its assertion nor"):
         export_logits(run.folder, tmp_path / "out", ["train"])
+    shutil.rmtree(run.folder / "logits/validation")
+    (run.folder / "config.yaml").touch()
+    with pytest.raises(UserError, match=r"logits/validation: no such store, so nothing was written") as fault:
+        export_logits(run.folder, tmp_path / "out", ["validation"])
+    assert f"--configfile {run.folder}/config.yaml -- " in fault.value.remedy
 
 
 def test_logits_beyond_float16_are_not_written(make_run, tmp_path, monkeypatch) -> None:

@@ -39,18 +39,33 @@ def export_logits(run: Path, output: Path, splits: Sequence[str] = SPLITS) -> di
         UserError: something is missing, a store keeps less than the whole distribution, or a logit lies beyond float16.
     """
     layout = RunLayout(run)
+    readers = {split: _reader(layout, split) for split in splits}
     prompt = Prompt(load_tokenizer(layout.corpus.tokenizer), NO_LIMIT, NO_LIMIT)
-    readers = {split: _reader(layout.logits.store(split)) for split in splits}
+    # What is missing is found before anything is written.
+    predictions = {split: _predictions(layout, split) for split in splits}
     counts = {}
     for split, reader in readers.items():
         path = InterchangeLayout(output).split(split)
         records = layout.corpus.split(split)
-        counts[path] = write_lines(path, _lines(reader, prompt, records, _predictions(layout, split)))
+        counts[path] = write_lines(path, _lines(reader, prompt, records, predictions[split]))
         log.info("%s: %d examples", path, counts[path])
     return counts
 
 
-def _reader(folder: Path) -> StoreReader:
+def _command(layout: RunLayout) -> str:
+    """Return the command that makes a file of a run."""
+    config = layout.folder / "config.yaml"
+    run = f"--configfile {config} --" if config.is_file() else f"--config run={layout.folder.name} --"
+    return f"snakemake --profile profiles/local {run}"
+
+
+def _reader(layout: RunLayout, split: str) -> StoreReader:
+    folder = layout.logits.store(split)
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: no such store, so nothing was written",
+            f"Make it: {_command(layout)} {folder}.",
+        )
     reader = StoreReader(folder)
     if not reader.codec.keeps_vocabulary:
         raise UserError(
@@ -67,8 +82,8 @@ def _predictions(layout: RunLayout, split: str) -> dict[str, str]:
     path = layout.evaluation(TEACHER).predictions
     if not path.is_file():
         raise UserError(
-            f"{path}: no such file, so the teacher's predictions for the test are missing",
-            "Let `predict` run for the teacher first, or leave the test out: --split train validation.",
+            f"{path}: no such file, so the teacher's predictions for the test are missing, and nothing was written",
+            f"Make it: {_command(layout)} {path}; or leave the test out: --split train validation.",
         )
     return {one.id: one.prediction for one in read_predictions(path)}
 
