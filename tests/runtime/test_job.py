@@ -1,6 +1,7 @@
 """What a stage that stops leaves: an exit code, two lines for a user's fault, a traceback for the program's."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from assertkd.errors import UserError
 from assertkd.runtime.job import has_gpu, job
+from assertkd.runtime.logs import logged_faults
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +57,21 @@ def test_a_gpu_is_seen_by_its_device_node(tmp_path: Path, monkeypatch: pytest.Mo
     assert not has_gpu()
     (tmp_path / "nvidia0").touch()
     assert has_gpu()
+
+
+def test_the_faults_that_ended_jobs_are_found_in_their_logs(tmp_path: Path) -> None:
+    fault = UserError("a.jsonl:3: not JSON", "Correct the line.")
+    for name in ("old", "b/first", "b/second"):
+        with pytest.raises(SystemExit), job(tmp_path / f"{name}.log"):
+            raise fault
+    os.utime(tmp_path / "old.log", (1.0, 1.0))
+    with job(tmp_path / "well.log"):
+        logging.getLogger("assertkd").error("overcome")
+        logging.getLogger("assertkd").info("done")
+    assert logged_faults(tmp_path, since=2.0) == ["a.jsonl:3: not JSON\nCorrect the line."]
+    with pytest.raises(ZeroDivisionError), job(tmp_path / "program.log"):
+        print(1 / 0)
+    assert logged_faults(tmp_path, since=2.0)[1].splitlines() == [
+        "ZeroDivisionError: division by zero",
+        f"This is a fault of the program: {tmp_path / 'program.log'} has the whole of it.",
+    ]

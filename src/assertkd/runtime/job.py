@@ -9,7 +9,7 @@ from pathlib import Path
 
 from assertkd.errors import UserError
 from assertkd.locking import held
-from assertkd.runtime.logs import attached, hide_progress_bars
+from assertkd.runtime.logs import PROGRAM_FAULT, attached, hide_progress_bars
 from assertkd.signals import StopRequested, StopSignals
 
 GPU_NODE = Path("/dev/nvidia0")
@@ -22,6 +22,13 @@ WANTED_MODULES = "ASSERTKD_MODULES"
 def has_gpu() -> bool:
     """Return whether this machine has an NVIDIA GPU, without loading torch."""
     return GPU_NODE.exists()
+
+
+def visible_gpus() -> int:
+    """Return how many NVIDIA GPUs this process may use, as CUDA_VISIBLE_DEVICES says it, without loading torch."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    nodes = [node for node in GPU_NODE.parent.glob("nvidia*") if node.name.removeprefix("nvidia").isdigit()]
+    return len(nodes) if named is None else min(len(nodes), len([one for one in named.split(",") if one.strip()]))
 
 
 def set_threads(threads: int) -> None:
@@ -83,7 +90,7 @@ def job(log: str | Path, threads: int = 1) -> Iterator[None]:
             package.warning("%s", stop)
             raise
         except Exception:
-            package.exception("stopped by a fault of the program")
+            package.exception(PROGRAM_FAULT)
             raise
 
 

@@ -1,9 +1,11 @@
 """Handlers for the package's log."""
 
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 @contextmanager
@@ -15,6 +17,31 @@ def logged_to_stderr() -> Iterator[None]:
 
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+RECORD = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (?P<level>[A-Z]+) ", re.MULTILINE)
+PROGRAM_FAULT = "stopped by a fault of the program"
+"""Message of a job's log whose traceback follows."""
+
+
+def logged_faults(folder: Path, since: float) -> list[str]:
+    """Return the faults that ended jobs, each once, as their two lines, from the logs in and below a folder.
+
+    Args:
+        folder: of logs that `job` (`assertkd.runtime.job`) writes.
+        since: seconds of the epoch; logs that were last written before are passed over.
+    """
+    faults: dict[str, None] = {}
+    for path in sorted(folder.rglob("*.log")):
+        if path.stat().st_mtime < since:
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        records = list(RECORD.finditer(text))
+        if not records or records[-1]["level"] != "ERROR":
+            continue
+        message = text[records[-1].end() :].strip()
+        if message.startswith(PROGRAM_FAULT):
+            message = f"{message.splitlines()[-1]}\nThis is a fault of the program: {path} has the whole of it."
+        faults[message] = None
+    return list(faults)
 
 
 @contextmanager
