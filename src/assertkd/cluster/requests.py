@@ -1,12 +1,10 @@
 """SLURM requests of a profile: the `sbatch` command of every job of a dry run, made by the executor plugin itself."""
 
-import io
-import logging
 import os
 from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
+from assertkd.dry_run import dry_run
 from assertkd.errors import UserError
 
 
@@ -21,44 +19,24 @@ def slurm_requests(arguments: Sequence[str]) -> list[str]:
     Raises:
         UserError: the dry run fails, or the profile's executor is not slurm.
     """
-    from snakemake.cli import args_to_api, parse_args
-    from snakemake.logging import logger
     from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-    printed = io.StringIO()
-    with redirect_stdout(printed), redirect_stderr(printed):
-        parser, options = parse_args([*arguments, "--dry-run"])
-        if options.executor != "slurm":
-            raise UserError(
-                f"executor {options.executor or 'local'}: these jobs do not go to SLURM",
-                "Name a profile that does: --profile profiles/delftblue.",
-            )
-        settings = ExecutorPluginRegistry().get_plugin("slurm").get_settings(options)
-        collector = _Collector(settings)
-        # Snakemake removes foreign handlers, but no filters.
-        logger.addFilter(collector)
-        try:
-            done = args_to_api(options, parser)
-        finally:
-            logger.removeFilter(collector)
-    if not done:
-        raise UserError(printed.getvalue().strip(), "Correct what the dry run reports.")
-    return collector.requests
-
-
-class _Collector(logging.Filter):
-    """Keeps the request of every job that may have a GPU; the others run where Snakemake does."""
-
-    def __init__(self, settings: Any) -> None:
-        super().__init__()
-        self.settings = settings
-        self.requests: list[str] = []
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        resources = getattr(record, "resources", None)
-        if getattr(record, "event", None) == "job_info" and resources and resources.get("gpu") is not None:
-            self.requests.append(_request(record, self.settings))
-        return True
+    done = dry_run(arguments)
+    if done.options.executor != "slurm":
+        raise UserError(
+            f"executor {done.options.executor or 'local'}: these jobs do not go to SLURM",
+            "Name a profile that does: --profile profiles/delftblue.",
+        )
+    if not done.succeeded:
+        raise UserError(done.printed.strip(), "Correct what the dry run reports.")
+    settings = ExecutorPluginRegistry().get_plugin("slurm").get_settings(done.options)
+    # Every job that may have a GPU; the others run where Snakemake does.
+    resources = [getattr(record, "resources", None) for record in done.records]
+    return [
+        _request(record, settings)
+        for record, asked in zip(done.records, resources, strict=True)
+        if asked and asked.get("gpu") is not None
+    ]
 
 
 def _request(job: Any, settings: Any) -> str:

@@ -1,0 +1,105 @@
+"""What Snakemake is about to run: its dry run, in this process, and the moment at which it has planned its jobs."""
+
+import argparse
+import io
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedJob:
+    """A job that Snakemake is about to run.
+
+    Attributes:
+        rule: its rule.
+        wildcards: name to value.
+        outputs: the files and folders that it writes.
+        reason: why it runs, as Snakemake says it.
+    """
+
+    rule: str
+    wildcards: Mapping[str, str]
+    outputs: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """A dry run that is over.
+
+    Attributes:
+        options: Snakemake's, those of the profile included.
+        succeeded: whether it made a plan.
+        printed: what it wrote to the terminal.
+        records: its log record of each job, with the attributes that Snakemake gives it.
+    """
+
+    options: argparse.Namespace
+    succeeded: bool
+    printed: str
+    records: tuple[logging.LogRecord, ...]
+
+    @property
+    def jobs(self) -> list[PlannedJob]:
+        """The jobs that would run."""
+        found = [vars(record) for record in self.records]
+        return [PlannedJob(r["rule_name"], dict(r["wildcards"]), tuple(r["output"]), r["reason"]) for r in found]
+
+
+def dry_run(arguments: Sequence[str]) -> DryRun:
+    """Make a dry run.
+
+    Args:
+        arguments: of `snakemake`; paths are read in the current folder.
+    """
+    from snakemake.cli import args_to_api, parse_args
+    from snakemake.logging import logger
+
+    printed = io.StringIO()
+    collector = _JobRecords()
+    with redirect_stdout(printed), redirect_stderr(printed):
+        parser, options = parse_args(["--dry-run", *arguments])
+        # args_to_api makes the executor that of dry runs.
+        planned_options = argparse.Namespace(**vars(options))
+        # Snakemake removes foreign handlers, but no filters.
+        logger.addFilter(collector)
+        try:
+            succeeded = args_to_api(options, parser)
+        finally:
+            logger.removeFilter(collector)
+    return DryRun(planned_options, succeeded, printed.getvalue(), tuple(collector.records))
+
+
+@dataclass(slots=True)
+class _JobRecords:
+    """Keeps the record of each job."""
+
+    records: list[logging.LogRecord] = field(default_factory=list)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if getattr(record, "event", None) == "job_info":
+            self.records.append(record)
+        return True
+
+
+class WhenPlanned:
+    """A filter for Snakemake's log that calls a function once, when the jobs are planned and none has started.
+
+    A dry run calls it too, where `onstart` is not called.
+
+    Args:
+        announce: the function.
+    """
+
+    def __init__(self, announce: Callable[[], None]) -> None:
+        self._announce: Callable[[], None] | None = announce
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass; at the first on the run as a whole, call the function."""
+        announce = self._announce
+        if announce is not None and getattr(record, "event", None) == "run_info":
+            self._announce = None
+            announce()
+        return True
