@@ -1,4 +1,4 @@
-"""The commands of the stages: the config that options make, and what the workflow is asked for."""
+"""The commands of the stages: the run that options make and where it is kept, and what the workflow is asked for."""
 
 import json
 from pathlib import Path
@@ -8,16 +8,19 @@ import pytest
 import yaml
 
 from assertkd.cli import parser_for
-from assertkd.commands.stages import changed_config, targets_of
+from assertkd.commands.run_config import RunConfig, run_config
+from assertkd.commands.stages import targets_of
 from assertkd.errors import UserError
-from assertkd.settings import RunSettings, load_run
+from assertkd.settings import RunSettings, load_config, load_run
 from assertkd.settings.section import merged_over
 
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "run": "demo",
     "runs": {"demo": {"data": {"labelled_share": 0.5}}},
     "variants": {"hard": {"loss": {"components": ["ce"]}}, "soft": {"training": {"lr": 0.1}}},
 }
+
+GENERATED = ("--data.source", "embedded")
 
 
 @pytest.fixture(autouse=True)
@@ -26,10 +29,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def chosen(*arguments: str, config: dict[str, Any] = CONFIG, keep: bool = False) -> RunConfig:
+    """Return the run of a command line; with `keep` its config is written as the command does."""
+    found = run_config(parser_for(arguments).parse_args(arguments), config)
+    if keep and found.file is not None:
+        found.file.parent.mkdir(parents=True, exist_ok=True)
+        found.file.write_text(found.text(), encoding="utf-8")
+    return found
+
+
 def resolved(*arguments: str, config: dict[str, Any] = CONFIG) -> tuple[RunSettings, list[str]]:
     """Return the run of a command line, and the files that it asks for without the folder of results."""
     options = parser_for(arguments).parse_args(arguments)
-    run = load_run(merged_over(config, changed_config(options, config)))
+    run = run_config(options, config).run
     return run, [target.removeprefix(f"results/{run.name}/") for target in targets_of(options, run)]
 
 
@@ -58,27 +70,97 @@ def test_a_run_is_made_of_options() -> None:
     assert run.data.labelled_share == 1.0, "nothing of another run"
 
 
-def test_options_are_remembered_for_the_run(folder: Path) -> None:
-    options = parser_for(["distill"]).parse_args(["distill", "--output_dir", "results/mine", "--lr", "0.5"])
-    (folder / "results/mine").mkdir(parents=True)
-    (folder / "results/mine/options.yaml").write_text(yaml.safe_dump(changed_config(options, CONFIG)), encoding="utf-8")
-    run, targets = resolved("score", "--output_dir", "results/mine", "--student_limit", "9")
-    assert (run.variants["student"].training.lr, run.evaluation.limit) == (0.5, 9)
+def test_the_whole_config_is_kept_for_later_commands() -> None:
+    mine = ("--output_dir", "results/mine")
+    first = chosen("distill", *mine, "--train_data_path", "r.jsonl", "--lr", "0.5", "--seeds", "1", keep=True)
+    kept = load_config(Path("results/mine/config.yaml"))
+    assert load_run(merged_over(CONFIG, kept)) == first.run, "it is the run"
+    below, student = kept["runs"]["mine"], kept["variants"]["student"]
+    assert (below["data"]["train_file"], below["data"]["max_input_len"], below["seeds"]) == ("r.jsonl", 512, [1])
+    assert (student["training"]["lr"], student["training"]["batch_size"]) == (0.5, 4)
+    run, targets = resolved("score", *mine, "--student_limit", "9")
+    assert (run.variants["student"].training.lr, run.evaluation.limit, run.seeds) == (0.5, 9, (1,))
     assert targets == [
         "evaluation/teacher/metrics_summary_final.json",
-        "evaluation/students/student/seed42/metrics_summary_final.json",
+        "evaluation/students/student/seed1/metrics_summary_final.json",
     ]
-    _, one = resolved("score", "--student_model_path", "results/mine/students/student/seed42/final_model")
+    _, one = resolved("score", "--student_model_path", "results/mine/students/student/seed1/final_model")
     assert one == targets[1:]
+
+
+def test_a_kept_config_may_be_edited_and_stays_what_it_was(folder: Path) -> None:
+    mine = ("--output_dir", "results/mine")
+    chosen("distill", *mine, "--train_data_path", "r.jsonl", "--alpha", "0.3", "--loss_function", "enhanced", keep=True)
+    file = folder / "results/mine/config.yaml"
+    kept = load_config(file)
+    kept["runs"]["mine"]["data"]["max_input_len"] = 300
+    del kept["variants"]["student"]["training"]["batch_size"]
+    file.write_text(yaml.safe_dump(kept), encoding="utf-8")
+    run = chosen("report", *mine, config=CONFIG | {"data": {"max_output_len": 60}}).run
+    assert (run.data.max_input_len, run.data.max_output_len) == (300, 128), "no default of today enters"
+    assert (run.variants["student"].training.batch_size, run.variants["student"].loss.alpha) == (4, 0.3)
+    file.write_text("run: other\nruns: {other: {}}\n", encoding="utf-8")
+    with pytest.raises(UserError, match="is not the config of the run `mine`"):
+        chosen("report", *mine)
+
+
+def test_defaults_that_depend_on_an_option_follow_it() -> None:
+    mine = ("--output_dir", "results/mine")
+    chosen("distill", *mine, "--train_data_path", "r.jsonl", "--semantic_loss_scale", "3", keep=True)
+    loss = chosen("distill", *mine, "--distillation.loss.preset", "original", keep=True).run.variants["student"].loss
+    assert (loss.temperature, loss.focal.alpha, loss.semantic.scale) == (4.0, 0.25, 3.0)
+    loss = chosen("distill", *mine, "--distillation.loss.preset", "measured").run.variants["student"].loss
+    assert (loss.temperature, loss.semantic.scale) == (1.0, 3.0)
+
+
+def test_where_settings_come_from_and_what_differs_is_said() -> None:
+    mine = ("--output_dir", "results/mine")
+    new = chosen("distill", *mine, "--train_data_path", "r.jsonl", keep=True).statement
+    assert new[0].startswith("Run `mine`: new")
+    assert new[1] == (
+        "Records: r.jsonl. Teacher: Salesforce/codet5p-770m, fine-tuned. Students: student (Salesforce/codet5p-220m); "
+        "seeds 42."
+    )
+    assert chosen("score", *mine).statement[:-1] == ("Run `mine`: settings of results/mine/config.yaml",)
+    assert chosen("distill", *mine, "--lr", "0.1").statement[:-1] == (
+        "Run `mine`: settings of results/mine/config.yaml, changed in:",
+        "  variants.student.training.lr: 0.1, was 3e-05",
+    )
+    assert chosen("score", "--run", "demo").statement[0] == "Run `demo`: settings of config.yaml (runs.demo)"
+    assert chosen("score", "--run", "demo", "--student_limit", "5").statement[:-1] == (
+        "Run `demo`: settings of config.yaml (runs.demo), for this command alone changed in:",
+        "  evaluation.limit: 5, was null",
+    )
+
+
+def test_options_are_taken_back() -> None:
+    mine = ("--output_dir", "results/mine")
+    options = ("--train_data_path", "r.jsonl", "--lr", "0.5", "--pin_memory", "--fp16", "--max_input_len", "300")
+    chosen("distill", *mine, *options, "--seeds", "1", keep=True)
+    run = chosen("distill", *mine, "--no-pin_memory", "--no-fp16").run
+    training = run.variants["student"].training
+    assert (training.pin_memory, training.precision, training.lr) == (False, "fp32", 0.5)
+    run = chosen("distill", *mine, "--reset", "lr", "data.max_input_len", "seeds").run
+    assert (run.variants["student"].training.lr, run.data.max_input_len, run.seeds) == (3e-5, 512, (42,))
+    assert (run.data.train_file, run.variants["student"].training.pin_memory) == ("r.jsonl", True)
+    training = chosen("distill", *mine, "--reset", "distillation").run.variants["student"].training
+    assert (training.lr, training.precision) == (3e-5, "fp32")
+    run = chosen("distill", *mine, "--reset", "--train_data_path", "other.jsonl").run
+    assert (run.data.train_file, run.variants["student"].training.lr) == ("other.jsonl", 3e-5)
+
+
+def test_a_key_to_reset_must_be_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        chosen("distill", "--reset", "epoch")
+    assert "epoch: not a key of the config (did you mean `epochs`?)" in capsys.readouterr().err
 
 
 def test_options_for_several_variants_are_written_out_for_each() -> None:
     settings = ["--lr", "0.2", "--loss_components", "ce", "kl"]
-    options = parser_for(["distill"]).parse_args(["distill", "--run", "demo", "--variant", "hard", "soft", *settings])
-    text = yaml.safe_dump(changed_config(options, CONFIG)["variants"])
+    text = chosen("distill", "--run", "demo", "--variant", "hard", "soft", *settings).text()
     assert "&" not in text
     expected = {"loss": {"components": ["ce", "kl"]}, "training": {"lr": 0.2}}
-    assert yaml.safe_load(text) == {"hard": expected, "soft": expected}
+    assert yaml.safe_load(text)["variants"] == {"hard": expected, "soft": expected}
 
 
 def test_a_run_of_the_config_is_taken_as_it_is() -> None:
@@ -96,17 +178,22 @@ def test_files_with_logits_stand_in_for_a_teacher(folder: Path) -> None:
     run, _ = resolved("distill", "--train_data_path", "train.jsonl", "--val_data_path", "v.jsonl")
     assert run.data.distillation_jsonl.model_dump() == {"train": "train.jsonl", "validation": "v.jsonl", "test": None}
     assert (run.logits.codec, run.tokenizer.name) == ("dense", "Salesforce/codet5p-770m")
-    run, _ = resolved("distill", "--train_data_path", "train.jsonl", "--tokenizer.name", "t", "--logits.codec", "topk")
-    assert (run.logits.codec, run.tokenizer.name) == ("topk", "t")
+    named = ("distill", "--train_data_path", "train.jsonl", "--tokenizer.name", "t", "--logits.codec", "topk")
+    chosen(*named, keep=True)
+    again, _ = resolved("distill", "--train_data_path", "train.jsonl", "--val_data_path", "train.jsonl")
+    assert (again.logits.codec, again.tokenizer.name) == ("topk", "t"), "naming files again resets nothing"
+    assert again.data.distillation_jsonl.validation == "train.jsonl"
+    with pytest.raises(UserError, match=r"data.train_file: plain.jsonl has no effect: data.distillation_jsonl"):
+        resolved("distill", "--train_data_path", "plain.jsonl")
 
 
 def test_the_teacher_and_what_it_knows() -> None:
-    assert resolved("prepare")[1] == ["corpus/quality.json"]
-    assert resolved("train-teacher")[1] == ["teacher/training_report.json"]
+    assert resolved("prepare", *GENERATED)[1] == ["corpus/quality.json"]
+    assert resolved("train-teacher", *GENERATED)[1] == ["teacher/training_report.json"]
     both = ["teacher/training_report.json", "logits/teacher_predictions.jsonl"]
-    assert resolved("train-teacher", "--generate_distillation_data")[1] == both
-    assert resolved("train-teacher", "--no-generate_distillation_data")[1] == both[:1]
-    assert resolved("report")[1] == ["report/report.html"]
+    assert resolved("train-teacher", *GENERATED, "--generate_distillation_data")[1] == both
+    assert resolved("train-teacher", *GENERATED, "--no-generate_distillation_data")[1] == both[:1]
+    assert resolved("report", *GENERATED)[1] == ["report/report.html"]
 
 
 @pytest.mark.parametrize(
@@ -115,9 +202,16 @@ def test_the_teacher_and_what_it_knows() -> None:
         (["distill", "--run", "absent"], "--run absent: not in config.yaml"),
         (["distill", "--run", "demo", "--lr", "1"], "which variant"),
         (["distill", "--run", "demo", "--variant", "absent"], "--variant absent: not in the run `demo`"),
+        (["distill", "--run", "demo", "--reset"], "--reset: options with a run of config.yaml hold for one command"),
         (["distill", "--output_dir", "elsewhere/mine"], "results stand in results/<name>"),
-        (["distill", "--lr", "much"], "distillation.training.lr"),
-        (["score", "--student_model_path", "elsewhere/final_model"], "no model of the run `default`"),
+        (["distill", "--output_dir", "results/demo"], "`demo` is a run of config.yaml"),
+        (["distill", *GENERATED, "--lr", "much"], "distillation.training.lr"),
+        (["distill", "--lr", "0.1"], "no records are named for this run"),
+        (
+            ["score", "--run", "demo", "--teacher_data", "t.jsonl"],
+            "data.test_file: t.jsonl has no effect",
+        ),
+        (["score", *GENERATED, "--student_model_path", "elsewhere/final_model"], "no model of the run `default`"),
     ],
 )
 def test_a_fault_of_the_user_is_said(arguments: list[str], problem: str) -> None:

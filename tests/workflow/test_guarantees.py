@@ -263,7 +263,7 @@ def test_the_run_can_be_chosen_on_the_command_line(project: Project) -> None:
 
 @pytest.mark.parametrize("profile", ["local", "delftblue"])
 def test_both_profiles_plan_the_whole_run(project: Project, profile: str) -> None:
-    jobs = project.planned(*(["--config", "run=tiny"] if profile == "delftblue" else []), profile=profile)
+    jobs = project.planned(profile=profile)
     assert jobs == jobs_of("hard_labels") | jobs_of("traditional") | {
         "prepare_corpus",
         "train_teacher",
@@ -275,14 +275,6 @@ def test_both_profiles_plan_the_whole_run(project: Project, profile: str) -> Non
         "build_report",
         "all",
     }
-
-
-def test_delftblue_runs_the_paper_sized_run(project: Project) -> None:
-    data = project.folder / "records.jsonl"
-    data.write_text("{}\n", encoding="utf-8")
-    plan = project.snakemake("--profile", "profiles/delftblue", "--dry-run", tiny=False, data={"train_file": str(data)})
-    assert plan.returncode == 0, plan.stdout + plan.stderr
-    assert "results/codet5p/teacher/final_model" in plan.stdout
 
 
 def test_snakemakes_own_report_holds_every_result_with_its_caption(finished: Project, tmp_path: Path) -> None:

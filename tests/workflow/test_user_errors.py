@@ -64,7 +64,9 @@ def test_a_bad_line_stops_the_run_where_the_config_says_so(project: Project) -> 
     said = done.stdout + done.stderr
     assert done.returncode != 0
     assert f"Error: {path}:4: test_method is missing" in said
-    assert "set data.on_bad_record: reject" in said
+    last, remedy = done.stderr.splitlines()[-2:]
+    assert last.startswith(f"Error: {path}:4: test_method is missing"), "below all that Snakemake says"
+    assert "set data.on_bad_record: reject" in remedy
     assert "Traceback" not in said
     assert not (project.folder / "results/tiny/corpus/quality.json").exists()
 
@@ -80,3 +82,13 @@ def test_a_bad_line_is_counted_where_the_config_says_so(project: Project) -> Non
     assert quality["rejected"]["not JSON"] == {"count": 1, "where": [f"{path}:4"]}
     rejected = (project.folder / "results/tiny/corpus/rejected.jsonl").read_text(encoding="utf-8").splitlines()
     assert any(json.loads(line)["reason"] == "not JSON" for line in rejected)
+
+
+def test_what_cannot_run_here_is_refused_before_the_first_job(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    done = project.snakemake("--profile", "profiles/local", distillation={"training": {"precision": "fp16"}})
+    assert done.returncode != 0
+    assert "variants.traditional.training.precision: fp16, and a CPU cannot train in it" in done.stdout + done.stderr
+    assert not (project.folder / "results").exists()

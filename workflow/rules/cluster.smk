@@ -43,4 +43,4 @@ rule check_cuda:
 
 
 onstart:
-    require_account()
+    check_start()

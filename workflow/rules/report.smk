@@ -72,3 +72,7 @@ rule report_so_far:
 
 onsuccess:
     print(closing_message())
+
+
+onerror:
+    repeat_faults()

@@ -31,6 +31,14 @@ def add_setting_options(parser: argparse.ArgumentParser, shown: Iterable[str], s
             add_setting(group, option, names.get(option.key, []), hidden=not is_shown)
 
 
+def resettable(scripts: Sequence[str]) -> dict[str, str]:
+    """Return what `--reset` accepts, to its place in the config: keys, sections, and keys' original names."""
+    keys = [option.key for section, model in SECTIONS.items() for option in option_paths(section, model)]
+    sections = {".".join(parts[:n]) for key in keys if (parts := key.split(".")) for n in range(1, len(parts))}
+    original = {name: key for key, names in original_names(list(scripts)).items() for name in names}
+    return {place: place for place in ["seeds", *keys, *sections]} | original
+
+
 def settings_of(options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings on the command line, nested as in the config."""
     settings: dict[str, Any] = {}
@@ -55,17 +63,20 @@ def add_setting(
         "metavar": "VALUE",
         "type": yaml_value,
     }
-    options = [f"--{name}" for name in (option.key, *names) if name not in FLAG_VALUES]
+    options = [name for name in (option.key, *names) if name not in FLAG_VALUES]
     if option.is_flag:
         common |= {"nargs": "?", "const": True}
     elif option.is_list:
         common["nargs"] = "+"
-    parser.add_argument(*options, **common)
+    parser.add_argument(*(f"--{name}" for name in options), **common)
+    # The key's option has the help for these.
+    flag = {"dest": common["dest"], "action": "store_const", "default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
+    if option.is_flag:
+        parser.add_argument(*(f"--no-{name}" for name in options), const=False, **flag)
     for name in names:
         if name in FLAG_VALUES:
-            # The key's option has the help for it.
-            flag = {"dest": common["dest"], "default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
-            parser.add_argument(f"--{name}", action="store_const", const=FLAG_VALUES[name], **flag)
+            parser.add_argument(f"--{name}", const=FLAG_VALUES[name], **flag)
+            parser.add_argument(f"--no-{name}", const=option.default, **flag)
 
 
 def _help(option: Option, names: Sequence[str]) -> str:
@@ -73,6 +84,7 @@ def _help(option: Option, names: Sequence[str]) -> str:
     if isinstance(option.default, tuple):
         default = " ".join(map(str, option.default))
     flags = "".join(f" --{name}: {FLAG_VALUES[name]}." for name in names if name in FLAG_VALUES)
+    flags += f" --no-{option.key}: false." if option.is_flag else ""
     # argparse takes % for a placeholder.
     return f"{option.meaning}{flags} ({option.values}; default: {default})".replace("%", "%%")
 

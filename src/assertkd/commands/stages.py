@@ -4,32 +4,22 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Iterator
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
-
-import yaml
 
 from assertkd.commands import predict_alone
-from assertkd.commands.options import add_setting_options, settings_of
-from assertkd.errors import UserError
+from assertkd.commands.options import add_setting_options, resettable
+from assertkd.commands.run_config import CONFIG, RESULTS, RunConfig, run_config
+from assertkd.dry_run import DryRun, dry_run
+from assertkd.errors import UserError, nearest
 from assertkd.files import write_text
-from assertkd.jsonl import parse_object
-from assertkd.layout import SPLITS, TEACHER, RunLayout, student_name
-from assertkd.settings import RunSettings, load_config, load_run
-from assertkd.settings.load import NAME
+from assertkd.layout import TEACHER, RunLayout, student_name
+from assertkd.outdated import format_outdated, outdated_results
+from assertkd.settings import RunSettings, load_config
 from assertkd.settings.original import ORIGINAL
-from assertkd.settings.section import merged_over
-from assertkd.validate import validate
+from assertkd.validate import check_devices, check_files, check_vocabularies, validate
 
-CONFIG = Path("config.yaml")
-RESULTS = Path("results")
-REMEMBERED = "options.yaml"
-"""File in the run's folder with the options of earlier commands, which apply to later ones too."""
-STUDENT = "student"
-"""Name of the variant in a run that options define."""
 DISTILL, FINE_TUNE, EVALUATE = ORIGINAL
 
 
@@ -60,10 +50,14 @@ STAGES = {
     "report": Stage(("evaluation", "report"), (EVALUATE,), (FILES.report.page,)),
 }
 
+ALWAYS_REMADE = "build_report"
+"""The rule whose results a command makes again unasked: they only sum up the others."""
+
 DESCRIPTION = """Brings the results of this stage and of the stages before it up to date: the workflow runs only what is
-missing or outdated. --run names a run of config.yaml; without it, options and defaults define the run. Options are kept
-in results/<run>/options.yaml: later commands on that run need not repeat them. Every key of the config is an option;
-those of the stage are listed."""
+missing or outdated, and what is finished is made again only with --retrain. --run names a run of config.yaml, whose
+settings the options change for this command; without it, options and defaults define the run, and its whole
+configuration is kept in results/<run>/config.yaml. Every key of the config is an option; those of the stage are
+listed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,6 +95,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--profile", default="profiles/local", metavar="DIR", help="of Snakemake (default: profiles/local)"
     )
     parser.add_argument("--dry-run", action="store_true", help="list the jobs that would run, and run nothing")
+    parser.add_argument(
+        "--retrain", action="store_true", help="make finished results again whose settings or inputs have changed"
+    )
+    names = resettable(stage.scripts)
+
+    def place(name: str) -> str:
+        if name not in names:
+            raise argparse.ArgumentTypeError(f"{name}: not a key of the config{nearest(name, list(names))}")
+        return names[name]
+
+    parser.add_argument(
+        "--reset",
+        nargs="*",
+        type=place,
+        metavar="KEY",
+        help="forget what earlier commands set for these keys or sections, or, without any, for all",
+    )
     add_setting_options(parser, stage.shown, stage.scripts)
     if parser.get_default("command") == "predict":
         predict_alone.add_arguments(parser)
@@ -115,51 +126,63 @@ def _run(options: argparse.Namespace) -> None:
     config = load_config(CONFIG) if CONFIG.is_file() else {}
     if not config or not Path("Snakefile").is_file():
         raise UserError("no Snakefile and config.yaml here", "Run the command in the folder of the project.")
-    changes = changed_config(options, config)
-    run = load_run(merged_over(config, changes))
-    validate(run)
-    targets = list(targets_of(options, run))
-    text = "# What options have set; each command adds to it.\n" + yaml.safe_dump(changes, sort_keys=False)
-    call = [sys.executable, "-m", "snakemake", "--profile", options.profile]
+    chosen = run_config(options, config)
+    print(*chosen.statement, sep="\n", flush=True)
+    validate(chosen.run)
+    check_files(chosen.run, RunLayout(RESULTS / chosen.run.name))
+    targets = list(targets_of(options, chosen.run))
     with TemporaryDirectory() as folder:
-        # A dry run must not store the options.
-        file = Path(folder) / REMEMBERED if options.dry_run else RESULTS / run.name / REMEMBERED
-        write_text(file, text)
-        call += ["--dry-run"] * options.dry_run + ["--configfile", str(file), "--", *targets]
-        done = subprocess.run(call, check=False)
+        # Only what is run is kept.
+        plan = dry_run(_arguments(options, chosen, Path(folder) / "config.yaml", targets))
+    if not plan.succeeded:
+        print(plan.printed, file=sys.stderr)
+        raise SystemExit(1)
+    if options.dry_run:
+        print(plan.printed)
+    _check_plan(options, chosen.run, plan)
+    if options.dry_run:
+        return
+    file = chosen.file or Path("logs") / chosen.run.name / "options.yaml"
+    call = [sys.executable, "-m", "snakemake", *_arguments(options, chosen, file, targets)]
+    done = subprocess.run(call, check=False)
     if done.returncode:
-        raise UserError(f"the workflow ended with exit code {done.returncode}", "What it said above names the fault.")
+        # Snakemake has said why, and the fault's own lines stand last.
+        raise SystemExit(done.returncode)
 
 
-def changed_config(options: argparse.Namespace, config: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of this command and of earlier ones on the same run, as a config to merge over `config`.
+def _arguments(options: argparse.Namespace, chosen: RunConfig, file: Path, targets: list[str]) -> list[str]:
+    """Return Snakemake's arguments; `file` is written where the run needs more than config.yaml."""
+    arguments = ["--profile", options.profile]
+    if chosen.config:
+        write_text(file, chosen.text())
+        arguments += ["--configfile", str(file)]
+    # On the command line it has precedence over a run that the profile names.
+    return [*arguments, "--config", f"run={chosen.run.name}", "--", *targets]
+
+
+def _check_plan(options: argparse.Namespace, run: RunSettings, plan: DryRun) -> None:
+    """Say which finished results would be made again, and refuse to do it unasked; refuse what cannot run.
 
     Raises:
-        UserError: the run or the variant of an option is missing, or the folder is not that of a run.
+        UserError: finished results would be made again without --retrain, or a training cannot run.
     """
-    name = _run_name(options)
-    is_configured = options.run_name is not None
-    if is_configured and name not in (config.get("runs") or {}):
-        raise UserError(f"--run {name}: not in {CONFIG}", f"It has {', '.join(config.get('runs') or {})}.")
-    file = RESULTS / name / REMEMBERED
-    changes = load_config(file) if file.is_file() else {}
-    settings = _with_external_teacher(settings_of(options))
-    student = settings.pop("distillation", {})
-    if options.seeds:
-        settings["seeds"] = options.seeds
-    if is_configured:
-        if student and not options.variant:
-            raise UserError(
-                "which variant the options of `distillation` are for is not said",
-                f"Name it with --variant, or edit {CONFIG}.",
-            )
-        chosen = options.variant if student else []
-    else:
-        earlier = changes.get("runs", {}).get(name, {}).get("variants")
-        settings["variants"] = earlier or options.variant or [STUDENT]
-        chosen = options.variant or settings["variants"]
-    below = {"run": name, "runs": {name: settings}, "variants": {variant: deepcopy(student) for variant in chosen}}
-    return merged_over(changes, below)
+    jobs = plan.jobs
+    check_vocabularies(run, jobs)
+    if plan.options.executor in (None, "local"):
+        check_devices(run, jobs)
+    outdated = outdated_results(jobs)
+    if outdated:
+        print("These finished results would be made again:" if not options.retrain else "Finished results made again:")
+        print(*format_outdated(outdated), sep="\n", flush=True)
+    kept = [result for result in outdated if result.rule != ALWAYS_REMADE]
+    if kept and not options.retrain and options.dry_run:
+        print("The command itself refuses to do so without --retrain.")
+    elif kept and not options.retrain:
+        raise UserError(
+            f"{options.command}: would make finished results of the run `{run.name}` again ({len(kept)}, listed above)",
+            "Add --retrain to do so; to keep them, leave out or --reset the settings that changed, or choose another "
+            "--output_dir.",
+        )
 
 
 def targets_of(options: argparse.Namespace, run: RunSettings) -> Iterator[str]:
@@ -191,44 +214,3 @@ def targets_of(options: argparse.Namespace, run: RunSettings) -> Iterator[str]:
     for file in dict.fromkeys(map(str, files)):
         every = models if "{model}" in file else students if "{student}" in file else [""]
         yield from (str(folder / file.format(model=one, student=one)) for one in every)
-
-
-def _run_name(options: argparse.Namespace) -> str:
-    if options.run_name is not None:
-        return str(options.run_name)
-    folder, model = options.output_dir, getattr(options, "student_model_path", None)
-    if folder is None:
-        if model is None or RESULTS.resolve() not in model.resolve().parents:
-            return "default"
-        return str(model.resolve().relative_to(RESULTS.resolve()).parts[0])
-    if folder.resolve().parent != RESULTS.resolve() or not NAME.fullmatch(folder.name):
-        raise UserError(
-            f"--output_dir {folder}: results stand in {RESULTS}/<name>",
-            f"Write --output_dir {RESULTS}/{folder.name}; letters, digits, `_`, `-` and `.` make a name.",
-        )
-    return str(folder.name)
-
-
-def _with_external_teacher(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings with `data.distillation_jsonl` in place of files of records that have a teacher's logits."""
-    data = dict(settings.get("data", {}))
-    files = {split: data[key] for split in SPLITS if (key := f"{split}_file") in data}
-    if not files:
-        return settings
-    if not any(holds_logits(Path(str(file))) for file in files.values()):
-        return {**settings, "data": {"source": "files", **data}}
-    for split in files:
-        del data[f"{split}_file"]
-    data["distillation_jsonl"] = {**data.get("distillation_jsonl", {}), **files}
-    logits = {"codec": "dense", **settings.get("logits", {})}
-    teacher = settings.get("teacher", {}).get("model", {}).get("name", "Salesforce/codet5p-770m")
-    return {**settings, "data": data, "logits": logits, "tokenizer": {"name": teacher, **settings.get("tokenizer", {})}}
-
-
-def holds_logits(path: Path) -> bool:
-    """Return whether the first record of a JSONL file has a teacher's logits; False if the file is missing."""
-    try:
-        with path.open("rb") as handle:
-            return "teacher_logits_compressed" in parse_object(handle.readline())
-    except (OSError, ValueError):
-        return False
