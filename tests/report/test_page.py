@@ -66,7 +66,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
     run = RunOnDisk(folder / "a_run")
     build_report(
-        ReportSettings(title="A title", examples=4), COMPARED, models_of(run), folder / "report", cache_of(run)
+        ReportSettings(title="A title", note="Trained for a minute.", examples=4),
+        COMPARED,
+        models_of(run),
+        folder / "report",
+        cache_of(run),
     )
     return folder / "report"
 
@@ -134,7 +138,7 @@ def test_scripts_may_stand_in_html() -> None:
 
 
 def test_the_same_run_gives_the_same_page(page: str, run: RunOnDisk, tmp_path: Path) -> None:
-    settings = ReportSettings(title="A title", examples=4)
+    settings = ReportSettings(title="A title", note="Trained for a minute.", examples=4)
     build_report(settings, COMPARED, models_of(run), tmp_path / "report", cache_of(run))
     assert (tmp_path / "report/report.html").read_text(encoding="utf-8") == page
 
@@ -150,7 +154,15 @@ def test_what_became_of_unlabelled_records_is_shown(run: RunOnDisk, tmp_path: Pa
 
 
 def test_figures_are_shown_as_percentages(text: str) -> None:
-    for shown in ("A title", "Run a_run: 4 students on 8 test examples", "87.5", "56.2", "± 8.8", "mean of 2 seeds"):
+    for shown in (
+        "A title",
+        "Trained for a minute.",
+        "Run a_run: 4 students on 8 test examples",
+        "87.5",
+        "56.2",
+        "± 8.8",
+        "mean of 2 seeds",
+    ):
         assert shown in text
     for shown in ("baseline", "1.10", "40.0", "epochs: 2", "1,234", "0123456789ab"):
         assert shown in text

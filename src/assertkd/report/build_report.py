@@ -78,7 +78,7 @@ def build_report(
     context: dict[str, Any] = {
         "title": settings.title,
         "lead": _lead(run, models, rows),
-        "notes": notes,
+        "notes": [settings.note, *notes] if settings.note else notes,
         "missing": [(labels[model.name], state_of(model)) for model in missing],
         "conclusions": conclusions(rows, comparison),
         "leaderboard": leaderboard_table(rows, comparison),
