@@ -110,7 +110,7 @@ def test_finished_results_are_made_again_only_when_asked(edited: Project) -> Non
     }
 
 
-def test_snakemake_itself_announces_that_it_trains_a_finished_teacher_again(finished: Project, edited: Project) -> None:
+def test_snakemake_itself_announces_that_it_trains_a_finished_teacher_again(edited: Project) -> None:
     notice = "Warning: the finished teacher is trained again (results/tiny/teacher):\n  "
     for edit, cause in (
         ({"teacher": {"training": {"lr": 0.5}}}, "teacher.training.lr: 0.5, was 0.002"),
