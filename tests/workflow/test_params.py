@@ -98,7 +98,7 @@ PREDICT = {"predict teacher", "predict student"}
         ({"distillation.loss.focal.gamma": 3}, {"distill_student mixed"}),
         ({"distillation.loss.temperature": 2}, {"distill_student traditional", "distill_student mixed"}),
         ({"distillation.loss.schedule": {"jsd": {"start": 0.5, "end": 1}}}, {"distill_student mixed"}),
-        ({"distillation.loss.schedule": {"jsd": {"start": 0.6, "end": 1}}}, set()),
+        ({"distillation.loss.schedule": {"jsd": {"start": 0.75, "end": 1}}}, set()),
         ({"distillation.training.sampling_seed": 1}, set()),
         ({"distillation.training.token_budget": 2000}, STUDENTS),
         ({"distillation.targets": "both"}, STUDENTS),
