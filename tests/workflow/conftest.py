@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from driver import PROJECT, Project
+from driver import PROJECT, TERMINAL, Project
 from filelock import FileLock
 
 
@@ -33,6 +33,7 @@ def _run(folder: Path) -> Project:
     project = Project.copied_to(folder)
     done = project.snakemake("--profile", "profiles/local")
     assert done.returncode == 0, done.stdout + done.stderr
+    (folder / TERMINAL).write_text(done.stderr + done.stdout, encoding="utf-8")
     return project
 
 

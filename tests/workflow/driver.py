@@ -13,6 +13,8 @@ import yaml
 
 PROJECT = Path(__file__).parents[2]
 COPIED = ("Snakefile", "config.yaml", "workflow", "profiles")
+TERMINAL = "terminal.txt"
+"""File of the finished project with what its run said."""
 TINY = PROJECT / "tests" / "workflow" / "tiny.yaml"
 JOB = re.compile(r"^(?:local)?rule (?P<rule>\w+):\n(?P<body>(?:    .*\n)*)", re.MULTILINE)
 WILDCARDS = re.compile(r"^    wildcards: (?P<values>.*)$", re.MULTILINE)

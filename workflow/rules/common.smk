@@ -1,7 +1,6 @@
 # The checked settings of the run, the names of its files, and the functions that rules use in place of lambdas.
 
 import atexit
-import csv
 import os
 import sys
 import time
@@ -33,6 +32,7 @@ from assertkd.outdated import outdated_results, retraining_notice
 from assertkd.report.params import BuildReportParams
 from assertkd.runtime.job import WANTED_MODULES, has_gpu
 from assertkd.runtime.logs import logged_faults
+from assertkd.runtime.terminal import show_progress
 from assertkd.settings import load_run
 from assertkd.signals import leave_usr1_to_jobs
 from assertkd.students.params import GOLD, TEXTS, DistillStudentParams, EmbedTargetsParams, encoder_slug
@@ -55,6 +55,7 @@ except UserError as fault:
 if workflow.is_main_process:
     for line in warnings(config, RUN):
         logger.warning(f"Warning: {line}")
+    show_progress(logger)
 
 # Paths with wildcards, for rules; and those of this run, for input functions.
 FILES = RunLayout("results/{run}")
@@ -264,13 +265,3 @@ def scored_files(name):
 def unlabelled_quality(wildcards):
     """The quality report of the records without an assertion; none where the config names no such file."""
     return [] if RUN.data.unlabelled is None else [RUN_FILES.corpus.unlabelled_quality]
-
-
-def closing_message():
-    """What a finished run says: where its report is, and the leaderboard's note where it has one."""
-    page = RUN_FILES.report.page
-    if not page.exists():
-        return f"The run `{RUN.name}` has no full report yet."
-    with RUN_FILES.report.leaderboard.open(encoding="utf-8", newline="") as handle:
-        notes = [row["note"] for row in csv.DictReader(handle) if row.get("note")]
-    return "\n".join([*notes, f"Report: {page.resolve()}"])

@@ -71,7 +71,10 @@ rule report_so_far:
 
 
 onsuccess:
-    print(closing_message())
+    # Takes a while to import, which no start of Snakemake should wait for.
+    from assertkd.report.closing import closing_message
+
+    print(closing_message(RUN_FILES.report, RUN.name))
 
 
 onerror:

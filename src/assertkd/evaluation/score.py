@@ -22,9 +22,16 @@ from assertkd.layout import EvaluationLayout
 from assertkd.metrics.registry import METRICS
 from assertkd.models.encoders import TextEncoder
 from assertkd.predictions import Prediction, read_predictions
+from assertkd.runtime.progress import log_closing
 
 DIVERGENCE = ("kl_divergence", "kl_divergence_is", "eval_temperature")
 """What `predict` measures of a student that is no cost."""
+
+CLOSING_METRICS = (
+    *("exact_match", "f1", "codebleu", "ast_validity", "semantic_similarity", "code_quality_score"),
+    *("passes", "kills"),
+)
+"""Metrics in the last line of the log, where they were computed."""
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +85,6 @@ def score(
     encoder = None if params.encoder is None else TextEncoder(params.encoder)
     ids, scores = write_scores(output, score_examples(answers, encoder, processes=processes, example_seconds=seconds))
     values = {name: np.array([one.values[name] for one in scores]) for name in scores[0].values}
-    log.info("%d predictions scored", len(scores))
     if late := [name for name, one in zip(ids, scores, strict=True) if one.timed_out]:
         log.warning("%s took more than %g s; what was not computed counts 0", count_of(late), seconds)
     measured = _measured(EvaluationLayout(predictions_file.parent))
@@ -87,6 +93,8 @@ def score(
         summary["metrics"] |= summarise_executions(read_executions(execution_file), *bootstrap)
     summary |= {name: measured.pop(name) for name in DIVERGENCE if name in measured}
     write_json(output.summary, summary)
+    means = {name: summary["metrics"][name]["mean"] for name in CLOSING_METRICS if name in summary["metrics"]}
+    log_closing(f"{len(scores)} predictions scored", means)
     if teacher_output is None:
         write_json(output.comparison, {"teacher": summary, "cost": {"teacher": measured}})
         return summary

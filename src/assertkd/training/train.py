@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -21,8 +21,9 @@ from assertkd.models.distillable import DistillableModel
 from assertkd.models.registry import parameter_count
 from assertkd.runtime.devices import check_precision, resolve_device
 from assertkd.runtime.logs import attached
+from assertkd.runtime.progress import format_duration, log_closing
 from assertkd.settings import TrainingSettings
-from assertkd.settings.training import TEXT_METRICS
+from assertkd.settings.training import TEXT_METRICS, ValidationFigure
 from assertkd.signals import StopSignals
 from assertkd.training.checkpoint_store import Checkpoint, CheckpointStore
 from assertkd.training.data import TrainingData
@@ -41,6 +42,9 @@ from assertkd.training.terms.on_policy_term import OnPolicyTerm
 from assertkd.training.terms.text_term import TextTerm
 from assertkd.training.terms.token_term import TokenTerm
 from assertkd.training.trainer import Trainer
+
+CLOSING_FIGURES = ("train_loss", *get_args(ValidationFigure))
+"""Figures of the model that is kept, in the last line of the log."""
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +155,10 @@ def train(
             write_json(files.report, training_report(trainer, data, plan, seed, recipe))
             journal.publish(files)
             store.remove()
-            log.info("done: %d steps in %.0f s", trainer.position.step, trainer.elapsed)
+            log_closing(
+                f"{trainer.position.step} steps in {format_duration(trainer.elapsed)}",
+                {name: value for name, value in trainer.position.figures.items() if name in CLOSING_FIGURES},
+            )
 
 
 @contextmanager

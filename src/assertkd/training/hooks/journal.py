@@ -20,7 +20,7 @@ from assertkd.layout import TrainingLayout
 from assertkd.losses.loss_plan import LossPlan
 from assertkd.losses.registry import component_of
 from assertkd.runtime.devices import memory_mb
-from assertkd.runtime.progress import Progress
+from assertkd.runtime.progress import Progress, format_figures
 from assertkd.training.hooks.hook import Figures, Hook, StepRecord
 from assertkd.training.loss_term import LossTerm
 from assertkd.training.tables import Table, epoch_columns, step_columns, write_scalars
@@ -83,15 +83,15 @@ class Journal(Hook):
         self._examples, self._since = 0, time.monotonic()
 
     def on_epoch_start(self, trainer: "Trainer") -> None:
-        """Begin the epoch's progress lines."""
+        """Say what the epoch draws; with the first epoch, begin the progress lines."""
         position = trainer.position
         trainer.epochs.log_draw(position.epoch, memory_mb(trainer.model.device))
-        steps = trainer.epochs.steps[position.epoch - 1]
-        self._progress = Progress(f"epoch {position.epoch} step", steps, done=position.epoch_step)
+        if self._progress is None:
+            self._progress = Progress("step", sum(trainer.epochs.steps), done=position.step)
         self._examples, self._since = position.examples, time.monotonic()
 
     def on_step_end(self, trainer: "Trainer", record: StepRecord | None) -> None:
-        """Add a row of `step_metrics.csv`, and say how far the epoch is."""
+        """Add a row of `step_metrics.csv`, and say how far the training is."""
         if record is None:
             return
         row = self._row(record)
@@ -100,11 +100,12 @@ class Journal(Hook):
         write_scalars(self._board, row)
         if self._progress is not None:
             self._progress.at(
-                record.epoch_step + 1,
+                record.step + 1,
+                what=f"epoch {record.epoch}/{len(trainer.epochs.steps)}, step",
                 loss=record.total,
+                examples_per_s=(trainer.position.examples - self._examples) / max(time.monotonic() - self._since, 1e-9),
                 **{name: record.raw[name] for name in self._components},
                 memory_mb=row["memory_usage_mb"],
-                examples_per_s=(trainer.position.examples - self._examples) / max(time.monotonic() - self._since, 1e-9),
             )
 
     def on_epoch_end(self, trainer: "Trainer", figures: Figures) -> None:
@@ -116,7 +117,7 @@ class Journal(Hook):
                 self._board.add_scalar(f"Validation/{name.removeprefix('validation_')}", value, int(figures["step"]))
         write_json(self._files.epoch_summary(epoch), {"epoch": epoch, **figures})
         numbers = figures | {name: value for name, value in self._last_columns.items() if value is not None}
-        log.info("epoch %d: %s", epoch, ", ".join(f"{name} {value:.4g}" for name, value in numbers.items()))
+        log.info("epoch %d: %s", epoch, ", ".join(format_figures(numbers)))
 
     def lengths(self) -> dict[str, int]:
         """Return the length in bytes of every file, by its path below the checkpoints, once they are on the disk."""

@@ -1,0 +1,61 @@
+"""What a finished run says on the terminal: a short leaderboard, and where the report is."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from assertkd.layout import ReportLayout
+from assertkd.report.columns import column_of
+from assertkd.report.leaderboard import DEVIATION, MEAN
+
+FIGURES = ("exact_match", "code_quality_score", "semantic_similarity", "knowledge_retention_score", "parameters")
+"""Columns of the short leaderboard, where the run has them: as many as 80 characters hold."""
+
+MOST_ROWS = 12
+
+
+def closing_message(files: ReportLayout, run: str) -> str:
+    """Return what a run ends with: its leaderboard with the note that it has, and the path of the report.
+
+    Args:
+        files: of the run's report; they may be missing.
+        run: its name.
+    """
+    if not files.page.exists():
+        return f"The run `{run}` has no full report yet."
+    rows = read_rows(files.leaderboard)
+    notes = [row["note"] for row in rows if row.get("note")]
+    return "\n".join(["", *short_leaderboard(rows), "", *notes, f"Report: {files.page.resolve()}"])
+
+
+def read_rows(leaderboard: Path) -> list[dict[str, str]]:
+    """Return the rows of a `leaderboard.csv`."""
+    with leaderboard.open(encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def short_leaderboard(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the lines of a table with one row a model, a variant's seeds summed up; the first rows of many.
+
+    Args:
+        rows: of the leaderboard, in its order.
+    """
+    summed_up = {row["variant"] for row in rows if row["seed"] == MEAN}
+    models = [
+        row for row in rows if row["seed"] == MEAN or (row["seed"] != DEVIATION and row["variant"] not in summed_up)
+    ]
+    names = [name for name in FIGURES if any(row.get(name) for row in models)]
+    columns = [column_of(name) for name in names]
+    table = [["", *(column.heading for column in columns)]]
+    for row in models[:MOST_ROWS]:
+        figures = [
+            f"{column.number(float(row[name]))} {column.unit}".rstrip() if row.get(name) else ""
+            for name, column in zip(names, columns, strict=True)
+        ]
+        table.append([row["variant"] or row["model"], *figures])
+    widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
+    lines = [
+        "  ".join([name.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))])
+        for name, *cells in table
+    ]
+    return lines + [f"and {len(models) - MOST_ROWS} more in the report"] * (len(models) > MOST_ROWS)

@@ -1,0 +1,76 @@
+"""What a user sees of a run: progress and figures of its jobs, and what it ends with."""
+
+import errno
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+from driver import TERMINAL, Project
+
+from screen import screen
+
+pytestmark = pytest.mark.workflow
+
+PROGRESS = r"epoch \d+/20, step \d+/\d+ \[=*\.*\] +\d+ %, .* left, loss [\d.]+, examples_per_s [\d.]+, ce [\d.]+"
+
+
+def test_a_run_whose_output_is_a_file_says_its_progress_in_plain_lines(finished: Project) -> None:
+    said = (finished.folder / TERMINAL).read_text(encoding="utf-8")
+    assert re.search(rf"^(train_teacher|distill_student \w+ 42): {PROGRESS}", said, re.MULTILINE)
+    for training in ("train_teacher", "distill_student hard_labels 42", "distill_student traditional 42"):
+        closing = rf"^{training}: done: \d+ steps in .*, train_loss [\d.]+, validation_loss [\d.]+"
+        assert len(re.findall(closing, said, re.MULTILINE)) == 1
+    for model in ("teacher", "students/hard_labels/seed42", "students/traditional/seed42"):
+        assert re.search(rf"^score {model}: done: \d+ predictions scored, exact_match [\d.]+, f1", said, re.MULTILINE)
+    assert "\x1b" not in said, "nothing that a terminal alone understands"
+
+
+def test_a_run_ends_with_its_leaderboard_and_the_place_of_the_report(finished: Project) -> None:
+    lines = (finished.folder / TERMINAL).read_text(encoding="utf-8").rstrip().splitlines()
+    heading = next(number for number, line in enumerate(lines) if line.split()[:2] == ["Exact", "match"])
+    assert {line.split()[0] for line in lines[heading + 1 : heading + 4]} == {"teacher", "hard_labels", "traditional"}
+    assert lines[-1].startswith("Report: /")
+
+
+def test_a_terminal_shows_each_training_in_one_line_that_is_refreshed(edited: Project) -> None:
+    students = [f"results/tiny/students/{name}/seed42/training_report.json" for name in ("hard_labels", "traditional")]
+    for report in students:
+        (edited.folder / report).unlink()
+    shown = on_terminal(edited, "--profile", "profiles/local", "--configfile", "tiny.yaml", "--", *students)
+    trainings = [f"distill_student {name} 42" for name in ("hard_labels", "traditional")]
+    for training in trainings:
+        assert re.search(rf"\x1b\[J.*{training} +epoch \d+/20, step ", shown, re.DOTALL), shown
+    lines = screen(re.sub(r"\x1b\[\d*m", "", shown))
+    assert not [line for line in lines if "step" in line and "left" in line], "no progress line stays behind"
+    for training in trainings:
+        assert len([line for line in lines if line.startswith(f"{training}: done: ")]) == 1
+
+
+def on_terminal(project: Project, *arguments: str) -> str:
+    """Run Snakemake on a terminal, and return all that is written to it."""
+    master, slave = pty.openpty()
+    environment = {name: value for name, value in os.environ.items() if name != "CI"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", *arguments],
+        cwd=project.folder,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=environment | {"TERM": "xterm", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+    )
+    os.close(slave)
+    written = b""
+    try:
+        while part := os.read(master, 65536):
+            written += part
+    except OSError as closed:
+        # Linux says so when the last writer has closed a terminal.
+        if closed.errno != errno.EIO:
+            raise
+    finally:
+        os.close(master)
+    assert process.wait() == 0, written.decode()
+    return written.decode()
