@@ -59,6 +59,9 @@ def test_names_of_models() -> None:
     assert RUN.model(student_name("kd", 7)).folder == RUN.folder / "students/kd/seed7"
     assert variant_and_seed(student_name("kd", 7)) == ("kd", 7)
     assert variant_and_seed(layout.TEACHER) == ("teacher", None)
+    assert variant_and_seed(layout.external_name("atlas")) == ("atlas", None)
+    assert layout.is_external(layout.external_name("atlas"))
+    assert not any(map(layout.is_external, (layout.TEACHER, student_name("external", 7))))
 
 
 def test_the_folder_of_a_saved_model_is_the_hubs(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ STAGES = {
 }
 """The commands of `assertkd.commands.stages`."""
 COMMANDS = {
+    "evaluate": "evaluate a model or a file of predictions on any records, without a run",
     "mine": "make records of the tests of Java projects",
     "export": "write a student in a form that is small and quick on CPUs",
     "suggest": "suggest assertions for a test on disk",

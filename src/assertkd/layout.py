@@ -153,9 +153,26 @@ def student_name(variant: str, seed: int | str) -> str:
     return f"students/{variant}/seed{seed}"
 
 
+EXTERNAL = "external"
+"""Folder of the other systems among the models of a run."""
+
+
+def external_name(system: str) -> str:
+    """Return the name of another system, of whose predictions there is a file, among the models of a run."""
+    return f"{EXTERNAL}/{system}"
+
+
+def is_external(model: str) -> bool:
+    """Return whether a model of a run is another system."""
+    return model.startswith(f"{EXTERNAL}/")
+
+
 def variant_and_seed(model: str) -> tuple[str, int | None]:
-    """Return variant and seed of a model of a run by its name, the inverse of `student_name`; `TEACHER` has no seed."""
-    if model == TEACHER:
-        return TEACHER, None
+    """Return variant and seed of a model of a run by its name, the inverse of `student_name`.
+
+    `TEACHER` and other systems are their own variants, without a seed.
+    """
+    if model == TEACHER or is_external(model):
+        return model.removeprefix(f"{EXTERNAL}/"), None
     _, variant, seed = model.split("/")
     return variant, int(seed.removeprefix("seed"))

@@ -47,13 +47,13 @@ def read_predictions(path: Path) -> Iterator[Prediction]:
             raise LineError(f"id {identity!r} comes a second time")
         ids.add(identity)
         about = {name: line[name] for name in PASSED_THROUGH if line.get(name) is not None}
-        return Prediction(identity, _storable(text), _storable(reference), about)
+        return Prediction(identity, storable(text), storable(reference), about)
 
     yield from read_lines(path, prediction_of, what="a prediction", rule="predict")
     if not ids:
         raise UserError(f"{path}: holds no predictions", "Check that the test split has records, then rerun `predict`.")
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Return `text` with `?` for halves of surrogate pairs, which JSON may hold and UTF-8 may not."""
     return text.encode("utf-8", errors="replace").decode("utf-8")

@@ -24,7 +24,7 @@ def validate(run: RunSettings) -> None:
     Raises:
         UserError: listing every such fault.
     """
-    faults = [*_families(run), *_token_budgets(run)]
+    faults = [*_families(run), *_token_budgets(run), *_external_files(run)]
     students = {}
     for name in run.variants:
         try:
@@ -240,6 +240,12 @@ def _families(run: RunSettings) -> Iterator[str]:
             families_named(run.data.embedded.families)
         except UserError as fault:
             yield f"{fault.problem}. {fault.remedy}"
+
+
+def _external_files(run: RunSettings) -> Iterator[str]:
+    for name, file in run.evaluation.external.items():
+        if not Path(file).is_file():
+            yield f"evaluation.external.{name}: {file}: no such file"
 
 
 def _token_budgets(run: RunSettings) -> Iterator[str]:

@@ -170,6 +170,27 @@ def test_the_one_trained_teacher_is_set_against_the_baselines_seeds(tmp_path: Pa
     assert difference_of(found, "gain").p == difference_of(found, "gain").p_holm
 
 
+def test_other_systems_are_tested_like_the_teacher_and_corrected_among_themselves(tmp_path: Path) -> None:
+    shares = {"far": 0.7, "near": 0.55}
+    models = [*by_seeds(tmp_path, "base", BASE), *by_seeds(tmp_path, "gain", [0.60, 0.63, 0.66])]
+    alone = compare_models(models, tmp_path, "base", 200)
+    for name, share in shares.items():
+        right = (np.arange(N) < round(share * N)).astype(float)
+        models.append(write_scores(tmp_path, f"external/{name}", {"exact_match": right, "f1": right}))
+    found = compare_models(models, tmp_path, "base", 200)
+    assert (list(found.external), list(found.seeds), found.teacher) == (["far", "near"], ["base", "gain"], None)
+    assert found.variants == alone.variants, "they change no verdict on a variant"
+    figures = {name: found.external[name]["exact_match"] for name in shares}
+    expected = {name: stats.ttest_1samp(BASE, share).pvalue for name, share in shares.items()}
+    assert expected["far"] < expected["near"]
+    for name, times in (("far", 2), ("near", 1)):
+        difference = figures[name].difference
+        assert difference is not None
+        assert (figures[name].sd, difference.test) == (None, "one_sample_t")
+        assert difference.p == pytest.approx(expected[name])
+        assert difference.p_holm == pytest.approx(min(1.0, times * expected[name]))
+
+
 def test_two_seeds_of_the_baseline_do_not_test_the_teacher(tmp_path: Path) -> None:
     values = scores(np.random.default_rng(4), 0.9)
     models = [write_scores(tmp_path, "teacher", values), *by_seeds(tmp_path, "base", BASE[:2])]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from assertkd.evaluation.example_scores import assertion_kind
+from assertkd.layout import is_external
 from assertkd.metrics.lexer import java_tokens
 from assertkd.metrics.registry import METRICS
 from assertkd.records import MARKER, Record, write_records
@@ -60,8 +61,12 @@ class RunOnDisk:
         return path
 
     def add(self, name: str, right: str, wrong: str = "assertEquals(77, box.size());", **cost: float) -> Model:
-        """Train and judge a model: `+` in `right` stands for a match, `-` for the answer `wrong`."""
-        self.train(name)
+        """Train and judge a model: `+` in `right` stands for a match, `-` for the answer `wrong`.
+
+        Another system is judged alone.
+        """
+        if not is_external(name):
+            self.train(name)
         matches = [float(sign == "+") for sign in right]
         scores = self.folder / "evaluation" / name
         scores.mkdir(parents=True)
@@ -94,7 +99,7 @@ class RunOnDisk:
             comparison["retention"] = {"output_agreement": interval(0.7)}
         self.write(f"evaluation/{name}/metrics_summary_final.json", summary)
         self.write(f"evaluation/{name}/evaluation_metrics.json", comparison)
-        return Model(name, self.folder)
+        return Model(name, self.folder, is_trained=not is_external(name))
 
     def metrics(self, exact_match: float) -> dict[str, float]:
         return {name: exact_match if name == "exact_match" else (1 + exact_match) / 2 for name in METRICS}

@@ -70,6 +70,22 @@ def test_several_seeds_have_mean_and_spread(models: list[Model]) -> None:
     assert ("strong", MEAN) not in rows
 
 
+def test_other_systems_come_last_and_have_metrics_alone(models: list[Model], run: RunOnDisk, tmp_path: Path) -> None:
+    systems = [run.add("external/poor", "--------"), run.add("external/rich", "++++++++")]
+    rows = leaderboard([systems[0], *models, systems[1]])
+    assert rows[:-2] == leaderboard(models)
+    assert [(row.model, row.variant, row.seed) for row in rows[-2:]] == [
+        ("external", "rich", ""),
+        ("external", "poor", ""),
+    ]
+    assert rows[-2].figures == run.metrics(1.0)
+    assert [row.name for row in variant_rows(rows)][-2:] == ["rich", "poor"]
+    write_leaderboard(tmp_path / "leaderboard.csv", rows)
+    with (tmp_path / "leaderboard.csv").open(encoding="utf-8", newline="") as handle:
+        last = list(csv.DictReader(handle))[-2]
+    assert (last["model"], last["variant"], last["exact_match"], last["parameters"]) == ("external", "rich", "1.0", "")
+
+
 def test_a_given_teacher_has_no_training(run: RunOnDisk) -> None:
     run.add("teacher", "++++----")
     run.write("evaluation/teacher/evaluation_metrics.json", {"cost": {"teacher": {"examples": 8}}})

@@ -60,6 +60,24 @@ class TestVerdicts:
         assert teacher.startswith("This trained teacher is significantly better than hard_labels, by 41.7 points (")
         assert cost == "better has 90% of the teacher's exact match with 22% of its weights and 100% of its memory."
 
+    def test_another_system_is_no_student(self, judged: list[Model], tmp_path: Path) -> None:
+        run = RunOnDisk(tmp_path / "other", MANY)
+        run.folder = judged[0].run_folder
+        models = [*judged, run.add("external/perfect", right(MANY)), run.add("external/none", right(0))]
+        own, rows_and_comparison = conclusions(*compared(judged)), compared(models)
+        said = conclusions(*rows_and_comparison)
+        assert [one for one in said if one not in own] == ["Highest exact match of the other systems: perfect, 100.0%."]
+        assert [one for one in said if one in own] == own
+        table = leaderboard_table(*rows_and_comparison)
+        assert table.has_external
+        assert not leaderboard_table(*compared(judged)).has_external
+        [perfect] = table.groups[-2]
+        assert (perfect.name, perfect.detail, perfect.kind) == ("perfect", "other system", "external")
+        assert perfect.cells[1].mark == "better"
+        figure = differences(rows_and_comparison[1])
+        assert figure is not None
+        assert "perfect" in figure.csv()
+
     def test_nothing_significant_is_said_plainly(self, judged: list[Model]) -> None:
         said = conclusions(*compared([model for model in judged if model.variant in ("hard_labels", "alike")]))
         assert said[0] == "Highest exact match of the students: alike, 43.3%."

@@ -183,6 +183,15 @@ def test_numbers_that_yaml_reads_as_strings_are_numbers() -> None:
             ["variants.teacher: this is the name of the teacher in the report; give the variant another"],
         ),
         (
+            "variants: {x: {}}\nevaluation: {external: {x: f, teacher: f, a/b: f}}",
+            [
+                "evaluation.external.x: this is the name of a variant; give the system another",
+                "evaluation.external.teacher: this is the name of the teacher; give the system another",
+                "evaluation.external.a/b: a name has letters, digits, `_`, `-` and `.` only, since it names a folder",
+            ],
+        ),
+        ("evaluation: {external: {e: 1}}", ["evaluation.external.e: must be a valid string, not 1"]),
+        (
             "data: {validation_share: 0.6, test_share: 0.6}",
             ["data: validation_share + test_share must stay below 1, so that training records are left"],
         ),

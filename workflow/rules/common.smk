@@ -17,11 +17,12 @@ from assertkd.errors import UserError
 from assertkd.evaluation.params import (
     ExecuteGoldParams,
     ExecuteParams,
+    ImportPredictionsParams,
     PredictExternalTeacherParams,
     PredictParams,
     ScoreParams,
 )
-from assertkd.layout import TEACHER, RunLayout, student_name
+from assertkd.layout import TEACHER, RunLayout, external_name, is_external, student_name
 from assertkd.logits.params import (
     CompressLogitsParams,
     CompressPredictionsParams,
@@ -62,6 +63,7 @@ FILES = RunLayout("results/{run}")
 MODEL = FILES.model("{model}")
 STUDENT = FILES.model(student_name("{variant}", "{seed}"))
 EVALUATION = FILES.evaluation("{model}")
+EXTERNAL = FILES.evaluation(external_name("{system}"))
 RUN_FILES = RunLayout(f"results/{RUN.name}")
 
 ENCODERS = {encoder_slug(encoder): encoder for student in STUDENTS.values() for encoder in student.encoders}
@@ -73,11 +75,17 @@ if workflow.remote_exec:
         os.environ[WANTED_MODULES] = " ".join(RUN.cluster.modules)
 
 
+# Names of models that predict, and of all models that are scored.
+TRAINED = r"teacher|students/[A-Za-z0-9][A-Za-z0-9_.-]*/seed\d+"
+SCORED = rf"{TRAINED}|external/[A-Za-z0-9][A-Za-z0-9_.-]*"
+
+
 wildcard_constraints:
     run=RUN.name.replace(".", r"\."),
     variant=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
     seed=r"\d+",
-    model=r"teacher|students/[A-Za-z0-9][A-Za-z0-9_.-]*/seed\d+",
+    model=SCORED,
+    system=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
     encoder=r"[\w.-]+",
     texts="|".join(TEXTS),
 
@@ -145,8 +153,9 @@ def student_gpus(wildcards):
 
 
 def models():
-    """Every model of the run by its name."""
-    return [TEACHER, *(student_name(variant, seed) for variant in RUN.variants for seed in RUN.seeds)]
+    """Every model of the run by its name, other systems last."""
+    students = [student_name(variant, seed) for variant in RUN.variants for seed in RUN.seeds]
+    return [TEACHER, *students, *map(external_name, RUN.evaluation.external)]
 
 
 def share_of_cores(wildcards):
@@ -162,7 +171,8 @@ def every_core(wildcards):
 
 def trained_models():
     """Those of them that this workflow trains."""
-    return [model for model in models() if model != TEACHER or not RUN.data.has_external_teacher]
+    own = [model for model in models() if not is_external(model)]
+    return [model for model in own if model != TEACHER or not RUN.data.has_external_teacher]
 
 
 def report_files():
@@ -236,6 +246,11 @@ def teacher_scores(wildcards):
     """The teacher's scores, for a student's gaps and its agreement with the teacher."""
     teacher = RUN_FILES.evaluation(TEACHER)
     return [] if wildcards.model == TEACHER else [teacher.examples, teacher.summary, teacher.measured]
+
+
+def external_file(wildcards):
+    """The file of another system's predictions."""
+    return RUN.evaluation.external[wildcards.system]
 
 
 def executions(wildcards):

@@ -10,6 +10,8 @@ rule predict:
         "logs/{run}/evaluation/{model}/predict.log",
     benchmark:
         "logs/{run}/evaluation/{model}/predict.benchmark.tsv"
+    wildcard_constraints:
+        model=TRAINED,
     conda:
         "../envs/assertkd.yaml"
     envmodules:
@@ -21,6 +23,26 @@ rule predict:
         settings=predict_settings,
     script:
         "../scripts/predict.py"
+
+
+rule import_predictions:
+    input:
+        test=FILES.corpus.test,
+        predictions=external_file,
+    output:
+        predictions=EXTERNAL.predictions,
+        measured=EXTERNAL.measured,
+    log:
+        "logs/{run}/evaluation/external/{system}/import_predictions.log",
+    benchmark:
+        "logs/{run}/evaluation/external/{system}/import_predictions.benchmark.tsv"
+    localrule: True
+    conda:
+        "../envs/assertkd.yaml"
+    params:
+        settings=settings(ImportPredictionsParams.from_run(RUN)),
+    script:
+        "../scripts/import_predictions.py"
 
 
 rule execute_gold:

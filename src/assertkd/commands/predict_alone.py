@@ -2,9 +2,14 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assertkd.commands.options import settings_of
 from assertkd.errors import UserError
+
+if TYPE_CHECKING:
+    from assertkd.evaluation.params import Reading
+    from assertkd.settings import RunSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,25 +38,39 @@ def predict_alone(options: argparse.Namespace) -> None:
     """
     if options.records is None:
         raise UserError("--model is given without --records", "Name a JSONL file of records with --records FILE.")
-    from assertkd.corpus.record_audit import RecordAudit
+    from assertkd.evaluation.given_records import read_given_records
     from assertkd.evaluation.params import PredictParams
     from assertkd.evaluation.predict import predict
     from assertkd.models.length_limits import limits_of
     from assertkd.records import write_records
     from assertkd.runtime.logs import hide_progress_bars
-    from assertkd.settings import load_run
 
     hide_progress_bars()
-    given = settings_of(options)
-    # A run of these options alone: so faults in them are said as those of any run are.
-    run = load_run({"run": "alone", "runs": {"alone": given}, "variants": {"none": {}}})
-    lengths = given.get("data", {})
-    limits = limits_of(options.model, lengths.get("max_input_len"), lengths.get("max_output_len"))
-    records = RecordAudit().read_all(
-        options.records, run.data.multiple, run.data.max_characters, labelled=None, stop_at_bad=True
-    )
+    run, reading, lengths = settings_alone(options)
+    limits = limits_of(options.model, lengths["max_input_len"], lengths["max_output_len"])
+    records = read_given_records(options.records, reading, labelled=None).records
     file = options.to / "records.jsonl"
     write_records(file, records)
     params = PredictParams(evaluation=run.evaluation, max_input_len=limits.input, max_output_len=limits.output)
     predict(params, options.model, file, None, options.to)
     print(f"{len(records)} predictions: {options.to / 'predictions.jsonl'}")
+
+
+def settings_alone(options: argparse.Namespace) -> tuple["RunSettings", "Reading", dict[str, int | None]]:
+    """Return the settings of a command without a run, how it reads records, and the lengths where they are given.
+
+    A bad line is an error unless `data.on_bad_record` is given. Lengths that are not given are a model's own.
+
+    Raises:
+        UserError: an option has a bad value.
+    """
+    from assertkd.evaluation.params import Reading
+    from assertkd.settings import load_run
+
+    given = settings_of(options)
+    # A run of these options alone: so faults in them are said as those of any run are.
+    run = load_run({"run": "alone", "runs": {"alone": given}, "variants": {"none": {}}})
+    data = given.get("data", {})
+    on_bad_record = run.data.on_bad_record if "on_bad_record" in data else "error"
+    reading = Reading(multiple=run.data.multiple, max_characters=run.data.max_characters, on_bad_record=on_bad_record)
+    return run, reading, {name: data.get(name) for name in ("max_input_len", "max_output_len")}

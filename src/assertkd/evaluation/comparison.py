@@ -22,13 +22,13 @@ from assertkd.evaluation.significance import (
 from assertkd.layout import TEACHER, EvaluationLayout, variant_and_seed
 
 Key = tuple[bool, str]
-"""Whether it is the teacher, and the variant's name."""
+"""Whether it is one model without seeds (the teacher, or another system), and the name of the variant or system."""
 
 SEEDS_NEEDED = 3
 """Seeds of a variant, and of the baseline, from which on their difference is tested."""
 
 WELCH, ONE_SAMPLE = "welch", "one_sample_t"
-"""Tests: of two variants over their seeds, and of the baseline's seeds against the one trained teacher."""
+"""Tests: of two variants over their seeds, and of the baseline's seeds against the one trained teacher or a system."""
 
 FEW_SEEDS = f"fewer than {SEEDS_NEEDED} seeds of the variant"
 FEW_BASELINE_SEEDS = f"fewer than {SEEDS_NEEDED} seeds of the baseline"
@@ -40,18 +40,19 @@ NO_DEVIATION = "all seeds have the same mean"
 class Difference(Interval):
     """A model's mean minus the baseline's on the same examples.
 
-    With a test, it is one of variants (for the teacher: of this trained teacher and the baseline) and has the t
+    With a test, it is one of variants (for the teacher and other systems: of this one and the baseline) and has the t
     interval over seeds. Without one, it is a difference of these trained models and has the bootstrap interval over
     examples.
 
     Attributes:
-        test: `WELCH` for a variant, `ONE_SAMPLE` for the teacher; None where nothing could be tested.
+        test: `WELCH` for a variant, `ONE_SAMPLE` for the teacher and other systems; None where nothing could be tested.
         reason: why there is no test; None where there is one.
         p: two-sided p-value of no difference; None without a test.
-        p_holm: the same, corrected for the number of variants tested on this metric; the teacher's is `p`.
+        p_holm: the same, corrected for the number of variants tested on this metric, or of other systems; the teacher's
+            is `p`.
         significant: `p_holm` is below 0.05; None without a test. The sign of `mean` says for which side.
         unequal_steps: mean optimizer steps of the variant and of the baseline where these differ, so that there is no
-            test; None where they are equal, or not known, and for the teacher, which is another model.
+            test; None where they are equal, or not known, and for the teacher and other systems.
     """
 
     test: str | None
@@ -91,6 +92,7 @@ class Comparison:
         seeds: variant to its training seeds that were evaluated.
         variants: variant to its figures, in the order of the config.
         teacher: the teacher's figures; None where it was not evaluated.
+        external: other system to its figures, in the order of the config.
     """
 
     baseline: str | None
@@ -101,6 +103,7 @@ class Comparison:
     seeds: dict[str, list[int]]
     variants: dict[str, Figures]
     teacher: Figures | None
+    external: dict[str, Figures]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON values, attribute by attribute."""
@@ -109,7 +112,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class _Scores:
-    """One variant's values, (S, n, m): by seed, example and metric; the teacher has one nameless seed."""
+    """One variant's values, (S, n, m): by seed, example and metric; one without seeds has S = 1."""
 
     seeds: list[int]
     values: Floats
@@ -129,7 +132,8 @@ def compare_models(
     for every model, since all are evaluated on the same ones. Differences: see `Difference`.
 
     Args:
-        models: `teacher` and `students/{variant}/seed{seed}`, as their folders below `folder`; any part of a run.
+        models: `teacher`, `students/{variant}/seed{seed}` and `external/{system}`, as their folders below `folder`; any
+            part of a run.
         folder: `results/{run}/evaluation`, where each model has a folder with its table of metrics.
         baseline: the variant to compare with; where none of its seeds is among `models`, there are no differences.
         resamples: bootstrap resamples.
@@ -161,7 +165,8 @@ def compare_models(
             for name, one, sd, difference in zip(names, own, deviations, against, strict=True)
         }
 
-    students = [name for is_teacher, name in groups if not is_teacher]
+    students = [name for is_single, name in groups if not is_single]
+    systems = [name for is_single, name in groups if is_single and name != TEACHER]
     return Comparison(
         baseline=None if base is None else baseline,
         examples=len(ids),
@@ -171,6 +176,7 @@ def compare_models(
         seeds={name: groups[False, name].seeds for name in students},
         variants={name: figures((False, name)) for name in students},
         teacher=figures((True, TEACHER)) if (True, TEACHER) in groups else None,
+        external={name: figures((True, name)) for name in systems},
     )
 
 
@@ -200,10 +206,12 @@ def _differences(
         if key != base
     }
     tested = {key: welch(by_seed[key], by_seed[base]) for key, reason in reasons.items() if reason is None}
-    variants = [key for key in tested if not key[0]]
     untested = np.full(by_seed[base].shape[1], np.nan)
-    corrected = holm(np.array([tested[key][1] for key in variants]).reshape(-1, len(untested)))
-    by_variant = dict(zip(variants, corrected, strict=True))
+    corrected: dict[Key, Floats] = {}
+    for is_single in (False, True):
+        family = [key for key in tested if key[0] == is_single and key[1] != TEACHER]
+        p_of_family = np.array([tested[key][1] for key in family]).reshape(-1, len(untested))
+        corrected |= dict(zip(family, holm(p_of_family), strict=True))
     differences: dict[Key, list[Difference | None]] = {}
     for key, reason in reasons.items():
         mean = by_seed[key].mean(axis=0) - by_seed[base].mean(axis=0)
@@ -229,7 +237,7 @@ def _differences(
                 significant=bool(p_holm < 1 - LEVEL),
             )
             for trained, one, p, p_holm in zip(
-                over_examples, over_seeds, p_values, by_variant.get(key, p_values), strict=True
+                over_examples, over_seeds, p_values, corrected.get(key, p_values), strict=True
             )
         ]
     return differences
@@ -248,14 +256,14 @@ def _unequal_steps(steps: Mapping[str, float], key: Key, base: Key) -> tuple[flo
 
 
 def _too_few_seeds(groups: Mapping[Key, _Scores], key: Key, base: Key) -> str | None:
-    """Return why a model cannot be tested against the baseline, or None; of the teacher one training is enough."""
+    """Return why a model cannot be tested against the baseline, or None; of one without seeds, one model is enough."""
     if len(groups[base].seeds) < SEEDS_NEEDED:
         return FEW_BASELINE_SEEDS
     return FEW_SEEDS if not key[0] and len(groups[key].seeds) < SEEDS_NEEDED else None
 
 
 def _read_all(models: Sequence[str], folder: Path) -> tuple[list[str], list[str], dict[Key, _Scores]]:
-    """Return metric names, example ids, and the scores by (is the teacher, variant)."""
+    """Return metric names, example ids, and the scores by model."""
     names: list[str] = []
     ids: list[str] = []
     groups: dict[Key, tuple[list[int], list[Floats]]] = {}
@@ -271,7 +279,7 @@ def _read_all(models: Sequence[str], folder: Path) -> tuple[list[str], list[str]
                 "All models have to be evaluated alike: rerun `predict` and `score` for both.",
             )
         variant, seed = variant_and_seed(model)
-        seeds, tables = groups.setdefault((model == TEACHER, variant), ([], []))
+        seeds, tables = groups.setdefault((seed is None, variant), ([], []))
         if seed is not None:
             seeds.append(seed)
         tables.append(values)

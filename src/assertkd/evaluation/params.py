@@ -1,6 +1,6 @@
 """What the rules of the evaluation use of a run's settings."""
 
-from typing import Self
+from typing import Literal, Self
 
 from assertkd.settings import EvaluationSettings, ExecuteSettings, RunSettings
 from assertkd.settings.section import Section, Seed
@@ -32,10 +32,39 @@ class EvaluationParams(Section):
     @classmethod
     def from_run(cls, run: RunSettings) -> Self:
         """Return the params of a run."""
-        return cls(**run.evaluation.model_dump(include=set(cls.model_fields)))
+        return cls.of(run.evaluation)
+
+    @classmethod
+    def of(cls, evaluation: EvaluationSettings) -> Self:
+        """Return the params of these options."""
+        return cls(**evaluation.model_dump(include=set(cls.model_fields)))
+
+
+class Reading(Section):
+    """How a given file of records is read; the options of `data` with these names."""
+
+    multiple: Literal["split", "join"] = "split"
+    max_characters: int = 20_000
+    on_bad_record: Literal["reject", "error"] = "error"
+
+
+class EvaluateParams(Section):
+    """How `evaluate` works, which belongs to no run; `baseline` and `external` of the evaluation have no effect."""
+
+    evaluation: EvaluationSettings = EvaluationSettings()
+    reading: Reading = Reading()
+    max_input_len: int | None = None
+    """None for what each model was trained for, as for outputs."""
+    max_output_len: int | None = None
 
 
 class PredictExternalTeacherParams(EvaluationParams):
+    """How many test records are used."""
+
+    limit: int | None = None
+
+
+class ImportPredictionsParams(EvaluationParams):
     """How many test records are used."""
 
     limit: int | None = None

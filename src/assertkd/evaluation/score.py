@@ -18,7 +18,7 @@ from assertkd.evaluation.retention import compare_with_teacher
 from assertkd.evaluation.summary import summarise, summarise_executions
 from assertkd.files import read_json, write_json, written_whole
 from assertkd.jsonl import as_line, read_lines
-from assertkd.layout import EvaluationLayout
+from assertkd.layout import TEACHER, EvaluationLayout
 from assertkd.metrics.registry import METRICS
 from assertkd.models.encoders import TextEncoder
 from assertkd.predictions import Prediction, read_predictions
@@ -52,22 +52,24 @@ def score(
     folder: Path,
     execution_file: Path | None = None,
     processes: int = 1,
+    alone_as: str = TEACHER,
 ) -> dict[str, Any]:
     """Score a model's predictions, write the results to `folder` and return the summary.
 
     Written are `predictions_final.jsonl` (one line an example: texts, what sort of example it is, every metric),
     `metrics_final.csv` (the metrics alone), `metrics_summary_final.json`, and `evaluation_metrics.json` (a student
-    beside its teacher; for the teacher, the teacher alone).
+    beside its teacher; without one, the model alone).
 
     Args:
         params: encoder, time limit and bootstrap.
         predictions_file: the model's predictions; the costs that `predict` measured are read from its folder.
-        teacher_folder: what `predict` and this function wrote for the teacher on the same examples; None where the
-            model is the teacher.
+        teacher_folder: what `predict` and this function wrote for the teacher on the same examples; None where there
+            is none, or the model is the teacher.
         folder: made if it is missing.
         execution_file: what `execute` wrote, for `compiles`, `passes`, `kills` and `gold_kills`; these are absent
             where it is empty, and with None.
         processes: that compute.
+        alone_as: the model's key in `evaluation_metrics.json` where there is no teacher beside it.
 
     Raises:
         UserError: a file is missing, empty or broken, or the teacher's examples or metrics are others.
@@ -96,7 +98,7 @@ def score(
     means = {name: summary["metrics"][name]["mean"] for name in CLOSING_METRICS if name in summary["metrics"]}
     log_closing(f"{len(scores)} predictions scored", means)
     if teacher_output is None:
-        write_json(output.comparison, {"teacher": summary, "cost": {"teacher": measured}})
+        write_json(output.comparison, {alone_as: summary, "cost": {alone_as: measured}})
         return summary
     teacher_values = [teacher[id_].values for id_ in ids]
     if list(teacher_values[0]) != list(values):

@@ -145,7 +145,7 @@ def _ranked(models: Sequence[Model], rows: Sequence[Row]) -> list[Model]:
 def _lead(run: RunLayout, models: Sequence[Model], rows: Sequence[Row]) -> str:
     if not rows:
         return f"Run {run.folder.name}."
-    students = sum(not model.is_teacher for model in models)
+    students = sum(not model.is_teacher and not model.is_external for model in models)
     counted = f"{students} student{'' if students == 1 else 's'} on {rows[0].n:,} test examples"
     return f"Run {run.folder.name}: {counted} that no training and no choice has seen."
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from assertkd.evaluation.comparison import Comparison, Difference, format_steps
-from assertkd.layout import TEACHER
-from assertkd.report.leaderboard import MAIN, Row, variant_rows
+from assertkd.layout import EXTERNAL, TEACHER
+from assertkd.report.leaderboard import MAIN, STUDENT, Row, variant_rows
 
 COSTS = {"parameters": "weights", "model_memory_mb": "memory", "latency_ms": "time for an assertion"}
 """Costs in which a student is compared with its teacher, and their names in the sentence."""
@@ -22,7 +22,8 @@ def conclusions(rows: Sequence[Row], comparison: Comparison | None) -> list[str]
     """
     one_each = variant_rows(rows)
     teacher = next((row for row in one_each if row.model == TEACHER), None)
-    students = [row for row in one_each if row.model != TEACHER]
+    students = [row for row in one_each if row.model == STUDENT]
+    systems = [row for row in one_each if row.model == EXTERNAL]
     sentences = []
     if students:
         best = f"Highest exact match of the students: {students[0].variant}, {students[0].figures[MAIN]:.1%}"
@@ -35,6 +36,9 @@ def conclusions(rows: Sequence[Row], comparison: Comparison | None) -> list[str]
             sentences.append(_teacher_against(comparison.baseline, difference))
     elif len(students) > 1:
         sentences.append("The variants have not been tested against a baseline, so no difference is called real here.")
+    if systems:
+        best = f"{systems[0].variant}, {systems[0].figures[MAIN]:.1%}"
+        sentences.append(f"Highest exact match of the other systems: {best}.")
     if students and teacher is not None and (cost := _cost(students[0], teacher)):
         sentences.append(cost)
     return sentences

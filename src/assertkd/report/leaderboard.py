@@ -7,9 +7,12 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from assertkd.files import read_json, written_whole
-from assertkd.layout import TEACHER
+from assertkd.layout import EXTERNAL, TEACHER
 from assertkd.report.columns import BUDGET_COLUMNS, COST_COLUMNS, TEACHER_COLUMNS, in_order
 from assertkd.report.results import Model
+
+STUDENT = "student"
+"""Entry of the `model` column, beside `TEACHER` and `EXTERNAL`."""
 
 MEAN, DEVIATION = "mean", "standard deviation"
 """Entries of the `seed` column for the rows that sum up a variant's seeds."""
@@ -23,8 +26,8 @@ class Row:
     """One line of the leaderboard.
 
     Attributes:
-        model: `TEACHER` or "student".
-        variant: name of the student's variant; "" for the teacher.
+        model: `TEACHER`, `STUDENT` or `EXTERNAL`.
+        variant: name of the student's variant, or of the other system; "" for the teacher.
         seed: the training seed, `MEAN`, `DEVIATION`, or "".
         n: test examples.
         figures: name to stored value: metrics, agreement with the teacher, cost, training; what was not measured is
@@ -55,7 +58,7 @@ class Row:
 
 
 def leaderboard(models: Sequence[Model], baseline: str | None = "hard_labels") -> list[Row]:
-    """Return the rows: the teacher first, then variants by exact match, each with its seeds by exact match.
+    """Return the rows: the teacher first, then variants and last other systems, by exact match, as are seeds.
 
     A variant with several seeds is led by a row of means and a row of sample standard deviations over seeds. The
     teacher's row has `teacher_warning` as its note.
@@ -67,10 +70,13 @@ def leaderboard(models: Sequence[Model], baseline: str | None = "hard_labels") -
     for row in sorted(map(row_of, models), key=_by_exact_match):
         variants.setdefault(row.variant, []).append(row)
     teachers = variants.pop("", [])
-    groups = sorted((over_seeds(seeds) + seeds for seeds in variants.values()), key=lambda g: _by_exact_match(g[0]))
-    students = [row for group in groups for row in group]
-    warning = teacher_warning([*teachers, *students], baseline) or ""
-    return [replace(row, note=warning) for row in teachers] + students
+    groups = sorted(
+        (over_seeds(seeds) + seeds for seeds in variants.values()),
+        key=lambda group: (group[0].model == EXTERNAL, _by_exact_match(group[0])),
+    )
+    others = [row for group in groups for row in group]
+    warning = teacher_warning([*teachers, *others], baseline) or ""
+    return [replace(row, note=warning) for row in teachers] + others
 
 
 def _by_exact_match(row: Row) -> tuple[float, str, str]:
@@ -79,9 +85,10 @@ def _by_exact_match(row: Row) -> tuple[float, str, str]:
 
 
 def row_of(model: Model) -> Row:
-    """Return the row of one model and seed."""
-    summary, comparison = read_json(model.evaluation.summary), read_json(model.evaluation.comparison)
-    kind = TEACHER if model.is_teacher else "student"
+    """Return the row of one model and seed; of another system it has the metrics alone."""
+    summary = read_json(model.evaluation.summary)
+    comparison = {} if model.is_external else read_json(model.evaluation.comparison)
+    kind = TEACHER if model.is_teacher else EXTERNAL if model.is_external else STUDENT
     measured = {**comparison.get("cost", {}).get(kind, {}), **summary}
     with_intervals = {**summary["metrics"], **comparison.get("retention", {})}
     plain = {name: measured[name] for name in (*TEACHER_COLUMNS, *COST_COLUMNS) if measured.get(name) is not None}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assertkd.evaluation.comparison import Comparison, Difference, Figures, format_steps
-from assertkd.layout import TEACHER
+from assertkd.layout import EXTERNAL, TEACHER
 from assertkd.report.columns import Column, column_of, in_order
 from assertkd.report.conclusions import format_p, format_points
 from assertkd.report.leaderboard import DEVIATION, MAIN, MEAN, Row
@@ -35,7 +35,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A row of the table. `kind` is teacher, baseline, variant or seed."""
+    """A row of the table. `kind` is teacher, baseline, variant, seed or external."""
 
     name: str
     detail: str
@@ -47,7 +47,8 @@ class Line:
 class LeaderboardTable:
     """The table; every group is a variant with its seeds, and is sorted as one.
 
-    `is_tested` says whether any difference from the baseline was tested, `untested` why others were not.
+    `is_tested` says whether any difference from the baseline was tested, `untested` why others were not,
+    `has_external` whether there are other systems.
     """
 
     columns: list[Column]
@@ -56,6 +57,7 @@ class LeaderboardTable:
     baseline: str | None
     is_tested: bool
     untested: list[str]
+    has_external: bool
 
 
 def leaderboard_table(rows: Sequence[Row], comparison: Comparison | None) -> LeaderboardTable:
@@ -68,7 +70,7 @@ def leaderboard_table(rows: Sequence[Row], comparison: Comparison | None) -> Lea
     names = in_order(name for row in rows for name in row.figures)
     columns = [column_of(name) for name in names]
     baseline = comparison.baseline if comparison is not None else None
-    compared = {"": comparison.teacher, **comparison.variants} if comparison is not None else {}
+    compared = {"": comparison.teacher, **comparison.variants, **comparison.external} if comparison is not None else {}
     found = [figure.difference for figures in compared.values() for figure in (figures or {}).values()]
     differences = [difference for difference in found if difference is not None]
     is_tested = any(one.test is not None for one in differences)
@@ -94,11 +96,16 @@ def leaderboard_table(rows: Sequence[Row], comparison: Comparison | None) -> Lea
             groups[-1].append(Line("", f"seed {row.seed}", "seed", cells))
             continue
         is_baseline = row.variant == baseline
-        details = ["baseline" if is_baseline else "", f"mean of {seeds[row.variant]} seeds" if row.seed == MEAN else ""]
-        kind = TEACHER if row.model == TEACHER else "baseline" if is_baseline else "variant"
+        details = [
+            "baseline" if is_baseline else "",
+            "other system" if row.model == EXTERNAL else "",
+            f"mean of {seeds[row.variant]} seeds" if row.seed == MEAN else "",
+        ]
+        kind = row.model if row.model in (TEACHER, EXTERNAL) else "baseline" if is_baseline else "variant"
         groups.append([Line(row.name, ", ".join(filter(None, details)), kind, cells)])
+    kinds = {row.model for row in rows}
     untested = list(dict.fromkeys(one.reason for one in differences if one.reason is not None))
-    return LeaderboardTable(columns, groups, bool(deviations), baseline, is_tested, untested)
+    return LeaderboardTable(columns, groups, bool(deviations), baseline, is_tested, untested, EXTERNAL in kinds)
 
 
 def _cell(name: str, row: Row, figures: Figures, deviations: Row | None) -> Cell:

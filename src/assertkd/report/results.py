@@ -11,7 +11,7 @@ import pandas as pd
 
 from assertkd.files import read_json
 from assertkd.jsonl import read_lines
-from assertkd.layout import TEACHER, EvaluationLayout, RunLayout, TrainingLayout, variant_and_seed
+from assertkd.layout import TEACHER, EvaluationLayout, RunLayout, TrainingLayout, is_external, variant_and_seed
 
 SCORED = ("id", "prediction", "exact_match", "kind", "project", "target_tokens")
 """Fields of a scored prediction that the report reads."""
@@ -22,9 +22,9 @@ class Model:
     """One model of a run and where its files lie.
 
     Attributes:
-        name: `teacher` or `students/{variant}/seed{seed}`: its folder below the run's.
+        name: `teacher`, `students/{variant}/seed{seed}` or `external/{system}`: its folder below the run's.
         run_folder: `results/{run}`.
-        is_trained: whether this run trained it; not so for an external teacher.
+        is_trained: whether this run trained it; not so for an external teacher and for other systems.
     """
 
     name: str
@@ -37,13 +37,18 @@ class Model:
         return self.name == TEACHER
 
     @property
+    def is_external(self) -> bool:
+        """Whether it is another system, of which the run has the predictions alone."""
+        return is_external(self.name)
+
+    @property
     def variant(self) -> str:
-        """Name of the student's variant; `teacher` for the teacher."""
+        """Name of the student's variant, or of the other system; `teacher` for the teacher."""
         return variant_and_seed(self.name)[0]
 
     @property
     def seed(self) -> int | None:
-        """The student's training seed; None for the teacher."""
+        """The student's training seed; None for others."""
         return variant_and_seed(self.name)[1]
 
     @property
@@ -115,6 +120,8 @@ def labels_of(models: Sequence[Model]) -> dict[str, str]:
 
 def state_of(model: Model) -> str:
     """Return the state of a model that is not done, in words."""
+    if model.is_external:
+        return "not yet evaluated"
     if not model.is_trained or model.training.report.is_file():
         return "trained, not yet evaluated"
     steps = model.steps()

@@ -55,6 +55,10 @@ class EvaluationSettings(Section):
     bootstrap_seed: Seed = 42
     """Seed of the resampling."""
     execute: ExecuteSettings = ExecuteSettings()
+    external: dict[str, str] = Field({})
+    """Other systems to compare with: name to the file of a system's predictions on the test records, JSONL with `id`
+    and `prediction`, or text with one prediction a line in the order of the test split. Each is a row of the
+    leaderboard."""
     baseline: str | None = None
     """The variant that all others are compared with, one of the run's; null for `hard_labels` where the run has it,
     else the run's first variant."""

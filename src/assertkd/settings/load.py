@@ -34,6 +34,7 @@ HARD_LABELS = "hard_labels"
 """The shipped variant without a teacher, which distillation has to beat."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+NAME_RULE = "a name has letters, digits, `_`, `-` and `.` only, since it names a folder"
 
 Layer = tuple[str, Mapping[str, Any]]
 """A part of the config: the path of its keys (as `runs.demo.data`) and what it holds."""
@@ -102,7 +103,7 @@ def load_run(config: Mapping[str, Any]) -> RunSettings:
     variants = _mapping(config, "variants", "", faults)
     for name in [*(f"runs.{run}" for run in runs), *(f"variants.{variant}" for variant in variants)]:
         if not NAME.fullmatch(name.partition(".")[2]):
-            faults.append(f"{name}: a name has letters, digits, `_`, `-` and `.` only, since it names a folder")
+            faults.append(f"{name}: {NAME_RULE}")
     if TEACHER in variants:
         faults.append(f"variants.{TEACHER}: this is the name of the teacher in the report; give the variant another")
     resolved = {str(name): _resolve_run(str(name), config, runs, variants, faults) for name in runs}
@@ -148,6 +149,8 @@ def _resolve_run(
                 )
             if data.source == "java" and not data.java_sources:
                 faults.append(f"{path}.data.java_sources: needs at least one folder, since data.source is `java`")
+        if isinstance(evaluation, EvaluationSettings):
+            faults += _external_names(evaluation, variants)
         baseline = evaluation.baseline if isinstance(evaluation, EvaluationSettings) else None
         if baseline is not None and baseline not in students:
             hint = _hint(baseline, list(students))
@@ -156,6 +159,17 @@ def _resolve_run(
         return None
     del sections["distillation"]
     return RunSettings(name=name, seeds=seeds, variants=students, **sections)  # type: ignore[arg-type]
+
+
+def _external_names(evaluation: EvaluationSettings, variants: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with names of other systems, which stand beside the models of the run."""
+    for name in evaluation.external:
+        path = f"evaluation.external.{name}"
+        if not NAME.fullmatch(name):
+            yield f"{path}: {NAME_RULE}"
+        if name == TEACHER or name in map(str, variants):
+            whose = "the teacher" if name == TEACHER else "a variant"
+            yield f"{path}: this is the name of {whose}; give the system another"
 
 
 def _chosen_variants(names: Any, path: str, variants: Mapping[str, Any], faults: list[str]) -> Iterator[str]:

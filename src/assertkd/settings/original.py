@@ -1,5 +1,8 @@
 """The options of the scripts that this project succeeds, and the keys that they are here. The one table of both."""
 
+EVALUATE = "evaluation/evaluate_assertions.py"
+"""The script that evaluated a model by itself."""
+
 ORIGINAL: dict[str, dict[str, str]] = {
     "knowledge_distillation.py": {
         "train_data_path": "data.train_file",
@@ -47,8 +50,8 @@ ORIGINAL: dict[str, dict[str, str]] = {
         "batch_size": "teacher.training.batch_size",
         "generate_distillation_data": "",
     },
-    "evaluation/evaluate_assertions.py": {
-        "teacher_data": "data.test_file",
+    EVALUATE: {
+        "teacher_data": "",
         "student_model_path": "",
         "student_limit": "evaluation.limit",
         "device": "evaluation.device",

@@ -30,7 +30,11 @@ def differences(comparison: Comparison | None) -> Figure | None:
     """Return every model's exact match minus the baseline's, with intervals; None where nothing was compared."""
     if comparison is None or comparison.baseline is None:
         return None
-    models = {**({TEACHER: comparison.teacher} if comparison.teacher else {}), **comparison.variants}
+    models = {
+        **({TEACHER: comparison.teacher} if comparison.teacher else {}),
+        **comparison.variants,
+        **comparison.external,
+    }
     rows = [
         {
             "model": name,

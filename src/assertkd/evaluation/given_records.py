@@ -1,0 +1,87 @@
+"""Records that a command was given, for predictions outside a run."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from assertkd.corpus.record_audit import RecordAudit
+from assertkd.errors import UserError
+from assertkd.evaluation.params import Reading
+from assertkd.evaluation.score import count_of
+from assertkd.logits.interchange.lines import InterchangeLine, read_interchange
+from assertkd.records import Record
+
+
+@dataclass(frozen=True, slots=True)
+class GivenTeacher:
+    """What the lines of records hold of a teacher: record id to its prediction, and whether all have its logits too."""
+
+    predictions: dict[str, str]
+    has_logits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GivenRecords:
+    """The records of a file.
+
+    Attributes:
+        path: the file.
+        records: in their order, each with an id of its own.
+        places: record id to its file and line, as `InterchangeLine.where`.
+    """
+
+    path: Path
+    records: list[Record]
+    places: dict[str, str]
+
+    def lines(self, ids: Iterable[str]) -> Iterator[tuple[str, InterchangeLine]]:
+        """Yield these records' ids with their lines, one in memory at a time, in the order of the file."""
+        wanted = {self.places[id_]: id_ for id_ in ids}
+        for line in read_interchange(self.path, strict=False):
+            if line.where in wanted:
+                yield wanted.pop(line.where), line
+            if not wanted:
+                return
+
+    def teacher(self) -> GivenTeacher | None:
+        """Return what the lines hold of a teacher; None where no line has its prediction.
+
+        Raises:
+            UserError: a record lacks the prediction that others have, or shares its line with another record.
+        """
+        predictions: dict[str, str | None] = {}
+        has_logits = True
+        for id_, line in self.lines(self.places):
+            predictions[id_] = line.prediction
+            has_logits = has_logits and line.packed is not None
+        found = {id_: text for id_, text in predictions.items() if text is not None}
+        if not found:
+            return None
+        if missing := [id_ for id_ in predictions if id_ not in found]:
+            raise UserError(
+                f"{self.path}: has no teacher_prediction for {count_of(missing)}",
+                "Give every line one, or none and name the teacher with --teacher.",
+            )
+        if len(predictions) < len(self.places):
+            raise UserError(
+                f"{self.path}: a teacher_prediction is for several assertions of its line",
+                "Take them as one target with --data.multiple join.",
+            )
+        return GivenTeacher(found, has_logits)
+
+
+def read_given_records(path: Path, reading: Reading, *, labelled: bool | None = True) -> GivenRecords:
+    """Return the records of a JSONL file, raw or with a teacher's logits.
+
+    Args:
+        path: the file.
+        reading: how to read it.
+        labelled: whether a record needs an assertion; None if it is optional.
+
+    Raises:
+        UserError: the file is missing or has no good record, or a line is bad and `on_bad_record` is `error`.
+    """
+    audit = RecordAudit()
+    stop = reading.on_bad_record == "error"
+    records = audit.read_all(path, reading.multiple, reading.max_characters, labelled=labelled, stop_at_bad=stop)
+    return GivenRecords(path, records, {id_: f"{file}:{line}" for id_, (file, line) in audit.places.items()})
