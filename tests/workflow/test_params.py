@@ -108,6 +108,7 @@ PREDICT = {"predict teacher", "predict student"}
         ({"variants.mixed.model": {"teacher_layers": [0]}}, {"distill_student mixed"}),
         ({"data.unlabelled": "more.jsonl"}, STUDENTS - {"distill_student hard"}),
         ({"distillation.training.validation_samples": 1}, set()),
+        ({"evaluation.external": {"other": "predictions.jsonl"}}, set()),
         ({"distillation.training.lr": 1}, STUDENTS),
         ({"distillation.model.name": "elsewhere"}, STUDENTS),
         ({"variants.mixed.training": {"lr": 1}}, {"distill_student mixed"}),
