@@ -36,6 +36,7 @@ SECTIONS = {
     "train_teacher": "teacher",
     "distill_student": "variants.{variant}",
     "predict_external_teacher": "evaluation",
+    "import_predictions": "evaluation",
     "execute_gold": "evaluation",
     "execute": "evaluation",
     "score": "evaluation",

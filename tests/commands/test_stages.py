@@ -208,7 +208,7 @@ def test_the_teacher_and_what_it_knows() -> None:
         (["distill", *GENERATED, "--lr", "much"], "distillation.training.lr"),
         (["distill", "--lr", "0.1"], "no records are named for this run"),
         (
-            ["score", "--run", "demo", "--teacher_data", "t.jsonl"],
+            ["score", "--run", "demo", "--data.test_file", "t.jsonl"],
             "data.test_file: t.jsonl has no effect",
         ),
         (["score", *GENERATED, "--student_model_path", "elsewhere/final_model"], "no model of the run `default`"),

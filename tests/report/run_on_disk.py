@@ -94,7 +94,7 @@ class RunOnDisk:
         side = "teacher" if name == "teacher" else "student"
         measured = {"parameters": 5_000_000 if side == "teacher" else 1_100_000, "model_memory_mb": 40.0, **cost}
         comparison: dict[str, Any] = {"cost": {side: measured}}
-        if side == "student":
+        if side == "student" and not is_external(name):
             summary |= {"kl_divergence": 0.25, "kl_divergence_is": "lower bound"}
             comparison["retention"] = {"output_agreement": interval(0.7)}
         self.write(f"evaluation/{name}/metrics_summary_final.json", summary)

@@ -14,7 +14,7 @@ from assertkd.commands.run_config import CONFIG, RESULTS, RunConfig, run_config
 from assertkd.dry_run import DryRun, dry_run
 from assertkd.errors import UserError, nearest
 from assertkd.files import write_text
-from assertkd.layout import TEACHER, RunLayout, student_name
+from assertkd.layout import TEACHER, RunLayout, external_name, student_name
 from assertkd.outdated import format_outdated, outdated_results
 from assertkd.settings import RunSettings, load_config
 from assertkd.settings.original import ORIGINAL
@@ -208,6 +208,8 @@ def targets_of(options: argparse.Namespace, run: RunSettings) -> Iterator[str]:
                 f"Its models lie in {folder}/: {', '.join(models)}.",
             )
         models = students = [model]
+    elif not options.variant:
+        models += map(external_name, run.evaluation.external)
     files = list(STAGES[options.command].files)
     if getattr(options, "generate_distillation_data", False):
         files += STAGES["compress"].files

@@ -24,7 +24,7 @@ from assertkd.evaluation.prediction_files import (
 from assertkd.evaluation.score import score
 from assertkd.evaluation.teacher_logits import store_given_logits, store_teacher_logits
 from assertkd.files import read_json
-from assertkd.layout import TEACHER, EvaluationLayout
+from assertkd.layout import TEACHER, EvaluationLayout, RunLayout
 from assertkd.models.length_limits import Limits, limits_of
 from assertkd.predictions import Prediction, write_predictions
 from assertkd.records import write_records
@@ -239,7 +239,8 @@ def _execute(
 ) -> None:
     assert given.records_file is not None, "only records are executed"
     records_file = given.records_file
-    gold, summary = scratch / "gold_execution.jsonl", scratch / "gold_execution.json"
+    files = RunLayout(scratch)
+    gold, summary = files.gold_execution, files.gold_summary
     execute_params = ExecuteGoldParams(execute=params.evaluation.execute)
     execute_gold(execute_params, records_file, gold, summary, workers)
     for layout in layouts:
