@@ -112,7 +112,7 @@ def student(data: TrainingData, encoder: TextEncoder) -> Callable[[], dict[str, 
         # As a process finds it: the corpus's embeddings are there, no other text was seen.
         fresh_encoder = copy.copy(encoder)
         fresh_encoder.restore_cache({"hits": 0, "misses": 0, "texts": []}, torch.zeros(0, encoder.dimension))
-        with_encoder = replace(given, encoders={"semantic": fresh_encoder})
+        with_encoder = replace(given, encoders={"semantic": fresh_encoder}, validation_encoder=encoder)
         return {"data": with_encoder, "plan": plan, "enhanced_metrics": True, "validation_samples": 3, **TRAINING}
 
     return fresh

@@ -288,6 +288,7 @@ def test_samples_are_decoded_where_asked(trained: Callable[..., Path], data: Tra
     for name in ("f1", "critical_token_accuracy", "syntax_validity"):
         assert 0 <= float(row[f"validation_{name}"]) <= 1
     assert row["validation_exact_match"] == "0.0"
+    assert row["validation_code_quality_score"] == row["validation_semantic_similarity"] == "", "there is no encoder"
 
 
 @pytest.mark.parametrize("log_every", [1, 3])

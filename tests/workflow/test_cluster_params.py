@@ -38,6 +38,15 @@ def test_teacher_students_and_encoders_are_each_named_once() -> None:
     )
 
 
+def test_the_encoder_of_decoded_validation_samples_is_taken_too() -> None:
+    decoding = {"training": {"enhanced_metrics": True}}
+    variants = {"a": {"loss": {"components": ["ce"]}}}
+    of_student = run(variants, teacher=SCRATCH, distillation=SCRATCH | decoding, evaluation={"encoder": "me/texts"})
+    of_teacher = run(variants, teacher=SCRATCH | decoding, distillation=SCRATCH, evaluation={"encoder": "me/texts"})
+    for settings in (of_student, of_teacher):
+        assert PrefetchModelsParams.from_run(settings).encoders == ("me/texts",)
+
+
 def test_a_tokenizer_of_its_own_is_taken_in_place_of_the_teachers() -> None:
     settings = run({"a": {"loss": {"components": ["ce"]}}}, tokenizer={"name": "me/words"})
     assert PrefetchModelsParams.from_run(settings).tokenizers == ("me/words",)

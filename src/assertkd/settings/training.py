@@ -15,6 +15,8 @@ ValidationFigure = Literal[
     "validation_critical_token_accuracy",
     "validation_ast_validity",
     "validation_syntax_validity",
+    "validation_semantic_similarity",
+    "validation_code_quality_score",
 ]
 """Figures of `training_metrics.csv` on validation: two on the gold targets, the others the means of text metrics."""
 
@@ -64,7 +66,9 @@ class TrainingSettings(Section):
     validation_frequency: int = Field(1, ge=1)
     """Validate every so many epochs (and always after the last)."""
     enhanced_metrics: bool = False
-    """Also decode `validation_samples` validation records at each validation and log their text metrics."""
+    """Also decode `validation_samples` validation records at each validation and log their text metrics: exact match,
+    token F1, BLEU, critical tokens, AST and syntax validity, semantic similarity (by `evaluation.encoder`) and code
+    quality. docs/training.md has what this costs."""
     validation_samples: int = Field(64, ge=1)
     """Validation records decoded for `enhanced_metrics`."""
     epoch_sampling: bool = False

@@ -25,6 +25,7 @@ from assertkd.training.data import (
     ExamplePool,
     OnPolicyTeacher,
     TrainingData,
+    load_validation_encoder,
     training_examples,
     validation_examples,
 )
@@ -91,6 +92,7 @@ def distill_student(
             encoders=_load_encoders(params, embeddings, [example.target for example in first_epoch]),
             max_new_tokens=supervision.max_output_len,
             on_policy=_on_policy_teacher(params, model, teacher),
+            validation_encoder=load_validation_encoder(params.validation_encoder, params.training),
         )
         inputs = {
             "corpus": str(corpus),

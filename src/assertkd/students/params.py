@@ -4,6 +4,8 @@ import re
 from itertools import compress
 from typing import Literal
 
+from pydantic import Field
+
 from assertkd.corpus.targets import Supervision
 from assertkd.layout import LogitsLayout
 from assertkd.losses.loss_plan import LossPlan, plan_loss
@@ -56,6 +58,8 @@ class DistillStudentParams(Section):
     supervision: Supervision
     on_policy: OnPolicySettings | None
     """How it learns from its own outputs; null where it does not."""
+    validation_encoder: str | None = Field(None, exclude_if=lambda encoder: encoder is None)
+    """The encoder of decoded validation samples; null, and no parameter at all, where none are decoded."""
 
     @classmethod
     def from_run(cls, run: RunSettings, variant: str) -> "DistillStudentParams":
@@ -79,6 +83,7 @@ class DistillStudentParams(Section):
             ),
             supervision=Supervision.from_run(run),
             on_policy=settings.on_policy if settings.on_policy.fraction else None,
+            validation_encoder=run.evaluation.encoder if settings.training.enhanced_metrics else None,
         )
 
     @property

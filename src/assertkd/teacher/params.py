@@ -1,5 +1,7 @@
 """What `train_teacher` uses of a run's settings."""
 
+from pydantic import Field
+
 from assertkd.settings import RunSettings, TeacherModelSettings, TrainingSettings
 from assertkd.settings.section import Section, Seed
 
@@ -12,6 +14,8 @@ class TrainTeacherParams(Section):
     seed: Seed
     max_input_len: int
     max_output_len: int
+    validation_encoder: str | None = Field(None, exclude_if=lambda encoder: encoder is None)
+    """The encoder of decoded validation samples; null, and no parameter at all, where none are decoded."""
 
     @classmethod
     def from_run(cls, run: RunSettings) -> "TrainTeacherParams":
@@ -22,4 +26,5 @@ class TrainTeacherParams(Section):
             seed=run.teacher.seed,
             max_input_len=run.data.max_input_len,
             max_output_len=run.data.max_output_len,
+            validation_encoder=run.evaluation.encoder if run.teacher.training.enhanced_metrics else None,
         )

@@ -13,7 +13,13 @@ from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.runtime.seeding import seed_everything
 from assertkd.teacher.params import TrainTeacherParams
-from assertkd.training.data import ExamplePool, TrainingData, training_examples, validation_examples
+from assertkd.training.data import (
+    ExamplePool,
+    TrainingData,
+    load_validation_encoder,
+    training_examples,
+    validation_examples,
+)
 from assertkd.training.parallel.launch import in_processes
 from assertkd.training.provenance import Recipe
 from assertkd.training.train import logged_to, train
@@ -51,6 +57,7 @@ def train_teacher(
             teacher=None,
             files=(records_files.train, records_files.validation),
             max_new_tokens=params.max_output_len,
+            validation_encoder=load_validation_encoder(params.validation_encoder, params.training),
         )
         model = build_model(params.model, tokenizer, params.training.dropout_rate)
         model.remember_length_limits(params.max_input_len, params.max_output_len)

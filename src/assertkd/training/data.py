@@ -12,8 +12,10 @@ from assertkd.models.distillable import DistillableModel
 from assertkd.models.encoders import TextEncoder
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import Record, read_records
+from assertkd.runtime.devices import resolve_device
 from assertkd.settings import TrainingSettings
 from assertkd.settings.distillation import OnPolicySettings
+from assertkd.training.parallel.process_group import ProcessGroup
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class TrainingData:
         encoders: loss component to the encoder that it embeds with.
         max_new_tokens: longest sampled prediction, in tokens.
         on_policy: the teacher for the student's own outputs; None where all targets come from the examples.
+        validation_encoder: embeds decoded validation samples; None where their metrics need none.
     """
 
     train: Sequence[Example] | EpochSampler
@@ -45,6 +48,7 @@ class TrainingData:
     encoders: Mapping[str, TextEncoder] = field(default_factory=dict)
     max_new_tokens: int = 128
     on_policy: OnPolicyTeacher | None = None
+    validation_encoder: TextEncoder | None = None
 
 
 class ExamplePool:
@@ -75,6 +79,17 @@ def validation_examples(path: Path, prompt: Prompt, settings: TrainingSettings) 
     """Return the validation examples with their gold targets, at most `max_val_samples`."""
     records = list(read_records(path))[: settings.max_val_samples]
     return [_example(record, record.assertion, prompt) for record in records]
+
+
+def load_validation_encoder(name: str | None, settings: TrainingSettings) -> TextEncoder | None:
+    """Return the encoder of decoded validation samples, on the training's device; only the first process has one.
+
+    It is none of the loss's encoders, whose caches are part of a checkpoint.
+    """
+    processes = ProcessGroup()
+    if name is None or not processes.is_first:
+        return None
+    return TextEncoder(name, resolve_device(settings.device, processes.rank, processes.size))
 
 
 def _example(record: Record, target: str, prompt: Prompt, marked: bool = False) -> Example:

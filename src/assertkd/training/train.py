@@ -133,7 +133,7 @@ def train(
         saves = Checkpoints(settings.checkpoint_every, identity, random_state, store, journal)
         # In the order in which they are called.
         hooks: list[Hook | None] = [
-            Validation(data.validation, tokenizer, data.max_new_tokens),
+            Validation(data.validation, tokenizer, data.max_new_tokens, data.validation_encoder),
             BestWeights(settings.best_metric, settings.early_stopping, None if store is None else store.folder)
             if settings.best_metric
             else None,

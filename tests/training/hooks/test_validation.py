@@ -12,10 +12,10 @@ REFERENCES = ["assertEquals(1, list.size());", "assertTrue(queue.isEmpty());", "
 PREDICTIONS = ["assertEquals(2, list.size());", "assertTrue(queue.isEmpty());", "assertNull(map."]
 
 
-def test_decoded_samples_are_judged_as_the_evaluation_judges_them(encoder: TextEncoder) -> None:
+def test_decoded_samples_are_judged_as_the_evaluation_judges_them(minilm: TextEncoder) -> None:
     pairs = [Prediction(str(row), *pair) for row, pair in enumerate(zip(PREDICTIONS, REFERENCES, strict=True))]
-    judged = [scores.values for _, scores in score_examples(map(Answered, pairs), encoder)]
-    figures = text_figures(PREDICTIONS, REFERENCES, encoder)
+    judged = [scores.values for _, scores in score_examples(map(Answered, pairs), minilm)]
+    figures = text_figures(PREDICTIONS, REFERENCES, minilm)
     assert set(figures) == {f"validation_{name}" for name in TEXT_METRICS}
     assert {"validation_semantic_similarity", "validation_code_quality_score"} < set(figures)
     for name in TEXT_METRICS:

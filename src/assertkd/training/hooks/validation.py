@@ -9,9 +9,10 @@ from transformers import PreTrainedTokenizerFast
 
 from assertkd.batching.collation import load_batches
 from assertkd.batching.examples import Batch, Example
-from assertkd.metrics.registry import pair_metrics
+from assertkd.metrics.registry import derived_metrics, encoder_metrics, pair_metrics
 from assertkd.models.decoding import evaluation_mode
 from assertkd.models.distillable import IGNORED, DistillableModel
+from assertkd.models.encoders import TextEncoder
 from assertkd.models.torch_text_generator import TorchTextGenerator
 from assertkd.runtime.seeding import preserve_random_state
 from assertkd.settings.training import TEXT_METRICS
@@ -35,12 +36,20 @@ class Validation(Hook):
         examples: validation examples.
         tokenizer: decodes predictions.
         max_new_tokens: longest prediction, in tokens.
+        encoder: embeds predictions and references; None leaves out the metrics that need it.
     """
 
     name = "validation"
 
-    def __init__(self, examples: Sequence[Example], tokenizer: PreTrainedTokenizerFast, max_new_tokens: int) -> None:
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        tokenizer: PreTrainedTokenizerFast,
+        max_new_tokens: int,
+        encoder: TextEncoder | None,
+    ) -> None:
         self._examples, self._tokenizer, self._max_new_tokens = examples, tokenizer, max_new_tokens
+        self._encoder = encoder
 
     def measure(self, trainer: "Trainer") -> Figures:
         """Return loss and token accuracy, and the text metrics of the decoded sample; the first process's figures."""
@@ -57,7 +66,8 @@ class Validation(Hook):
             figures = teacher_forced(model, loaded, processes)
             if settings.enhanced_metrics and processes.is_first:
                 sample = self._examples[: settings.validation_samples]
-                figures |= decoded(model, self._tokenizer, sample, max(32, size), self._max_new_tokens)
+                predictions = decoded(model, self._tokenizer, sample, max(32, size), self._max_new_tokens)
+                figures |= text_figures(predictions, [example.target for example in sample], self._encoder)
         first: Figures = processes.gathered(figures)[0]
         return first
 
@@ -92,14 +102,27 @@ def decoded(
     examples: Sequence[Example],
     batch_size: int,
     max_new_tokens: int,
-) -> Figures:
-    """Return the mean of each of `TEXT_METRICS` over the examples' greedy predictions, as `validation_<metric>`."""
+) -> list[str]:
+    """Return the greedy prediction for every example."""
     inputs = [example.input_ids for example in examples]
     with evaluation_mode(model):
         generator = TorchTextGenerator(model, tokenizer, model.device)
-        predictions = generator.generate(inputs, batch_size=batch_size, max_new_tokens=max_new_tokens)
-    metrics, pairs = pair_metrics(), list(zip(predictions, (example.target for example in examples), strict=True))
-    return {
-        f"validation_{name}": sum(metrics[name](prediction, reference) for prediction, reference in pairs) / len(pairs)
-        for name in TEXT_METRICS
-    }
+        return generator.generate(inputs, batch_size=batch_size, max_new_tokens=max_new_tokens)
+
+
+def text_figures(predictions: Sequence[str], references: Sequence[str], encoder: TextEncoder | None) -> Figures:
+    """Return the mean of each of `TEXT_METRICS` over at least one prediction, as `validation_<metric>`.
+
+    Args:
+        encoder: None leaves out the metrics that embed their texts, and those derived from them.
+    """
+    pairs = list(zip(predictions, references, strict=True))
+    values = {name: [float(metric(*pair)) for pair in pairs] for name, metric in pair_metrics().items()}
+    if encoder is not None:
+        for name, embedded in encoder_metrics().items():
+            values[name] = embedded.compute(encoder, predictions, references).tolist()
+    for name, derived in derived_metrics().items():
+        if all(part in values for part in derived.parts):
+            rows = zip(*(values[part] for part in derived.parts), strict=True)
+            values[name] = [derived.compute(dict(zip(derived.parts, row, strict=True))) for row in rows]
+    return {f"validation_{name}": sum(values[name]) / len(pairs) for name in TEXT_METRICS if name in values}
