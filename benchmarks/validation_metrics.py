@@ -29,6 +29,7 @@ from assertkd.models.encoders import PACKAGED, TextEncoder
 from assertkd.models.registry import load_model
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts.prompt import Prompt
+from assertkd.runtime.job import set_threads
 from assertkd.teacher.params import TrainTeacherParams
 from assertkd.training.data import TrainingData, validation_examples
 from assertkd.training.hooks.validation import decoded, teacher_forced, text_figures
@@ -51,7 +52,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=64, help="validation records that are decoded")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    torch.set_num_threads(1)
+    set_threads(1)
     files = RunLayout(options.run)
     report = read_json(files.model(TEACHER).report)
     params = TrainTeacherParams.model_validate(report["recipe"]["settings"])
@@ -78,8 +79,9 @@ def main() -> None:
         loaded = load_batches(validation, batches, model.pad_token_id, None, num_workers=0, pin_memory=False)
         teacher_forced(model, loaded, ProcessGroup())
 
+    before = time.process_time()
     encoder = TextEncoder(PACKAGED)
-    print(f"loading the encoder, once a training: {cpu_seconds(lambda: TextEncoder(PACKAGED)):.1f} s", flush=True)
+    print(f"loading the encoder, once a training: {time.process_time() - before:.1f} s", flush=True)
     references = [example.target for example in sample]
     predictions: list[str] = []
 
