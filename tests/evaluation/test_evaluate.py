@@ -16,6 +16,7 @@ from assertkd.errors import UserError
 from assertkd.evaluation import evaluate as module
 from assertkd.evaluation.evaluate import Inputs, evaluate
 from assertkd.evaluation.params import EvaluateParams
+from assertkd.export.convert import convert
 from assertkd.layout import EvaluationLayout
 from assertkd.logits.interchange.lines import pack_logits
 from assertkd.models.length_limits import Limits
@@ -173,6 +174,22 @@ def test_predictions_in_a_file_have_the_figures_of_their_model(
         assert names(tmp_path / name) == WRITTEN | {"predictions.jsonl"}
     against = evaluate(Inputs(model=teacher, records=records, teacher=predictions), params, tmp_path / "against")
     assert against["teacher"] == of_model["student"]
+
+
+@pytest.mark.usefixtures("here")
+def test_an_export_has_the_figures_of_its_original_but_no_divergence(
+    model: Path, teacher: Path, records: Path, params: EvaluateParams, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    convert(model, tmp_path / "export", "float32")
+    found = {
+        name: evaluate(Inputs(tmp_path / name, None, records, None, teacher), params, tmp_path / f"{name} out")
+        for name in ("model", "export")
+    }
+    assert found["model"]["student"].pop("kl_divergence") > 0
+    assert "an export gives no distributions" in caplog.text
+    assert found["export"]["student"]["metrics"] == found["model"]["student"]["metrics"]
+    assert found["export"]["retention"] == found["model"]["retention"]
+    assert "kl_divergence" not in found["export"]["student"]
 
 
 def test_lines_of_text_are_compared_with_lines_of_text(params: EvaluateParams, tmp_path: Path) -> None:
