@@ -61,8 +61,8 @@ def test_what_is_written(trained: Callable[..., Path], data: TrainingData, tmp_p
         [0.01 * f for f in (1, 1, 0.8, 0.6, 0.4, 0.2)]
     )
     first, last = steps[0], steps[-1]
-    assert float(first["focal_weight"]) == pytest.approx(0.3 / 0.9)
-    assert float(last["jsd_weight"]) == pytest.approx(0.35 / 0.6)
+    assert float(first["focal_weight"]) == pytest.approx(0.2 / 0.95)
+    assert float(last["jsd_weight"]) == pytest.approx(0.6 / 0.75)
     for row in steps:
         assert row["temperature"] == "2.0"
         assert row["alpha"] == ""
@@ -94,7 +94,7 @@ def test_what_is_written(trained: Callable[..., Path], data: TrainingData, tmp_p
         assert [value for _, value in drawn[tag]] == pytest.approx([float(row[column]) for row in steps])
 
     losses = json.loads((folder / "multi_component_loss_summary.json").read_text())
-    assert losses["focal"]["weight"] == {"start": pytest.approx(0.3 / 0.9), "end": pytest.approx(0.25 / 0.6)}
+    assert losses["focal"]["weight"] == {"start": pytest.approx(0.2 / 0.95), "end": pytest.approx(0.15 / 0.75)}
     assert losses["jsd"]["raw_mean_by_epoch"] == pytest.approx([float(row["jsd_loss_raw"]) for row in epochs])
 
     report = json.loads((folder / "training_report.json").read_text())
@@ -199,7 +199,7 @@ def test_a_training_has_as_many_steps_as_it_is_allowed(
     assert [row["epoch"] for row in steps] == [str(1 + n // 6) for n in range(maximum)]
     rates = [float(row["learning_rate"]) for row in steps]
     assert rates == pytest.approx([0.01, *(0.01 * (maximum - n) / (maximum - 1) for n in range(1, maximum))])
-    for step, weight in ((0, 0.35 / 0.95), (-1, 0.25 / 0.6)):
+    for step, weight in ((0, 0.35 / 1.1), (-1, 0.25 / 0.85)):
         assert float(steps[step]["ce_weight"]) == pytest.approx(weight)
     table = rows(folder / "training_metrics.csv")
     assert [bool(row["validation_loss"]) for row in table] == [

@@ -165,7 +165,7 @@ def share_of_cores(wildcards):
 
 
 def every_core(wildcards):
-    """All cores of this machine, for a job that measures time and must have nothing beside it."""
+    """All cores of this machine, for a job that measures time with no other beside it; one for a job that SLURM places."""
     return workflow.resource_settings.cores or 1
 
 

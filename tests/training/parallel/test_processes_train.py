@@ -47,7 +47,7 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
     weights = [load_file(folder / "final_model/model.safetensors") for folder in (one, two)]
     assert weights[0].keys() == weights[1].keys()
     for name, expected in weights[0].items():
-        assert (weights[1][name] - expected).norm() <= 1e-5 * expected.norm(), name
+        assert (weights[1][name] - expected).norm() <= 5e-5 * expected.norm(), name
     seen = [json.loads((folder / "training_report.json").read_text()) for folder in (one, two)]
     for report in seen:
         assert (report["optimizer_steps"], report["examples_seen"], report["target_tokens"]) == (21, 7 * 34, 7 * 102)
