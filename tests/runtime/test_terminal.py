@@ -214,14 +214,15 @@ def test_the_log_of_an_earlier_attempt_is_not_shown(start: Start, tmp_path: Path
     assert step(8) not in stream.getvalue()
 
 
-def test_a_dry_run_announces_jobs_and_shows_no_progress(start: Start, tmp_path: Path) -> None:
-    stream, log = io.StringIO(), tmp_path / "one.log"
-    logger = start(stream)
+def test_a_dry_run_announces_jobs_and_shows_no_progress(start: Start, tty: Terminal, tmp_path: Path) -> None:
+    logger, log = start(tty.stream), tmp_path / "one.log"
     start_job(logger, 1, log, is_dry=True, variant="kl", seed="42")
     say(log, step(1))
+    logger.info("This was a dry-run")
+    wait_for(lambda: tty.lines()[-1:] == ["This was a dry-run"])
     time.sleep(0.2)
-    assert "distill_student" in stream.getvalue()
-    assert "epoch" not in stream.getvalue()
+    assert "rule distill_student:" in tty.lines()
+    assert "epoch" not in "\n".join(tty.lines())
 
 
 def test_quiet_and_other_logger_plugins_are_left_alone(start: Start, tmp_path: Path) -> None:
