@@ -99,6 +99,8 @@ def test_a_kept_config_may_be_edited_and_stays_what_it_was(folder: Path) -> None
     run = chosen("report", *mine, config=CONFIG | {"data": {"max_output_len": 60}}).run
     assert (run.data.max_input_len, run.data.max_output_len) == (300, 128), "no default of today enters"
     assert (run.variants["student"].training.batch_size, run.variants["student"].loss.alpha) == (4, 0.3)
+    file.write_text("run: mine\nruns: {mine: }\nvariants: {student: {}}\n", encoding="utf-8")
+    assert list(chosen("report", *mine).run.variants) == ["student"]
     file.write_text("run: other\nruns: {other: {}}\n", encoding="utf-8")
     with pytest.raises(UserError, match="is not the config of the run `mine`"):
         chosen("report", *mine)
@@ -111,6 +113,28 @@ def test_defaults_that_depend_on_an_option_follow_it() -> None:
     assert (loss.temperature, loss.focal.alpha, loss.semantic.scale) == (4.0, 0.25, 3.0)
     loss = chosen("distill", *mine, "--distillation.loss.preset", "measured").run.variants["student"].loss
     assert (loss.temperature, loss.semantic.scale) == (1.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--distillation.loss.preset", "original"),
+        ("--distillation.loss.preset", "original", "--temperature", "1", "--semantic_loss_scale", "3"),
+        ("--variant", "plain", "tuned"),
+    ],
+)
+def test_a_command_without_options_changes_nothing(options: tuple[str, ...]) -> None:
+    mine = ("--output_dir", "results/mine")
+    first = chosen("distill", *mine, *GENERATED, *options, keep=True).run
+    assert chosen("distill", *mine, keep=True).run == first
+    assert chosen("score", *mine).run == first
+
+
+def test_a_variant_with_defaults_alone_stays_beside_a_changed_one() -> None:
+    mine = ("--output_dir", "results/mine")
+    chosen("distill", *mine, *GENERATED, "--variant", "plain", "tuned", keep=True)
+    variants = chosen("distill", *mine, "--variant", "tuned", "--lr", "1e-3").run.variants
+    assert {name: variant.training.lr for name, variant in variants.items()} == {"plain": 3e-5, "tuned": 1e-3}
 
 
 def test_where_settings_come_from_and_what_differs_is_said() -> None:

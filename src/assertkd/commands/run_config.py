@@ -196,7 +196,7 @@ def _nothing_given(options: argparse.Namespace, name: str) -> dict[str, Any]:
 def _given(config: Mapping[str, Any], kept: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return what of a kept config is not the default, so that defaults that depend on an option can follow it."""
     variants = dict(kept.get("variants") or {})
-    names = kept["runs"][name].get("variants") or list(variants)
+    names = (kept["runs"][name] or {}).get("variants") or list(variants)
     presets = {
         variant: {"loss": {"preset": preset}}
         for variant, settings in variants.items()
@@ -208,7 +208,8 @@ def _given(config: Mapping[str, Any], kept: Mapping[str, Any], name: str) -> dic
         "variants": {variant: {} for variant in names} | presets,
     }
     defaults = whole_config(load_run(merged_over(config, nothing)))
-    return merged_over(_unlike(kept, defaults), {"run": name, "runs": {name: {"variants": names}}})
+    # The variants themselves and their presets, which the defaults hang on, are given too.
+    return merged_over(_unlike(kept, defaults), nothing)
 
 
 def _unlike(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
