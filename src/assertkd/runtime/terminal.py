@@ -144,8 +144,13 @@ class ProgressHandler(logging.Handler):
     def close(self) -> None:
         """Erase the progress lines."""
         self._ended.set()
-        with suppress(OSError, ValueError):
-            self._erase()
+        # Not while the other thread draws.
+        self.acquire()
+        try:
+            with suppress(OSError, ValueError):
+                self._erase()
+        finally:
+            self.release()
         self._terminal.close()
         super().close()
 
