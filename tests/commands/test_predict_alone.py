@@ -55,7 +55,15 @@ def test_an_export_predicts_what_its_original_does(model: Path, tmp_path: Path) 
         ([], "--model is given without --records"),
         (["--records", "absent.jsonl"], "absent.jsonl: no such file"),
         (["--records", "bad.jsonl"], "bad.jsonl:1: focal_method is missing"),
-        (["--records", "bad.jsonl", "--evaluation.num_beams", "0"], "evaluation.num_beams"),
+        (["--records", "bad.jsonl", "--evaluation.num_beams", "0"], "\n  evaluation.num_beams: must"),
+        (["--records", "bad.jsonl", "--evaluation.num_beams", "0"], "\nFix the options;"),
+        (["--records", "bad.jsonl", "--run", "demo"], "--run is given with --model"),
+        (["--records", "bad.jsonl", "--output_dir", "results/x"], "--output_dir is given with --model"),
+        (["--records", "bad.jsonl", "--variant", "x"], "--variant is given with --model"),
+        (["--records", "bad.jsonl", "--seeds", "0"], "--seeds is given with --model"),
+        (["--records", "bad.jsonl", "--reset"], "--reset is given with --model"),
+        (["--records", "bad.jsonl", "--retrain"], "--retrain is given with --model"),
+        (["--records", "bad.jsonl", "--dry-run"], "--dry-run is given with --model"),
     ],
 )
 def test_what_is_missing_is_said(

@@ -41,7 +41,7 @@ def _mine(options: argparse.Namespace) -> None:
     from assertkd.corpus.params import MineCorpusParams
 
     counts_file = options.counts or options.output.with_suffix(".json")
-    run = load_run({"run": "mined", "runs": {"mined": settings_of(options)}})
+    run = load_run({"run": "mined", "runs": {"mined": {}}, **settings_of(options)}, "the options")
     params = MineCorpusParams.from_run(run).model_copy(update={"java_sources": tuple(map(str, options.folders))})
     counts = mine_corpus(params, options.output, counts_file, options.workers)
     print(format_counts(counts))

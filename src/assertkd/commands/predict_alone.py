@@ -11,6 +11,18 @@ if TYPE_CHECKING:
     from assertkd.evaluation.params import Reading
     from assertkd.settings import RunSettings
 
+OF_RUNS = {
+    "run_name": "--run",
+    "output_dir": "--output_dir",
+    "variant": "--variant",
+    "seeds": "--seeds",
+    "student_model_path": "--student_model_path",
+    "reset": "--reset",
+    "retrain": "--retrain",
+    "dry_run": "--dry-run",
+}
+"""Options of `predict` that have no meaning without a run, by their destination."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give the parser of `predict` what predicting without a run takes."""
@@ -34,8 +46,11 @@ def predict_alone(options: argparse.Namespace) -> None:
     """Write the predictions of `options.model` for `options.records`.
 
     Raises:
-        UserError: no records are named, a line is bad, or there is no such model.
+        UserError: no records are named, an option is for runs, a line is bad, or there is no such model.
     """
+    for name, option in OF_RUNS.items():
+        if getattr(options, name) not in (None, False):
+            raise UserError(f"{option} is given with --model, which predicts without a run", f"Leave {option} out.")
     if options.records is None:
         raise UserError("--model is given without --records", "Name a JSONL file of records with --records FILE.")
     from assertkd.evaluation.given_records import read_given_records
@@ -69,7 +84,7 @@ def settings_alone(options: argparse.Namespace) -> tuple["RunSettings", "Reading
 
     given = settings_of(options)
     # A run of these options alone: so faults in them are said as those of any run are.
-    run = load_run({"run": "alone", "runs": {"alone": given}, "variants": {"none": {}}})
+    run = load_run({"run": "alone", "runs": {"alone": {}}, "variants": {"none": {}}, **given}, "the options")
     data = given.get("data", {})
     on_bad_record = run.data.on_bad_record if "on_bad_record" in data else "error"
     reading = Reading(multiple=run.data.multiple, max_characters=run.data.max_characters, on_bad_record=on_bad_record)

@@ -88,11 +88,15 @@ def load_config(path: Path) -> dict[str, Any]:
     return merged_over({}, config)
 
 
-def load_run(config: Mapping[str, Any]) -> RunSettings:
+def load_run(config: Mapping[str, Any], source: str = "config.yaml (or what --config gives)") -> RunSettings:
     """Check the whole config (files and `--config` merged) and return the run that its `run` key names.
 
     Every option is resolved: the built-in default, over it the top-level section, then the run's own section, then (for
     students) the variant.
+
+    Args:
+        config: the whole config.
+        source: where it is from, for the remedy.
 
     Raises:
         UserError: listing every fault of the config with its key's path and, for an unknown key, the nearest known one.
@@ -115,7 +119,7 @@ def load_run(config: Mapping[str, Any]) -> RunSettings:
         lines = list(dict.fromkeys(faults))
         raise UserError(
             "\n  ".join([f"The configuration has {len(lines)} fault{'s' if len(lines) > 1 else ''}:", *lines]),
-            "Fix config.yaml (or what --config gives); config.schema.json lists every key with its range and default.",
+            f"Fix {source}; config.schema.json lists every key with its range and default.",
         )
     return run
 
