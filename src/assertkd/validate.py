@@ -1,7 +1,7 @@
 """Faults of a run whose options are each well-formed, but that cannot be run together; and options without effect."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,12 @@ from assertkd.students.params import DistillStudentParams, encoder_slug
 from assertkd.synthetic.families import families_named
 
 
-def validate(run: RunSettings) -> None:
+def validate(run: RunSettings, source: str = "config.yaml") -> None:
     """Refuse a run that is well-formed but cannot be run.
+
+    Args:
+        run: the run.
+        source: where its settings are from, for the remedy.
 
     Raises:
         UserError: listing every such fault.
@@ -35,30 +39,35 @@ def validate(run: RunSettings) -> None:
     faults += _encoders(students)
     faults += _external_teacher(run, students) if run.data.has_external_teacher else _layers(run, students)
     if faults:
-        raise UserError("\n".join(faults), "Correct config.yaml.")
+        raise UserError("\n".join(faults), f"Correct {source}.")
 
 
-def check_files(run: RunSettings, files: RunLayout) -> None:
-    """Refuse to prepare a corpus whose sources are missing; a corpus that is finished needs none.
+def check_files(run: RunSettings, files: RunLayout, options: Mapping[str, Any] | None = None) -> None:
+    """Refuse to prepare a corpus whose sources are missing; a corpus that is finished needs only those of options.
 
     Args:
         run: the run.
         files: its results.
+        options: what a command's options set in `data`.
 
     Raises:
         UserError: listing the files and folders.
     """
-    if files.corpus.quality.exists():
-        return
+    options = options or {}
+    given = [*options.values(), *options.get("distillation_jsonl", {}).values(), *options.get("java_sources", ())]
+
+    def lacks(path: str, exists: Callable[[Path], bool] = Path.is_file) -> bool:
+        return (path in given or not files.corpus.quality.exists()) and not exists(Path(path))
+
     section = "data.distillation_jsonl" if run.data.has_external_teacher else "data"
     named = {f"{section}.{split}": file for split, file in run.data.files.items()}
     if not run.data.has_external_teacher:
         named = {f"{key}_file": file for key, file in named.items()}
-    faults = [f"{key}: {file}: no such file" for key, file in named.items() if not Path(file).is_file()]
-    if run.data.unlabelled is not None and not Path(run.data.unlabelled).is_file():
+    faults = [f"{key}: {file}: no such file" for key, file in named.items() if lacks(file)]
+    if run.data.unlabelled is not None and lacks(run.data.unlabelled):
         faults.append(f"data.unlabelled: {run.data.unlabelled}: no such file")
     for folder in run.data.java_sources if run.data.is_mined else ():
-        if not Path(folder).is_dir():
+        if lacks(folder, Path.is_dir):
             faults.append(f"data.java_sources: {folder}: no such folder")
     if faults:
         raise UserError("\n".join(faults), f"Name what exists; paths are read in {Path.cwd()}.")

@@ -263,6 +263,12 @@ def test_files_that_are_missing_are_listed_until_the_corpus_is_done(tmp_path: Pa
     files.corpus.folder.mkdir(parents=True)
     files.corpus.quality.touch()
     check_files(run, files)
+    with pytest.raises(UserError) as refused:
+        check_files(run, files, {"train_file": "absent.jsonl", "max_input_len": 9})
+    assert refused.value.problem == "data.train_file: absent.jsonl: no such file"
     mined = run_of(rest=", data: {source: java, java_sources: [absent]}")
     with pytest.raises(UserError, match=r"data.java_sources: absent: no such folder"):
         check_files(mined, RunLayout(tmp_path / "other"))
+    check_files(mined, files)
+    with pytest.raises(UserError, match=r"data.java_sources: absent: no such folder"):
+        check_files(mined, files, {"java_sources": ["absent"]})
