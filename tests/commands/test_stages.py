@@ -1,6 +1,10 @@
 """The commands of the stages: the run that options make and where it is kept, and what the workflow is asked for."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +177,68 @@ def test_options_are_taken_back() -> None:
     assert (run.data.train_file, run.variants["student"].training.lr) == ("other.jsonl", 3e-5)
 
 
+def test_a_reset_alone_does_not_exchange_the_records() -> None:
+    mine, generated = ("--output_dir", "results/mine"), ("--output_dir", "results/generated")
+    chosen("distill", *mine, "--train_data_path", "r.jsonl", "--max_input_len", "300", keep=True)
+    for key in ("data", "data.source"):
+        with pytest.raises(UserError, match="no records are named for this run"):
+            chosen("distill", *mine, "--reset", key)
+    assert chosen("distill", *mine, "--reset", "data", "--train_data_path", "s.jsonl").run.data.train_file == "s.jsonl"
+    assert chosen("distill", *mine, "--reset", "data", *GENERATED).run.data.source == "embedded"
+    chosen("distill", *generated, *GENERATED, "--max_input_len", "300", keep=True)
+    assert chosen("distill", *generated, "--reset", "data").run.data.max_input_len == 512
+
+
+def test_a_fault_names_where_it_is_from(folder: Path) -> None:
+    mine = ("--output_dir", "results/mine")
+    chosen("distill", *mine, *GENERATED, keep=True)
+    with pytest.raises(UserError) as refused:
+        chosen("distill", *mine, "--evaluation.limit", "0")
+    assert "Fix the options" in refused.value.remedy
+    file = folder / "results/mine/config.yaml"
+    file.write_text(file.read_text(encoding="utf-8") + "varians: {}\n", encoding="utf-8")
+    with pytest.raises(UserError) as refused:
+        chosen("distill", *mine)
+    assert "varians: unknown key" in refused.value.problem
+    assert "Fix results/mine/config.yaml" in refused.value.remedy
+
+
+SLOW_SNAKEMAKE = f"""#!{sys.executable}
+import time
+from pathlib import Path
+print("started", flush=True)
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    time.sleep(1)
+    Path("cleaned up").touch()
+"""
+COMMAND = """
+import argparse, sys
+from assertkd.cli import main
+from assertkd.commands import stages
+from assertkd.dry_run import DryRun
+stages.dry_run = lambda arguments: DryRun(argparse.Namespace(executor=None), True, "", ())
+sys.executable = "./slow"
+main(["report", "--run", "demo"])
+"""
+
+
+def test_ctrl_c_gives_snakemake_the_time_to_clean_up(folder: Path) -> None:
+    (folder / "Snakefile").touch()
+    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG), encoding="utf-8")
+    (folder / "slow").write_text(SLOW_SNAKEMAKE, encoding="utf-8")
+    (folder / "slow").chmod(0o755)
+    command = [sys.executable, "-c", COMMAND]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdout is not None
+        said = next((line for line in process.stdout if line == "started\n"), None)
+        assert said is not None, "the command ended"
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(30)
+    assert (folder / "cleaned up").exists()
+
+
 def test_a_key_to_reset_must_be_one(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         chosen("distill", "--reset", "epoch")
@@ -209,6 +275,14 @@ def test_files_with_logits_stand_in_for_a_teacher(folder: Path) -> None:
     assert again.data.distillation_jsonl.validation == "train.jsonl"
     with pytest.raises(UserError, match=r"data.train_file: plain.jsonl has no effect: data.distillation_jsonl"):
         resolved("distill", "--train_data_path", "plain.jsonl")
+    with pytest.raises(UserError) as refused:
+        resolved("distill", "--train_data_path", "plain.jsonl")
+    remedy = refused.value.remedy.removesuffix(".").partition("--reset ")[2].split()
+    plain, _ = resolved("distill", "--train_data_path", "plain.jsonl", "--reset", *remedy)
+    new, _ = resolved("distill", "--train_data_path", "plain.jsonl", "--output_dir", "results/new")
+    assert (plain.data, plain.logits, plain.tokenizer) == (new.data, new.logits, new.tokenizer)
+    with pytest.raises(UserError, match="no records are named for this run"):
+        resolved("distill", "--reset", *remedy)
 
 
 def test_the_teacher_and_what_it_knows() -> None:
@@ -225,6 +299,7 @@ def test_the_teacher_and_what_it_knows() -> None:
     [
         (["distill", "--run", "absent"], "--run absent: not in config.yaml"),
         (["distill", "--run", "demo", "--lr", "1"], "which variant"),
+        (["distill", "--run", "demo", "--output_dir", "results/mine"], "only one of them names the run"),
         (["distill", "--run", "demo", "--variant", "absent"], "--variant absent: not in the run `demo`"),
         (["distill", "--run", "demo", "--reset"], "--reset: options with a run of config.yaml hold for one command"),
         (["distill", "--output_dir", "elsewhere/mine"], "results stand in results/<name>"),

@@ -93,6 +93,11 @@ def _run_name(options: argparse.Namespace, config: Mapping[str, Any]) -> tuple[s
     """Return the run's name, and whether config.yaml has it."""
     configured = [str(name) for name in config.get("runs") or {}]
     if options.run_name is not None:
+        if options.output_dir is not None:
+            raise UserError(
+                f"--run {options.run_name} with --output_dir {options.output_dir}: only one of them names the run",
+                f"Leave out --output_dir for the run of {CONFIG}, or --run for one made of options.",
+            )
         if options.run_name not in configured:
             raise UserError(f"--run {options.run_name}: not in {CONFIG}", f"It has {', '.join(configured)}.")
         return options.run_name, True
@@ -140,7 +145,7 @@ def _of_config(
     if student:
         above["variants"] = {variant: deepcopy(student) for variant in options.variant}
     before = load_run(merged_over(config, {"run": name}))
-    run = load_run(merged_over(config, above))
+    run = load_run(merged_over(config, above), f"the options (or {CONFIG})")
     changes = _differences(before, run)
     lines = [f"Run `{name}`: settings of {CONFIG} (runs.{name})"]
     if changes:
@@ -153,7 +158,7 @@ def _of_options(
 ) -> RunConfig:
     file = RESULTS / name / "config.yaml"
     kept = _kept(file, name) if file.is_file() else None
-    before = None if kept is None else load_run(merged_over(config, kept))
+    before = None if kept is None else load_run(merged_over(config, kept), f"{file} (or {CONFIG})")
     above = _given(config, kept, name) if kept is not None and options.reset != [] else _nothing_given(options, name)
     for key in options.reset or ():
         _forget(above, name, key)
@@ -165,7 +170,9 @@ def _of_options(
     above = merged_over(above, {"runs": {name: given}, "variants": {variant: deepcopy(student) for variant in chosen}})
     if kept is None or options.reset == []:
         _check_records_named(above["runs"][name].get("data", {}), config)
-    run = load_run(merged_over(config, above))
+    run = load_run(merged_over(config, above), f"the options (or {file}, or {CONFIG})")
+    if before is not None and _is_generated(run) and not _is_generated(before):
+        _check_records_named(settings.get("data", {}), config)
     if before is None:
         lines = [f"Run `{name}`: new, settings of this command's options and defaults; {file} will have them all"]
     else:
@@ -263,19 +270,24 @@ def _plan(run: RunSettings) -> str:
     return f"Records: {_records(run)}. Teacher: {teacher}. Students: {', '.join(students)}; seeds {seeds}."
 
 
+def _is_generated(run: RunSettings) -> bool:
+    return run.data.source == "embedded" and not run.data.has_external_teacher
+
+
 def _records(run: RunSettings) -> str:
     """Return in a few words where the records of a run come from."""
     data = run.data
     if data.has_external_teacher:
         return f"data.distillation_jsonl ({', '.join(data.files.values())})"
-    if data.source == "embedded":
+    if _is_generated(run):
         return f"the generated corpus, {data.embedded.records} records (data.source is embedded)"
     return ", ".join([*(data.java_sources if data.is_mined else ()), *data.files.values()])
 
 
 def _file_remedy(run: RunSettings) -> str:
     if run.data.has_external_teacher:
-        return "Leave the option out; or forget the teacher's files with --reset data.distillation_jsonl."
+        keys = "data.distillation_jsonl logits.codec tokenizer.name"
+        return f"Leave the option out; or forget the teacher's files, and what fits them, with --reset {keys}."
     return "Leave the option out, or name the training records too (--train_data_path FILE)."
 
 

@@ -1,7 +1,7 @@
 """The commands of the stages: each brings the results of a run up to date, up to its stage."""
 
 import argparse
-import subprocess
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from assertkd.commands import predict_alone
-from assertkd.commands.options import add_setting_options, resettable
+from assertkd.commands.options import add_setting_options, resettable, settings_of
 from assertkd.commands.run_config import CONFIG, RESULTS, RunConfig, run_config
 from assertkd.dry_run import DryRun, dry_run
 from assertkd.errors import UserError, nearest
@@ -128,11 +128,11 @@ def _run(options: argparse.Namespace) -> None:
         raise UserError("no Snakefile and config.yaml here", "Run the command in the folder of the project.")
     chosen = run_config(options, config)
     print(*chosen.statement, sep="\n", flush=True)
-    validate(chosen.run)
-    check_files(chosen.run, RunLayout(RESULTS / chosen.run.name))
+    validate(chosen.run, f"the options or {chosen.file or CONFIG}")
+    check_files(chosen.run, RunLayout(RESULTS / chosen.run.name), settings_of(options).get("data", {}))
     targets = list(targets_of(options, chosen.run))
     with TemporaryDirectory() as folder:
-        # Only what is run is kept.
+        # A dry run and a command that is refused here keep nothing.
         plan = dry_run(_arguments(options, chosen, Path(folder) / "config.yaml", targets))
     if not plan.succeeded:
         print(plan.printed, file=sys.stderr)
@@ -144,10 +144,9 @@ def _run(options: argparse.Namespace) -> None:
         return
     file = chosen.file or Path("logs") / chosen.run.name / "options.yaml"
     call = [sys.executable, "-m", "snakemake", *_arguments(options, chosen, file, targets)]
-    done = subprocess.run(call, check=False)
-    if done.returncode:
-        # Snakemake has said why, and the fault's own lines stand last.
-        raise SystemExit(done.returncode)
+    sys.stdout.flush()
+    # In this process's place, Snakemake itself gets the signals that stop it, and the lines of a fault stand last.
+    os.execv(sys.executable, call)
 
 
 def _arguments(options: argparse.Namespace, chosen: RunConfig, file: Path, targets: list[str]) -> list[str]:
