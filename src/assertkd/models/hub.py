@@ -1,10 +1,14 @@
 """The Hugging Face hub: models, tokenizers and encoders fetched ahead of jobs that have no network, and verified."""
 
 import fnmatch
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from huggingface_hub import HfApi, constants
-from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+import httpx2
+from huggingface_hub import HfApi, constants, scan_cache_dir, snapshot_download
+from huggingface_hub.errors import CacheNotFound, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.utils import http_backoff
 
 from assertkd.errors import UserError
 
@@ -14,17 +18,78 @@ PICKLED = ["pytorch_model*.bin"]
 tensors (`weights_only`)."""
 UNUSED = ["onnx/*", "openvino/*"]
 
+FIRST_ANSWER = 5.0
+"""Seconds in which the hub must answer the first time, or it counts as out of reach."""
+
+
+@cache
+def is_reachable() -> bool:
+    """Return whether the hub answers; asked once in a process, since libraries retry for minutes, file by file."""
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        # Any status is an answer.
+        http_backoff("HEAD", constants.ENDPOINT, max_retries=1, retry_on_status_codes=(), timeout=FIRST_ANSWER)
+    except httpx2.HTTPError:
+        return False
+    return True
+
+
+def located(name: str | Path) -> str:
+    """Return what to load for a hub name or folder: where the hub does not answer, the name's folder in the cache.
+
+    Raises:
+        FileNotFoundError: the hub does not answer, and the cache has no such folder.
+    """
+    if constants.HF_HUB_OFFLINE or Path(name).is_dir() or is_reachable():
+        return str(name)
+    try:
+        return str(snapshot_download(str(name), local_files_only=True))
+    except LocalEntryNotFoundError:
+        cached = f"not in the hub's cache {constants.HF_HUB_CACHE}"
+        raise FileNotFoundError(f"{cached}, and {constants.ENDPOINT} cannot be reached") from None
+
+
+@dataclass(frozen=True)
+class CachedModel:
+    """What the hub's cache holds of a model.
+
+    Attributes:
+        size: of its files, in bytes.
+        has_weights: whether weights are among them.
+    """
+
+    size: int
+    has_weights: bool
+
+
+def cached_models() -> dict[str, CachedModel]:
+    """Return the models and encoders in the hub's cache by name."""
+    try:
+        scanned = scan_cache_dir()
+    except CacheNotFound:
+        return {}
+    return {
+        repo.repo_id: CachedModel(
+            repo.size_on_disk,
+            any(file.file_name.endswith((".safetensors", ".bin")) for each in repo.revisions for file in each.files),
+        )
+        for repo in sorted(scanned.repos, key=lambda repo: repo.repo_id)
+        if repo.repo_type == "model"
+    }
+
 
 def unloadable(name: str | Path, failure: str, reason: BaseException | str, hint: str = "") -> UserError:
     """Return the error of a model, tokenizer or encoder that cannot be loaded, because of a reason's first line.
 
     `failure` is what was not possible, `hint` is told after what to do.
     """
-    remedy = "Check the name of the model or folder, and that this machine has it or can reach the hub."
-    if constants.HF_HUB_OFFLINE:
+    if Path(name).is_dir() or is_reachable():
+        remedy = "Check the name of the model or folder."
+    else:
         remedy = (
-            "This job runs offline. Fetch the run's models first, where there is a network (a login node): snakemake "
-            "prefetch_models, with the same --profile, --config and HF_HOME."
+            "This process is offline. Fetch the run's models first, where there is a network (a login node): snakemake "
+            "prefetch_models, with the same --profile, --config and HF_HOME. Or name a folder that holds the model."
         )
     return UserError(f"{name}: {failure} ({_first_line(reason)})", remedy + hint)
 
@@ -40,9 +105,11 @@ def fetch(name: str) -> Path:
     Raises:
         UserError: there is no such repository, the hub cannot be reached, or a file is damaged on its way twice.
     """
-    if constants.HF_HUB_OFFLINE:
+    if not is_reachable():
+        reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} cannot be reached"
         raise UserError(
-            f"{name}: cannot be fetched offline", "Unset HF_HUB_OFFLINE, and start this where there is a network."
+            f"{name}: cannot be fetched, since {reason}",
+            "Start this where there is a network (a login node), without HF_HUB_OFFLINE; check HF_ENDPOINT, proxies.",
         )
     hub = HfApi()
     try:
@@ -60,7 +127,7 @@ def fetch(name: str) -> Path:
         raise UserError(
             f"{name}: the hub has no such repository, or it is not public", "Check the name in config.yaml."
         ) from fault
-    except (HfHubHTTPError, OSError, ConnectionError) as fault:
+    except (httpx2.HTTPError, OSError) as fault:
         raise UserError(
             f"{name}: could not be fetched ({_first_line(fault)})",
             "Check the network, HF_ENDPOINT, and the space and rights under HF_HOME; then run it again.",

@@ -9,7 +9,7 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedTokenizerFast
 from assertkd.errors import UserError
 from assertkd.layout import ModelLayout
 from assertkd.models.distillable import DistillableModel, ModelShape
-from assertkd.models.hub import unloadable
+from assertkd.models.hub import located, unloadable
 from assertkd.models.t5.model import T5Model
 from assertkd.settings import ModelSettings
 from assertkd.settings.model import SCRATCH
@@ -126,7 +126,8 @@ def _configuration(
 
 def _load_config(name: str | Path, only_local: bool = False) -> PreTrainedConfig:
     try:
-        return AutoConfig.from_pretrained(str(name), trust_remote_code=False, local_files_only=only_local)
+        source = str(name) if only_local else located(name)
+        return AutoConfig.from_pretrained(source, trust_remote_code=False, local_files_only=only_local)
     except (OSError, ValueError, KeyError) as fault:
         raise unloadable(name, "no model could be loaded", fault) from fault
 

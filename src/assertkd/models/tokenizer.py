@@ -7,7 +7,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
-from assertkd.models.hub import unloadable
+from assertkd.models.hub import located, unloadable
 from assertkd.records import PLACEHOLDER_TOKEN
 
 SENTINELS = [f"<extra_id_{number}>" for number in reversed(range(100))]
@@ -85,8 +85,9 @@ def _loaded(name: str | Path) -> PreTrainedTokenizerFast:
     folder = Path(name)
     if (folder / "merges.txt").is_file() and not any((folder / known).is_file() for known in SELF_DESCRIBING):
         return AutoTokenizer.from_pretrained(str(name), tokenizer_type="roberta", extra_special_tokens=SENTINELS)
+    source = located(name)
     try:
-        return AutoTokenizer.from_pretrained(str(name), trust_remote_code=False)
+        return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except TypeError:
         # CodeT5's own files describe each sentinel by an object, which transformers 5 takes no more.
-        return AutoTokenizer.from_pretrained(str(name), trust_remote_code=False, additional_special_tokens=SENTINELS)
+        return AutoTokenizer.from_pretrained(source, trust_remote_code=False, additional_special_tokens=SENTINELS)
