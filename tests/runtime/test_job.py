@@ -30,6 +30,19 @@ def test_a_user_error_is_two_lines_and_exit_code_1(tmp_path: Path, capsys: pytes
     assert "Traceback" not in text
 
 
+def test_too_little_memory_is_two_lines_that_name_the_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = {"training": {"batch_size": 8, "token_budget": None, "gradient_accumulation_steps": 4}}
+    with pytest.raises(SystemExit) as caught, job(tmp_path / "stage.log", 1, settings, "teacher"):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.50 GiB. Of the rest nothing is said.")
+    assert caught.value.code == 1
+    problem, remedy = capsys.readouterr().err.splitlines()
+    assert problem.startswith("Error: out of memory on the GPU: CUDA out of memory. Tried to allocate 2.50 GiB")
+    assert "teacher.training.batch_size (now 8)" in remedy
+    log = (tmp_path / "stage.log").read_text(encoding="utf-8")
+    assert problem.removeprefix("Error: ") in log
+    assert "Traceback" not in log
+
+
 def test_another_fault_is_logged_with_its_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ZeroDivisionError), job(tmp_path / "stage.log"):
         print(1 / 0)

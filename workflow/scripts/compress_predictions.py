@@ -8,7 +8,7 @@ from assertkd.runtime.job import job, sole_writer
 
 store = Path(snakemake.output.store)
 
-with sole_writer(store.parent, store.name), job(snakemake.log[0], snakemake.threads):
+with sole_writer(store.parent, store.name), job(snakemake.log[0], snakemake.threads, snakemake.params.settings):
     compress_predictions(
         CompressPredictionsParams.model_validate(snakemake.params.settings),
         teacher=Path(snakemake.input.model),

@@ -8,7 +8,7 @@ from assertkd.runtime.job import job, sole_writer
 
 folder = Path(snakemake.output.predictions).parent
 
-with sole_writer(folder, "unlabelled"), job(snakemake.log[0], snakemake.threads):
+with sole_writer(folder, "unlabelled"), job(snakemake.log[0], snakemake.threads, snakemake.params.settings):
     compress_unlabelled(
         CompressUnlabelledParams.model_validate(snakemake.params.settings),
         teacher=Path(snakemake.input.model),

@@ -7,8 +7,9 @@ from assertkd.students.distill_student import distill_student
 from assertkd.students.params import DistillStudentParams
 
 folder = Path(snakemake.output.report).parent
+variant = f"variants.{snakemake.wildcards.variant}"
 
-with sole_writer(folder), job(snakemake.log[0], snakemake.threads):
+with sole_writer(folder), job(snakemake.log[0], snakemake.threads, snakemake.params.settings, variant):
     distill_student(
         DistillStudentParams.model_validate(snakemake.params.settings),
         int(snakemake.wildcards.seed),

@@ -9,7 +9,7 @@ from assertkd.runtime.job import job, sole_writer
 folder = Path(snakemake.output.predictions).parent
 
 # The rule takes every core, so that no other job is beside this one while it measures; the model gets one thread.
-with sole_writer(folder), job(snakemake.log[0], threads=1):
+with sole_writer(folder), job(snakemake.log[0], 1, snakemake.params.settings):
     predict(
         PredictParams.model_validate(snakemake.params.settings),
         model_folder=Path(snakemake.input.model),

@@ -8,7 +8,7 @@ from assertkd.teacher.train_teacher import train_teacher
 
 folder = Path(snakemake.output.report).parent
 
-with sole_writer(folder), job(snakemake.log[0], snakemake.threads):
+with sole_writer(folder), job(snakemake.log[0], snakemake.threads, snakemake.params.settings, "teacher"):
     train_teacher(
         TrainTeacherParams.model_validate(snakemake.params.settings),
         corpus=Path(snakemake.input.train).parent,

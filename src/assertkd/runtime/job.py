@@ -6,10 +6,13 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from assertkd.errors import UserError
 from assertkd.locking import held
 from assertkd.runtime.logs import PROGRAM_FAULT, attached, hide_progress_bars
+from assertkd.runtime.out_of_memory import is_out_of_memory, out_of_memory
 from assertkd.signals import StopRequested, StopSignals
 
 GPU_NODE = Path("/dev/nvidia0")
@@ -60,17 +63,22 @@ def check_modules(environment: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def job(log: str | Path, threads: int = 1) -> Iterator[None]:
+def job(
+    log: str | Path, threads: int = 1, settings: Mapping[str, Any] = MappingProxyType({}), owner: str = ""
+) -> Iterator[None]:
     """Run a stage with the package's log in the file `log` and torch on `threads` threads.
 
     The environment modules that the workflow requests must be loaded.
-    A `UserError` is logged and printed as its two lines, and ends the process with exit code 1. A stopping signal
-    (`assertkd.signals`) is logged and ends it with 128 + the signal's number, so that the workflow may try again.
-    Any other exception is logged with its traceback and raised.
+    A `UserError` is logged and printed as its two lines, and ends the process with exit code 1. Running out of memory
+    ends it in the same way, with the keys of the settings that take less. A stopping signal (`assertkd.signals`) is
+    logged and ends it with 128 + the signal's number, so that the workflow may try again. Any other exception is logged
+    with its traceback and raised.
 
     Args:
         log: the job's log file, replaced.
         threads: of torch's operations.
+        settings: what the rule gives the stage, where the stage's memory depends on it.
+        owner: the section of the config whose `training` the stage does.
     """
     path = Path(log)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,15 +91,22 @@ def job(log: str | Path, threads: int = 1) -> Iterator[None]:
                 set_threads(threads)
                 yield
         except UserError as fault:
-            package.error("%s", fault)
-            print(f"Error: {fault}", file=sys.stderr)
-            raise SystemExit(1) from None
+            raise _ended_by(fault) from None
         except StopRequested as stop:
             package.warning("%s", stop)
             raise
-        except Exception:
+        except Exception as fault:
+            if is_out_of_memory(fault):
+                raise _ended_by(out_of_memory(fault, settings, owner)) from None
             package.exception(PROGRAM_FAULT)
             raise
+
+
+def _ended_by(fault: UserError) -> SystemExit:
+    """Log and print a user's fault, and return the exit that follows."""
+    logging.getLogger("assertkd").error("%s", fault)
+    print(f"Error: {fault}", file=sys.stderr)
+    return SystemExit(1)
 
 
 @contextmanager

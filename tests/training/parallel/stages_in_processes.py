@@ -53,6 +53,13 @@ def refuse(folder: Path) -> None:
     ProcessGroup().wait()
 
 
+def run_out(folder: Path) -> None:
+    """Have too little memory in the second process, while the first waits for it."""
+    if not ProcessGroup().is_first:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.50 GiB.")
+    ProcessGroup().wait()
+
+
 def await_signal(folder: Path) -> None:
     """Tell each process's number, then wait for a signal, and answer it with an exit code."""
     rank = ProcessGroup().rank

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from stages_in_processes import Numbers, refuse, sums
+from stages_in_processes import Numbers, refuse, run_out, sums
 
 from assertkd.errors import UserError
 from assertkd.files import read_json
@@ -96,6 +96,12 @@ def test_a_users_fault_in_one_process_is_the_stages(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is wrong") as caught:
         run_in_processes(refuse, 2, {"folder": tmp_path})
     assert caught.value.remedy == "Mend it."
+
+
+def test_too_little_memory_of_one_process_reaches_the_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assertkd.training.parallel.launch.GRACE", 1.0)
+    with pytest.raises(MemoryError, match="CUDA out of memory"):
+        run_in_processes(run_out, 2, {"folder": tmp_path})
 
 
 PARENT = """

@@ -30,6 +30,7 @@ from assertkd.files import read_json, write_json
 from assertkd.runtime.devices import resolve_device
 from assertkd.runtime.job import set_threads
 from assertkd.runtime.logs import LOG_FORMAT
+from assertkd.runtime.out_of_memory import is_out_of_memory
 from assertkd.settings import TrainingSettings
 from assertkd.training.parallel.process_group import ProcessGroup, joined_processes
 
@@ -110,6 +111,8 @@ def run_in_processes(stage: Callable[..., None], size: int, arguments: dict[str,
         if code:
             for file in sorted(folder.glob("fault-*.json")):
                 raise UserError(**read_json(file))
+            for file in sorted(folder.glob("memory-*.json")):
+                raise MemoryError(read_json(file))
             raise SystemExit(code)
 
 
@@ -131,7 +134,10 @@ def take_part(folder: Path, rank: int) -> int:
     except UserError as fault:
         write_json(folder / f"fault-{rank}.json", {"problem": fault.problem, "remedy": fault.remedy})
         return 1
-    except Exception:
+    except Exception as fault:
+        if is_out_of_memory(fault):
+            write_json(folder / f"memory-{rank}.json", str(fault))
+            return 1
         package.exception("process %d stopped by a fault of the program", rank)
         raise
     return 0
