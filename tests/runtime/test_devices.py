@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from assertkd.errors import UserError
-from assertkd.runtime.devices import check_precision, memory_mb, peak_memory_mb, resolve_device
+from assertkd.runtime.devices import check_precision, float64_or_32, memory_mb, peak_memory_mb, resolve_device
+from assertkd.runtime.seeding import random_state, set_random_state
 
 SLURM_VARIABLES = ("SLURM_JOB_ID", "SLURM_STEP_GPUS", "SLURM_JOB_GPUS", "SLURM_GPUS_ON_NODE", "CUDA_VISIBLE_DEVICES")
 
@@ -140,3 +141,63 @@ def test_memory_in_use_falls_again_and_its_peak_does_not() -> None:
 def test_memory_in_use_of_a_gpu_is_what_is_allocated_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: {1: 3_000_000}[device.index])
     assert memory_mb(torch.device("cuda:1")) == 3.0
+
+
+@pytest.fixture
+def apple(machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pretend that this process sees the GPU of Apple silicon, and no other."""
+    machine(0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+
+
+@pytest.mark.usefixtures("apple")
+def test_apples_gpu_is_taken_by_its_name_alone() -> None:
+    assert resolve_device("mps") == torch.device("mps")
+    assert resolve_device("auto") == torch.device("cpu")
+
+
+@pytest.mark.usefixtures("apple")
+def test_apples_gpu_is_not_shared() -> None:
+    with pytest.raises(UserError, match="device mps: 2 processes cannot share one GPU") as caught:
+        resolve_device("mps", 0, 2)
+    assert caught.value.remedy.startswith("Set gpus: 1")
+
+
+@pytest.mark.parametrize(("is_built", "reason"), [(False, "torch's build for macOS"), (True, "macOS 14 or newer")])
+def test_a_machine_without_apples_gpu_says_what_it_lacks(
+    monkeypatch: pytest.MonkeyPatch, is_built: bool, reason: str
+) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_built", lambda: is_built)
+    with pytest.raises(UserError, match="device mps: this process sees no Apple GPU") as caught:
+        resolve_device("mps")
+    assert reason in caught.value.remedy
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_apples_gpu_trains_in_fp32_alone(precision: str) -> None:
+    check_precision("fp32", torch.device("mps"))
+    with pytest.raises(UserError, match=f"precision {precision}: is not supported on device mps"):
+        check_precision(precision, torch.device("mps"))
+
+
+def test_sums_are_float32_where_there_is_no_float64() -> None:
+    types = [float64_or_32(torch.device(name)) for name in ("cpu", "cuda:0", "mps")]
+    assert types == [torch.float64, torch.float64, torch.float32]
+
+
+def test_memory_of_apples_gpu_is_what_metal_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.mps, "current_allocated_memory", lambda: 3_000_000)
+    monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 5_000_000)
+    assert (memory_mb(torch.device("mps")), peak_memory_mb(torch.device("mps"))) == (3.0, 5.0)
+
+
+@pytest.mark.usefixtures("apple")
+def test_a_checkpoint_holds_the_state_of_apples_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = [torch.tensor([1, 2], dtype=torch.uint8)]
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: held[-1])
+    monkeypatch.setattr(torch.mps, "set_rng_state", held.append)
+    state = random_state()
+    held.append(torch.zeros(2, dtype=torch.uint8))
+    set_random_state(*state)
+    assert held[-1].tolist() == [1, 2]

@@ -72,7 +72,7 @@ class MemoryMeter:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.before = 0.0 if device.type == "cuda" else psutil.Process().memory_info().rss / 1e6
+        self.before = 0.0 if device.type != "cpu" else psutil.Process().memory_info().rss / 1e6
 
     def as_dict(self) -> dict[str, float]:
         """Return the peak so far, and how much of it came after the meter was made, in MB."""

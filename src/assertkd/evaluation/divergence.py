@@ -10,6 +10,7 @@ from assertkd.logits.store.reader import StoreReader
 from assertkd.losses.divergence import kl
 from assertkd.losses.target_batch import TargetBatch
 from assertkd.models.distillable import IGNORED, DistillableModel
+from assertkd.runtime.devices import float64_or_32
 
 
 @torch.no_grad()
@@ -38,12 +39,12 @@ def kl_divergence(
         UserError: the store does not fit the examples, or does not hold the temperature.
     """
     order = sorted(examples, key=lambda example: len(example.input_ids))
-    total = torch.zeros((), dtype=torch.float64, device=device)
+    total = torch.zeros((), dtype=float64_or_32(device), device=device)
     tokens = 0
     for start in range(0, len(order), batch_size):
         batch = collate(order[start : start + batch_size], model.pad_token_id, store).to(device)
         logits = model(batch.input_ids, batch.attention_mask, batch.labels).logits
         target = TargetBatch(logits, batch.labels[batch.labels != IGNORED], batch.teacher, temperature)
-        total += kl(target).double() / temperature**2
+        total += kl(target).to(total.dtype) / temperature**2
         tokens += batch.tokens
     return float(total) / tokens

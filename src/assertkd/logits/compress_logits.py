@@ -3,6 +3,8 @@
 import logging
 from pathlib import Path
 
+import torch
+
 from assertkd.batching.examples import Example
 from assertkd.corpus.targets import training_targets, write_teacher_predictions
 from assertkd.files import write_json
@@ -51,7 +53,9 @@ def compress_logits(params: CompressLogitsParams, teacher: Path, corpus: Path, f
             # A second pass over the sample, so that a resumed run, which skips what is stored, measures the same.
             options = params.logits.fidelity
             sample = teacher_pass.sample(examples, options.positions, options.seed)
-            report = fidelity_report(sample, teacher_pass.codec, teacher_pass.device)
+            # Apple's GPU has no float64, in which divergences are taken.
+            device = torch.device("cpu") if teacher_pass.device.type == "mps" else teacher_pass.device
+            report = fidelity_report(sample, teacher_pass.codec, device)
             report["sample"] |= {"split": "train", "seed": options.seed}
             write_json(layout.fidelity, report)
             draw_fidelity(report, layout.fidelity_picture)

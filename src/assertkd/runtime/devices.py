@@ -21,11 +21,11 @@ STATUS = Path("/proc/self/status")
 
 
 def resolve_device(name: str, rank: int = 0, size: int = 1) -> torch.device:
-    """Return the device for `auto`, `cpu`, `cuda` or `cuda:N` in one of `size` processes that train together.
+    """Return the device for `auto`, `cpu`, `cuda`, `cuda:N` or `mps` in one of `size` processes that train together.
 
-    GPUs are counted among those in CUDA_VISIBLE_DEVICES. Process `rank` takes the GPU of its number. `auto` is a GPU,
-    or the CPU if this process sees none; in a SLURM job without GPUs it is the CPU, even if the process sees the GPUs
-    of other jobs.
+    GPUs are counted among those in CUDA_VISIBLE_DEVICES. Process `rank` takes the GPU of its number. `auto` is a CUDA
+    GPU, or the CPU if this process sees none; in a SLURM job without GPUs it is the CPU, even if the process sees the
+    GPUs of other jobs. Apple's GPU (`mps`) must be asked for by name, since its results were never compared.
 
     Raises:
         UserError: this process does not see the GPU; or several processes are to train on one GPU, or with `auto`
@@ -36,10 +36,14 @@ def resolve_device(name: str, rank: int = 0, size: int = 1) -> torch.device:
         return torch.device("cuda:0" if torch.cuda.is_available() and not gpuless_job else "cpu")
     if name == "cpu":
         return torch.device("cpu")
+    if name == "mps" and size == 1:
+        if not torch.backends.mps.is_available():
+            raise UserError("device mps: this process sees no Apple GPU", _remedy_without_mps())
+        return torch.device("mps")
     if name not in ("auto", "cuda") and size > 1:
         raise UserError(
             f"device {name}: {size} processes cannot share one GPU",
-            "Set device: cuda, which gives each its own, or gpus: 1.",
+            "Set gpus: 1; or, with several CUDA GPUs, device: cuda, which gives each its own.",
         )
     device = torch.device(f"cuda:{rank}" if name in ("auto", "cuda") else name)
     last = max(device.index, size - 1)
@@ -54,8 +58,10 @@ def check_precision(precision: str, device: torch.device) -> None:
     """Refuse a precision that the device lacks.
 
     Raises:
-        UserError: fp16 on a CPU, or bf16 on a GPU that can only emulate it.
+        UserError: fp16 on a CPU, bf16 on a GPU that can only emulate it, or anything but fp32 on Apple's.
     """
+    if precision != "fp32" and device.type == "mps":
+        raise UserError(f"precision {precision}: is not supported on device mps", "Set precision: fp32.")
     if precision == "fp16" and device.type == "cpu":
         raise UserError("precision fp16: a CPU cannot train in it", "Set precision: fp32 (or bf16).")
     if precision == "bf16" and device.type == "cuda" and torch.cuda.get_device_capability(device) < BF16_CAPABILITY:
@@ -64,22 +70,40 @@ def check_precision(precision: str, device: torch.device) -> None:
         )
 
 
+def float64_or_32(device: torch.device) -> torch.dtype:
+    """Return the type of sums on a device: float64, or float32 on Apple's GPU, which has no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 def memory_mb(device: torch.device) -> float:
-    """Return the memory in use now, in MB: allocated on a CUDA device, else the resident set of this process."""
+    """Return the memory in use now, in MB: allocated on a GPU, else the resident set of this process."""
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device) / 1e6
+    if device.type == "mps":
+        return torch.mps.current_allocated_memory() / 1e6
     return psutil.Process().memory_info().rss / 1e6
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """Return the peak memory so far, in MB: of the GPU for a CUDA device, else of this process."""
+    """Return the peak memory so far, in MB: of a CUDA GPU, else of this process.
+
+    Of Apple's GPU, which keeps no peak, it is what this process holds of its memory now, free blocks included.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory() / 1e6
     if STATUS.exists():
         # Linux's ru_maxrss begins at what the process that started this one had.
         return int(STATUS.read_text().partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def _remedy_without_mps() -> str:
+    if not torch.backends.mps.is_built():
+        return "It needs a Mac with Apple silicon, and torch's build for macOS: set device: auto or cpu."
+    return "It needs a Mac with Apple silicon and macOS 14 or newer: set device: auto or cpu."
 
 
 def _remedy(size: int) -> str:

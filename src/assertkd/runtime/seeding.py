@@ -31,7 +31,7 @@ def seed_everything(seed: int) -> None:
 
 
 def random_state() -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return the state of every generator of this process (Python, numpy, torch, each GPU): JSON values and tensors."""
+    """Return the state of every generator of this process (Python, numpy, torch, GPUs): JSON values and tensors."""
     version, python, next_gauss = random.getstate()
     kind, numpy, position, has_gauss, gauss = np.random.get_state(legacy=True)
     tensors = {
@@ -41,6 +41,8 @@ def random_state() -> tuple[dict[str, Any], dict[str, Tensor]]:
     }
     if torch.cuda.is_available():
         tensors |= {f"cuda.{index}": state for index, state in enumerate(torch.cuda.get_rng_state_all())}
+    if torch.backends.mps.is_available():
+        tensors["mps"] = torch.mps.get_rng_state()
     values = {"python": [version, next_gauss], "numpy": [str(kind), int(position), int(has_gauss), float(gauss)]}
     return values, tensors
 
@@ -55,6 +57,8 @@ def set_random_state(values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -
     for index in range(torch.cuda.device_count()):
         if f"cuda.{index}" in tensors:
             torch.cuda.set_rng_state(tensors[f"cuda.{index}"], index)
+    if "mps" in tensors and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(tensors["mps"])
 
 
 @contextmanager

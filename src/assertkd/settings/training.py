@@ -83,7 +83,8 @@ class TrainingSettings(Section):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Arithmetic of the forward pass; fp16 needs a GPU."""
     device: Device = "auto"
-    """`auto` (a GPU if there is one), `cpu`, `cuda` or `cuda:N`."""
+    """`auto` (a CUDA GPU if there is one, else the CPU), `cpu`, `cuda`, `cuda:N`, or `mps` (the GPU of Apple silicon,
+    fp32 only)."""
     gpus: int = Field(1, ge=1, le=64)
     """GPUs that share a training, each with a process of its own; with `device: cpu`, that many CPU processes. Each
     takes batches of `batch_size`, so the effective batch is `batch_size` x `gradient_accumulation_steps` x `gpus`."""
@@ -103,12 +104,12 @@ class TrainingSettings(Section):
 
     @property
     def gpu_count(self) -> int:
-        """GPUs that the training takes on a machine that has enough."""
-        return 0 if self.device == "cpu" else self.gpus
+        """CUDA GPUs that the training takes on a machine that has enough."""
+        return 0 if self.device in ("cpu", "mps") else self.gpus
 
     @model_validator(mode="after")
     def _options_go_together(self) -> "TrainingSettings":
-        if self.gpus > 1 and self.device.startswith("cuda:"):
+        if self.gpus > 1 and (self.device == "mps" or self.device.startswith("cuda:")):
             raise ValueError(f"gpus: {self.gpus} cannot share device {self.device}: use device: cuda or gpus: 1")
         if self.epoch_sampling and self.max_train_samples is None:
             raise ValueError("epoch_sampling draws max_train_samples records an epoch: set max_train_samples")

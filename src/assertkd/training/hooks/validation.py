@@ -14,6 +14,7 @@ from assertkd.models.decoding import evaluation_mode
 from assertkd.models.distillable import IGNORED, DistillableModel
 from assertkd.models.encoders import TextEncoder
 from assertkd.models.torch_text_generator import TorchTextGenerator
+from assertkd.runtime.devices import float64_or_32
 from assertkd.runtime.seeding import preserve_random_state
 from assertkd.settings.training import TEXT_METRICS
 from assertkd.training.hooks.hook import Figures, Hook
@@ -82,14 +83,14 @@ def teacher_forced(model: DistillableModel, batches: Iterable[Batch], processes:
         processes: those that share the split.
     """
     device = model.device
-    loss = torch.zeros((), device=device, dtype=torch.float64)
+    loss = torch.zeros((), device=device, dtype=float64_or_32(device))
     right = torch.zeros((), device=device, dtype=torch.int64)
     tokens = 0
     with evaluation_mode(model):
         for batch in (batch.to(device) for batch in batches):
             logits = model(batch.input_ids, batch.attention_mask, batch.labels).logits
             labels = batch.labels[batch.labels != IGNORED]
-            loss += functional.cross_entropy(logits.float(), labels, reduction="sum").double()
+            loss += functional.cross_entropy(logits.float(), labels, reduction="sum").to(loss.dtype)
             right += (logits.argmax(-1) == labels).sum()
             tokens += batch.tokens
     loss_sum, hits, count = processes.sums(float(loss), int(right), tokens)
