@@ -26,6 +26,8 @@ COMMANDS = {
     "reproduce": "train a model again from its training_report.json, and compare the weights",
     "logits": "look into stores of teacher logits; write and read them as JSONL",
     "slurm-requests": "print what a profile would ask SLURM for",
+    "doctor": "say what this machine has for AssertKD, and what it lacks",
+    "memory": "estimate what a run's trainings take, and the batch sizes for GPUs of several sizes",
     "threads": "measure how many threads training jobs should have on this machine",
     "families": "list the families of behaviour in the generated corpus",
 }

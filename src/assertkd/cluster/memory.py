@@ -1,7 +1,9 @@
-"""How much GPU memory training takes: an estimate from the model's sizes, before anything is loaded."""
+"""How much memory training takes: an estimate from the model's sizes, before anything is loaded."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from assertkd.cluster.params import CheckCudaParams, CheckedTraining
 from assertkd.errors import UserError
 from assertkd.models.distillable import ModelShape
 from assertkd.models.registry import shape_and_parameter_count
@@ -20,6 +22,14 @@ LOGIT_COPIES = 4
 """Arrays of the size of the logits, in float32, that a loss with a teacher's distribution keeps."""
 CUDA_CONTEXT = 1_000_000_000
 """Bytes that CUDA itself and its libraries take, about."""
+CPU_PROCESS = 700_000_000
+"""Bytes of a process on the CPU beside its model: Python, torch, records and an encoder, as the demo's take them."""
+BYTES_PER_WEIGHT_SAVED, CHECKPOINTS = 12, 2
+"""A checkpoint has a weight and AdamW's two moments in float32; two checkpoints are kept while a model is trained."""
+USABLE = 0.9
+"""Share of a GPU's memory that an estimate may fill: blocks that are freed are not the size of those asked for next."""
+GPU_SIZES = (8, 12, 16, 24, 32, 40, 80)
+"""Memory of usual GPUs, in GB."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +48,18 @@ class TrainingMemory:
 
     @property
     def total(self) -> int:
-        """All of it, CUDA's own share included, in bytes."""
+        """All of it on a GPU, CUDA's own share included, in bytes."""
         return self.weights + self.activations + CUDA_CONTEXT
+
+    @property
+    def on_cpu(self) -> int:
+        """All of it in main memory, where the CPU trains, in bytes."""
+        return self.weights + self.activations + CPU_PROCESS
+
+    @property
+    def checkpoints(self) -> int:
+        """Bytes on disk while it is trained."""
+        return CHECKPOINTS * BYTES_PER_WEIGHT_SAVED * self.parameters
 
 
 def training_memory(
@@ -59,6 +79,51 @@ def training_memory(
         weights=parameters * (BYTES_PER_WEIGHT + autocast),
         activations=_activations(shape, training, max_input_len, max_output_len),
     )
+
+
+def format_estimates(params: CheckCudaParams) -> Iterator[str]:
+    """Yield, for each training of a run, what it takes, and a table of batch sizes for GPUs of several sizes."""
+    sizes = params.max_input_len, params.max_output_len, params.vocab_size
+    for name, each in params.trainings.items():
+        memory = training_memory(each.model, each.training, *sizes)
+        if memory is None:
+            yield f"{name} ({each.model.name}): its sizes are not known here; run prefetch_models first\n"
+            continue
+        training = each.training
+        batch, steps = training.batch_size, training.gradient_accumulation_steps
+        yield (
+            f"{name} ({each.model.name}, {memory.parameters / 1e6:.1f}M parameters), {training.precision}, inputs of "
+            f"{params.max_input_len} and targets of {params.max_output_len} tokens, batch_size {batch}: about "
+            f"{memory.total / 1e9:.1f} GB of a GPU, or {memory.on_cpu / 1e9:.1f} GB of main memory on a CPU; "
+            f"{memory.checkpoints / 1e9:.1f} GB of disk for checkpoints, then {4 * memory.parameters / 1e9:.1f} GB"
+        )
+        yield ""
+        yield "| GPU | batch_size | gradient_accumulation_steps | effective batch | estimate |"
+        yield "| --- | --- | --- | --- | --- |"
+        for size in GPU_SIZES:
+            fitting = largest_batch(each, sizes, batch * steps, round(USABLE * size * 1e9))
+            if fitting is None:
+                yield f"| {size} GB | does not fit | | | |"
+                continue
+            fits, total = fitting
+            yield f"| {size} GB | {fits} | {batch * steps // fits} | {batch * steps} | {total / 1e9:.1f} GB |"
+        yield ""
+
+
+def largest_batch(
+    each: CheckedTraining, sizes: tuple[int, int, int], effective: int, limit: int
+) -> tuple[int, int] | None:
+    """Return the largest batch size that divides `effective` and takes at most `limit` bytes, and what it takes.
+
+    None where not even a batch of one fits, or the model's sizes are not known.
+    """
+    for batch_size in range(effective, 0, -1):
+        if effective % batch_size == 0:
+            training = each.training.model_copy(update={"batch_size": batch_size})
+            memory = training_memory(each.model, training, *sizes)
+            if memory is not None and memory.total <= limit:
+                return batch_size, memory.total
+    return None
 
 
 def _activations(shape: ModelShape, training: TrainingSettings, inputs: int, targets: int) -> int:

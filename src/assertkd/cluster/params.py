@@ -1,8 +1,11 @@
 """What the rules that prepare a cluster use of a run's settings."""
 
-from assertkd.settings import ModelSettings, RunSettings, TrainingSettings
+from collections.abc import Mapping
+from typing import Any
+
+from assertkd.settings import ModelSettings, RunSettings, TrainingSettings, load_run
 from assertkd.settings.model import SCRATCH
-from assertkd.settings.section import Section
+from assertkd.settings.section import Section, merged_over
 from assertkd.students.params import DistillStudentParams
 from assertkd.teacher.params import TrainTeacherParams
 
@@ -64,6 +67,16 @@ class CheckCudaParams(Section):
             max_output_len=run.data.max_output_len,
             vocab_size=run.tokenizer.vocab_size,
         )
+
+
+def run_without_records(config: Mapping[str, Any], name: str) -> RunSettings:
+    """Return a run of the config as if a file of records were named, which many runs get on the command line.
+
+    Raises:
+        UserError: there is no such run, or the config has other faults.
+    """
+    files = {run: {"data": {"train_file": "records.jsonl"}} for run in config.get("runs") or {}}
+    return load_run(merged_over({"runs": files}, config) | {"run": name})
 
 
 def _checked(model: ModelSettings, training: TrainingSettings) -> CheckedTraining:

@@ -1,0 +1,67 @@
+"""The table of batch sizes that fit, and what `assertkd memory` prints."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from assertkd.cli import main
+from assertkd.cluster.memory import GPU_SIZES, USABLE, largest_batch, training_memory
+from assertkd.cluster.params import CheckedTraining, run_without_records
+from assertkd.errors import UserError
+from assertkd.settings import ModelSettings, TrainingSettings
+from assertkd.settings.load import load_config
+
+PROJECT = Path(__file__).parents[2]
+SIZES = 512, 128, 400
+TEACHER = CheckedTraining(
+    model=ModelSettings(name="Salesforce/codet5p-770m"), training=TrainingSettings(precision="bf16")
+)
+GB = 10**9
+
+
+def total(batch_size: int) -> int:
+    memory = training_memory(TEACHER.model, TEACHER.training.model_copy(update={"batch_size": batch_size}), *SIZES)
+    assert memory is not None
+    return memory.total
+
+
+def test_the_largest_batch_that_fits_is_found() -> None:
+    assert largest_batch(TEACHER, SIZES, 32, total(8)) == (8, total(8))
+    assert largest_batch(TEACHER, SIZES, 32, total(8) - 1) == (4, total(4))
+    assert largest_batch(TEACHER, SIZES, 32, 10**15) == (32, total(32))
+    # Its divisors are 1, 2, 3, 6, 9 and 18, so that the effective batch stays what it is.
+    assert largest_batch(TEACHER, SIZES, 18, total(8)) == (6, total(6))
+
+
+def test_a_gpu_without_room_for_the_weights_has_no_batch() -> None:
+    assert largest_batch(TEACHER, SIZES, 32, 8 * GB) is None
+
+
+def test_a_model_of_unknown_size_has_none_either() -> None:
+    unknown = CheckedTraining(model=ModelSettings(name="me/unknown"), training=TrainingSettings())
+    assert largest_batch(unknown, SIZES, 32, 10**15) is None
+
+
+def test_the_command_prints_a_table_for_each_training(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["memory", "--configfile", str(PROJECT / "config.yaml"), "--run", "codet5p"]) == 0
+    printed = capsys.readouterr().out
+    assert "teacher (Salesforce/codet5p-770m, 737.6M parameters), bf16, inputs of 512 and targets of 128" in printed
+    tables = printed.split("| GPU |")[1:]
+    assert len(tables) == 2, "the variants of codet5p train alike"
+    for table in tables:
+        rows = re.findall(r"^\| (\d+) GB \| (\d+) \| (\d+) \| (\d+) \| ([\d.]+) GB \|$", table, re.MULTILINE)
+        assert [int(row[0]) for row in rows] == list(GPU_SIZES)[-len(rows) :]
+        for size, batch, steps, effective, estimate in rows:
+            assert int(batch) * int(steps) == int(effective) == 32
+            assert float(estimate) <= USABLE * int(size) + 0.1
+    assert "| 8 GB | does not fit | | | |" in tables[0]
+
+
+def test_a_run_whose_records_are_named_later_is_read() -> None:
+    config = load_config(PROJECT / "config.yaml")
+    assert run_without_records(config, "real").data.train_file == "records.jsonl"
+    named = config | {"runs": config["runs"] | {"real": {"data": {"source": "files", "train_file": "mine.jsonl"}}}}
+    assert run_without_records(named, "real").data.train_file == "mine.jsonl"
+    with pytest.raises(UserError, match="run: 'absent' is not an entry"):
+        run_without_records(config, "absent")
