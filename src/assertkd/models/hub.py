@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import httpx2
-from huggingface_hub import HfApi, constants, scan_cache_dir, snapshot_download
-from huggingface_hub.errors import CacheNotFound, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub import HfApi, constants, scan_cache_dir, try_to_load_from_cache
+from huggingface_hub.errors import CacheNotFound, HfHubHTTPError, RepositoryNotFoundError
 from huggingface_hub.utils import http_backoff
 
 from assertkd.errors import UserError
@@ -17,6 +16,9 @@ PICKLED = ["pytorch_model*.bin"]
 """Weights in PyTorch's own form: fetched only where a repository has no safetensors; transformers reads them as plain
 tensors (`weights_only`)."""
 UNUSED = ["onnx/*", "openvino/*"]
+
+HTTP_FAULT: type[BaseException] = HfHubHTTPError.__bases__[0]
+"""What a request of the hub's library raises, whichever HTTP library its version is built on."""
 
 FIRST_ANSWER = 5.0
 """Seconds in which the hub must answer the first time, or it counts as out of reach."""
@@ -30,7 +32,7 @@ def is_reachable() -> bool:
     try:
         # Any status is an answer.
         http_backoff("HEAD", constants.ENDPOINT, max_retries=1, retry_on_status_codes=(), timeout=FIRST_ANSWER)
-    except httpx2.HTTPError:
+    except HTTP_FAULT:
         return False
     return True
 
@@ -43,11 +45,12 @@ def located(name: str | Path) -> str:
     """
     if constants.HF_HUB_OFFLINE or Path(name).is_dir() or is_reachable():
         return str(name)
-    try:
-        return str(snapshot_download(str(name), local_files_only=True))
-    except LocalEntryNotFoundError:
+    # Not by `snapshot_download`, which asks for all files of a repository, and `fetch` leaves some out.
+    config = try_to_load_from_cache(str(name), "config.json")
+    if not isinstance(config, str):
         cached = f"not in the hub's cache {constants.HF_HUB_CACHE}"
-        raise FileNotFoundError(f"{cached}, and {constants.ENDPOINT} cannot be reached") from None
+        raise FileNotFoundError(f"{cached}, and {constants.ENDPOINT} cannot be reached")
+    return str(Path(config).parent)
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def fetch(name: str) -> Path:
         raise UserError(
             f"{name}: the hub has no such repository, or it is not public", "Check the name in config.yaml."
         ) from fault
-    except (httpx2.HTTPError, OSError) as fault:
+    except (HTTP_FAULT, OSError) as fault:
         raise UserError(
             f"{name}: could not be fetched ({_first_line(fault)})",
             "Check the network, HF_ENDPOINT, and the space and rights under HF_HOME; then run it again.",
