@@ -54,10 +54,11 @@ def test_versions_are_compared_with_the_lock(tmp_path: Path, monkeypatch: pytest
     lock = tmp_path / "requirements.lock"
     lock.write_text(
         "# Every package.\ntorch==2.13.0\nnumpy==2.4.6 \\\n    --hash=sha256:0f\npsutil==7.0\npytest==9.0\n"
+        "pyreadline3==3.5 ; sys_platform == 'win32' \\\n    --hash=sha256:1a\n"
     )
-    (finding,) = packages(lock)
+    (finding,) = packages([lock])
     assert finding.found == (
-        "2 of 4 as in requirements.lock; different (locked): numpy 2.0.0 (2.4.6); not installed: pytest"
+        "2 packages as in requirements.lock; different (locked): numpy 2.0.0 (2.4.6); not installed: pytest"
     )
     assert "may differ" in finding.meaning
     assert not finding.is_fault
@@ -67,12 +68,12 @@ def test_a_package_that_running_needs_is_a_fault_and_one_for_tests_is_none(monke
     monkeypatch.setattr(doctor, "version", {"torch": "2.13.0"}.__getitem__)
     monkeypatch.setattr(doctor, "PackageNotFoundError", KeyError)
     monkeypatch.setattr(doctor, "requires", lambda name: ["torch>=2", "lz4", 'pytest; extra == "dev"'])
-    (finding,) = packages(Path("absent.lock"))
+    (finding,) = packages([Path("absent.lock")])
     assert (finding.found, finding.is_fault) == ("not installed: lz4", True)
 
 
 def test_models_are_left_out_where_packages_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "packages", lambda lock: [Finding("packages", "not installed: pydantic", "", True)])
+    monkeypatch.setattr(doctor, "packages", lambda locks: [Finding("packages", "not installed: pydantic", "", True)])
     monkeypatch.setattr(doctor, "models", lambda configfile: pytest.fail("it cannot read the config"))
     assert "hub cache" not in subjects(examine(CONFIG))
 

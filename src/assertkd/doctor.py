@@ -5,7 +5,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -16,9 +16,10 @@ from assertkd.evaluation.execution.jdk import ToolMissingError, find_toolchain
 from assertkd.evaluation.execution.process import best_isolation
 from assertkd.runtime.job import has_gpu
 
-LOCK = Path(__file__).parents[2] / "requirements.lock"
+LOCKS = tuple(Path(__file__).parents[2] / f"{name}.lock" for name in ("requirements", "requirements-torch"))
 """The locked versions, in the project's folder; absent where only the package was installed."""
-LOCKED = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)", re.MULTILINE)
+LOCKED = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)( *;)?", re.MULTILINE)
+"""A locked package: its name, its version, and a semicolon where it is for some systems only."""
 REQUIREMENT = re.compile(r"^[A-Za-z0-9][\w.-]*")
 
 DEMO_MEMORY, DEMO_DISK = 2e9, 0.5e9
@@ -48,7 +49,7 @@ def examine(configfile: Path) -> list[Finding]:
     """Return what this machine has, for the runs of a config file; nothing is downloaded."""
     findings = [
         Finding("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),
-        *packages(LOCK),
+        *packages(LOCKS),
         *devices(),
         *memory_and_disk(),
         *java(),
@@ -59,7 +60,7 @@ def examine(configfile: Path) -> list[Finding]:
     return [*findings, *models(configfile)] if has_packages else findings
 
 
-def packages(lock: Path) -> Iterator[Finding]:
+def packages(locks: Sequence[Path]) -> Iterator[Finding]:
     """Yield what AssertKD needs and does not find, and which versions differ from the locked ones."""
     try:
         needed = [REQUIREMENT.findall(line)[0] for line in requires("assertkd") or [] if "extra ==" not in line]
@@ -67,15 +68,16 @@ def packages(lock: Path) -> Iterator[Finding]:
         needed = []
     if missing := [name for name in needed if _version(name) is None]:
         yield Finding("packages", f"not installed: {_some(missing)}", "Install them: make venv, or pip install .", True)
-    if not lock.is_file():
+    locked = [found for lock in locks if lock.is_file() for found in LOCKED.findall(lock.read_text(encoding="utf-8"))]
+    if not locked:
         return
-    locked = LOCKED.findall(lock.read_text(encoding="utf-8"))
-    installed = {name: _version(name) for name, _ in locked}
+    installed = {name: _version(name) for name, _, _ in locked}
     different = [
-        f"{name} {installed[name]} ({wanted})" for name, wanted in locked if installed[name] not in (None, wanted)
+        f"{name} {installed[name]} ({wanted})" for name, wanted, _ in locked if installed[name] not in (None, wanted)
     ]
-    absent = [name for name, found in installed.items() if found is None]
-    found = f"{len(locked) - len(different) - len(absent)} of {len(locked)} as in {lock.name}"
+    absent = [name for name, _, only_for in locked if installed[name] is None and not only_for]
+    same = sum(installed[name] == wanted for name, wanted, _ in locked)
+    found = f"{same} packages as in {locks[0].name}"
     meaning = ""
     if different:
         found += f"; different (locked): {_some(different)}"

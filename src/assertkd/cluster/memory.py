@@ -92,7 +92,7 @@ def format_estimates(params: CheckCudaParams) -> Iterator[str]:
         training = each.training
         batch, steps = training.batch_size, training.gradient_accumulation_steps
         yield (
-            f"{name} ({each.model.name}, {memory.parameters / 1e6:.1f}M parameters), {training.precision}, inputs of "
+            f"{name} ({each.model.name}, {memory.parameters / 1e6:.4g}M parameters), {training.precision}, inputs of "
             f"{params.max_input_len} and targets of {params.max_output_len} tokens, batch_size {batch}: about "
             f"{memory.total / 1e9:.1f} GB of a GPU, or {memory.on_cpu / 1e9:.1f} GB of main memory on a CPU; "
             f"{memory.checkpoints / 1e9:.1f} GB of disk for checkpoints, then {4 * memory.parameters / 1e9:.1f} GB"
