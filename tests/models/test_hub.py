@@ -210,8 +210,7 @@ def test_a_hub_that_does_not_answer_is_said_in_two_lines_without_minutes_of_retr
         assert "snakemake prefetch_models" in remedy
         assert "HF_HOME" in remedy
     assert said[4].startswith(f"Salesforce/codet5-small: cannot be fetched, since {NOWHERE} cannot be reached | ")
-    # It is asked twice in all: transformers would ask six times for every file.
-    assert done.stderr.count("thrown while requesting") == 2
+    assert "Retrying" not in done.stderr, "the libraries ask six times for every file"
 
 
 def test_a_model_in_the_cache_loads_though_the_hub_does_not_answer(hub: Hub, tmp_path: Path) -> None:

@@ -1,13 +1,13 @@
 """The Hugging Face hub: models, tokenizers and encoders fetched ahead of jobs that have no network, and verified."""
 
 import fnmatch
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from huggingface_hub import HfApi, constants, scan_cache_dir, try_to_load_from_cache
+from huggingface_hub import HfApi, constants, get_session, scan_cache_dir, try_to_load_from_cache
 from huggingface_hub.errors import CacheNotFound, HfHubHTTPError, RepositoryNotFoundError
-from huggingface_hub.utils import http_backoff
 
 from assertkd.errors import UserError
 
@@ -20,8 +20,8 @@ UNUSED = ["onnx/*", "openvino/*"]
 HTTP_FAULT: type[BaseException] = HfHubHTTPError.__bases__[0]
 """What a request of the hub's library raises, whichever HTTP library its version is built on."""
 
-FIRST_ANSWER = 5.0
-"""Seconds in which the hub must answer the first time, or it counts as out of reach."""
+ATTEMPTS, FIRST_ANSWER = 2, 5.0
+"""How often, and for how many seconds, the hub is asked for any answer before it counts as out of reach."""
 
 
 @cache
@@ -29,12 +29,12 @@ def is_reachable() -> bool:
     """Return whether the hub answers; asked once in a process, since libraries retry for minutes, file by file."""
     if constants.HF_HUB_OFFLINE:
         return False
-    try:
-        # Any status is an answer.
-        http_backoff("HEAD", constants.ENDPOINT, max_retries=1, retry_on_status_codes=(), timeout=FIRST_ANSWER)
-    except HTTP_FAULT:
-        return False
-    return True
+    for _ in range(ATTEMPTS):
+        with suppress(HTTP_FAULT):
+            # Any status is an answer.
+            get_session().head(constants.ENDPOINT, timeout=FIRST_ANSWER)
+            return True
+    return False
 
 
 def located(name: str | Path) -> str:
