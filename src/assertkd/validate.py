@@ -11,7 +11,7 @@ from assertkd.layout import RunLayout
 from assertkd.losses.loss_plan import plan_loss
 from assertkd.losses.schedule import progress
 from assertkd.losses.without_effect import without_effect
-from assertkd.runtime.job import visible_gpus
+from assertkd.runtime.job import gpu_count
 from assertkd.settings import RunSettings, TrainingSettings
 from assertkd.settings.model import SCRATCH, missing_layers
 from assertkd.students.params import DistillStudentParams, encoder_slug
@@ -79,7 +79,7 @@ def check_devices(run: RunSettings, jobs: Iterable[PlannedJob]) -> None:
     Raises:
         UserError: listing every such setting.
     """
-    gpus = visible_gpus()
+    gpus = gpu_count()
     faults: dict[str, None] = {}
     for job in jobs:
         if job.rule in ("train_teacher", "distill_student"):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from assertkd.cli import main
 from assertkd.export.convert import convert
@@ -37,6 +38,17 @@ def test_every_record_gets_a_prediction(model: Path, tmp_path: Path, capsys: pyt
     assert [line["id"] for line in lines] == ["mine:1", "mine:2", "mine"]
     assert [line["reference"] for line in lines] == ["", "", "assertEquals(1, one());"]
     assert json.loads((to / "measured.json").read_text())["examples"] == 3
+
+
+def test_a_model_is_measured_on_one_thread(model: Path, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        call = ["predict", "--model", str(model), "--records", written(tmp_path, LINE)]
+        assert main([*call, "--to", str(tmp_path / "out")]) == 0
+    finally:
+        torch.set_num_threads(before)
+    assert json.loads((tmp_path / "out/measured.json").read_text())["threads"] == 1
 
 
 def test_an_export_predicts_what_its_original_does(model: Path, tmp_path: Path) -> None:

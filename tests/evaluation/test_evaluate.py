@@ -266,6 +266,11 @@ def test_the_command_prints_every_figure_and_keeps_nothing_unasked(
     assert said[-2].endswith("absent.jsonl: no such file")
 
 
+def test_a_model_is_measured_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert module._in_fresh_process(torch.get_num_threads) == 1
+
+
 def test_a_bad_option_is_said(records: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "--records", str(records), "--limit", "0"]) == 1
     assert "evaluation.limit" in capsys.readouterr().err

@@ -58,9 +58,10 @@ def predict_alone(options: argparse.Namespace) -> None:
     from assertkd.evaluation.predict import predict
     from assertkd.models.length_limits import limits_of
     from assertkd.records import write_records
-    from assertkd.runtime.logs import hide_progress_bars
+    from assertkd.runtime.job import set_threads
 
-    hide_progress_bars()
+    # As in the workflow, so that what is measured can be compared.
+    set_threads(1)
     run, reading, lengths = settings_alone(options)
     limits = limits_of(options.model, lengths["max_input_len"], lengths["max_output_len"])
     records = read_given_records(options.records, reading, labelled=None).records

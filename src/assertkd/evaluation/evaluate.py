@@ -28,7 +28,8 @@ from assertkd.layout import TEACHER, EvaluationLayout, RunLayout
 from assertkd.models.length_limits import Limits, limits_of
 from assertkd.predictions import Prediction, write_predictions
 from assertkd.records import write_records
-from assertkd.runtime.logs import hide_progress_bars, logged_to_stderr
+from assertkd.runtime.job import set_threads
+from assertkd.runtime.logs import logged_to_stderr
 
 STUDENT = "student"
 """Key of the evaluated model in `evaluation_metrics.json`."""
@@ -256,5 +257,6 @@ def _in_fresh_process(function: Callable[..., Returned], *arguments: Any) -> Ret
 
 def _logged(function: Callable[..., Returned], *arguments: Any) -> Returned:
     with logged_to_stderr():
-        hide_progress_bars()
+        # As in the workflow; a process of its own would have as many as there are cores.
+        set_threads(1)
         return function(*arguments)
