@@ -237,6 +237,38 @@ def test_records_with_a_teachers_logits_need_no_teacher(
     assert found["student"]["kl_divergence"] == pytest.approx(exact["student"]["kl_divergence"], rel=0.02)
 
 
+def test_a_teacher_of_some_records_is_none(
+    params: EvaluateParams, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = written(tmp_path / "half.jsonl", [LINES[0] | {"teacher_prediction": "fail();"}, *LINES[1:]])
+    predictions = written(tmp_path / "p.jsonl", [{"id": line["id"], "prediction": "fail();"} for line in LINES])
+    found = evaluate(Inputs(predictions=predictions, records=given), params, tmp_path / "out")
+    assert set(found) == {"student", "cost"}
+    assert "half.jsonl: has no teacher_prediction for 5 examples (first 'r1'); there is no comparison" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("output", "taken"),
+    [
+        *(("out", f"out/{name}") for name in (*sorted(WRITTEN), "predictions.jsonl", "measured.json")),
+        *(("out", f"out/{name}") for name in ("execution.jsonl", "teacher/measured.json")),
+        ("a file", "a file"),
+        ("a file/out", "a file"),
+    ],
+)
+def test_a_folder_is_not_shared_with_another_evaluation(
+    output: str, taken: str, params: EvaluateParams, tmp_path: Path
+) -> None:
+    (tmp_path / taken).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / taken).write_text("of another\n")
+    predictions = written(tmp_path / "p.jsonl", [{"id": "a", "prediction": "fail();", "reference": "fail();"}])
+    with pytest.raises(UserError) as fault:
+        evaluate(Inputs(predictions=predictions), params, tmp_path / output)
+    assert fault.value.problem.startswith(f"{tmp_path / taken}: ")
+    assert "--output" in fault.value.remedy
+    assert (tmp_path / taken).read_text() == "of another\n"
+
+
 @pytest.mark.usefixtures("here")
 def test_logits_of_another_target_are_left_out(
     model: Path, teacher: Path, records: Path, params: EvaluateParams, tmp_path: Path, caplog: pytest.LogCaptureFixture

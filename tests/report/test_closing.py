@@ -1,6 +1,7 @@
 """The short leaderboard at the end of a run, and the report's place."""
 
 import csv
+import os
 from pathlib import Path
 
 from assertkd.layout import RunLayout
@@ -40,13 +41,24 @@ def test_a_long_leaderboard_is_cut() -> None:
 
 def test_the_report_stands_last_behind_leaderboard_and_note(tmp_path: Path) -> None:
     files = RunLayout(tmp_path / "tiny").report
-    assert closing_message(files, "tiny") == "The run `tiny` has no full report yet."
+    assert closing_message(files, "tiny", []) == "The run `tiny` has no full report yet."
     files.page.parent.mkdir(parents=True)
     files.page.write_text("<html>", encoding="utf-8")
     with files.leaderboard.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.DictWriter(handle, dict.fromkeys(name for one in ROWS for name in one))
         writer.writeheader()
         writer.writerows(ROWS)
-    lines = closing_message(files, "tiny").splitlines()
+    os.utime(files.page, (200, 200))
+    result, missing = tmp_path / "training_report.json", tmp_path / "missing.json"
+    result.touch()
+    os.utime(result, (200, 200))
+    lines = closing_message(files, "tiny", [result, missing]).splitlines()
     assert lines[2].startswith("teacher  ")
     assert lines[-2:] == ["Read this.", f"Report: {files.page.resolve()}"]
+    os.utime(result, (201, 201))
+    assert closing_message(files, "tiny", [result, missing]).splitlines() == [
+        f"The report {files.page.resolve()} is older than these results: {result}",
+        "Make it anew with `assertkd report --run tiny --retrain`, and with the options of these results.",
+    ]
+    (tmp_path / "tiny/config.yaml").touch()
+    assert f"report --output_dir {tmp_path / 'tiny'} --retrain" in closing_message(files, "tiny", [result])

@@ -74,7 +74,8 @@ onsuccess:
     # Takes a while to import, which no start of Snakemake should wait for.
     from assertkd.report.closing import closing_message
 
-    print(closing_message(RUN_FILES.report, RUN.name))
+    results = [*scored_files("comparison")(None), *trained_files("report")(None)]
+    print(closing_message(RUN_FILES.report, RUN.name, results))
 
 
 onerror:

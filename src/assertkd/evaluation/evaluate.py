@@ -56,6 +56,11 @@ class Inputs:
     references: Path | None = None
     teacher: Path | None = None
 
+    @property
+    def is_teacher_alone(self) -> bool:
+        """Whether the teacher's predictions in the records are what is evaluated."""
+        return self.model is None and self.predictions is None
+
     def check(self) -> None:
         """Refuse inputs that do not go together, or that are not there.
 
@@ -70,7 +75,7 @@ class Inputs:
             raise UserError("--model is given without --records", "Name a JSONL file of records with --records FILE.")
         if self.references is not None and self.predictions is None:
             raise UserError("--references is given without --predictions", "Name the predictions for these lines.")
-        if self.model is None and self.predictions is None:
+        if self.is_teacher_alone:
             if self.records is None:
                 raise UserError("there is nothing to evaluate", "Name a model with --model, or --predictions.")
             if self.teacher is not None:
@@ -119,21 +124,20 @@ def evaluate(inputs: Inputs, params: EvaluateParams, folder: Path, processes: in
     Args:
         inputs: what is evaluated.
         params: how.
-        folder: made if it is missing; must not hold an evaluation.
+        folder: made if it is missing; must not hold anything of an evaluation.
         processes: that score and execute.
 
     Raises:
-        UserError: the inputs do not go together, one is missing or bad, or `folder` holds an evaluation.
+        UserError: the inputs do not go together, one is missing or bad, or `folder` holds a part of an evaluation.
     """
     inputs.check()
     output, teacher_output = EvaluationLayout(folder), EvaluationLayout(folder / TEACHER)
-    if output.comparison.exists():
-        raise UserError(f"{output.comparison}: exists already", "Name another folder, or delete this one.")
+    _check_free(output)
+    _check_free(teacher_output)
     with TemporaryDirectory() as name:
         scratch = Path(name)
         given = _read(inputs, params, scratch)
-        is_teacher_alone = inputs.model is None and inputs.predictions is None
-        has_teacher = not is_teacher_alone and (inputs.teacher is not None or given.teacher is not None)
+        has_teacher = not inputs.is_teacher_alone and (inputs.teacher is not None or given.teacher is not None)
         # Files come before models, so that a fault in a file is found at once.
         if has_teacher and inputs.model is not None:
             _predict_as_teacher(inputs, params, given, teacher_output)
@@ -153,9 +157,20 @@ def evaluate(inputs: Inputs, params: EvaluateParams, folder: Path, processes: in
                 layout.folder,
                 layout.execution if is_executed else None,
                 processes,
-                alone_as=TEACHER if layout is teacher_output or is_teacher_alone else STUDENT,
+                alone_as=TEACHER if layout is teacher_output or inputs.is_teacher_alone else STUDENT,
             )
     return dict(read_json(output.comparison))
+
+
+def _check_free(output: EvaluationLayout) -> None:
+    """Refuse what is no folder, or has files of another evaluation, whose costs would be taken for this one's."""
+    nearest = next(path for path in (output.folder, *output.folder.parents) if path.exists())
+    if not nearest.is_dir():
+        raise UserError(f"{nearest}: is not a folder", "Name another folder with --output.")
+    files = output.comparison, output.summary, output.examples, output.table, output.predictions, output.measured
+    for file in (*files, output.execution, output.execution_summary):
+        if file.exists():
+            raise UserError(f"{file}: exists already", "Name another folder with --output, or delete this one.")
 
 
 def _read(inputs: Inputs, params: EvaluateParams, scratch: Path) -> _Given:
@@ -169,7 +184,8 @@ def _read(inputs: Inputs, params: EvaluateParams, scratch: Path) -> _Given:
     write_records(records_file, given.records[: params.evaluation.limit])
     examples = [prediction_of(record, "") for record in given.records]
     # The teacher's predictions of the file have no effect where another teacher is named.
-    return _Given(examples, given, records_file, None if inputs.teacher is not None else given.teacher())
+    teacher = None if inputs.teacher is not None else given.teacher(is_needed=inputs.is_teacher_alone)
+    return _Given(examples, given, records_file, teacher)
 
 
 def _predict(inputs: Inputs, params: EvaluateParams, given: _Given, output: EvaluationLayout, scratch: Path) -> None:

@@ -1,5 +1,6 @@
 """Records that a command was given, for predictions outside a run."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from assertkd.evaluation.params import Reading
 from assertkd.evaluation.score import count_of
 from assertkd.logits.interchange.lines import InterchangeLine, read_interchange
 from assertkd.records import Record
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,14 @@ class GivenRecords:
             if not wanted:
                 return
 
-    def teacher(self) -> GivenTeacher | None:
-        """Return what the lines hold of a teacher; None where no line has its prediction.
+    def teacher(self, *, is_needed: bool) -> GivenTeacher | None:
+        """Return what the lines hold of a teacher; None where no line has its prediction, or not all have.
+
+        Args:
+            is_needed: whether a record without the prediction that others have is an error.
 
         Raises:
-            UserError: a record lacks the prediction that others have, or shares its line with another record.
+            UserError: a record lacks the prediction and `is_needed`, or it shares its line with another record.
         """
         predictions: dict[str, str | None] = {}
         has_logits = True
@@ -58,10 +64,11 @@ class GivenRecords:
         if not found:
             return None
         if missing := [id_ for id_ in predictions if id_ not in found]:
-            raise UserError(
-                f"{self.path}: has no teacher_prediction for {count_of(missing)}",
-                "Give every line one, or none and name the teacher with --teacher.",
-            )
+            lack = f"{self.path}: has no teacher_prediction for {count_of(missing)}"
+            if is_needed:
+                raise UserError(lack, "Give every line one, or name what is evaluated with --model or --predictions.")
+            log.warning("%s; there is no comparison with a teacher, unless --teacher names it", lack)
+            return None
         if len(predictions) < len(self.places):
             raise UserError(
                 f"{self.path}: a teacher_prediction is for several assertions of its line",

@@ -1,7 +1,7 @@
 """What a finished run says on the terminal: a short leaderboard, and where the report is."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from assertkd.layout import ReportLayout
@@ -13,16 +13,31 @@ FIGURES = ("exact_match", "code_quality_score", "semantic_similarity", "knowledg
 
 MOST_ROWS = 12
 
+MOST_RESULTS = 3
+"""So many of the results that a report is too old for are named."""
 
-def closing_message(files: ReportLayout, run: str) -> str:
+
+def closing_message(files: ReportLayout, run: str, results: Iterable[Path]) -> str:
     """Return what a run ends with: its leaderboard with the note that it has, and the path of the report.
+
+    A report that is older than a result has no leaderboard of it: then the message says so, and how to make it anew.
 
     Args:
         files: of the run's report; they may be missing.
         run: its name.
+        results: what the report sums up; some may be missing.
     """
     if not files.page.exists():
         return f"The run `{run}` has no full report yet."
+    written = files.page.stat().st_mtime_ns
+    if later := [str(result) for result in results if result.exists() and result.stat().st_mtime_ns > written]:
+        folder = files.folder.parent
+        option = f"--output_dir {folder}" if (folder / "config.yaml").exists() else f"--run {run}"
+        return (
+            f"The report {files.page.resolve()} is older than these results: "
+            f"{', '.join(later[:MOST_RESULTS])}{', …' * (len(later) > MOST_RESULTS)}\n"
+            f"Make it anew with `assertkd report {option} --retrain`, and with the options of these results."
+        )
     rows = read_rows(files.leaderboard)
     notes = [row["note"] for row in rows if row.get("note")]
     return "\n".join(["", *short_leaderboard(rows), "", *notes, f"Report: {files.page.resolve()}"])
