@@ -206,8 +206,8 @@ def test_a_fault_names_where_it_is_from(folder: Path) -> None:
 SLOW_SNAKEMAKE = f"""#!{sys.executable}
 import time
 from pathlib import Path
-print("started", flush=True)
 try:
+    print("started", flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     time.sleep(1)
