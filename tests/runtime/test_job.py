@@ -31,8 +31,8 @@ def test_a_user_error_is_two_lines_and_exit_code_1(tmp_path: Path, capsys: pytes
 
 
 def test_too_little_memory_is_two_lines_that_name_the_keys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = {"training": {"batch_size": 8, "token_budget": None, "gradient_accumulation_steps": 4}}
-    with pytest.raises(SystemExit) as caught, job(tmp_path / "stage.log", 1, settings, "teacher"):
+    training = {"batch_size": 8, "token_budget": None, "gradient_accumulation_steps": 4, "precision": "bf16"}
+    with pytest.raises(SystemExit) as caught, job(tmp_path / "stage.log", 1, {"training": training}, "teacher"):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.50 GiB. Of the rest nothing is said.")
     assert caught.value.code == 1
     problem, remedy = capsys.readouterr().err.splitlines()

@@ -81,6 +81,17 @@ def test_the_teachers_keys_are_named_with_their_values() -> None:
     remedy = out_of_memory(CUDA, params.model_dump(mode="json"), "teacher").remedy
     assert remedy.startswith("Lower teacher.training.batch_size (now 8) and raise gradient_accumulation_steps (now 4)")
     assert "data.max_input_len (now 300)" in remedy
+    assert "teacher.training.precision: bf16 (now fp32)" in remedy
+    assert "precision" not in out_of_memory(MemoryError(), params.model_dump(mode="json"), "teacher").remedy
+
+
+def test_a_batch_of_one_is_not_lowered() -> None:
+    run = run_of(teacher={"training": {"batch_size": 1}}, evaluation={"batch_size": 1})
+    of_teacher = TrainTeacherParams.from_run(run).model_dump(mode="json")
+    remedy = out_of_memory(CUDA, of_teacher, "teacher").remedy
+    assert remedy.startswith("Take a smaller teacher.model, since teacher.training.batch_size is 1 already")
+    of_prediction = PredictParams.from_run(run, is_student=True).model_dump(mode="json")
+    assert "batch_size" not in out_of_memory(CUDA, of_prediction).remedy
 
 
 def test_the_variants_keys_are_named_with_their_values() -> None:

@@ -220,7 +220,7 @@ def test_numbers_that_yaml_reads_as_strings_are_numbers() -> None:
         ("variants: {x: {loss: {schedule: {ce: {start: 1}}}}}", ["variants.x.loss.schedule.ce.end: Field required"]),
         (
             "teacher: {training: {device: gpu}}",
-            [r"teacher.training.device: must match pattern '^(auto|cpu|cuda|cuda:\d+)$', not 'gpu'"],
+            [r"teacher.training.device: must match pattern '^(auto|cpu|cuda|cuda:\d+|mps)$', not 'gpu'"],
         ),
     ],
 )

@@ -36,7 +36,7 @@ def out_of_memory(fault: BaseException, settings: Mapping[str, Any], owner: str 
     on_gpu = any(name in text for name in ON_GPU)
     message = ". ".join(text.partition("\n")[0].split(". ")[:SENTENCES]).strip()
     problem = f"out of memory on the {'GPU' if on_gpu else 'CPU'}" + (f": {message}" if message else "")
-    advice = [*_advice(settings, owner)]
+    advice = [*_advice(settings, owner, on_gpu)]
     if on_gpu:
         advice.append("or take a larger GPU")
     else:
@@ -45,20 +45,26 @@ def out_of_memory(fault: BaseException, settings: Mapping[str, Any], owner: str 
     return UserError(problem, f"{remedy[0].upper()}{remedy[1:]}. docs/troubleshooting.md has estimates.")
 
 
-def _advice(settings: Mapping[str, Any], owner: str) -> Iterator[str]:
+def _advice(settings: Mapping[str, Any], owner: str, on_gpu: bool) -> Iterator[str]:
     """Yield what to change, what costs nothing first."""
     if training := settings.get("training"):
         key = "batch_size" if training.get("token_budget") is None else "token_budget"
         steps = training["gradient_accumulation_steps"]
-        yield (
-            f"lower {owner}.training.{key} (now {training[key]}) and raise gradient_accumulation_steps (now {steps}) "
-            "by the same factor, which leaves the effective batch as it is"
-        )
+        if training[key] == 1:
+            yield f"take a smaller {owner}.model, since {owner}.training.{key} is 1 already"
+        else:
+            yield (
+                f"lower {owner}.training.{key} (now {training[key]}) and raise gradient_accumulation_steps (now "
+                f"{steps}) by the same factor, which leaves the effective batch as it is"
+            )
+        if on_gpu and training["precision"] == "fp32":
+            yield f"set {owner}.training.precision: bf16 (now fp32) where the GPU has it"
         if on_policy := settings.get("on_policy"):
             yield f"lower {owner}.on_policy.fraction (now {on_policy['fraction']})"
     for section in ("logits", "evaluation"):
         if decoding := settings.get(section):
-            yield f"lower {section}.batch_size (now {decoding['batch_size']})"
+            if decoding["batch_size"] > 1:
+                yield f"lower {section}.batch_size (now {decoding['batch_size']})"
             if decoding["num_beams"] > 1:
                 yield f"lower {section}.num_beams (now {decoding['num_beams']})"
     lengths = settings.get("supervision", settings)
