@@ -9,12 +9,13 @@ from typing import Any
 
 import yaml
 
+from assertkd.commands.kept_config import explicit_settings, minimal_config, read_kept, reset_key, whole_config
 from assertkd.commands.options import settings_of
 from assertkd.errors import UserError
 from assertkd.jsonl import parse_object
 from assertkd.layout import SPLITS
 from assertkd.outdated import changed_settings, format_change
-from assertkd.settings import RunSettings, load_config, load_run
+from assertkd.settings import RunSettings, load_run
 from assertkd.settings.load import NAME, SECTIONS
 from assertkd.settings.section import merged_over
 
@@ -79,14 +80,6 @@ def holds_logits(path: Path) -> bool:
             return "teacher_logits_compressed" in parse_object(handle.readline())
     except (OSError, ValueError):
         return False
-
-
-def whole_config(run: RunSettings) -> dict[str, Any]:
-    """Return the config of a run with every key at its value, which `load_run` makes the same run of."""
-    sections = {key: getattr(run, key).model_dump(mode="json") for key in SECTIONS if key != "distillation"}
-    below = {"seeds": list(run.seeds), "variants": list(run.variants), **sections}
-    variants = {name: variant.model_dump(mode="json") for name, variant in run.variants.items()}
-    return {"run": run.name, "runs": {run.name: below}, "variants": variants}
 
 
 def _run_name(options: argparse.Namespace, config: Mapping[str, Any]) -> tuple[str, bool]:
@@ -157,11 +150,14 @@ def _of_options(
     options: argparse.Namespace, name: str, settings: dict[str, Any], config: Mapping[str, Any]
 ) -> RunConfig:
     file = RESULTS / name / "config.yaml"
-    kept = _kept(file, name) if file.is_file() else None
+    kept = read_kept(file, name) if file.is_file() else None
     before = None if kept is None else load_run(merged_over(config, kept), f"{file} (or {CONFIG})")
-    above = _given(config, kept, name) if kept is not None and options.reset != [] else _nothing_given(options, name)
+    if kept is not None and options.reset != []:
+        above = explicit_settings(config, kept, name)
+    else:
+        above = minimal_config(name, options.variant or [STUDENT])
     for key in options.reset or ():
-        _forget(above, name, key)
+        reset_key(above, name, key)
     given = _with_external_teacher(settings, merged_over(_top_level(config), above["runs"][name]))
     student = given.pop("distillation", {})
     if options.seeds:
@@ -184,70 +180,6 @@ def _of_options(
 
 def _top_level(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: config[key] for key in SECTIONS if config.get(key)}
-
-
-def _kept(file: Path, name: str) -> dict[str, Any]:
-    kept = load_config(file)
-    if str(kept.get("run")) != name or name not in (kept.get("runs") or {}):
-        raise UserError(
-            f"{file}: is not the config of the run `{name}`", f"Let it say `run: {name}`, with runs.{name}."
-        )
-    return kept
-
-
-def _nothing_given(options: argparse.Namespace, name: str) -> dict[str, Any]:
-    variants = options.variant or [STUDENT]
-    return {"run": name, "runs": {name: {"variants": variants}}, "variants": {variant: {} for variant in variants}}
-
-
-def _given(config: Mapping[str, Any], kept: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return what of a kept config is not the default, so that defaults that depend on an option can follow it."""
-    variants = dict(kept.get("variants") or {})
-    names = (kept["runs"][name] or {}).get("variants") or list(variants)
-    presets = {
-        variant: {"loss": {"preset": preset}}
-        for variant, settings in variants.items()
-        if (preset := ((settings or {}).get("loss") or {}).get("preset"))
-    }
-    nothing = {
-        "run": name,
-        "runs": {name: {"variants": names}},
-        "variants": {variant: {} for variant in names} | presets,
-    }
-    defaults = whole_config(load_run(merged_over(config, nothing)))
-    # The variants themselves and their presets, which the defaults hang on, are given too.
-    return merged_over(_unlike(kept, defaults), nothing)
-
-
-def _unlike(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a config whose values are not those of `defaults`."""
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        default = defaults.get(key)
-        if isinstance(value, Mapping) and isinstance(default, Mapping):
-            inner = _unlike(value, default)
-            if inner:
-                found[key] = inner
-        elif key not in defaults or value != default:
-            found[key] = value
-    return found
-
-
-def _forget(given: dict[str, Any], name: str, key: str) -> None:
-    """Remove an option's key, or a section, from what is given."""
-    first, *rest = key.split(".")
-    if first == "distillation":
-        places = [(settings, rest) for settings in given.get("variants", {}).values()]
-    else:
-        places = [(given["runs"][name], [first, *rest])]
-    for settings, path in places:
-        *sections, last = path or [""]
-        for section in sections:
-            settings = settings.get(section) or {}
-        if last:
-            settings.pop(last, None)
-        else:
-            settings.clear()
 
 
 def _differences(before: RunSettings, after: RunSettings) -> list[str]:

@@ -1,0 +1,89 @@
+"""The config of a run made of options: kept whole for later commands, and what of it is not the default."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from assertkd.errors import UserError
+from assertkd.settings import RunSettings, load_config, load_run
+from assertkd.settings.load import SECTIONS
+from assertkd.settings.section import merged_over
+
+
+def whole_config(run: RunSettings) -> dict[str, Any]:
+    """Return the config of a run with every key at its value, which `load_run` makes the same run of."""
+    sections = {key: getattr(run, key).model_dump(mode="json") for key in SECTIONS if key != "distillation"}
+    below = {"seeds": list(run.seeds), "variants": list(run.variants), **sections}
+    variants = {name: variant.model_dump(mode="json") for name, variant in run.variants.items()}
+    return {"run": run.name, "runs": {run.name: below}, "variants": variants}
+
+
+def read_kept(file: Path, name: str) -> dict[str, Any]:
+    """Return the kept config of the run `name`.
+
+    Raises:
+        UserError: the file is the config of something else.
+    """
+    kept = load_config(file)
+    if str(kept.get("run")) != name or name not in (kept.get("runs") or {}):
+        raise UserError(
+            f"{file}: is not the config of the run `{name}`", f"Let it say `run: {name}`, with runs.{name}."
+        )
+    return kept
+
+
+def minimal_config(name: str, variants: Sequence[str]) -> dict[str, Any]:
+    """Return the config of a run that names its variants and leaves everything else at its default."""
+    return {"run": name, "runs": {name: {"variants": variants}}, "variants": {variant: {} for variant in variants}}
+
+
+def explicit_settings(config: Mapping[str, Any], kept: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return what of a kept config is not the default, so that defaults that depend on an option can follow it.
+
+    Args:
+        config: that of the project, over which the kept one lies.
+        kept: the kept config, with every key.
+        name: its run.
+    """
+    variants = dict(kept.get("variants") or {})
+    names = (kept["runs"][name] or {}).get("variants") or list(variants)
+    presets = {
+        variant: {"loss": {"preset": preset}}
+        for variant, settings in variants.items()
+        if (preset := ((settings or {}).get("loss") or {}).get("preset"))
+    }
+    # The variants themselves and their presets, which the defaults hang on, are explicit in any case.
+    minimal = merged_over(minimal_config(name, names), {"variants": presets})
+    defaults = whole_config(load_run(merged_over(config, minimal)))
+    return merged_over(_differing_part(kept, defaults), minimal)
+
+
+def _differing_part(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a config whose values are not those of `defaults`."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        default = defaults.get(key)
+        if isinstance(value, Mapping) and isinstance(default, Mapping):
+            inner = _differing_part(value, default)
+            if inner:
+                found[key] = inner
+        elif key not in defaults or value != default:
+            found[key] = value
+    return found
+
+
+def reset_key(explicit: dict[str, Any], name: str, key: str) -> None:
+    """Remove an option's key, or a section, from the explicit settings of the run `name`."""
+    first, *rest = key.split(".")
+    if first == "distillation":
+        places = [(settings, rest) for settings in explicit.get("variants", {}).values()]
+    else:
+        places = [(explicit["runs"][name], [first, *rest])]
+    for settings, path in places:
+        *sections, last = path or [""]
+        for section in sections:
+            settings = settings.get(section) or {}
+        if last:
+            settings.pop(last, None)
+        else:
+            settings.clear()
