@@ -14,7 +14,7 @@ import psutil
 
 from assertkd.evaluation.execution.jdk import ToolMissingError, find_toolchain
 from assertkd.evaluation.execution.process import best_isolation
-from assertkd.runtime.job import has_gpu
+from assertkd.runtime.machine import cores, has_gpu
 
 LOCKS = tuple(Path(__file__).parents[2] / f"{name}.lock" for name in ("requirements", "requirements-torch"))
 """The locked versions, in the project's folder; absent where only the package was installed."""
@@ -119,8 +119,7 @@ def devices() -> Iterator[Finding]:
 def memory_and_disk() -> Iterator[Finding]:
     """Yield cores, main memory, and the space of this folder."""
     memory = psutil.virtual_memory()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding("CPU", f"{cores} cores")
+    yield Finding("CPU", f"{cores()} cores")
     yield Finding(
         "memory",
         f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB available",

@@ -11,7 +11,7 @@ from assertkd.layout import RunLayout
 from assertkd.losses.loss_plan import plan_loss
 from assertkd.losses.schedule import progress
 from assertkd.losses.without_effect import without_effect
-from assertkd.runtime.job import gpu_count
+from assertkd.runtime.machine import gpu_count
 from assertkd.settings import RunSettings, TrainingSettings
 from assertkd.settings.model import SCRATCH, missing_layers
 from assertkd.students.params import DistillStudentParams, encoder_slug

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from assertkd.errors import UserError
-from assertkd.runtime.job import gpu_count, has_gpu, job
+from assertkd.runtime.job import job
 from assertkd.runtime.logs import logged_faults
 
 
@@ -63,37 +63,6 @@ def test_a_stage_that_ends_well_logs_to_its_file_alone(tmp_path: Path, capsys: p
     assert [line.partition(" INFO ")[2] for line in lines] == ["step 3"]
     assert logging.getLogger().handlers == handlers
     assert capsys.readouterr().out == ""
-
-
-@pytest.mark.parametrize(
-    ("nodes", "visible", "count"),
-    [
-        ([], None, 0),
-        (["nvidiactl"], None, 0),
-        (["nvidia0", "nvidia1", "nvidiactl"], None, 2),
-        (["nvidia3"], None, 1),
-        (["dxg"], None, 1),
-        (["dxg"], "", 0),
-        (["nvidia0", "nvidia1"], "1", 1),
-        (["nvidia0", "nvidia1"], "GPU-1f,GPU-2e", 2),
-        (["nvidia0", "nvidia1"], "0,1,2", 2),
-        (["nvidia0", "nvidia1"], "", 0),
-        (["nvidia0", "nvidia1"], "-1", 0),
-        (["nvidia0", "nvidia1"], "0,-1,1", 1),
-        (["nvidia0", "nvidia1"], "1,,0", 1),
-    ],
-)
-def test_gpus_are_counted_by_their_device_nodes(
-    nodes: list[str], visible: str | None, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("assertkd.runtime.job.DEVICES", tmp_path)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if visible is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    for name in nodes:
-        (tmp_path / name).touch()
-    assert gpu_count() == count
-    assert has_gpu() == (count > 0)
 
 
 def test_the_faults_that_ended_jobs_are_found_in_their_logs(tmp_path: Path) -> None:

@@ -211,7 +211,7 @@ def test_a_device_that_this_machine_lacks_is_refused(
     for number in range(4):
         (tmp_path / f"nvidia{number}").touch()
     (tmp_path / "nvidiactl").touch()
-    monkeypatch.setattr("assertkd.runtime.job.DEVICES", tmp_path)
+    monkeypatch.setattr("assertkd.runtime.machine.DEVICES", tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
     run = run_of(f"{{training: {teacher}}}")
     check_devices(run, [STUDENT_JOB, PREDICT_JOB])

@@ -31,8 +31,9 @@ from assertkd.logits.params import (
 )
 from assertkd.outdated import outdated_results, retraining_notice
 from assertkd.report.params import BuildReportParams
-from assertkd.runtime.job import WANTED_MODULES, has_gpu
+from assertkd.runtime.job import WANTED_MODULES
 from assertkd.runtime.logs import logged_faults
+from assertkd.runtime.machine import has_gpu
 from assertkd.runtime.terminal import show_progress
 from assertkd.settings import load_run
 from assertkd.signals import leave_usr1_to_jobs

@@ -85,7 +85,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from assertkd.report.evaluation_table import evaluation_table
     from assertkd.runtime.job import set_threads
     from assertkd.runtime.logs import logged_to_stderr
-    from assertkd.training.parallel.threads import cores
+    from assertkd.runtime.machine import cores
 
     run, reading, lengths = settings_alone(options)
     params = EvaluateParams(evaluation=run.evaluation, reading=reading, **lengths)

@@ -1,11 +1,11 @@
 """The command `assertkd mine`."""
 
 import argparse
-import os
 from pathlib import Path
 
 from assertkd.commands.options import add_setting, settings_of
 from assertkd.layout import CorpusLayout
+from assertkd.runtime.machine import cores
 from assertkd.settings import DataSettings, load_run
 from assertkd.settings.document import option_paths
 
@@ -29,9 +29,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     for option in option_paths("data", DataSettings):
         if option.key.startswith(KEYS):
             add_setting(command, option)
-    command.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)"
-    )
+    command.add_argument("--workers", type=int, default=cores(), metavar="N", help="processes (default: one a core)")
     command.set_defaults(run=_mine)
 
 

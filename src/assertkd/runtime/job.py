@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from itertools import takewhile
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,28 +15,8 @@ from assertkd.runtime.logs import PROGRAM_FAULT, attached, hide_progress_bars
 from assertkd.runtime.out_of_memory import is_out_of_memory, out_of_memory
 from assertkd.signals import StopRequested, StopSignals
 
-DEVICES = Path("/dev")
-"""The folder of the GPUs' device nodes."""
-
 WANTED_MODULES = "ASSERTKD_MODULES"
 """The environment variable in which the workflow says which modules its GPU jobs load, names apart by blanks."""
-
-
-def has_gpu() -> bool:
-    """Return whether this process may use an NVIDIA GPU, without loading torch."""
-    return gpu_count() > 0
-
-
-def gpu_count() -> int:
-    """Return how many NVIDIA GPUs this process may use, as CUDA_VISIBLE_DEVICES says it, without loading torch."""
-    nodes = [node for node in DEVICES.glob("nvidia*") if node.name.removeprefix("nvidia").isdigit()]
-    # WSL2 has one node for all its GPUs.
-    count = len(nodes) or int((DEVICES / "dxg").exists())
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is None:
-        return count
-    # CUDA ignores what stands behind the first entry that names no GPU.
-    return min(count, len(list(takewhile(lambda one: one.strip() not in ("", "-1"), named.split(",")))))
 
 
 def set_threads(threads: int) -> None:

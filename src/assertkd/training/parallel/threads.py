@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from assertkd.errors import UserError
 from assertkd.models.registry import random_model, shape_and_parameter_count
+from assertkd.runtime.machine import cores
 from assertkd.settings import ModelSettings
 from assertkd.settings.load import RunSettings
 from assertkd.settings.training import TrainingSettings
@@ -51,11 +52,6 @@ class ThreadCount:
     alone: float
     jobs: int
     together: float
-
-
-def cores() -> int:
-    """Return the number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def workload(model: ModelSettings, training: TrainingSettings, run: RunSettings, seconds: float) -> Workload:

@@ -1,0 +1,30 @@
+"""What this machine has for jobs, without loading torch: cores and GPUs."""
+
+import os
+from itertools import takewhile
+from pathlib import Path
+
+DEVICES = Path("/dev")
+"""The folder of the GPUs' device nodes."""
+
+
+def cores() -> int:
+    """Return the number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def has_gpu() -> bool:
+    """Return whether this process may use an NVIDIA GPU, without loading torch."""
+    return gpu_count() > 0
+
+
+def gpu_count() -> int:
+    """Return how many NVIDIA GPUs this process may use, as CUDA_VISIBLE_DEVICES says it, without loading torch."""
+    nodes = [node for node in DEVICES.glob("nvidia*") if node.name.removeprefix("nvidia").isdigit()]
+    # WSL2 has one node for all its GPUs.
+    count = len(nodes) or int((DEVICES / "dxg").exists())
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return count
+    # CUDA ignores what stands behind the first entry that names no GPU.
+    return min(count, len(list(takewhile(lambda one: one.strip() not in ("", "-1"), named.split(",")))))
