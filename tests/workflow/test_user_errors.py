@@ -84,6 +84,20 @@ def test_a_bad_line_is_counted_where_the_config_says_so(project: Project) -> Non
     assert any(json.loads(line)["reason"] == "not JSON" for line in rejected)
 
 
+def test_the_faults_of_several_jobs_stand_last_in_the_order_of_their_logs(project: Project) -> None:
+    systems = ("first", "second", "third")
+    for system in systems:
+        (project.folder / f"{system}.txt").write_text("fail();\n", encoding="utf-8")
+    done = project.snakemake(
+        *("--profile", "profiles/local"),
+        *(f"results/tiny/evaluation/external/{system}/predictions.jsonl" for system in systems),
+        evaluation={"external": {system: f"{system}.txt" for system in systems}},
+    )
+    assert done.returncode != 0
+    faults = done.stderr.splitlines()[-6::2]
+    assert [fault.partition(".txt")[0] for fault in faults] == [f"Error: {system}" for system in systems]
+
+
 def test_what_cannot_run_here_is_refused_before_the_first_job(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

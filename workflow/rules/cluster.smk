@@ -40,7 +40,3 @@ rule check_cuda:
         settings=settings(CheckCudaParams.from_run(RUN)),
     script:
         "../scripts/check_cuda.py"
-
-
-onstart:
-    check_start()

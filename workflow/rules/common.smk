@@ -1,18 +1,12 @@
 # The checked settings of the run, the names of its files, and the functions that rules use in place of lambdas.
 
-import atexit
 import os
-import sys
-import time
-from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-from assertkd.cluster.account import check_submission
 from assertkd.cluster.params import CheckCudaParams, PrefetchModelsParams
 from assertkd.corpus.params import MineCorpusParams, PrepareCorpusParams, PrepareUnlabelledParams
-from assertkd.dry_run import PlannedJob, WhenPlanned
 from assertkd.errors import UserError
 from assertkd.evaluation.params import (
     ExecuteGoldParams,
@@ -29,23 +23,20 @@ from assertkd.logits.params import (
     CompressUnlabelledParams,
     ImportLogitsParams,
 )
-from assertkd.outdated import outdated_results, retraining_notice
 from assertkd.report.params import BuildReportParams
 from assertkd.runtime.job import WANTED_MODULES
-from assertkd.runtime.logs import logged_faults
 from assertkd.runtime.machine import has_gpu
 from assertkd.runtime.terminal import show_progress
 from assertkd.settings import load_run
 from assertkd.signals import leave_usr1_to_jobs
 from assertkd.students.params import GOLD, TEXTS, DistillStudentParams, EmbedTargetsParams, encoder_slug
 from assertkd.teacher.params import TrainTeacherParams
-from assertkd.validate import check_devices, check_vocabularies, validate, warnings
+from assertkd.validate import validate, warnings
 
 # A second busy process makes spinning OpenMP threads ten times slower; passive ones wait instead.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 leave_usr1_to_jobs()
-STARTED = time.time()
 
 try:
     RUN = load_run(config)
@@ -100,42 +91,6 @@ def job_resources():
     """What the profile gives every job, as it stands there; nothing without a cluster."""
     defaults = workflow.resource_settings.default_resources or {}
     return {name: resource.raw for name, resource in defaults.items()}
-
-
-def planned_jobs():
-    """The jobs that are about to run."""
-    return [
-        PlannedJob(job.rule.name, dict(job.wildcards_dict), tuple(map(str, job.output)), str(workflow.dag.reason(job)))
-        for job in workflow.dag.needrun_jobs()
-    ]
-
-
-def announce_retraining():
-    """Say that a finished teacher is about to be trained again, and which settings have changed."""
-    notice = retraining_notice(outdated_results(planned_jobs()))
-    if notice:
-        logger.warning(f"Warning: {notice}")
-
-
-if workflow.is_main_process:
-    logger.addFilter(WhenPlanned(announce_retraining))
-
-
-def check_start():
-    """Refuse to start jobs that cannot run: on SLURM without an account, or on a device that is not there."""
-    try:
-        check_submission(job_resources(), os.environ)
-        check_vocabularies(RUN, planned_jobs())
-        if workflow.local_exec:
-            check_devices(RUN, planned_jobs())
-    except UserError as fault:
-        raise WorkflowError(str(fault))
-
-
-def repeat_faults():
-    """Have the faults that ended jobs stand last on the terminal, below what Snakemake says of them."""
-    for fault in logged_faults(Path(f"logs/{RUN.name}"), STARTED):
-        atexit.register(print, f"Error: {fault}", file=sys.stderr)
 
 
 def gpus_here(wildcards):

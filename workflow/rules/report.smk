@@ -68,15 +68,3 @@ rule report_so_far:
         unlabelled=list(map(str, unlabelled_quality(None))),
     script:
         "../scripts/report_so_far.py"
-
-
-onsuccess:
-    # Takes a while to import, which no start of Snakemake should wait for.
-    from assertkd.report.closing import closing_message
-
-    results = [*scored_files("comparison")(None), *trained_files("report")(None)]
-    print(closing_message(RUN_FILES.report, RUN.name, results))
-
-
-onerror:
-    repeat_faults()

@@ -1,0 +1,68 @@
+# What is said and checked around the jobs: before the first one starts, and when the last one has ended.
+
+import atexit
+import sys
+import time
+from pathlib import Path
+
+from assertkd.cluster.account import check_submission
+from assertkd.dry_run import PlannedJob, WhenPlanned
+from assertkd.outdated import outdated_results, retraining_notice
+from assertkd.runtime.logs import logged_faults
+from assertkd.validate import check_devices, check_vocabularies
+
+STARTED = time.time()
+
+
+def planned_jobs():
+    """The jobs that are about to run."""
+    return [
+        PlannedJob(job.rule.name, dict(job.wildcards_dict), tuple(map(str, job.output)), str(workflow.dag.reason(job)))
+        for job in workflow.dag.needrun_jobs()
+    ]
+
+
+def announce_retraining():
+    """Say that a finished teacher is about to be trained again, and which settings have changed."""
+    notice = retraining_notice(outdated_results(planned_jobs()))
+    if notice:
+        logger.warning(f"Warning: {notice}")
+
+
+if workflow.is_main_process:
+    logger.addFilter(WhenPlanned(announce_retraining))
+
+
+def check_start():
+    """Refuse to start jobs that cannot run: on SLURM without an account, or on a device that is not there."""
+    jobs = planned_jobs()
+    try:
+        check_submission(job_resources(), os.environ)
+        check_vocabularies(RUN, jobs)
+        if workflow.local_exec:
+            check_devices(RUN, jobs)
+    except UserError as fault:
+        raise WorkflowError(str(fault))
+
+
+def repeat_faults():
+    """Have the faults that ended jobs stand last on the terminal, below what Snakemake says of them."""
+    faults = [f"Error: {fault}" for fault in logged_faults(Path(f"logs/{RUN.name}"), STARTED)]
+    if faults:
+        atexit.register(print, *faults, sep="\n", file=sys.stderr)
+
+
+onstart:
+    check_start()
+
+
+onsuccess:
+    # Takes a while to import, which no start of Snakemake should wait for.
+    from assertkd.report.closing import closing_message
+
+    results = [*scored_files("comparison")(None), *trained_files("report")(None)]
+    print(closing_message(RUN_FILES.report, RUN.name, results))
+
+
+onerror:
+    repeat_faults()
