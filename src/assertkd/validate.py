@@ -86,8 +86,7 @@ def check_devices(run: RunSettings, jobs: Iterable[PlannedJob]) -> None:
             is_student = job.rule == "distill_student"
             path = f"variants.{job.wildcards['variant']}.training" if is_student else "teacher.training"
             training = _trainings(run)[path.removesuffix(".training")]
-            needed = training.gpus if training.device == "cuda" or training.gpus > 1 else 1
-            faults |= dict.fromkeys(_absent_device(f"{path}.device", training.device, needed, gpus))
+            faults |= dict.fromkeys(_absent_device(f"{path}.device", training.device, training.gpus, gpus))
             is_on_cpu = training.device == "cpu" or (training.device == "auto" and not gpus)
             if training.precision == "fp16" and is_on_cpu:
                 faults[f"{path}.precision: fp16, and a CPU cannot train in it: use fp32 (or bf16)"] = None
@@ -136,7 +135,8 @@ def check_vocabularies(run: RunSettings, jobs: Iterable[PlannedJob]) -> None:
 
 
 def _absent_device(key: str, device: str, needed: int, gpus: int) -> Iterator[str]:
-    if device == "cpu" or (device == "auto" and needed == 1):
+    """Yield the fault of a CUDA device that is not among the `gpus` here; torch alone knows about `mps`."""
+    if device in ("cpu", "mps") or (device == "auto" and needed == 1):
         return
     number = device.partition(":")[2]
     wanted = int(number) + 1 if number else needed

@@ -203,6 +203,7 @@ def run_of(teacher: str = "{}", student: str = "{}", rest: str = "") -> Any:
         ("{device: 'cuda:1'}", "0,1", None),
         ("{gpus: 2}", "0", "teacher.training.device: auto needs 2 GPUs, and this machine shows 1"),
         ("{gpus: 2, device: cpu}", "", None),
+        ("{device: mps}", "", None),
     ],
 )
 def test_a_device_that_this_machine_lacks_is_refused(
