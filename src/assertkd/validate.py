@@ -1,17 +1,14 @@
 """Faults of a run whose options are each well-formed, but that cannot be run together; and options without effect."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from assertkd.dry_run import PlannedJob
 from assertkd.errors import UserError
-from assertkd.layout import RunLayout
 from assertkd.losses.loss_plan import plan_loss
 from assertkd.losses.schedule import progress
 from assertkd.losses.without_effect import without_effect
-from assertkd.runtime.machine import gpu_count
 from assertkd.settings import RunSettings, TrainingSettings
 from assertkd.settings.model import SCRATCH, missing_layers
 from assertkd.students.params import DistillStudentParams, encoder_slug
@@ -40,108 +37,6 @@ def validate(run: RunSettings, source: str = "config.yaml") -> None:
     faults += _external_teacher(run, students) if run.data.has_external_teacher else _layers(run, students)
     if faults:
         raise UserError("\n".join(faults), f"Correct {source}.")
-
-
-def check_files(run: RunSettings, files: RunLayout, options: Mapping[str, Any] | None = None) -> None:
-    """Refuse to prepare a corpus whose sources are missing; a corpus that is finished needs only those of options.
-
-    Args:
-        run: the run.
-        files: its results.
-        options: what a command's options set in `data`.
-
-    Raises:
-        UserError: listing the files and folders.
-    """
-    options = options or {}
-    given = [*options.values(), *options.get("distillation_jsonl", {}).values(), *options.get("java_sources", ())]
-
-    def lacks(path: str, exists: Callable[[Path], bool] = Path.is_file) -> bool:
-        return (path in given or not files.corpus.quality.exists()) and not exists(Path(path))
-
-    section = "data.distillation_jsonl" if run.data.has_external_teacher else "data"
-    named = {f"{section}.{split}": file for split, file in run.data.files.items()}
-    if not run.data.has_external_teacher:
-        named = {f"{key}_file": file for key, file in named.items()}
-    faults = [f"{key}: {file}: no such file" for key, file in named.items() if lacks(file)]
-    if run.data.unlabelled is not None and lacks(run.data.unlabelled):
-        faults.append(f"data.unlabelled: {run.data.unlabelled}: no such file")
-    for folder in run.data.java_sources if run.data.is_mined else ():
-        if lacks(folder, Path.is_dir):
-            faults.append(f"data.java_sources: {folder}: no such folder")
-    if faults:
-        raise UserError("\n".join(faults), f"Name what exists; paths are read in {Path.cwd()}.")
-
-
-def check_devices(run: RunSettings, jobs: Iterable[PlannedJob]) -> None:
-    """Refuse jobs on this machine whose device it lacks, or that train in fp16 on its CPU.
-
-    Raises:
-        UserError: listing every such setting.
-    """
-    gpus = gpu_count()
-    faults: dict[str, None] = {}
-    for job in jobs:
-        if job.rule in ("train_teacher", "distill_student"):
-            is_student = job.rule == "distill_student"
-            path = f"variants.{job.wildcards['variant']}.training" if is_student else "teacher.training"
-            training = _trainings(run)[path.removesuffix(".training")]
-            faults |= dict.fromkeys(_absent_device(f"{path}.device", training.device, training.gpus, gpus))
-            is_on_cpu = training.device == "cpu" or (training.device == "auto" and not gpus)
-            if training.precision == "fp16" and is_on_cpu:
-                faults[f"{path}.precision: fp16, and a CPU cannot train in it: use fp32 (or bf16)"] = None
-        elif job.rule.startswith("compress_"):
-            faults |= dict.fromkeys(_absent_device("logits.device", run.logits.device, 1, gpus))
-        elif job.rule == "predict":
-            faults |= dict.fromkeys(_absent_device("evaluation.device", run.evaluation.device, 1, gpus))
-    if faults:
-        raise UserError("\n".join(faults), "Change these settings, or run where there are such GPUs.")
-
-
-def check_vocabularies(run: RunSettings, jobs: Iterable[PlannedJob]) -> None:
-    """Refuse students that compare distributions with a teacher of another vocabulary, as far as both are known here.
-
-    Raises:
-        UserError: listing them.
-    """
-    if run.data.has_external_teacher:
-        return
-    faults: dict[str, None] = {}
-    for job in jobs:
-        if job.rule != "distill_student":
-            continue
-        name = job.wildcards["variant"]
-        student, model = DistillStudentParams.from_run(run, name), run.variants[name].model
-        compares = student.target_policy.needs_distributions or student.on_policy is not None
-        is_copy = student.model.layers is not None or model.name == run.teacher.model.name
-        if not compares or is_copy or model.name == SCRATCH:
-            continue
-        # Imports torch, which takes seconds.
-        from assertkd.models.registry import vocab_size
-
-        own, teachers = vocab_size(model.name), vocab_size(run.teacher.model.name)
-        of_teacher = f"the teacher {run.teacher.model.name} {teachers}"
-        differ = own is not None and teachers is not None and own != teachers
-        if own is not None and run.teacher.model.name == SCRATCH and run.tokenizer.name is None:
-            of_teacher = f"the teacher from scratch {run.tokenizer.vocab_size} at most (tokenizer.vocab_size)"
-            differ = own > run.tokenizer.vocab_size
-        if differ:
-            faults[
-                f"variants.{name}.model.name: {model.name} has {own} vocabulary entries, {of_teacher}, and the student "
-                "learns from the teacher's distributions"
-            ] = None
-    if faults:
-        raise UserError("\n".join(faults), "Choose a student of the teacher's vocabulary, or a loss without a teacher.")
-
-
-def _absent_device(key: str, device: str, needed: int, gpus: int) -> Iterator[str]:
-    """Yield the fault of a CUDA device that is not among the `gpus` here; torch alone knows about `mps`."""
-    if device in ("cpu", "mps") or (device == "auto" and needed == 1):
-        return
-    number = device.partition(":")[2]
-    wanted = int(number) + 1 if number else needed
-    if wanted > gpus:
-        yield f"{key}: {device} needs {wanted} GPU{'s' if wanted > 1 else ''}, and this machine shows {gpus}"
 
 
 def warnings(config: Mapping[str, Any], run: RunSettings) -> list[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from assertkd.cluster.account import check_submission
 from assertkd.dry_run import PlannedJob, WhenPlanned
 from assertkd.outdated import outdated_results, retraining_notice
+from assertkd.prerequisites import check_devices, check_vocabularies
 from assertkd.runtime.logs import logged_faults
-from assertkd.validate import check_devices, check_vocabularies
 
 STARTED = time.time()
 

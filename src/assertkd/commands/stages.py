@@ -16,9 +16,10 @@ from assertkd.errors import UserError, nearest
 from assertkd.files import write_text
 from assertkd.layout import TEACHER, RunLayout, external_name, student_name
 from assertkd.outdated import format_outdated, outdated_results
+from assertkd.prerequisites import check_devices, check_files, check_vocabularies
 from assertkd.settings import RunSettings, load_config
 from assertkd.settings.original import ORIGINAL
-from assertkd.validate import check_devices, check_files, check_vocabularies, validate
+from assertkd.validate import validate
 
 DISTILL, FINE_TUNE, EVALUATE = ORIGINAL
 
