@@ -17,7 +17,7 @@ from assertkd.metrics.codebleu import CodeBleu, codebleu_parts
 from assertkd.metrics.exact_match import exact_match
 from assertkd.metrics.lexer import java_tokens
 from assertkd.metrics.overlap import f1
-from assertkd.metrics.registry import derived_metrics, encoder_metrics, pair_metrics
+from assertkd.metrics.registry import add_encoder_and_derived_metrics, pair_metrics
 from assertkd.models.encoders import TextEncoder
 from assertkd.predictions import Prediction
 
@@ -111,16 +111,8 @@ def score_chunk(
 ) -> list[ExampleScores]:
     """Return the scores of some predictions."""
     scores = [score_example(one, example_seconds) for one in answers]
-    if encoder is not None:
-        predictions, references = [one.own.prediction for one in answers], [one.own.reference for one in answers]
-        for name, embedded in encoder_metrics().items():
-            column = embedded.compute(encoder, predictions, references).tolist()
-            for one, value in zip(scores, column, strict=True):
-                one.values[name] = value
-    for one in scores:
-        for name, derived in derived_metrics().items():
-            if all(part in one.values for part in derived.parts):
-                one.values[name] = derived.compute(one.values)
+    predictions, references = [one.own.prediction for one in answers], [one.own.reference for one in answers]
+    add_encoder_and_derived_metrics([one.values for one in scores], predictions, references, encoder)
     return scores
 
 

@@ -73,11 +73,26 @@ def pair_metrics() -> dict[str, PairMetric]:
     return {name: metric for name, metric in METRICS.items() if not isinstance(metric, EncoderMetric | DerivedMetric)}
 
 
-def encoder_metrics() -> dict[str, EncoderMetric]:
-    """Return the metrics that need an encoder."""
-    return {name: metric for name, metric in METRICS.items() if isinstance(metric, EncoderMetric)}
+def add_encoder_and_derived_metrics(
+    values: Sequence[dict[str, float]],
+    predictions: Sequence[str],
+    references: Sequence[str],
+    encoder: "TextEncoder | None",
+) -> None:
+    """Add the metrics that need an encoder, and those derived from others, to the values of each prediction.
 
-
-def derived_metrics() -> dict[str, DerivedMetric]:
-    """Return the metrics that are computed from others."""
-    return {name: metric for name, metric in METRICS.items() if isinstance(metric, DerivedMetric)}
+    Args:
+        values: of `pair_metrics`, by name, for each prediction; they are extended in place.
+        predictions: the texts.
+        references: of the predictions.
+        encoder: None leaves out the metrics that need it, and those derived from them.
+    """
+    for name, metric in METRICS.items():
+        if isinstance(metric, EncoderMetric) and encoder is not None:
+            column = metric.compute(encoder, predictions, references).tolist()
+            for row, value in zip(values, column, strict=True):
+                row[name] = value
+        elif isinstance(metric, DerivedMetric):
+            for row in values:
+                if all(part in row for part in metric.parts):
+                    row[name] = metric.compute(row)

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from assertkd.batching.collation import load_batches
 from assertkd.batching.examples import Batch, Example
-from assertkd.metrics.registry import derived_metrics, encoder_metrics, pair_metrics
+from assertkd.metrics.registry import add_encoder_and_derived_metrics, pair_metrics
 from assertkd.models.decoding import evaluation_mode
 from assertkd.models.distillable import IGNORED, DistillableModel
 from assertkd.models.encoders import TextEncoder
@@ -117,13 +117,10 @@ def text_figures(predictions: Sequence[str], references: Sequence[str], encoder:
     Args:
         encoder: None leaves out the metrics that embed their texts, and those derived from them.
     """
-    pairs = list(zip(predictions, references, strict=True))
-    values = {name: [float(metric(*pair)) for pair in pairs] for name, metric in pair_metrics().items()}
-    if encoder is not None:
-        for name, embedded in encoder_metrics().items():
-            values[name] = embedded.compute(encoder, predictions, references).tolist()
-    for name, derived in derived_metrics().items():
-        if all(part in values for part in derived.parts):
-            rows = zip(*(values[part] for part in derived.parts), strict=True)
-            values[name] = [derived.compute(dict(zip(derived.parts, row, strict=True))) for row in rows]
-    return {f"validation_{name}": sum(values[name]) / len(pairs) for name in TEXT_METRICS if name in values}
+    values = [
+        {name: float(metric(*pair)) for name, metric in pair_metrics().items()}
+        for pair in zip(predictions, references, strict=True)
+    ]
+    add_encoder_and_derived_metrics(values, predictions, references, encoder)
+    means = {name: sum(row[name] for row in values) / len(values) for name in values[0]}
+    return {f"validation_{name}": means[name] for name in TEXT_METRICS if name in means}
