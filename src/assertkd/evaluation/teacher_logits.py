@@ -8,7 +8,7 @@ from assertkd.batching.examples import Example
 from assertkd.corpus.targets import Supervision
 from assertkd.errors import UserError
 from assertkd.evaluation.given_records import GivenRecords
-from assertkd.files import read_json, sha256_of_file
+from assertkd.files import sha256_of_file
 from assertkd.layout import ModelLayout
 from assertkd.logits.interchange.import_file import ExternalExample, write_stores
 from assertkd.logits.interchange.lines import InterchangeLine
@@ -18,6 +18,7 @@ from assertkd.logits.store.reader import StoreReader
 from assertkd.logits.teacher_pass import TeacherPass
 from assertkd.models.exported import is_export
 from assertkd.models.length_limits import Limits
+from assertkd.models.registry import vocab_size
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import read_records
@@ -46,7 +47,7 @@ def store_teacher_logits(
         log.warning("the divergence from the teacher is not measured: an export gives no distributions")
         return None
     tokenizers = [sha256_of_file(ModelLayout(one).tokenizer) for one in (model, teacher)]
-    if tokenizers[0] != tokenizers[1] or _vocab_size(model) != _vocab_size(teacher):
+    if tokenizers[0] != tokenizers[1] or vocab_size(model) != vocab_size(teacher):
         log.warning("the divergence from the teacher is not measured: %s has another vocabulary", teacher)
         return None
     logits = LogitsSettings(device=settings.device, batch_size=settings.batch_size)
@@ -90,7 +91,7 @@ def store_given_logits(
     except UserError as fault:
         log.warning("the divergence from the teacher is not measured: %s", fault.problem)
         return None
-    if StoreReader(folder).codec.vocab_size != _vocab_size(model):
+    if StoreReader(folder).codec.vocab_size != vocab_size(model):
         log.warning("the divergence from the teacher is not measured: the logits have another vocabulary")
         return None
     return folder
@@ -100,7 +101,3 @@ def _external_example(line: InterchangeLine, target_ids: list[int]) -> ExternalE
     if line.target_ids not in (None, target_ids):
         raise UserError(f"{line.where}: the logits are for other tokens", "Name the teacher with --teacher.")
     return ExternalExample(line, "test", target_ids)
-
-
-def _vocab_size(model: Path) -> int:
-    return int(read_json(ModelLayout(model).config)["vocab_size"])

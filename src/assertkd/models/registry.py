@@ -82,12 +82,15 @@ def shape_and_parameter_count(
         return family.shape_of(config), parameter_count(family.from_config(config, 0.0))
 
 
-def vocab_size(name: str) -> int | None:
+def vocab_size(name: str | Path) -> int | None:
     """Return the vocabulary entries of a hub name or folder, None for `scratch` and where no configuration is here."""
     if name == SCRATCH:
         return None
     try:
-        _, config = _configuration(ModelSettings(name=name), 0, only_local=True)
+        if isinstance(name, Path):
+            config = _load_config(name, only_local=True)
+        else:
+            _, config = _configuration(ModelSettings(name=name), 0, only_local=True)
     except UserError:
         return None
     return int(config.vocab_size)
