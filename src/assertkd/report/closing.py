@@ -7,6 +7,7 @@ from pathlib import Path
 from assertkd.layout import ReportLayout
 from assertkd.report.columns import column_of
 from assertkd.report.leaderboard import DEVIATION, MEAN
+from assertkd.report.text_table import aligned
 
 FIGURES = ("exact_match", "code_quality_score", "semantic_similarity", "knowledge_retention_score", "parameters")
 """Columns of the short leaderboard, where the run has them: as many as 80 characters hold."""
@@ -68,9 +69,4 @@ def short_leaderboard(rows: Sequence[Mapping[str, str]]) -> list[str]:
             for name, column in zip(names, columns, strict=True)
         ]
         table.append([row["variant"] or row["model"], *figures])
-    widths = [max(map(len, cells)) for cells in zip(*table, strict=True)]
-    lines = [
-        "  ".join([name.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))])
-        for name, *cells in table
-    ]
-    return lines + [f"and {len(models) - MOST_ROWS} more in the report"] * (len(models) > MOST_ROWS)
+    return aligned(table, str.rjust) + [f"and {len(models) - MOST_ROWS} more in the report"] * (len(models) > MOST_ROWS)

@@ -1,10 +1,11 @@
 """The figures of one evaluation as text for a terminal."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from assertkd.layout import TEACHER
 from assertkd.report.columns import COST_COLUMNS, column_of, in_order
+from assertkd.report.text_table import aligned
 
 
 def evaluation_table(comparison: Mapping[str, Any]) -> str:
@@ -31,7 +32,7 @@ def evaluation_table(comparison: Mapping[str, Any]) -> str:
         if any(name in costs.get(side, {}) for side in names):
             rows.append([_heading(name), *(_number(name, costs.get(side, {}).get(name)) for side in names)])
     head = f"{summary['n']:,} examples; in brackets 95 % intervals over examples"
-    return "\n".join([head, "", *_aligned(rows)])
+    return "\n".join([head, "", *aligned(rows, str.ljust)])
 
 
 def _heading(name: str) -> str:
@@ -49,11 +50,3 @@ def _interval(name: str, figure: Mapping[str, float] | None) -> str:
     mean, low, high = (column_of(name).number(figure[key]) for key in ("mean", "low", "high"))
     of = f" of {figure['n']:.0f}" if "n" in figure else ""
     return f"{mean} [{low}, {high}]{of}"
-
-
-def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:
-    table = [list(row) for row in rows]
-    columns = max(map(len, table))
-    table = [row + [""] * (columns - len(row)) for row in table]
-    widths = [max(len(row[column]) for row in table) for column in range(columns)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
