@@ -1,7 +1,8 @@
 """The command `assertkd memory`."""
 
 import argparse
-from pathlib import Path
+
+from assertkd.commands.options import add_run_choice
 
 DESCRIPTION = (
     "Estimates, from the sizes of the models, what each training of a run takes, and prints for GPUs of several sizes "
@@ -11,10 +12,7 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give the parser its options."""
-    parser.add_argument("--configfile", type=Path, default=Path("config.yaml"), help="default: config.yaml")
-    parser.add_argument(
-        "--run", dest="run_name", metavar="RUN", help="entry of `runs` (default: the one that the config names)"
-    )
+    add_run_choice(parser)
     parser.set_defaults(run=_run)
 
 

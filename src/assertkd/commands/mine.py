@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from assertkd.commands.options import add_setting, settings_of
+from assertkd.commands.options import add_setting, run_of_options
 from assertkd.layout import CorpusLayout
 from assertkd.runtime.machine import cores
-from assertkd.settings import DataSettings, load_run
+from assertkd.settings import DataSettings
 from assertkd.settings.document import option_paths
 
 KEYS = ("data.mining.", "data.max_characters")
@@ -39,7 +39,7 @@ def _mine(options: argparse.Namespace) -> None:
     from assertkd.corpus.params import MineCorpusParams
 
     counts_file = options.counts or options.output.with_suffix(".json")
-    run = load_run({"run": "mined", "runs": {"mined": {}}, **settings_of(options)}, "the options")
+    run = run_of_options(options)
     params = MineCorpusParams.from_run(run).model_copy(update={"java_sources": tuple(map(str, options.folders))})
     counts = mine_corpus(params, options.output, counts_file, options.workers)
     print(format_counts(counts))

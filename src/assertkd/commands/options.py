@@ -2,10 +2,12 @@
 
 import argparse
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from assertkd.settings import RunSettings, load_run
 from assertkd.settings.document import Option, option_paths
 from assertkd.settings.load import SECTIONS
 from assertkd.settings.original import FLAG_VALUES, original_names
@@ -31,6 +33,14 @@ def add_setting_options(parser: argparse.ArgumentParser, shown: Iterable[str], s
             add_setting(group, option, names.get(option.key, []), hidden=not is_shown)
 
 
+def add_run_choice(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the options that name a config file and a run of it."""
+    parser.add_argument("--configfile", type=Path, default=Path("config.yaml"), help="default: config.yaml")
+    parser.add_argument(
+        "--run", dest="run_name", metavar="RUN", help="entry of `runs` (default: the one that the config names)"
+    )
+
+
 def resettable(scripts: Sequence[str]) -> dict[str, str]:
     """Return what `--reset` accepts, to its place in the config: keys, sections, and keys' original names."""
     keys = [option.key for section, model in SECTIONS.items() for option in option_paths(section, model)]
@@ -50,6 +60,16 @@ def settings_of(options: argparse.Namespace) -> dict[str, Any]:
                 values = values.setdefault(section, {})
             values[key] = value
     return settings
+
+
+def run_of_options(options: argparse.Namespace) -> RunSettings:
+    """Return a run of the settings on the command line alone, for commands that have no run.
+
+    Raises:
+        UserError: a setting has a bad value, said as in any run.
+    """
+    alone = {"run": "alone", "runs": {"alone": {}}, "variants": {"none": {}}}
+    return load_run({**alone, **settings_of(options)}, "the options")
 
 
 def add_setting(

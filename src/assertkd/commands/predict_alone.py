@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assertkd.commands.options import settings_of
+from assertkd.commands.options import run_of_options, settings_of
 from assertkd.errors import UserError
 
 if TYPE_CHECKING:
@@ -81,12 +81,8 @@ def settings_alone(options: argparse.Namespace) -> tuple["RunSettings", "Reading
         UserError: an option has a bad value.
     """
     from assertkd.evaluation.params import Reading
-    from assertkd.settings import load_run
 
-    given = settings_of(options)
-    # A run of these options alone: so faults in them are said as those of any run are.
-    run = load_run({"run": "alone", "runs": {"alone": {}}, "variants": {"none": {}}, **given}, "the options")
-    data = given.get("data", {})
+    run, data = run_of_options(options), settings_of(options).get("data", {})
     on_bad_record = run.data.on_bad_record if "on_bad_record" in data else "error"
     reading = Reading(multiple=run.data.multiple, max_characters=run.data.max_characters, on_bad_record=on_bad_record)
     return run, reading, {name: data.get(name) for name in ("max_input_len", "max_output_len")}

@@ -1,7 +1,8 @@
 """The command `assertkd threads`."""
 
 import argparse
-from pathlib import Path
+
+from assertkd.commands.options import add_run_choice
 
 DESCRIPTION = (
     "Trains models of the run's sizes for some seconds with 1, 2, 4, … threads, alone and as many side by side as "
@@ -11,10 +12,7 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give the parser its options."""
-    parser.add_argument("--configfile", type=Path, default=Path("config.yaml"), help="default: config.yaml")
-    parser.add_argument(
-        "--run", dest="run_name", metavar="RUN", help="entry of `runs` (default: the one that the config names)"
-    )
+    add_run_choice(parser)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement (default: 10)")
     parser.set_defaults(run=_run)
 
