@@ -51,14 +51,14 @@ def warnings(config: Mapping[str, Any], run: RunSettings) -> list[str]:
     """
     lines = []
     for name, variant in run.variants.items():
-        given = _section(config["variants"], name, "loss")
+        configured = _section(config["variants"], name, "loss")
         lines += [
             _without_effect(f"variants.{name}.loss.{key}", value, "", need)
-            for key, value, need in without_effect(variant.loss, given)
+            for key, value, need in without_effect(variant.loss, configured)
         ]
-    given = _section(config["runs"], run.name, "distillation", "loss")
+    configured = _section(config["runs"], run.name, "distillation", "loss")
     unused = [
-        {key: (value, need) for key, value, need in without_effect(variant.loss, given)}
+        {key: (value, need) for key, value, need in without_effect(variant.loss, configured)}
         for variant in run.variants.values()
     ]
     for key, (value, need) in (unused[0] if unused else {}).items():

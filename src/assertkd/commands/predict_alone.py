@@ -53,7 +53,7 @@ def predict_alone(options: argparse.Namespace) -> None:
             raise UserError(f"{option} is given with --model, which predicts without a run", f"Leave {option} out.")
     if options.records is None:
         raise UserError("--model is given without --records", "Name a JSONL file of records with --records FILE.")
-    from assertkd.evaluation.given_records import read_given_records
+    from assertkd.evaluation.evaluation_records import read_evaluation_records
     from assertkd.evaluation.params import PredictParams
     from assertkd.evaluation.predict import predict
     from assertkd.models.length_limits import limits_of
@@ -64,7 +64,7 @@ def predict_alone(options: argparse.Namespace) -> None:
     set_threads(1)
     run, reading, lengths = settings_alone(options)
     limits = limits_of(options.model, lengths["max_input_len"], lengths["max_output_len"])
-    records = read_given_records(options.records, reading, labelled=None).records
+    records = read_evaluation_records(options.records, reading, labelled=None).records
     file = options.to / "records.jsonl"
     write_records(file, records)
     params = PredictParams(evaluation=run.evaluation, max_input_len=limits.input, max_output_len=limits.output)

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from assertkd.errors import UserError
+from assertkd.evaluation.evaluation_records import EvaluationRecords, ExternalTeacher, read_evaluation_records
 from assertkd.evaluation.execute import execute, execute_gold
-from assertkd.evaluation.given_records import GivenRecords, GivenTeacher, read_given_records
 from assertkd.evaluation.params import EvaluateParams, ExecuteGoldParams, PredictParams, ScoreParams
 from assertkd.evaluation.predict import predict, prediction_of
 from assertkd.evaluation.prediction_files import (
@@ -22,7 +22,7 @@ from assertkd.evaluation.prediction_files import (
     with_predictions,
 )
 from assertkd.evaluation.score import score
-from assertkd.evaluation.teacher_logits import store_given_logits, store_teacher_logits
+from assertkd.evaluation.teacher_logits import store_external_teacher_logits, store_teacher_logits
 from assertkd.files import read_json
 from assertkd.layout import TEACHER, EvaluationLayout, RunLayout
 from assertkd.models.length_limits import Limits, limits_of
@@ -100,7 +100,7 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
+class _EvaluationData:
     """What is predicted for.
 
     Attributes:
@@ -111,9 +111,9 @@ class _Given:
     """
 
     examples: list[Prediction]
-    records: GivenRecords | None = None
+    records: EvaluationRecords | None = None
     records_file: Path | None = None
-    teacher: GivenTeacher | None = None
+    teacher: ExternalTeacher | None = None
 
 
 def evaluate(inputs: Inputs, params: EvaluateParams, folder: Path, processes: int = 1) -> dict[str, Any]:
@@ -136,18 +136,18 @@ def evaluate(inputs: Inputs, params: EvaluateParams, folder: Path, processes: in
     _check_free(teacher_output)
     with TemporaryDirectory() as name:
         scratch = Path(name)
-        given = _read(inputs, params, scratch)
-        has_teacher = not inputs.is_teacher_alone and (inputs.teacher is not None or given.teacher is not None)
+        data = _read(inputs, params, scratch)
+        has_teacher = not inputs.is_teacher_alone and (inputs.teacher is not None or data.teacher is not None)
         # Files come before models, so that a fault in a file is found at once.
         if has_teacher and inputs.model is not None:
-            _predict_as_teacher(inputs, params, given, teacher_output)
-        _predict(inputs, params, given, output, scratch)
+            _predict_as_teacher(inputs, params, data, teacher_output)
+        _predict(inputs, params, data, output, scratch)
         if has_teacher and inputs.model is None:
-            _predict_as_teacher(inputs, params, given, teacher_output)
+            _predict_as_teacher(inputs, params, data, teacher_output)
         layouts = [teacher_output, output] if has_teacher else [output]
-        is_executed = params.evaluation.execute.enabled is not False and given.records_file is not None
+        is_executed = params.evaluation.execute.enabled is not False and data.records_file is not None
         if is_executed:
-            _execute(params, given, layouts, scratch, processes)
+            _execute(params, data, layouts, scratch, processes)
         score_params = ScoreParams.of(params.evaluation)
         for layout in layouts:
             score(
@@ -173,31 +173,33 @@ def _check_free(output: EvaluationLayout) -> None:
             raise UserError(f"{file}: exists already", "Name another folder with --output, or delete this one.")
 
 
-def _read(inputs: Inputs, params: EvaluateParams, scratch: Path) -> _Given:
+def _read(inputs: Inputs, params: EvaluateParams, scratch: Path) -> _EvaluationData:
     if inputs.references is not None:
-        return _Given(read_references(inputs.references))
+        return _EvaluationData(read_references(inputs.references))
     if inputs.records is None:
         assert inputs.predictions is not None, "checked"
-        return _Given([replace(one, prediction="") for one in read_own_references(inputs.predictions)])
-    given = read_given_records(inputs.records, params.reading)
+        return _EvaluationData([replace(one, prediction="") for one in read_own_references(inputs.predictions)])
+    records = read_evaluation_records(inputs.records, params.reading)
     records_file = scratch / "records.jsonl"
-    write_records(records_file, given.records[: params.evaluation.limit])
-    examples = [prediction_of(record, "") for record in given.records]
+    write_records(records_file, records.records[: params.evaluation.limit])
+    examples = [prediction_of(record, "") for record in records.records]
     # The teacher's predictions of the file have no effect where another teacher is named.
-    teacher = None if inputs.teacher is not None else given.teacher(is_needed=inputs.is_teacher_alone)
-    return _Given(examples, given, records_file, teacher)
+    teacher = None if inputs.teacher is not None else records.teacher(is_needed=inputs.is_teacher_alone)
+    return _EvaluationData(examples, records, records_file, teacher)
 
 
-def _predict(inputs: Inputs, params: EvaluateParams, given: _Given, output: EvaluationLayout, scratch: Path) -> None:
+def _predict(
+    inputs: Inputs, params: EvaluateParams, data: _EvaluationData, output: EvaluationLayout, scratch: Path
+) -> None:
     """Write the predictions that are evaluated: a model's, those of a file, or else the teacher's in the records."""
-    if inputs.model is not None and given.records_file is not None:
-        logits = _teacher_logits(inputs, inputs.model, params, given, scratch / "logits")
-        _predict_by_model(inputs.model, params, given.records_file, logits, output)
+    if inputs.model is not None and data.records_file is not None:
+        logits = _teacher_logits(inputs, inputs.model, params, data, scratch / "logits")
+        _predict_by_model(inputs.model, params, data.records_file, logits, output)
     elif inputs.predictions is not None:
         limit = params.evaluation.limit
-        write_predictions(output.predictions, with_predictions(given.examples, inputs.predictions, limit))
-    elif given.teacher is not None:
-        _write_given_teacher(params, given.examples, given.teacher, output)
+        write_predictions(output.predictions, with_predictions(data.examples, inputs.predictions, limit))
+    elif data.teacher is not None:
+        _write_external_teacher(params, data.examples, data.teacher, output)
     else:
         raise UserError(
             f"{inputs.records}: there is nothing to evaluate, since no line has a teacher_prediction",
@@ -205,20 +207,22 @@ def _predict(inputs: Inputs, params: EvaluateParams, given: _Given, output: Eval
         )
 
 
-def _predict_as_teacher(inputs: Inputs, params: EvaluateParams, given: _Given, output: EvaluationLayout) -> None:
+def _predict_as_teacher(
+    inputs: Inputs, params: EvaluateParams, data: _EvaluationData, output: EvaluationLayout
+) -> None:
     """Write the teacher's predictions: those in the records, a model's, or those of a file."""
-    if given.teacher is not None:
-        _write_given_teacher(params, given.examples, given.teacher, output)
-    elif inputs.teacher is not None and inputs.teacher.is_dir() and given.records_file is not None:
-        _predict_by_model(inputs.teacher, params, given.records_file, None, output)
+    if data.teacher is not None:
+        _write_external_teacher(params, data.examples, data.teacher, output)
+    elif inputs.teacher is not None and inputs.teacher.is_dir() and data.records_file is not None:
+        _predict_by_model(inputs.teacher, params, data.records_file, None, output)
     elif inputs.teacher is not None:
         fields = TEACHER_PREDICTION, PREDICTION
-        predictions = with_predictions(given.examples, inputs.teacher, params.evaluation.limit, fields)
+        predictions = with_predictions(data.examples, inputs.teacher, params.evaluation.limit, fields)
         write_predictions(output.predictions, predictions)
 
 
-def _write_given_teacher(
-    params: EvaluateParams, examples: list[Prediction], teacher: GivenTeacher, output: EvaluationLayout
+def _write_external_teacher(
+    params: EvaluateParams, examples: list[Prediction], teacher: ExternalTeacher, output: EvaluationLayout
 ) -> None:
     wanted = examples[: params.evaluation.limit]
     write_predictions(output.predictions, (replace(one, prediction=teacher.predictions[one.id]) for one in wanted))
@@ -234,17 +238,19 @@ def _predict_by_model(
     _in_fresh_process(predict, predict_params, model, records_file, logits, output.folder)
 
 
-def _teacher_logits(inputs: Inputs, model: Path, params: EvaluateParams, given: _Given, folder: Path) -> Path | None:
+def _teacher_logits(
+    inputs: Inputs, model: Path, params: EvaluateParams, data: _EvaluationData, folder: Path
+) -> Path | None:
     """Return the store of the teacher's logits, which is made here; None where there are no logits."""
-    limits, records, records_file = _limits(model, params), given.records, given.records_file
+    limits, records, records_file = _limits(model, params), data.records, data.records_file
     assert records is not None and records_file is not None, "a model predicts for records"
     if inputs.teacher is not None and inputs.teacher.is_dir():
         return _in_fresh_process(
             store_teacher_logits, params.evaluation, model, limits, inputs.teacher, records_file, folder
         )
-    if given.teacher is None or not given.teacher.has_logits:
+    if data.teacher is None or not data.teacher.has_logits:
         return None
-    return store_given_logits(model, limits, records, records_file, folder)
+    return store_external_teacher_logits(model, limits, records, records_file, folder)
 
 
 def _limits(model: Path, params: EvaluateParams) -> Limits:
@@ -252,10 +258,10 @@ def _limits(model: Path, params: EvaluateParams) -> Limits:
 
 
 def _execute(
-    params: EvaluateParams, given: _Given, layouts: list[EvaluationLayout], scratch: Path, workers: int
+    params: EvaluateParams, data: _EvaluationData, layouts: list[EvaluationLayout], scratch: Path, workers: int
 ) -> None:
-    assert given.records_file is not None, "only records are executed"
-    records_file = given.records_file
+    assert data.records_file is not None, "only records are executed"
+    records_file = data.records_file
     files = RunLayout(scratch)
     gold, summary = files.gold_execution, files.gold_summary
     execute_params = ExecuteGoldParams(execute=params.evaluation.execute)

@@ -1,4 +1,4 @@
-"""A store of the teacher's logits on given records, made for the evaluation of one model outside a run."""
+"""A store of the teacher's logits on records, made for the evaluation of one model outside a run."""
 
 import logging
 from dataclasses import replace
@@ -7,7 +7,7 @@ from pathlib import Path
 from assertkd.batching.examples import Example
 from assertkd.corpus.targets import Supervision
 from assertkd.errors import UserError
-from assertkd.evaluation.given_records import GivenRecords
+from assertkd.evaluation.evaluation_records import EvaluationRecords
 from assertkd.files import sha256_of_file
 from assertkd.layout import ModelLayout
 from assertkd.logits.interchange.import_file import ExternalExample, write_stores
@@ -63,8 +63,8 @@ def store_teacher_logits(
     return folder
 
 
-def store_given_logits(
-    model: Path, limits: Limits, given: GivenRecords, records_file: Path, folder: Path
+def store_external_teacher_logits(
+    model: Path, limits: Limits, records: EvaluationRecords, records_file: Path, folder: Path
 ) -> Path | None:
     """Write the store of the logits that all lines of records hold to `folder`, and return it.
 
@@ -73,7 +73,7 @@ def store_given_logits(
     Args:
         model: whose divergence is to be measured.
         limits: its lengths.
-        given: the records and their lines.
+        records: all of them, and their lines.
         records_file: those of the records that are evaluated, as `write_records` writes them.
         folder: of the store.
     """
@@ -84,7 +84,7 @@ def store_given_logits(
     targets = {record.id: prompt.encode_target(record.assertion) for record in read_records(records_file)}
     digests = sha256_of_file(ModelLayout(model).tokenizer), sha256_of_file(records_file)
     provenance = Provenance(tokenizer=digests[0], teacher=digests[1], corpus=digests[1])
-    examples = (_external_example(replace(line, id=id_), targets[id_]) for id_, line in given.lines(targets))
+    examples = (_external_example(replace(line, id=id_), targets[id_]) for id_, line in records.lines(targets))
     entries = len(prompt.tokenizer.get_vocab())
     try:
         write_stores(examples, {"test": (folder, provenance)}, "dense", {}, entries=entries, temperatures=())

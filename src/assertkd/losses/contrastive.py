@@ -35,7 +35,7 @@ def contrastive(batch: TextBatch, temperature: float) -> Tensor:
     positive = (anchors * centred(encoder, predictions)).sum(dim=1)
     to_others = anchors @ centred(encoder, batch.batch_references, counted=False).T
     is_anchor = torch.tensor(
-        [[gold.strip() == other.strip() for other in batch.batch_references] for gold in references]
+        [[reference.strip() == other.strip() for other in batch.batch_references] for reference in references]
     )
     negative = (to_others / temperature).masked_fill(is_anchor, -torch.inf).logsumexp(dim=1)
     risk = functional.softplus(negative - positive / temperature)

@@ -25,9 +25,11 @@ class TextBatch:
     encoders: Mapping[str, TextEncoder] = field(default_factory=dict)
 
     def pairs(self) -> tuple[list[str], list[str]]:
-        """Return all B · K predictions, example by example, and the gold of each."""
+        """Return all B · K predictions, example by example, and the reference of each."""
         predictions = [text for samples in self.predictions for text in samples]
-        references = [gold for gold, samples in zip(self.references, self.predictions, strict=True) for _ in samples]
+        references = [
+            reference for reference, samples in zip(self.references, self.predictions, strict=True) for _ in samples
+        ]
         return predictions, references
 
     def by_example(self, values: Tensor) -> Tensor:

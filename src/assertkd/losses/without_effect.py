@@ -26,17 +26,17 @@ NEEDS = {
 """What an option of the loss needs to have an effect, by its first key."""
 
 
-def without_effect(loss: LossSettings, given: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
-    """Yield the key, value and need (`NEEDS`) of each option in `given` that differs from its default in vain.
+def without_effect(loss: LossSettings, configured: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+    """Yield the key, value and need (`NEEDS`) of each option in `configured` that differs from its default in vain.
 
     An option is used if the plan of the loss is another one with the option at its default.
 
     Args:
         loss: all options of a variant's loss.
-        given: those of them that a part of the config holds, as it holds them.
+        configured: those of them that a part of the config holds, as it holds them.
     """
     plan, defaults = plan_loss(loss), LossSettings(preset=loss.preset)
-    for path in _paths(given, loss):
+    for path in _paths(configured, loss):
         value, default = _value(loss, path), _value(defaults, path)
         # Weights that are the start values of the schedule are in use as well.
         is_weights = path == ("weights",) and loss.function == "multi_component"
@@ -47,12 +47,12 @@ def without_effect(loss: LossSettings, given: Mapping[str, Any]) -> Iterator[tup
         except ValueError:
             used = True  # Without it the other options go together no more.
         if not used:
-            yield ".".join(path), _held(given, path), NEEDS.get(path[0], "another loss")
+            yield ".".join(path), _held(configured, path), NEEDS.get(path[0], "another loss")
 
 
-def _paths(given: Mapping[str, Any], section: Any) -> Iterator[tuple[str, ...]]:
-    """Yield the path of each option of a section that `given` holds; a mapping is one option."""
-    for key, value in given.items():
+def _paths(configured: Mapping[str, Any], section: Any) -> Iterator[tuple[str, ...]]:
+    """Yield the path of each option of a section that `configured` holds; a mapping is one option."""
+    for key, value in configured.items():
         inner = getattr(section, key)
         if isinstance(value, Mapping) and not isinstance(inner, Mapping):
             yield from ((key, *path) for path in _paths(value, inner))
@@ -66,10 +66,10 @@ def _value(section: Any, path: tuple[str, ...]) -> Any:
     return section
 
 
-def _held(given: Any, path: tuple[str, ...]) -> Any:
+def _held(configured: Any, path: tuple[str, ...]) -> Any:
     for key in path:
-        given = given[key]
-    return given
+        configured = configured[key]
+    return configured
 
 
 def _with(section: Any, path: tuple[str, ...], value: Any) -> Any:

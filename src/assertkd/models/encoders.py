@@ -77,7 +77,7 @@ class TextEncoder:
     def embed(self, texts: Sequence[str], counted: bool = True) -> Tensor:
         """Return the embeddings of `texts` in their order: (n, d) float32 on the CPU, each of length 1 or 0 (blank).
 
-        `hits` and `misses` count the texts only if `counted`: golds, which are always there, would hide the rest.
+        `hits` and `misses` count the texts only if `counted`: references, which are always there, would hide the rest.
         """
         wanted = [text.strip() for text in texts]
         found: dict[str, Tensor] = {}

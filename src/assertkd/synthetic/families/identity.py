@@ -101,9 +101,11 @@ def shared_instance(names: NameSource) -> Scenario:
     kind = names.pick("same", "same", "same", "null")
     first, second = names.pick(("first", "second"), ("one", "other"), ("before", "after"))
     if kind == "null":
-        given = names.pick("null", java.text(word))
-        steps.append(f"String {key} = {given};")
-        claim = Claim("assertNull" if given == "null" else "assertNotNull", f"{variable}.{get}({key})", type="Object")
+        argument = names.pick("null", java.text(word))
+        steps.append(f"String {key} = {argument};")
+        claim = Claim(
+            "assertNull" if argument == "null" else "assertNotNull", f"{variable}.{get}({key})", type="Object"
+        )
         return Scenario(name, body, get, tuple(steps), claim, "handle null")
     again = word if names.chance(0.7) else other
     steps += [

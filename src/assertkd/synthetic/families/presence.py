@@ -87,25 +87,25 @@ def text_property(names: NameSource) -> Scenario:
         forbidden=forbidden,
         reaction="return;" if lenient else f"throw new {exception}();",
     )
-    given = bad if names.chance(0.5) else java.text(names.word())
+    argument = bad if names.chance(0.5) else java.text(names.word())
     value = f"{variable}.{getter}()"
     steps: list[str | Claim] = [names.construct(name, variable)]
-    if given == bad and not lenient:
-        steps.append(f"String {field} = {given};")
+    if argument == bad and not lenient:
+        steps.append(f"String {field} = {argument};")
         claim = throws(exception, f"{variable}.{setter}({field})")
         return Scenario(name, body, setter, tuple(steps), claim, f"validate {field}")
-    if given == bad:
-        steps += [equal_text(default, value), f"{variable}.{setter}({given});"]
+    if argument == bad:
+        steps += [equal_text(default, value), f"{variable}.{setter}({argument});"]
         claim = not_null(value, "String")
         if not default:
             del steps[1]
             claim = is_null(value, "String")
         return Scenario(name, body, setter, tuple(steps), claim, f"ignore bad {field}")
     if names.chance(0.5):
-        steps.append(f"String {field} = {given};")
-        given = field
-    steps.append(f"{variable}.{setter}({given});")
-    return Scenario(name, body, setter, tuple(steps), equal(given, value, "String"), f"store {field}")
+        steps.append(f"String {field} = {argument};")
+        argument = field
+    steps.append(f"{variable}.{setter}({argument});")
+    return Scenario(name, body, setter, tuple(steps), equal(argument, value, "String"), f"store {field}")
 
 
 @family(weight=1.2)
@@ -137,11 +137,11 @@ def number_property(names: NameSource) -> Scenario:
         claim = throws(exception, f"{variable}.{setter}({field})")
         return Scenario(name, body, setter, tuple(steps), claim, f"validate {field}")
     local = not bad and names.chance(0.5)
-    given = field if local else str(number)
+    argument = field if local else str(number)
     if local:
         steps.append(f"int {field} = {number};")
-    steps.append(f"{variable}.{setter}({given});")
-    claim = equal(0 if bad else given, value)
+    steps.append(f"{variable}.{setter}({argument});")
+    claim = equal(0 if bad else argument, value)
     return Scenario(name, body, setter, tuple(steps), claim, f"ignore bad {field}" if bad else f"store {field}")
 
 

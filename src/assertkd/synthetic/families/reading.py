@@ -163,8 +163,8 @@ def normalised_code(names: NameSource) -> Scenario:
     )
     word, other = names.words(2)
     stored = word.upper() if upper else word
-    given = names.pick(word, word.upper(), f" {word}")
-    steps: tuple[str, ...] = (names.construct(name, variable, java.text(given)),)
+    argument = names.pick(word, word.upper(), f" {word}")
+    steps: tuple[str, ...] = (names.construct(name, variable, java.text(argument)),)
     kind = names.pick("get", "get", "matches", "different")
     if kind == "matches":
         asked = names.pick(word, word.upper(), other)

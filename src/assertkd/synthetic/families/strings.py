@@ -148,18 +148,18 @@ def affixes(names: NameSource) -> Scenario:
         returned=returned.replace("PREFIX", java.text(prefix)),
     )
     word = names.word()
-    given = prefix + word if names.chance(0.55) else word
+    argument = prefix + word if names.chance(0.55) else word
     call = f"{on.name}.{method}({noun})"
     if action == "check":
         missing = names.chance(0.2)
         steps = (
             *on.steps,
-            f"String {noun} = {'null' if missing else java.text(given)};",
+            f"String {noun} = {'null' if missing else java.text(argument)};",
         )
-        return Scenario(name, body, method, steps, verdict(given != word and not missing, call), "look at start")
+        return Scenario(name, body, method, steps, verdict(argument != word and not missing, call), "look at start")
     steps = (
         *on.steps,
-        f"String {noun} = {java.text(given)};",
+        f"String {noun} = {java.text(argument)};",
     )
     result = word if action == "strip" else prefix + word
     return Scenario(name, body, method, steps, equal_text(result, call), "change start")

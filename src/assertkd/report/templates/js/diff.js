@@ -8,8 +8,8 @@ function tokensOf(text) {
 
 // Returns [kind, text] pieces: "same" and "extra" of the answer, "gone" of the reference.
 function differences(reference, answer) {
-  const [gold, given] = [tokensOf(reference), tokensOf(answer)];
-  const [from, to] = [gold.map((one) => one.trim()), given.map((one) => one.trim())];
+  const [referenceTokens, answerTokens] = [tokensOf(reference), tokensOf(answer)];
+  const [from, to] = [referenceTokens.map((one) => one.trim()), answerTokens.map((one) => one.trim())];
   let start = 0;
   while (start < from.length && start < to.length && from[start] === to[start]) start++;
   let end = 0;
@@ -20,17 +20,17 @@ function differences(reference, answer) {
     if (last?.[0] === kind) last[1] += text;
     else pieces.push([kind, text]);
   };
-  for (const token of given.slice(0, start)) add("same", token);
+  for (const token of answerTokens.slice(0, start)) add("same", token);
   const middle = [from.slice(start, from.length - end), to.slice(start, to.length - end)];
   let [row, column] = [0, 0];
   for (const [keptRow, keptColumn] of [...commonTokens(...middle), middle.map((one) => one.length)]) {
-    for (; row < keptRow; row++) add("gone", gold[start + row]);
-    for (; column < keptColumn; column++) add("extra", given[start + column]);
-    if (keptColumn < middle[1].length) add("same", given[start + column]);
+    for (; row < keptRow; row++) add("gone", referenceTokens[start + row]);
+    for (; column < keptColumn; column++) add("extra", answerTokens[start + column]);
+    if (keptColumn < middle[1].length) add("same", answerTokens[start + column]);
     row++;
     column++;
   }
-  for (const token of end ? given.slice(-end) : []) add("same", token);
+  for (const token of end ? answerTokens.slice(-end) : []) add("same", token);
   return pieces;
 }
 

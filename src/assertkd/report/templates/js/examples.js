@@ -14,9 +14,10 @@ async function unpacked(packed) {
   const bytes = Uint8Array.from(atob(packed), (sign) => sign.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   const data = JSON.parse(await new Response(stream).text());
-  const examples = data.examples.map(([id, kind, project, focal, test, gold, answers, exact, given]) => {
-    const right = given.map((index) => exact[index] === 1);
-    return { id, kind, project, focal, test, gold, answers, exact, given, right, rights: right.filter(Boolean).length };
+  const examples = data.examples.map(([id, kind, project, focal, test, gold, answers, exact, answerIndices]) => {
+    const right = answerIndices.map((index) => exact[index] === 1);
+    const rights = right.filter(Boolean).length;
+    return { id, kind, project, focal, test, gold, answers, exact, answerIndices, right, rights };
   });
   return { ...data, examples };
 }
@@ -94,7 +95,7 @@ function bodyOf(data, example) {
   };
   addRow("gold", "Reference", element("code", "", example.gold), "");
   example.answers.forEach((answer, index) => {
-    const names = data.models.filter((_, model) => example.given[model] === index).join(", ");
+    const names = data.models.filter((_, model) => example.answerIndices[model] === index).join(", ");
     const right = example.exact[index] === 1;
     const mark = element("span", right ? "right" : "wrong", right ? "✓ match" : "✗ differs");
     addRow("", names, answer ? answerOf(example.gold, answer, right) : element("span", "faint", "(nothing)"), mark);

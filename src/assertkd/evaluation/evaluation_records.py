@@ -1,4 +1,4 @@
-"""Records that a command was given, for predictions outside a run."""
+"""Records that are predicted for or evaluated outside a run, and what their lines hold of a teacher."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class GivenTeacher:
+class ExternalTeacher:
     """What the lines of records hold of a teacher: record id to its prediction, and whether all have its logits too."""
 
     predictions: dict[str, str]
@@ -24,7 +24,7 @@ class GivenTeacher:
 
 
 @dataclass(frozen=True, slots=True)
-class GivenRecords:
+class EvaluationRecords:
     """The records of a file.
 
     Attributes:
@@ -46,7 +46,7 @@ class GivenRecords:
             if not wanted:
                 return
 
-    def teacher(self, *, is_needed: bool) -> GivenTeacher | None:
+    def teacher(self, *, is_needed: bool) -> ExternalTeacher | None:
         """Return what the lines hold of a teacher; None where no line has its prediction, or not all have.
 
         Args:
@@ -74,10 +74,10 @@ class GivenRecords:
                 f"{self.path}: a teacher_prediction is for several assertions of its line",
                 "Take them as one target with --data.multiple join.",
             )
-        return GivenTeacher(found, has_logits)
+        return ExternalTeacher(found, has_logits)
 
 
-def read_given_records(path: Path, reading: Reading, *, labelled: bool | None = True) -> GivenRecords:
+def read_evaluation_records(path: Path, reading: Reading, *, labelled: bool | None = True) -> EvaluationRecords:
     """Return the records of a JSONL file, raw or with a teacher's logits.
 
     Args:
@@ -91,4 +91,4 @@ def read_given_records(path: Path, reading: Reading, *, labelled: bool | None = 
     audit = RecordAudit()
     stop = reading.on_bad_record == "error"
     records = audit.read_all(path, reading.multiple, reading.max_characters, labelled=labelled, stop_at_bad=stop)
-    return GivenRecords(path, records, {id_: f"{file}:{line}" for id_, (file, line) in audit.places.items()})
+    return EvaluationRecords(path, records, {id_: f"{file}:{line}" for id_, (file, line) in audit.places.items()})
