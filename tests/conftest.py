@@ -1,6 +1,7 @@
 """What all tests share: one thread, no network, and models small enough to train in a second."""
 
 import os
+import sys
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -23,6 +24,7 @@ from assertkd.models.tokenizer import train_tokenizer
 from assertkd.settings import ModelSettings
 from assertkd.settings.model import ScratchSettings
 from browser import CHROMIUM, FLAGS
+from preloaded import python
 
 torch.set_num_threads(1)
 
@@ -33,6 +35,12 @@ public int add(int a, int b) { return a + b; }
 """
 
 TINY = ScratchSettings(d_model=16, d_ff=32, heads=2, encoder_layers=1, decoder_layers=1)
+
+
+@pytest.fixture
+def preloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the processes that the program starts as `sys.executable` start at once."""
+    monkeypatch.setattr(sys, "executable", python())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

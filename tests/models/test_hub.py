@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 from transformers import PreTrainedTokenizerFast
 
+import preloaded
 from assertkd.models.distillable import DistillableModel
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -122,9 +122,8 @@ def prefetch(hub: Hub, home: Path, name: str = "me/tiny") -> subprocess.Complete
 
 def python(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a script; what Hugging Face's libraries read from the environment, they read when they are imported."""
-    return subprocess.run(
-        [sys.executable, "-c", script], env=os.environ | environment, capture_output=True, text=True, timeout=300
-    )
+    command = [preloaded.python(preloaded.LIBRARIES), "-c", script]
+    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=300)
 
 
 def test_what_was_fetched_loads_offline_by_its_name(hub: Hub, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 from assertkd.errors import UserError
 from assertkd.models.exported import describe_export, is_export
 from assertkd.suggest.kept_export import kept_export
+from preloaded import python
 
 
 @pytest.fixture
@@ -84,8 +84,7 @@ def test_conversions_at_the_same_time_do_not_harm_each_other(model: Path) -> Non
         "print(kept_export(Path(sys.argv[1])))"
     )
     processes = [
-        subprocess.Popen([sys.executable, "-c", program, str(model)], stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
+        subprocess.Popen([python(), "-c", program, str(model)], stdout=subprocess.PIPE, text=True) for _ in range(2)
     ]
     exports = {Path(process.communicate()[0].strip()) for process in processes}
     assert [process.returncode for process in processes] == [0, 0]

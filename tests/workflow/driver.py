@@ -4,12 +4,13 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from preloaded import ENVIRONMENT, python
 
 PROJECT = Path(__file__).parents[2]
 COPIED = ("Snakefile", "config.yaml", "workflow", "profiles")
@@ -49,12 +50,12 @@ class Project:
             files.append("edit.yaml")
         named = ["--configfile", *files] if files else []
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", *arguments, *named],
+            [python(), "-m", "snakemake", *arguments, *named],
             cwd=self.folder,
             capture_output=True,
             text=True,
             timeout=timeout,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+            env=os.environ | ENVIRONMENT,
         )
 
     def planned(self, *arguments: str, profile: str = "local", **config: Any) -> set[str]:

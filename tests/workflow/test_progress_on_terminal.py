@@ -5,16 +5,16 @@ import os
 import pty
 import re
 import subprocess
-import sys
 
 import pytest
 from driver import TERMINAL, Project
 
+from preloaded import ENVIRONMENT, python
 from screen import screen
 
 pytestmark = pytest.mark.workflow
 
-PROGRESS = r"epoch \d+/20, step \d+/\d+ \[=*\.*\] +\d+ %, .* left, loss [\d.]+, examples_per_s [\d.]+, ce [\d.]+"
+PROGRESS = r"epoch \d+/10, step \d+/\d+ \[=*\.*\] +\d+ %, .* left, loss [\d.]+, examples_per_s [\d.]+, ce [\d.]+"
 
 
 def test_a_run_whose_output_is_a_file_says_its_progress_in_plain_lines(finished: Project) -> None:
@@ -53,7 +53,7 @@ def test_a_terminal_shows_each_training_in_one_line_that_is_refreshed(edited: Pr
     shown = on_terminal(edited, "--profile", "profiles/local", "--configfile", "tiny.yaml", "--", *students)
     trainings = [f"distill_student {name} 42" for name in ("hard_labels", "traditional")]
     for training in trainings:
-        assert re.search(rf"\x1b\[J.*{training} +epoch \d+/20, step ", shown, re.DOTALL), shown
+        assert re.search(rf"\x1b\[J.*{training} +epoch \d+/10, step ", shown, re.DOTALL), shown
     lines = screen(re.sub(r"\x1b\[\d*m", "", shown))
     assert not [line for line in lines if "step" in line and "left" in line], "no progress line stays behind"
     for training in trainings:
@@ -65,12 +65,12 @@ def on_terminal(project: Project, *arguments: str) -> str:
     master, slave = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if name != "CI"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "snakemake", *arguments],
+        [python(), "-m", "snakemake", *arguments],
         cwd=project.folder,
         stdin=slave,
         stdout=slave,
         stderr=slave,
-        env=environment | {"TERM": "xterm", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        env=environment | ENVIRONMENT | {"TERM": "xterm"},
     )
     os.close(slave)
     written = b""

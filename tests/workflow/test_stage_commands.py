@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import yaml
 from driver import Project
 
 from assertkd.settings.section import merged_over
+from preloaded import ENVIRONMENT, python
 
 pytestmark = pytest.mark.workflow
 
@@ -27,12 +27,12 @@ SMALL = (
 
 def assertkd(project: Project, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "assertkd.cli", *arguments],
+        [python(), "-m", "assertkd.cli", *arguments],
         cwd=project.folder,
         capture_output=True,
         text=True,
         timeout=600,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"} | environment,
+        env=os.environ | ENVIRONMENT | environment,
     )
 
 
@@ -86,7 +86,7 @@ def test_finished_results_are_made_again_only_when_asked(edited: Project) -> Non
     edit = ("score", "--run", "tiny", "--teacher.training.lr", "0.001")
     done = assertkd(project, *edit)
     assert done.returncode == 1
-    listed = "  results/tiny/teacher (train_teacher)\n      teacher.training.lr: 0.001, was 0.002\n"
+    listed = "  results/tiny/teacher (train_teacher)\n      teacher.training.lr: 0.001, was 0.004\n"
     assert listed in done.stdout
     assert "  results/tiny/logits (compress_logits)\n      made from results that are made again\n" in done.stdout
     problem, remedy = done.stderr.splitlines()[-2:]
@@ -113,7 +113,7 @@ def test_finished_results_are_made_again_only_when_asked(edited: Project) -> Non
 def test_snakemake_itself_announces_that_it_trains_a_finished_teacher_again(edited: Project) -> None:
     notice = "Warning: the finished teacher is trained again (results/tiny/teacher):\n  "
     for edit, cause in (
-        ({"teacher": {"training": {"lr": 0.5}}}, "teacher.training.lr: 0.5, was 0.002"),
+        ({"teacher": {"training": {"lr": 0.5}}}, "teacher.training.lr: 0.5, was 0.004"),
         ({"data": {"embedded": {"records": 130}}}, "data.embedded.records: 130, was 120"),
     ):
         plan = edited.snakemake("--profile", "profiles/local", "--dry-run", runs={"tiny": edit})

@@ -68,6 +68,7 @@ def test_a_runs_sizes(tmp_path: Path) -> None:
         workload(ModelSettings(name=str(tmp_path)), run.teacher.training, run, 1.0)
 
 
+@pytest.mark.usefixtures("preloaded")
 def test_real_processes_are_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "config.yaml"
     model = "{name: scratch, scratch: {d_model: 16, d_ff: 32, heads: 2, encoder_layers: 1, decoder_layers: 1}}"

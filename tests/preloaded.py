@@ -1,0 +1,161 @@
+"""A Python whose programs start at once: each is forked off a process that has imported what takes seconds to import.
+
+A driven Snakemake starts a process per job, and importing torch, transformers and Snakemake takes longer than most jobs
+of a test. The project's own modules are not imported beforehand. What must be measured of a fresh process needs
+one of its own.
+"""
+
+import atexit
+import gc
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+LIBRARIES = ("torch._dynamo", "torch.distributed.tensor", "scipy.stats", "pandas", "pydantic", "filelock")
+"""What reads nothing of the environment that a test changes."""
+IMPORTED = (
+    *LIBRARIES,
+    *("snakemake.cli", "snakemake.executors.local", "snakemake_executor_plugin_slurm"),
+    *("transformers.models.t5.modeling_t5", "transformers.models.auto.modeling_auto", "transformers.generation"),
+    *("tokenizers", "safetensors.torch"),
+)
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+"""What libraries read from the environment when they are imported."""
+PASSED_ON = (signal.SIGTERM, signal.SIGUSR1)
+
+
+@cache
+def python(modules: tuple[str, ...] = IMPORTED) -> str:
+    """Return the path of an executable that does what this Python does, with these modules imported."""
+    import subprocess
+    import tempfile
+
+    folder = Path(tempfile.mkdtemp(prefix="preloaded"))
+    executable, address = folder / "python", folder / "socket"
+    # Isolated and without site packages, the client itself starts in hundredths of a second.
+    executable.write_text(
+        f"#!{sys.executable} -IS\n"
+        f"import sys\nsys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        f"from preloaded import ask\nask({str(address)!r}, {sys.executable!r})\n",
+        encoding="utf-8",
+    )
+    executable.chmod(0o755)
+    server = subprocess.Popen(
+        [sys.executable, __file__, str(address), str(executable), *modules],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        env=os.environ | ENVIRONMENT,
+    )
+    atexit.register(server.kill)
+    assert server.stdout is not None
+    assert server.stdout.readline() == b"ready\n"
+    return str(executable)
+
+
+def ask(address: str, interpreter: str) -> NoReturn:
+    """Have the program that the command line names started, and end as it ends."""
+    arguments = sys.argv[1:]
+    if not (arguments[0] in ("-m", "-c") or arguments[0].endswith(".py")):
+        os.execv(interpreter, [interpreter, *arguments])
+    group = os.getpgid(0)
+    request = {"arguments": arguments, "folder": str(Path.cwd()), "environment": dict(os.environ), "group": group}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        connection.connect(address)
+        signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
+        socket.send_fds(connection, [json.dumps(request).encode()], [0, 1, 2])
+        program = int(connection.recv(64))
+        for number in PASSED_ON:
+            signal.signal(number, lambda number, _: os.kill(program, number))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+        # The terminal's Ctrl-C reaches the program too: it is of the same process group.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        code = os.waitstatus_to_exitcode(int(connection.recv(64)))
+    if code < 0:
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    os._exit(code)
+
+
+def serve(address: str, modules: Sequence[str]) -> dict[str, Any]:
+    """Fork a process for each request; return in that process, with the request."""
+    for module in modules:
+        import_module(module)
+    gc.freeze()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(address)
+        listener.listen(64)
+        os.write(1, b"ready\n")
+        # Nobody waits for the processes that watch programs.
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        while True:
+            connection, _ = listener.accept()
+            if os.fork() == 0:
+                break
+            connection.close()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with connection:
+        content, descriptors, _, _ = socket.recv_fds(connection, 1 << 20, 3)
+        program = os.fork()
+        if program:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            watch(connection, program)
+    for standard, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, standard)
+        os.close(descriptor)
+    request: dict[str, Any] = json.loads(content)
+    return request
+
+
+def watch(connection: socket.socket, program: int) -> NoReturn:
+    """Tell the client how the program ends; end the program if the client does."""
+    connection.send(str(program).encode())
+    ended = os.pidfd_open(program)
+    ready, _, _ = select.select([ended, connection], [], [])
+    if ended not in ready:
+        os.kill(program, signal.SIGKILL)
+    status = os.waitpid(program, 0)[1]
+    if ended in ready:
+        connection.send(str(status).encode())
+    os._exit(0)
+
+
+def run(request: dict[str, Any], executable: str) -> None:
+    """Become the program of a request."""
+    try:
+        os.setpgid(0, request["group"])
+    except PermissionError:
+        # The client leads a session of its own, and so does the program.
+        os.setsid()
+    os.chdir(request["folder"])
+    paths = [
+        environment.get("PYTHONPATH", "").split(os.pathsep) for environment in (os.environ, request["environment"])
+    ]
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    sys.path[1:] = [*filter(None, paths[1]), *(path for path in sys.path[1:] if path not in paths[0])]
+    sys.executable = executable
+    kind, *rest = request["arguments"]
+    if kind == "-m":
+        sys.argv, sys.path[0] = rest, request["folder"]
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    elif kind == "-c":
+        sys.argv, sys.path[0] = ["-c", *rest[1:]], ""
+        exec(compile(rest[0], "<string>", "exec"), vars(sys.modules["__main__"]))
+    else:
+        sys.argv, sys.path[0] = [kind, *rest], str(Path(kind).resolve().parent)
+        runpy.run_path(kind, run_name="__main__")
+
+
+if __name__ == "__main__":
+    run(serve(sys.argv[1], sys.argv[3:]), sys.argv[2])
