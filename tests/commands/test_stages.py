@@ -203,6 +203,40 @@ def test_a_fault_names_where_it_is_from(folder: Path) -> None:
     assert "Fix results/mine/config.yaml" in refused.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "holds no keys"),
+        ("- mine", "holds no keys"),
+        ("runs: 5", "runs: must hold keys, not 5"),
+        ("run: mine\nruns: 5", "runs: must hold keys, not 5"),
+        ("run: mine\nruns: [mine]", "runs: must hold keys, not ['mine']"),
+        ("run: mine\nruns: {mine: 5}", "runs.mine: must hold keys, not 5"),
+        ("run: mine\nruns: {mine: {data: 5}}", "runs.mine.data: must hold keys, not 5"),
+        ("run: mine\nruns: {mine: {variants: a}}\nvariants: {a: }", "runs.mine.variants: must be a list of names"),
+        ("run: mine\nruns: {mine: }\nvariants: [a]", "variants: must hold keys, not ['a']"),
+        ("run: mine\nruns: {mine: }\nvariants: {a: 5}", "variants.a: must hold keys, not 5"),
+        ("run: mine\nruns: {mine: }\nvariants: {a: {loss: 5}}", "variants.a.loss: must hold keys, not 5"),
+        ("run: mine\nruns: {mine: }\ndata: 5", "data: must hold keys, not 5"),
+        ("run: mine\nruns: {mine: }\nruns: {}", ":3: not valid YAML: the key `runs` stands there again"),
+        ("run: mine\nruns: {mine: {", ":2: not valid YAML"),
+        ("runs: {mine: }", "is not the config of the run `mine`"),
+    ],
+)
+@pytest.mark.parametrize("options", [(), ("--reset",), ("--reset", "data", "lr"), ("--train_data_path", "r.jsonl")])
+def test_a_broken_kept_config_is_said_in_two_lines_with_its_file_and_key(
+    folder: Path, text: str, fault: str, options: tuple[str, ...]
+) -> None:
+    file = folder / "results/mine/config.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as refused:
+        chosen("distill", "--output_dir", "results/mine", *options)
+    assert fault in refused.value.problem
+    assert "results/mine/config.yaml" in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 2
+
+
 SLOW_SNAKEMAKE = f"""#!{sys.executable}
 import time
 from pathlib import Path

@@ -29,7 +29,11 @@ def faults(text: str) -> list[str]:
     with pytest.raises(UserError) as caught:
         load_run(config(text))
     head, *lines = caught.value.problem.splitlines()
-    assert head == f"The configuration has {len(lines)} fault{'s' if len(lines) > 1 else ''}:"
+    if not lines:
+        start = "The configuration has 1 fault: "
+        assert head.startswith(start)
+        return [head.removeprefix(start)]
+    assert head == f"The configuration has {len(lines)} faults:"
     return [line.strip() for line in lines]
 
 
@@ -290,6 +294,17 @@ def test_places_that_share_an_anchor_hold_mappings_of_their_own(tmp_path: Path) 
     assert runs == {name: {"data": {"split_seed": 1 + (name == "a")}} for name in "abc"}
 
 
+def test_names_may_be_numbers() -> None:
+    run = load_run(config("run: 7\nruns: {7: {variants: [8], seeds: [3]}}\nvariants: {8: {training: {lr: 0.5}}}"))
+    assert (run.name, run.seeds, run.variants["8"].training.lr) == ("7", (3,), 0.5)
+
+
+def test_nothing_that_follows_from_a_missing_mapping_is_listed() -> None:
+    text = "runs: {r: {variants: [x]}, other: {variants: [x, y]}}"
+    assert faults(f"{text}\nvariants: 5") == ["variants: must hold keys, not 5"]
+    assert faults("runs: [r]\nreport: 5") == ["runs: must hold keys, not ['r']", "report: must hold keys, not 5"]
+
+
 def test_files_are_needed_by_the_chosen_run_alone() -> None:
     text = "runs: {r: {}, other: {data: {source: files}}}"
     assert load_run(config(text)).data.source == "embedded"
@@ -341,7 +356,10 @@ def test_the_shipped_config_has_no_fault(name: str) -> None:
     ("content", "problem"),
     [
         (None, "no such file"),
-        (b"a: [", "not valid YAML"),
+        (b"a: 1\nb: [", ":2: not valid YAML"),
+        (b"a: \x00", "not valid YAML"),
+        (b"a: 1\nb: {c: 1,\n  c: 2}", ":3: not valid YAML: the key `c` stands there again"),
+        (b"a: &a {b: *a}", "an anchor .* holds itself"),
         (b"- 1", "holds no keys"),
         (b"", "holds no keys"),
         (b"a: \xff", "not UTF-8"),
@@ -354,3 +372,12 @@ def test_a_config_that_is_none_is_refused(tmp_path: Path, content: bytes | None,
     with pytest.raises(UserError, match=problem) as caught:
         load_config(path)
     assert caught.value.problem.startswith(str(path))
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_a_key_may_stand_over_that_of_a_merged_anchor(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        "a: &a {x: 1, y: 1}\nouter: {b: &b {<<: *a, x: 2}}\nc: {<<: *b, y: 3}\nd: {<<: [*a, *b]}\n", encoding="utf-8"
+    )
+    assert load_config(file)["c"] == {"x": 2, "y": 3}

@@ -6,7 +6,7 @@ from typing import Any
 
 from assertkd.errors import UserError
 from assertkd.settings import RunSettings, load_config, load_run
-from assertkd.settings.load import SECTIONS
+from assertkd.settings.load import NAMED, SECTIONS, check_shape
 from assertkd.settings.section import merged_over
 
 
@@ -22,14 +22,26 @@ def read_kept(file: Path, name: str) -> dict[str, Any]:
     """Return the kept config of the run `name`.
 
     Raises:
-        UserError: the file is the config of something else.
+        UserError: the file is no config, or that of something else.
     """
-    kept = load_config(file)
-    if str(kept.get("run")) != name or name not in (kept.get("runs") or {}):
+    kept = load_named(file)
+    if str(kept.get("run")) != name or name not in kept["runs"]:
         raise UserError(
-            f"{file}: is not the config of the run `{name}`", f"Let it say `run: {name}`, with runs.{name}."
+            f"{file}: is not the config of the run `{name}`",
+            f"Let it say `run: {name}`, with runs.{name}; or delete it, and give the command all options.",
         )
     return kept
+
+
+def load_named(file: Path) -> dict[str, Any]:
+    """Return a config file whose runs and variants are mappings of names to mappings; an empty entry is an empty one.
+
+    Raises:
+        UserError: it cannot be read, or holds something else in these places or as a section.
+    """
+    config = load_config(file)
+    check_shape(config, str(file))
+    return config | {key: {str(name): held or {} for name, held in (config.get(key) or {}).items()} for key in NAMED}
 
 
 def minimal_config(name: str, variants: Sequence[str]) -> dict[str, Any]:
@@ -45,12 +57,12 @@ def explicit_settings(config: Mapping[str, Any], kept: Mapping[str, Any], name: 
         kept: the kept config, with every key.
         name: its run.
     """
-    variants = dict(kept.get("variants") or {})
-    names = (kept["runs"][name] or {}).get("variants") or list(variants)
+    variants = kept["variants"]
+    names = kept["runs"][name].get("variants") or list(variants)
     presets = {
         variant: {"loss": {"preset": preset}}
         for variant, settings in variants.items()
-        if (preset := ((settings or {}).get("loss") or {}).get("preset"))
+        if (preset := (settings.get("loss") or {}).get("preset"))
     }
     # The variants themselves and their presets, which the defaults hang on, are explicit in any case.
     minimal = merged_over(minimal_config(name, names), {"variants": presets})

@@ -122,7 +122,8 @@ def _of_config(
             f"--reset: options with a run of {CONFIG} hold for one command, and none are kept",
             f"Leave --reset out, or edit {CONFIG}.",
         )
-    earlier = merged_over(_top_level(config), config["runs"][name] or {})
+    before = load_run(merged_over(config, {"run": name}))
+    earlier = merged_over(_top_level(config), config["runs"][name])
     given, student = _with_external_teacher(settings, earlier), settings.get("distillation", {})
     given.pop("distillation", None)
     if options.seeds:
@@ -137,7 +138,6 @@ def _of_config(
         above["runs"] = {name: given}
     if student:
         above["variants"] = {variant: deepcopy(student) for variant in options.variant}
-    before = load_run(merged_over(config, {"run": name}))
     run = load_run(merged_over(config, above), f"the options (or {CONFIG})")
     changes = _differences(before, run)
     lines = [f"Run `{name}`: settings of {CONFIG} (runs.{name})"]

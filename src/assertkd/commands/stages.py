@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from assertkd.commands import predict_alone
+from assertkd.commands.kept_config import load_named
 from assertkd.commands.options import add_setting_options, resettable, settings_of
 from assertkd.commands.run_config import CONFIG, RESULTS, RunConfig, run_config
 from assertkd.dry_run import DryRun, dry_run
@@ -17,7 +18,7 @@ from assertkd.files import write_text
 from assertkd.layout import TEACHER, RunLayout, external_name, student_name
 from assertkd.outdated import format_outdated, outdated_results
 from assertkd.prerequisites import check_devices, check_files, check_vocabularies
-from assertkd.settings import RunSettings, load_config
+from assertkd.settings import RunSettings
 from assertkd.settings.original import ORIGINAL
 from assertkd.validate import validate
 
@@ -124,7 +125,7 @@ def _run(options: argparse.Namespace) -> None:
     if getattr(options, "model", None) is not None:
         predict_alone.predict_alone(options)
         return
-    config = load_config(CONFIG) if CONFIG.is_file() else {}
+    config = load_named(CONFIG) if CONFIG.is_file() else {}
     if not config or not Path("Snakefile").is_file():
         raise UserError("no Snakefile and config.yaml here", "Run the command in the folder of the project.")
     chosen = run_config(options, config)

@@ -30,6 +30,9 @@ SECTIONS: dict[str, type[Section]] = {
     "report": ReportSettings,
     "cluster": ClusterSettings,
 }
+NAMED = ("runs", "variants")
+"""Keys of the config that hold entries by the names that users give them."""
+
 HARD_LABELS = "hard_labels"
 """The shipped variant without a teacher, which distillation has to beat."""
 
@@ -69,23 +72,41 @@ class RunSettings:
         return next(iter(self.variants), None)
 
 
+class _UniqueKeysLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice in a mapping, of which YAML loaders take the last in silence."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.composer.ComposerError(None, None, f"the key `{key.value}` stands there again", key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+        return node
+
+
 def load_config(path: Path) -> dict[str, Any]:
     """Return the mapping that the YAML file at `path` holds; each place of a YAML anchor has a mapping of its own.
 
     Raises:
-        UserError: the file is missing, is not YAML, or holds no mapping.
+        UserError: the file is missing, is not YAML, has a key twice in one place, or holds no mapping.
     """
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeysLoader)
+        if isinstance(config, dict):
+            return merged_over({}, config)
     except UnicodeDecodeError:
         raise UserError(f"{path}: not UTF-8", "Save it as UTF-8.") from None
     except FileNotFoundError:
         raise UserError(f"{path}: no such file", "Name an existing config file.") from None
+    except yaml.MarkedYAMLError as fault:
+        line = "" if fault.problem_mark is None else f":{fault.problem_mark.line + 1}"
+        raise UserError(f"{path}{line}: not valid YAML: {fault.problem}", "Correct this line.") from None
     except yaml.YAMLError as fault:
-        raise UserError(f"{path}: not valid YAML ({fault})", "Correct the line that it names.") from None
-    if not isinstance(config, dict):
-        raise UserError(f"{path}: holds no keys", "Start from the config.yaml of the project.")
-    return merged_over({}, config)
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(fault).split())}", "Correct it.") from None
+    except RecursionError:
+        raise UserError(f"{path}: an anchor (&…) holds itself", "Write out what it stands for.") from None
+    raise UserError(f"{path}: holds no keys", "Write a config into it, as the config.yaml of the project has it.")
 
 
 def load_run(config: Mapping[str, Any], source: str = "config.yaml (or what --config gives)") -> RunSettings:
@@ -101,27 +122,49 @@ def load_run(config: Mapping[str, Any], source: str = "config.yaml (or what --co
     Raises:
         UserError: listing every fault of the config with its key's path and, for an unknown key, the nearest known one.
     """
+    check_shape(config, source)
     faults: list[str] = []
     _check_keys(config, "", ("run", "runs", "seeds", "variants", *SECTIONS), faults)
-    runs = _mapping(config, "runs", "", faults)
-    variants = _mapping(config, "variants", "", faults)
+    # YAML may hold a name as a number.
+    runs, variants = ({str(name): value for name, value in (config.get(key) or {}).items()} for key in NAMED)
     for name in [*(f"runs.{run}" for run in runs), *(f"variants.{variant}" for variant in variants)]:
         if not NAME.fullmatch(name.partition(".")[2]):
             faults.append(f"{name}: {NAME_RULE}")
     if TEACHER in variants:
         faults.append(f"variants.{TEACHER}: this is the name of the teacher in the report; give the variant another")
-    resolved = {str(name): _resolve_run(str(name), config, runs, variants, faults) for name in runs}
+    resolved = {name: _resolve_run(name, config, runs, variants, faults) for name in runs}
     chosen = str(config.get("run"))
     if chosen not in resolved:
         faults.append(f"run: {config.get('run')!r} is not an entry of `runs`{_hint(chosen, list(resolved))}")
     run = resolved.get(chosen)
     if faults or run is None:
-        lines = list(dict.fromkeys(faults))
-        raise UserError(
-            "\n  ".join([f"The configuration has {len(lines)} fault{'s' if len(lines) > 1 else ''}:", *lines]),
-            f"Fix {source}; config.schema.json lists every key with its range and default.",
-        )
+        raise _config_error(faults, source)
     return run
+
+
+def check_shape(config: Mapping[str, Any], source: str) -> None:
+    """Refuse a config whose runs, variants or sections hold no keys, so that nothing can be looked up in them.
+
+    Raises:
+        UserError: listing these places.
+    """
+    faults: list[str] = []
+    for key in (*NAMED, *SECTIONS):
+        held = _mapping(config, key, "", faults)
+        for name in held if key in NAMED else ():
+            _mapping(held, name, key, faults)
+    if faults:
+        raise _config_error(faults, source)
+
+
+def _config_error(faults: Sequence[str], source: str) -> UserError:
+    lines = list(dict.fromkeys(faults))
+    return UserError(
+        f"The configuration has 1 fault: {lines[0]}"
+        if len(lines) == 1
+        else "\n  ".join([f"The configuration has {len(lines)} faults:", *lines]),
+        f"Fix {source}; config.schema.json lists every key with its range and default.",
+    )
 
 
 def _resolve_run(
@@ -136,7 +179,7 @@ def _resolve_run(
     }
     sections = {key: _validate(model, layers[key], faults) for key, model in SECTIONS.items()}
     students = {
-        str(variant): _validate(
+        variant: _validate(
             DistillationSettings,
             [*layers["distillation"], (f"variants.{variant}", _mapping(variants, variant, "variants", faults))],
             faults,
@@ -183,8 +226,8 @@ def _chosen_variants(names: Any, path: str, variants: Mapping[str, Any], faults:
         faults.append(f"{path}.variants: must be a list of names of `variants`, or be left out for all of them")
     else:
         for name in names:
-            if name in list(variants):
-                yield name
+            if str(name) in variants:
+                yield str(name)
             else:
                 hint = _hint(str(name), list(variants))
                 faults.append(f"{path}.variants: {name!r} is not an entry of `variants`{hint}")
