@@ -43,6 +43,17 @@ def test_every_fault_of_the_config_is_said_before_any_job_starts(project: Projec
     assert not (project.folder / "results").exists()
 
 
+def test_a_key_that_stands_twice_is_said_before_any_job_starts(project: Project) -> None:
+    file = project.folder / "config.yaml"
+    file.write_text(file.read_text(encoding="utf-8") + "seeds: [1]\nseeds: [2]\n", encoding="utf-8")
+    done = project.snakemake("--profile", "profiles/local", "--dry-run")
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "config.yaml:" in said
+    assert "the key `seeds` stands there again" in said
+    assert "Traceback" not in said
+
+
 def test_an_unknown_run_is_named_with_the_nearest(project: Project) -> None:
     done = project.snakemake("--profile", "profiles/local", "--config", "run=tinny")
     assert done.returncode != 0
@@ -69,6 +80,19 @@ def test_a_bad_line_stops_the_run_where_the_config_says_so(project: Project) -> 
     assert "set data.on_bad_record: reject" in remedy
     assert "Traceback" not in said
     assert not (project.folder / "results/tiny/corpus/quality.json").exists()
+
+
+def test_the_fault_of_a_folder_that_another_process_writes_stands_last(project: Project) -> None:
+    folder = project.folder / "results/tiny/corpus"
+    folder.mkdir(parents=True)
+    # The fault that needs no other process, and does not wait for one.
+    (folder / ".lock.json").write_text("{}", encoding="utf-8")
+    done = project.snakemake("--profile", "profiles/local", "results/tiny/corpus/quality.json")
+    assert done.returncode != 0
+    assert done.stderr.splitlines()[-2:] == [
+        "Error: results/tiny/corpus/.lock.json: is not a lock of this program",
+        "Delete it.",
+    ]
 
 
 def test_a_bad_line_is_counted_where_the_config_says_so(project: Project) -> None:

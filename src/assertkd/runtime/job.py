@@ -98,12 +98,15 @@ def _ended_by(fault: UserError) -> SystemExit:
 def sole_writer(folder: Path, part: str = "") -> Iterator[None]:
     """Lock the output folder `folder`, or this part of it, against other writers while the block runs.
 
-    If another process writes it, two lines say which one and what to do, and this process ends with code 1.
+    If another process writes it, two lines say which one and what to do, and this process ends with code 1. They are
+    logged too, so that the workflow finds them, in a file of their own: the job's log is the other process's.
     """
     with ExitStack() as stack:
         try:
             stack.enter_context(held(folder, part))
         except UserError as fault:
-            print(f"Error: {fault}", file=sys.stderr)
-            raise SystemExit(1) from None
+            log = Path("logs", *folder.parts[1:], f"{part or folder.name}.locked.log")
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with attached(logging.FileHandler(log, mode="w", encoding="utf-8"), logging.getLogger()):
+                raise _ended_by(fault) from None
         yield
