@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 
+from assertkd.errors import UserError
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedJob:
@@ -53,6 +55,9 @@ def dry_run(arguments: Sequence[str]) -> DryRun:
 
     Args:
         arguments: of `snakemake`; paths are read in the current folder.
+
+    Raises:
+        UserError: Snakemake refuses the arguments or the profile that they name.
     """
     from snakemake.cli import args_to_api, parse_args
     from snakemake.logging import logger
@@ -60,7 +65,11 @@ def dry_run(arguments: Sequence[str]) -> DryRun:
     printed = io.StringIO()
     collector = _JobRecords()
     with redirect_stdout(printed), redirect_stderr(printed):
-        parser, options = parse_args(["--dry-run", *arguments])
+        try:
+            parser, options = parse_args(["--dry-run", *arguments])
+        except SystemExit:
+            said = printed.getvalue().strip().splitlines() or ["Snakemake refuses its arguments"]
+            raise UserError(said[-1].strip().removeprefix("Error: "), "Correct the profile, or name another.") from None
         # args_to_api makes the executor that of dry runs.
         planned_options = argparse.Namespace(**vars(options))
         # Snakemake removes foreign handlers, but no filters.
@@ -85,21 +94,27 @@ class _JobRecords:
 
 
 class WhenPlanned:
-    """A filter for Snakemake's log that calls a function once, when the jobs are planned and none has started.
+    """A filter for Snakemake's log that calls one of two functions once, when it is known which jobs will run.
 
-    A dry run calls it too, where `onstart` is not called.
+    A dry run calls it too, where `onstart` is not called; and where there are no jobs, no handler of Snakemake's is.
 
     Args:
-        announce: the function.
+        announce: called where there are jobs, and none has started.
+        conclude: called where there are none.
     """
 
-    def __init__(self, announce: Callable[[], None]) -> None:
-        self._announce: Callable[[], None] | None = announce
+    def __init__(self, announce: Callable[[], None], conclude: Callable[[], None]) -> None:
+        from snakemake.common import NOTHING_TO_BE_DONE_MSG
+
+        self._announce, self._conclude, self._nothing = announce, conclude, NOTHING_TO_BE_DONE_MSG
+        self._is_called = False
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass; at the first on the run as a whole, call the function."""
-        announce = self._announce
-        if announce is not None and getattr(record, "event", None) == "run_info":
-            self._announce = None
-            announce()
+        """Let every record pass; at the first on the run as a whole, call the function for it."""
+        call = self._announce if getattr(record, "event", None) == "run_info" else None
+        if record.msg == self._nothing:
+            call = self._conclude
+        if call is not None and not self._is_called:
+            self._is_called = True
+            call()
         return True

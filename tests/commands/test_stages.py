@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import yaml
 
 from assertkd.cli import parser_for
 from assertkd.commands.run_config import RunConfig, run_config
-from assertkd.commands.stages import targets_of
+from assertkd.commands.stages import STAGES, targets_of
 from assertkd.errors import UserError
 from assertkd.settings import RunSettings, load_config, load_run
 from assertkd.settings.section import merged_over
@@ -317,6 +318,35 @@ def test_files_with_logits_stand_in_for_a_teacher(folder: Path) -> None:
     assert (plain.data, plain.logits, plain.tokenizer) == (new.data, new.logits, new.tokenizer)
     with pytest.raises(UserError, match="no records are named for this run"):
         resolved("distill", "--reset", *remedy)
+
+
+def remedy(*arguments: str, config: dict[str, Any] = CONFIG) -> str:
+    """Return the remedy of a command that is refused."""
+    with pytest.raises(UserError) as refused:
+        chosen(*arguments, config=config)
+    return refused.value.remedy
+
+
+@pytest.mark.parametrize("command", list(STAGES))
+def test_remedies_name_options_that_the_command_accepts(command: str) -> None:
+    external = merged_over(CONFIG, {"runs": {"demo": {"data": {"distillation_jsonl": {"train": "t.jsonl"}}}}})
+    for text in (
+        remedy(command),
+        remedy(command, *GENERATED, "--data.test_file", "r.jsonl"),
+        remedy(command, "--run", "demo", "--data.test_file", "r.jsonl"),
+        remedy(command, "--run", "demo", "--data.test_file", "r.jsonl", config=external),
+        remedy(command, "--output_dir", "results/no name"),
+    ):
+        for option in re.findall(r"--\w[\w.]* [\w./]+\w", text):
+            named = option.replace("--run NAME", "--run demo").split()
+            chosen(command, *named, *(GENERATED if "--output_dir" in named else ()))
+
+
+def test_an_external_teacher_of_a_configured_run_is_removed_in_the_config() -> None:
+    external = merged_over(CONFIG, {"runs": {"demo": {"data": {"distillation_jsonl": {"train": "t.jsonl"}}}}})
+    text = remedy("distill", "--run", "demo", "--train_data_path", "r.jsonl", config=external)
+    assert "--reset" not in text, "which a run of config.yaml refuses"
+    assert "config.yaml: data.distillation_jsonl logits.codec tokenizer.name" in text
 
 
 def test_the_teacher_and_what_it_knows() -> None:

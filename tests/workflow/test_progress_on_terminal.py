@@ -35,6 +35,17 @@ def test_a_run_ends_with_its_leaderboard_and_the_place_of_the_report(finished: P
     assert lines[-1].startswith("Report: /")
 
 
+def test_a_finished_run_says_again_where_its_report_is(finished: Project) -> None:
+    done = finished.snakemake("--profile", "profiles/local")
+    assert "Nothing to be done" in done.stderr
+    former = (finished.folder / TERMINAL).read_text(encoding="utf-8").rstrip().splitlines()
+    assert done.stdout.rstrip().splitlines()[-1] == former[-1]
+    assert "Code quality" in done.stdout
+    planned = finished.snakemake("--profile", "profiles/local", "--dry-run")
+    assert "Nothing to be done" in planned.stderr + planned.stdout
+    assert "Report:" not in planned.stdout
+
+
 def test_a_report_that_is_older_than_a_result_is_not_shown(edited: Project) -> None:
     result = "results/tiny/students/hard_labels/seed42/training_report.json"
     (edited.folder / result).unlink()

@@ -110,6 +110,36 @@ def test_finished_results_are_made_again_only_when_asked(edited: Project) -> Non
     }
 
 
+def test_a_config_is_kept_only_once_its_run_starts(project: Project) -> None:
+    prepare = ("prepare", "--output_dir", "results/own")
+    scratch = ("--teacher.model.name", "scratch", "--distillation.model.name", "scratch")
+    kept = project.folder / "results/own/config.yaml"
+    lock = project.folder / ".snakemake/locks/0.output.lock"
+
+    def refused(*options: str) -> None:
+        """A command that passes every check, and is refused since another process writes the same files."""
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.write_text("results/own/corpus/train.jsonl\n", encoding="utf-8")
+        done = assertkd(project, *prepare, *options)
+        lock.unlink()
+        assert done.returncode == 1
+        assert "Directory cannot be locked" in done.stderr, done.stdout + done.stderr
+
+    refused("--data.source", "embedded", *scratch, *SMALL)
+    assert not kept.exists()
+    done = assertkd(project, *prepare, "--data.source", "embedded", *scratch, *SMALL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    before = kept.read_bytes()
+    refused("--data.split_seed", "7", "--retrain")
+    assert kept.read_bytes() == before
+    # One that has nothing to do is not refused.
+    done = assertkd(project, *prepare, "--report.title", "other")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "prepare: all results are finished, in results/own/corpus" in done.stdout
+    assert done.stdout.rstrip().endswith("The run `own` has no full report yet.")
+    assert yaml.safe_load(kept.read_text(encoding="utf-8"))["runs"]["own"]["report"]["title"] == "other"
+
+
 def test_snakemake_itself_announces_that_it_trains_a_finished_teacher_again(edited: Project) -> None:
     notice = "Warning: the finished teacher is trained again (results/tiny/teacher):\n  "
     for edit, cause in (
@@ -136,6 +166,14 @@ def test_what_cannot_be_done_is_said_in_two_lines_before_any_job(project: Projec
         assert done.stderr.splitlines()[-2].startswith(f"Error: {problem}")
         assert "Traceback" not in done.stderr
     assert not (project.folder / "results").exists()
+
+
+def test_a_profile_that_is_not_there_is_said(project: Project) -> None:
+    done = assertkd(project, "prepare", "--run", "demo", "--profile", "profiles/absent")
+    assert done.returncode == 1
+    problem, remedy = done.stderr.splitlines()[-2:]
+    assert problem.startswith("Error: profile directory given (profiles/absent)")
+    assert remedy == "Correct the profile, or name another."
 
 
 def test_the_fault_of_a_job_stands_last(project: Project) -> None:

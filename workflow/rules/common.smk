@@ -1,6 +1,7 @@
 # The checked settings of the run, the names of its files, and the functions that rules use in place of lambdas.
 
 import os
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -27,7 +28,7 @@ from assertkd.report.params import BuildReportParams
 from assertkd.runtime.job import WANTED_MODULES
 from assertkd.runtime.machine import has_gpu
 from assertkd.runtime.terminal import show_progress
-from assertkd.settings import load_run
+from assertkd.settings import load_config, load_run
 from assertkd.signals import leave_usr1_to_jobs
 from assertkd.students.params import GOLD, TEXTS, DistillStudentParams, EmbedTargetsParams, encoder_slug
 from assertkd.teacher.params import TrainTeacherParams
@@ -39,6 +40,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 leave_usr1_to_jobs()
 
 try:
+    for file in workflow.configfiles if workflow.is_main_process else ():
+        # Snakemake reads them too, but passes over keys that stand twice.
+        load_config(Path(file))
     RUN = load_run(config)
     validate(RUN)
     STUDENTS = {variant: DistillStudentParams.from_run(RUN, variant) for variant in RUN.variants}

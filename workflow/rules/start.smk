@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from assertkd.cluster.account import check_submission
+from assertkd.commands.kept_config import keep_config
 from assertkd.dry_run import PlannedJob, WhenPlanned
 from assertkd.outdated import outdated_results, retraining_notice
 from assertkd.prerequisites import check_devices, check_vocabularies
@@ -29,8 +30,24 @@ def announce_retraining():
         logger.warning(f"Warning: {notice}")
 
 
+def closing():
+    """What a run ends with: its leaderboard, and where its report is."""
+    # Takes a while to import, which no start of Snakemake should wait for.
+    from assertkd.report.closing import closing_message
+
+    results = [*scored_files("comparison")(None), *trained_files("report")(None)]
+    return closing_message(RUN_FILES.report, RUN.name, results)
+
+
+def conclude_without_jobs():
+    """End a run that has nothing to do as one that has done it."""
+    if not workflow.dryrun:
+        keep_config(workflow.overwrite_configfiles, os.environ)
+        atexit.register(print, closing())
+
+
 if workflow.is_main_process:
-    logger.addFilter(WhenPlanned(announce_retraining))
+    logger.addFilter(WhenPlanned(announce_retraining, conclude_without_jobs))
 
 
 def check_start():
@@ -54,14 +71,11 @@ def repeat_faults():
 
 onstart:
     check_start()
+    keep_config(workflow.overwrite_configfiles, os.environ)
 
 
 onsuccess:
-    # Takes a while to import, which no start of Snakemake should wait for.
-    from assertkd.report.closing import closing_message
-
-    results = [*scored_files("comparison")(None), *trained_files("report")(None)]
-    print(closing_message(RUN_FILES.report, RUN.name, results))
+    print(closing())
 
 
 onerror:

@@ -1,13 +1,17 @@
 """The config of a run made of options: kept whole for later commands, and what of it is not the default."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from assertkd.errors import UserError
+from assertkd.files import write_text
 from assertkd.settings import RunSettings, load_config, load_run
 from assertkd.settings.load import NAMED, SECTIONS, check_shape
 from assertkd.settings.section import merged_over
+
+KEPT_CONFIG = "ASSERTKD_KEPT_CONFIG"
+"""The environment variable in which a command tells Snakemake where to keep the config file that it is called with."""
 
 
 def whole_config(run: RunSettings) -> dict[str, Any]:
@@ -42,6 +46,21 @@ def load_named(file: Path) -> dict[str, Any]:
     config = load_config(file)
     check_shape(config, str(file))
     return config | {key: {str(name): held or {} for name, held in (config.get(key) or {}).items()} for key in NAMED}
+
+
+def keep_config(files: Sequence[Path], environment: MutableMapping[str, str]) -> None:
+    """Keep a command's config for later commands.
+
+    Called when the run starts, so that what refuses it before leaves the kept config as it is.
+
+    Args:
+        files: the config files that Snakemake is called with.
+        environment: where KEPT_CONFIG is, if the command that called Snakemake has a config to keep; removed, since
+            further processes have none.
+    """
+    kept = environment.pop(KEPT_CONFIG, None)
+    if kept is not None:
+        write_text(Path(kept), Path(files[0]).read_text(encoding="utf-8"))
 
 
 def minimal_config(name: str, variants: Sequence[str]) -> dict[str, Any]:

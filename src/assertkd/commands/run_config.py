@@ -50,7 +50,7 @@ class RunConfig:
         """Return the config as a YAML file."""
         text = yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True, width=120)
         if self.file is None:
-            return "# Options of the last `assertkd` command with --run, which hold for that command only.\n" + text
+            return "# Options of an `assertkd` command with --run, which hold for that command only.\n" + text
         return HEADER.format(name=self.run.name, folder=self.file.parent, file=self.file) + text
 
 
@@ -69,7 +69,7 @@ def run_config(options: argparse.Namespace, config: Mapping[str, Any]) -> RunCon
         chosen = _of_options(options, name, settings, config)
     for key, file in settings.get("data", {}).items():
         if key.endswith("_file") and str(file) not in chosen.run.data.files.values():
-            raise UserError(f"data.{key}: {file} has no effect: {_records(chosen.run)}", _file_remedy(chosen.run))
+            raise UserError(f"data.{key}: {file} has no effect: {_records(chosen.run)}", _file_remedy(chosen))
     return chosen
 
 
@@ -104,7 +104,8 @@ def _run_name(options: argparse.Namespace, config: Mapping[str, Any]) -> tuple[s
     if folder.resolve().parent != RESULTS.resolve() or not NAME.fullmatch(folder.name):
         raise UserError(
             f"--output_dir {folder}: results stand in {RESULTS}/<name>",
-            f"Write --output_dir {RESULTS}/{folder.name}; letters, digits, `_`, `-` and `.` make a name.",
+            f"Write --output_dir {RESULTS}/{folder.name if NAME.fullmatch(folder.name) else 'NAME'}; letters, digits, "
+            "`_`, `-` and `.` make a name.",
         )
     if folder.name in configured:
         raise UserError(
@@ -216,11 +217,13 @@ def _records(run: RunSettings) -> str:
     return ", ".join([*(data.java_sources if data.is_mined else ()), *data.files.values()])
 
 
-def _file_remedy(run: RunSettings) -> str:
-    if run.data.has_external_teacher:
-        keys = "data.distillation_jsonl logits.codec tokenizer.name"
-        return f"Leave the option out; or forget the teacher's files, and what fits them, with --reset {keys}."
-    return "Leave the option out, or name the training records too (--train_data_path FILE)."
+def _file_remedy(chosen: RunConfig) -> str:
+    if not chosen.run.data.has_external_teacher:
+        return "Leave the option out, or name the training records too (--data.train_file FILE)."
+    keys = "data.distillation_jsonl logits.codec tokenizer.name"
+    if chosen.file is None:
+        return f"Leave the option out; or remove the teacher's files, and what fits them, from {CONFIG}: {keys}."
+    return f"Leave the option out; or forget the teacher's files, and what fits them, with --reset {keys}."
 
 
 def _check_records_named(data: Mapping[str, Any], config: Mapping[str, Any]) -> None:
@@ -232,7 +235,7 @@ def _check_records_named(data: Mapping[str, Any], config: Mapping[str, Any]) -> 
     if not {"source", "train_file", "embedded", "distillation_jsonl"} & {*data, *(config.get("data") or {})}:
         raise UserError(
             "no records are named for this run",
-            "Name yours with --train_data_path FILE; take the generated ones with --data.source embedded; or take a "
+            "Name yours with --data.train_file FILE; take the generated ones with --data.source embedded; or take a "
             f"run of {CONFIG} with --run NAME.",
         )
 

@@ -5,11 +5,12 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from assertkd.commands import predict_alone
-from assertkd.commands.kept_config import load_named
+from assertkd.commands.kept_config import KEPT_CONFIG, load_named
 from assertkd.commands.options import add_setting_options, resettable, settings_of
 from assertkd.commands.run_config import CONFIG, RESULTS, RunConfig, run_config
 from assertkd.dry_run import DryRun, dry_run
@@ -141,10 +142,16 @@ def _run(options: argparse.Namespace) -> None:
         raise SystemExit(1)
     if options.dry_run:
         print(plan.printed)
-    _check_plan(options, chosen.run, plan)
+    _check_plan(options, chosen, plan)
+    if not plan.jobs:
+        place = os.path.commonpath([Path(target).parent for target in targets])
+        print(f"{options.command}: all results are finished, in {place}", flush=True)
     if options.dry_run:
         return
-    file = chosen.file or Path("logs") / chosen.run.name / "options.yaml"
+    if chosen.file is not None:
+        os.environ[KEPT_CONFIG] = str(chosen.file)
+    # Jobs read it when they start: a file of this command alone, which no later command changes.
+    file = Path("logs", chosen.run.name, "commands", f"{datetime.now():%Y-%m-%dT%H%M%S}-{os.getpid()}.yaml")
     call = [sys.executable, "-m", "snakemake", *_arguments(options, chosen, file, targets)]
     sys.stdout.flush()
     # In this process's place, Snakemake itself gets the signals that stop it, and the lines of a fault stand last.
@@ -161,13 +168,13 @@ def _arguments(options: argparse.Namespace, chosen: RunConfig, file: Path, targe
     return [*arguments, "--config", f"run={chosen.run.name}", "--", *targets]
 
 
-def _check_plan(options: argparse.Namespace, run: RunSettings, plan: DryRun) -> None:
+def _check_plan(options: argparse.Namespace, chosen: RunConfig, plan: DryRun) -> None:
     """Say which finished results would be made again, and refuse to do it unasked; refuse what cannot run.
 
     Raises:
         UserError: finished results would be made again without --retrain, or a training cannot run.
     """
-    jobs = plan.jobs
+    jobs, run = plan.jobs, chosen.run
     check_vocabularies(run, jobs)
     if plan.options.executor in (None, "local"):
         check_devices(run, jobs)
@@ -181,9 +188,16 @@ def _check_plan(options: argparse.Namespace, run: RunSettings, plan: DryRun) -> 
     elif kept and not options.retrain:
         raise UserError(
             f"{options.command}: would make finished results of the run `{run.name}` again ({len(kept)}, listed above)",
-            "Add --retrain to do so; to keep them, leave out or --reset the settings that changed, or choose another "
-            "--output_dir.",
+            f"Add --retrain to do so; to keep them, {_way_to_keep(chosen)}.",
         )
+
+
+def _way_to_keep(chosen: RunConfig) -> str:
+    if chosen.file is not None:
+        return "give what has changed its former value, or choose another --output_dir"
+    if chosen.config:
+        return f"leave out the options for what has changed, or make a further run in {CONFIG} for them"
+    return f"give what has changed its former value in {CONFIG}, or make a further run there for it"
 
 
 def targets_of(options: argparse.Namespace, run: RunSettings) -> Iterator[str]:

@@ -28,7 +28,7 @@ def closing_message(files: ReportLayout, run: str, results: Iterable[Path]) -> s
         run: its name.
         results: what the report sums up; some may be missing.
     """
-    if not files.page.exists():
+    if not files.page.exists() or not files.leaderboard.exists():
         return f"The run `{run}` has no full report yet."
     written = files.page.stat().st_mtime_ns
     if later := [str(result) for result in results if result.exists() and result.stat().st_mtime_ns > written]:
