@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assertkd import layout
-from assertkd.layout import Entry, Layout, ModelLayout, RunLayout, student_name, variant_and_seed
+from assertkd.layout import Entry, Layout, ModelLayout, RunLayout, stage_folder, student_name, variant_and_seed
 
 PROJECT = Path(__file__).parents[1]
 RUN = RunLayout("results/{run}")
@@ -32,6 +32,25 @@ def entries(files: Layout) -> Iterator[Path]:
     for name, entry in vars(type(files)).items():
         if isinstance(entry, Entry):
             yield getattr(files, name)
+
+
+def test_what_the_workflow_alone_writes_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "large disk").mkdir()
+    (tmp_path / "results").symlink_to("large disk")
+    monkeypatch.chdir(tmp_path)
+    for path in ("results/x/teacher", "results/x/logits/train", "x/../results/x/corpus/train.jsonl"):
+        assert stage_folder(Path(path)) is not None, path
+    for path in ("results/x/interchange", "results/teacher", "x/teacher", "results/x/predictions.jsonl", "."):
+        assert stage_folder(Path(path)) is None, path
+
+
+def test_every_stage_s_folder_is_known() -> None:
+    run = RunLayout("results/x")
+    folders = [run.model(name) for name in ("teacher", student_name("v", 1))]
+    folders += [run.corpus, run.logits, run.report, run.report_so_far, run.evaluation("teacher")]
+    assert all(stage_folder(files.folder) for files in folders)
+    assert stage_folder(run.embeddings("e", "gold"))
+    assert stage_folder(run.interchange.folder) is None
 
 
 def test_paths_are_as_they_were_passed() -> None:

@@ -10,6 +10,10 @@ SPLITS = ("train", "validation", "test")
 """The parts of a corpus."""
 
 
+STAGE_FOLDERS = ("corpus", "teacher", "logits", "students", "embeddings", "evaluation", "report", "report_so_far")
+"""Folders of a run that the workflow alone writes."""
+
+
 class Entry:
     """A file or folder at a fixed place below its layout's folder; the layout's attribute is its path."""
 
@@ -146,6 +150,15 @@ class RunLayout(Layout):
 
 TEACHER = "teacher"
 """Name of the teacher among the models of a run."""
+
+
+def stage_folder(path: Path) -> Path | None:
+    """Return the folder of the workflow's stage that a path lies in or is; None outside of a run's results."""
+    # `results` may be a link.
+    for folder in [one for way in (path.absolute(), path.resolve()) for one in (way, *way.parents)]:
+        if folder.name in STAGE_FOLDERS and folder.parent.parent.name == "results":
+            return folder
+    return None
 
 
 def student_name(variant: str, seed: int | str) -> str:

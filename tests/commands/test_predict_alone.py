@@ -76,6 +76,7 @@ def test_an_export_predicts_what_its_original_does(model: Path, tmp_path: Path) 
         (["--records", "bad.jsonl", "--reset"], "--reset is given with --model"),
         (["--records", "bad.jsonl", "--retrain"], "--retrain is given with --model"),
         (["--records", "bad.jsonl", "--dry-run"], "--dry-run is given with --model"),
+        (["--records", "bad.jsonl", "--to", "results/x/evaluation/teacher"], "evaluation has results of the workflow"),
     ],
 )
 def test_what_is_missing_is_said(

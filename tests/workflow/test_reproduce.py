@@ -53,6 +53,21 @@ def test_other_weights_and_figures_are_told(finished: Project, tmp_path: Path, m
         reproduce(tmp_path / "training_report.json", tmp_path / "again")
 
 
+def test_nothing_that_is_there_is_replaced(
+    finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(finished.folder)
+    report = str(Path("results/tiny", STUDENT, "training_report.json"))
+    shutil.copy(report, tmp_path)
+    for given, said in (
+        (("--into", f"results/tiny/{STUDENT}"), "results/tiny/students has results of the workflow"),
+        (("--into", str(tmp_path)), "holds a trained model"),
+        (("--config", "config.yaml"), "--config config.yaml: exists already"),
+    ):
+        assert main(["reproduce", report, *given]) == 1
+        assert said in capsys.readouterr().err
+
+
 def test_inputs_that_are_gone_or_others_are_named(edited: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(edited.folder)
     report = Path("results/tiny", STUDENT, "training_report.json")

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from assertkd.commands.options import KEY_PREFIX, add_setting, yaml_value
+from assertkd.commands.options import KEY_PREFIX, add_setting, check_outside_stages, yaml_value
 from assertkd.commands.predict_alone import settings_alone
 from assertkd.settings.document import option_paths
 from assertkd.settings.load import SECTIONS
@@ -87,6 +87,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     from assertkd.runtime.logs import logged_to_stderr
     from assertkd.runtime.machine import cores
 
+    if options.output is not None:
+        check_outside_stages(options.output, "--output")
     run, reading, lengths = settings_alone(options)
     params = EvaluateParams(evaluation=run.evaluation, reading=reading, **lengths)
     inputs = Inputs(options.model, options.predictions, options.records, options.references, options.teacher)

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from assertkd.commands.options import check_outside_stages
 from assertkd.layout import SPLITS, RunLayout
 
 # The stages' modules load torch, which takes seconds; each command imports its own when it is run.
@@ -93,6 +94,7 @@ def _export(options: argparse.Namespace) -> None:
     from assertkd.logits.interchange.export import export_logits
 
     output = options.output or RunLayout(options.run_dir).interchange.folder
+    check_outside_stages(output, "--output")
     for path, examples in export_logits(options.run_dir, output, options.split).items():
         print(f"{path}: {examples} examples, {path.stat().st_size / 1e6:.1f} MB")
 
@@ -100,6 +102,7 @@ def _export(options: argparse.Namespace) -> None:
 def _import(options: argparse.Namespace) -> None:
     from assertkd.logits.interchange.import_file import import_file
 
+    check_outside_stages(options.output, "--output")
     manifest = import_file(
         options.file, options.tokenizer, options.output, options.codec, options.max_output_len, options.temperatures
     )

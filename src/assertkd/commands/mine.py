@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from assertkd.commands.options import add_setting, run_of_options
+from assertkd.commands.options import add_setting, check_outside_stages, run_of_options
 from assertkd.layout import CorpusLayout
 from assertkd.runtime.machine import cores
 from assertkd.settings import DataSettings
@@ -39,6 +39,8 @@ def _mine(options: argparse.Namespace) -> None:
     from assertkd.corpus.params import MineCorpusParams
 
     counts_file = options.counts or options.output.with_suffix(".json")
+    check_outside_stages(options.output, "--output")
+    check_outside_stages(counts_file, "--counts")
     run = run_of_options(options)
     params = MineCorpusParams.from_run(run).model_copy(update={"java_sources": tuple(map(str, options.folders))})
     counts = mine_corpus(params, options.output, counts_file, options.workers)

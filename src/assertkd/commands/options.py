@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from assertkd.errors import UserError
+from assertkd.layout import stage_folder
 from assertkd.settings import RunSettings, load_run
 from assertkd.settings.document import Option, option_paths
 from assertkd.settings.load import SECTIONS
@@ -39,6 +41,24 @@ def add_run_choice(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--run", dest="run_name", metavar="RUN", help="entry of `runs` (default: the one that the config names)"
     )
+
+
+def check_outside_stages(path: Path, option: str) -> None:
+    """Refuse to write where the workflow alone writes, so that no finished result of a run is replaced.
+
+    Args:
+        path: where a command is to write.
+        option: that names the path.
+
+    Raises:
+        UserError: the path lies in the folder of a run's stage.
+    """
+    folder = stage_folder(path)
+    if folder is not None:
+        raise UserError(
+            f"{option} {path}: {folder} has results of the workflow, and only it writes there",
+            f"Name a place outside of it with {option}.",
+        )
 
 
 def resettable(scripts: Sequence[str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assertkd.commands.options import run_of_options, settings_of
+from assertkd.commands.options import check_outside_stages, run_of_options, settings_of
 from assertkd.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def predict_alone(options: argparse.Namespace) -> None:
     for name, option in OF_RUNS.items():
         if getattr(options, name) not in (None, False):
             raise UserError(f"{option} is given with --model, which predicts without a run", f"Leave {option} out.")
+    check_outside_stages(options.to, "--to")
     if options.records is None:
         raise UserError("--model is given without --records", "Name a JSONL file of records with --records FILE.")
     from assertkd.evaluation.evaluation_records import read_evaluation_records

@@ -3,6 +3,9 @@
 import argparse
 from pathlib import Path
 
+from assertkd.commands.options import check_outside_stages
+from assertkd.errors import UserError
+
 DESCRIPTION = """Trains what the report describes again, from the same inputs; compares weights and metrics bit for bit.
 Run it in the project's folder."""
 
@@ -21,10 +24,16 @@ def _reproduce(options: argparse.Namespace) -> None:
     from assertkd.runtime.logs import logged_to_stderr
 
     if options.config is not None:
+        if options.config.exists():
+            raise UserError(f"--config {options.config}: exists already", "Name another file, or delete this one.")
         write_config(options.report, options.config)
         print(f"Configuration: {options.config}")
         return
     folder = options.into or TrainingLayout(options.report.parent).reproduced
+    if options.into is not None:
+        check_outside_stages(folder, "--into")
+        if TrainingLayout(folder).report.exists():
+            raise UserError(f"--into {folder}: holds a trained model", "Name another folder, or delete this one.")
     with logged_to_stderr():
         reproduce(options.report, folder)
     print(f"The same weights and metrics, bit for bit: {folder}")

@@ -80,7 +80,9 @@ class _UniqueKeysLoader(yaml.SafeLoader):
         seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.composer.ComposerError(None, None, f"the key `{key.value}` stands there again", key.start_mark)
+                raise yaml.composer.ComposerError(
+                    None, None, f"the key `{key.value}` stands there again", key.start_mark
+                )
             seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
         return node
 
