@@ -67,7 +67,7 @@ def test_an_export_predicts_what_its_original_does(model: Path, tmp_path: Path) 
         ([], "--model is given without --records"),
         (["--records", "absent.jsonl"], "absent.jsonl: no such file"),
         (["--records", "bad.jsonl"], "bad.jsonl:1: focal_method is missing"),
-        (["--records", "bad.jsonl", "--evaluation.num_beams", "0"], "\n  evaluation.num_beams: must"),
+        (["--records", "bad.jsonl", "--evaluation.num_beams", "0"], " evaluation.num_beams: must"),
         (["--records", "bad.jsonl", "--evaluation.num_beams", "0"], "\nFix the options;"),
         (["--records", "bad.jsonl", "--run", "demo"], "--run is given with --model"),
         (["--records", "bad.jsonl", "--output_dir", "results/x"], "--output_dir is given with --model"),
