@@ -1,6 +1,7 @@
 """`assertkd <stage>` drives the workflow with a run that is made of options."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -117,15 +118,20 @@ def test_a_config_is_kept_only_once_its_run_starts(project: Project) -> None:
     lock = project.folder / ".snakemake/locks/0.output.lock"
 
     def refused(*options: str) -> None:
-        """A command that passes every check, and is refused since another process writes the same files."""
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        lock.write_text("results/own/corpus/train.jsonl\n", encoding="utf-8")
-        done = assertkd(project, *prepare, *options)
-        lock.unlink()
+        """A command that passes every check of its own, and that Snakemake refuses before the first job."""
+        profile = ("--profile", "profiles/delftblue")
+        done = assertkd(project, *prepare, *options, *profile, SBATCH_ACCOUNT="")
         assert done.returncode == 1
-        assert "Directory cannot be locked" in done.stderr, done.stdout + done.stderr
+        assert done.stderr.splitlines()[-2].startswith("Error: SBATCH_ACCOUNT is not set"), done.stdout + done.stderr
 
     refused("--data.source", "embedded", *scratch, *SMALL)
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.write_text("results/own/corpus/train.jsonl\n", encoding="utf-8")
+    done = assertkd(project, *prepare, "--data.source", "embedded", *scratch, *SMALL)
+    assert done.stderr.splitlines()[-2] == (
+        "Error: prepare: another process is at work on the run `own`, or was killed at it"
+    )
+    project.snakemake("--unlock", tiny=False)
     assert not kept.exists()
     done = assertkd(project, *prepare, "--data.source", "embedded", *scratch, *SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -138,6 +144,10 @@ def test_a_config_is_kept_only_once_its_run_starts(project: Project) -> None:
     assert "prepare: all results are finished, in results/own/corpus" in done.stdout
     assert done.stdout.rstrip().endswith("The run `own` has no full report yet.")
     assert yaml.safe_load(kept.read_text(encoding="utf-8"))["runs"]["own"]["report"]["title"] == "other"
+    # Without Snakemake's records, settings cannot be compared with those of the results.
+    shutil.rmtree(project.folder / ".snakemake/metadata")
+    done = assertkd(project, *prepare, "--data.split_seed", "7", "--dry-run")
+    assert "Snakemake has no record of the settings that they were made with" in done.stdout
 
 
 def test_snakemake_itself_announces_that_it_trains_a_finished_teacher_again(edited: Project) -> None:

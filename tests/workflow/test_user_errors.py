@@ -57,7 +57,9 @@ def test_a_key_that_stands_twice_is_said_before_any_job_starts(project: Project)
 def test_an_unknown_run_is_named_with_the_nearest(project: Project) -> None:
     done = project.snakemake("--profile", "profiles/local", "--config", "run=tinny")
     assert done.returncode != 0
-    assert "run: 'tinny' is not an entry of `runs` (did you mean `tiny`?)" in done.stdout + done.stderr
+    last, remedy = done.stderr.splitlines()[-2:]
+    assert "run: 'tinny' is not an entry of `runs` (did you mean `tiny`?)" in last
+    assert remedy.startswith("Fix config.yaml")
 
 
 def test_files_without_a_file_are_refused(project: Project) -> None:

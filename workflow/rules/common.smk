@@ -1,6 +1,8 @@
 # The checked settings of the run, the names of its files, and the functions that rules use in place of lambdas.
 
+import atexit
 import os
+import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -39,6 +41,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 leave_usr1_to_jobs()
 
+
+def refusal(fault):
+    """The exception that ends Snakemake for a fault of the user's, whose lines then stand last on the terminal."""
+    if workflow.is_main_process:
+        atexit.register(print, f"Error: {fault}", file=sys.stderr)
+    return WorkflowError(str(fault))
+
+
 try:
     for file in workflow.configfiles if workflow.is_main_process else ():
         # Snakemake reads them too, but passes over keys that stand twice.
@@ -47,7 +57,7 @@ try:
     validate(RUN)
     STUDENTS = {variant: DistillStudentParams.from_run(RUN, variant) for variant in RUN.variants}
 except UserError as fault:
-    raise WorkflowError(str(fault))
+    raise refusal(fault)
 
 if workflow.is_main_process:
     for line in warnings(config, RUN):

@@ -59,7 +59,7 @@ def check_start():
         if workflow.local_exec:
             check_devices(RUN, jobs)
     except UserError as fault:
-        raise WorkflowError(str(fault))
+        raise refusal(fault)
 
 
 def repeat_faults():

@@ -146,6 +146,10 @@ def _run(options: argparse.Namespace) -> None:
     if not plan.jobs:
         place = os.path.commonpath([Path(target).parent for target in targets])
         print(f"{options.command}: all results are finished, in {place}", flush=True)
+        if "missing provenance/metadata" in plan.printed:
+            print(
+                "Snakemake has no record of the settings that they were made with, and cannot compare them.", flush=True
+            )
     if options.dry_run:
         return
     if chosen.file is not None:
@@ -175,6 +179,12 @@ def _check_plan(options: argparse.Namespace, chosen: RunConfig, plan: DryRun) ->
         UserError: finished results would be made again without --retrain, or a training cannot run.
     """
     jobs, run = plan.jobs, chosen.run
+    if "Directory cannot be locked" in plan.printed and not options.dry_run:
+        # Snakemake would refuse it too, and names an option that this command does not have.
+        raise UserError(
+            f"{options.command}: another process is at work on the run `{run.name}`, or was killed at it",
+            "Wait for it; if there is none any more, remove its lock with: snakemake --unlock",
+        )
     check_vocabularies(run, jobs)
     if plan.options.executor in (None, "local"):
         check_devices(run, jobs)
