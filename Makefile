@@ -6,14 +6,14 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 BIN := .venv/bin
 READY := .venv/ready
 # Without --no-compile pip compiles 280 MB of sources, of which a run imports a third; Python compiles those itself.
-INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-compile
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile
 TEST := OMP_NUM_THREADS=1 pytest -m "not long and not cluster" -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test test-lowest test-long cluster-test cluster-test-long lint dry-run docs lock venv clean
 
 ## make run: the demo, from the corpus to the report
 run: venv
-	. $(BIN)/activate && snakemake --profile profiles/local
+	$(BIN)/python -m snakemake --profile profiles/local
 
 ## make test: linters and the whole test suite but the long tests, two files at a time
 test: lint

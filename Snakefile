@@ -3,9 +3,23 @@
 #   snakemake --profile profiles/delftblue    GPU rules to SLURM
 
 
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
+from assertkd.errors import UserError
+from assertkd.settings.config_file import check_config_files
+
 min_version("9.16.3")  # since then a default resource keeps the text that the profile gives it
+
+
+if workflow.is_main_process:
+    # Snakemake takes the last of two equal keys, and says of a broken file neither what is wrong nor where.
+    try:
+        check_config_files([Path("config.yaml"), *workflow.overwrite_configfiles])
+    except UserError as fault:
+        raise WorkflowError(str(fault))
 
 
 configfile: "config.yaml"

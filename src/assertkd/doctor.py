@@ -200,7 +200,7 @@ def _named_models(configfile: Path) -> dict[str, list[str]]:
     """Return every model and encoder that a run takes from the hub or a folder, with the runs that do."""
     from assertkd.cluster.params import PrefetchModelsParams, run_without_records
     from assertkd.models.encoders import PACKAGED
-    from assertkd.settings.load import load_config
+    from assertkd.settings.config_file import load_config
 
     users: dict[str, list[str]] = {}
     config = load_config(configfile)

@@ -10,7 +10,7 @@ from assertkd.cluster.memory import GPU_SIZES, USABLE, largest_batch, training_m
 from assertkd.cluster.params import CheckedTraining, run_without_records
 from assertkd.errors import UserError
 from assertkd.settings import ModelSettings, TrainingSettings
-from assertkd.settings.load import load_config
+from assertkd.settings.config_file import load_config
 
 PROJECT = Path(__file__).parents[2]
 SIZES = 512, 128, 400

@@ -9,6 +9,7 @@ import yaml
 
 from assertkd.errors import UserError
 from assertkd.settings import RunSettings, load_config, load_run
+from assertkd.settings.load import NAME_RULE, TAKEN
 
 CONFIG = Path(__file__).parents[2] / "config.yaml"
 
@@ -176,22 +177,22 @@ def test_numbers_that_yaml_reads_as_strings_are_numbers() -> None:
         ("seeds: [-1]", ["seeds: must be greater than or equal to 0, not -1"]),
         (
             "variants: {a/b: {}}",
-            ["variants.a/b: a name has letters, digits, `_`, `-` and `.` only, since it names a folder"],
+            [f"variants.a/b: {NAME_RULE}"],
         ),
         (
             "runs: {r: {}, ../up: {}}",
-            ["runs.../up: a name has letters, digits, `_`, `-` and `.` only, since it names a folder"],
+            [f"runs.../up: {NAME_RULE}"],
         ),
         (
             "variants: {x: {}, teacher: {}}\nruns: {r: {variants: [x]}}",
-            ["variants.teacher: this is the name of the teacher in the report; give the variant another"],
+            ["variants.teacher: `teacher` is the name of the teacher in the report; choose another name"],
         ),
         (
             "variants: {x: {}}\nevaluation: {external: {x: f, teacher: f, a/b: f}}",
             [
-                "evaluation.external.x: this is the name of a variant; give the system another",
-                "evaluation.external.teacher: this is the name of the teacher; give the system another",
-                "evaluation.external.a/b: a name has letters, digits, `_`, `-` and `.` only, since it names a folder",
+                "evaluation.external.x: `x` is a variant; choose another name",
+                "evaluation.external.teacher: `teacher` is the name of the teacher in the report; choose another name",
+                f"evaluation.external.a/b: {NAME_RULE}",
             ],
         ),
         ("evaluation: {external: {e: 1}}", ["evaluation.external.e: must be a valid string, not 1"]),
@@ -286,14 +287,6 @@ variants:
     }
 
 
-def test_places_that_share_an_anchor_hold_mappings_of_their_own(tmp_path: Path) -> None:
-    file = tmp_path / "config.yaml"
-    file.write_text("runs: {a: &a {data: &data {split_seed: 1}}, b: *a, c: {data: *data}}", encoding="utf-8")
-    runs = load_config(file)["runs"]
-    runs["a"]["data"]["split_seed"] = 2
-    assert runs == {name: {"data": {"split_seed": 1 + (name == "a")}} for name in "abc"}
-
-
 def test_names_may_be_numbers() -> None:
     run = load_run(config("run: 7\nruns: {7: {variants: [8], seeds: [3]}}\nvariants: {8: {training: {lr: 0.5}}}"))
     assert (run.name, run.seeds, run.variants["8"].training.lr) == ("7", (3,), 0.5)
@@ -352,32 +345,38 @@ def test_the_shipped_config_has_no_fault(name: str) -> None:
     assert list(run.variants) == (whole["runs"][name].get("variants") or list(whole["variants"]))
 
 
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        (None, "no such file"),
-        (b"a: 1\nb: [", ":2: not valid YAML"),
-        (b"a: \x00", "not valid YAML"),
-        (b"a: 1\nb: {c: 1,\n  c: 2}", ":3: not valid YAML: the key `c` stands there again"),
-        (b"a: &a {b: *a}", "an anchor .* holds itself"),
-        (b"- 1", "holds no keys"),
-        (b"", "holds no keys"),
-        (b"a: \xff", "not UTF-8"),
-    ],
-)
-def test_a_config_that_is_none_is_refused(tmp_path: Path, content: bytes | None, problem: str) -> None:
-    path = tmp_path / "config.yaml"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(UserError, match=problem) as caught:
-        load_config(path)
-    assert caught.value.problem.startswith(str(path))
-    assert len(str(caught.value).splitlines()) == 2
-
-
 def test_a_key_may_stand_over_that_of_a_merged_anchor(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(
         "a: &a {x: 1, y: 1}\nouter: {b: &b {<<: *a, x: 2}}\nc: {<<: *b, y: 3}\nd: {<<: [*a, *b]}\n", encoding="utf-8"
     )
     assert load_config(file)["c"] == {"x": 2, "y": 3}
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "a b", "a=b", "-x", "_x", "a/b", "a\\b", "ä", "x" * 101])
+@pytest.mark.parametrize("section", ["variants", "runs", "evaluation.external"])
+def test_a_name_that_is_no_folder_is_refused(name: str, section: str) -> None:
+    named: dict[str, Any] = {name: {}}
+    if section == "evaluation.external":
+        named = {"external": {name: "file"}}
+    found = faults(yaml.safe_dump({section.partition(".")[0]: named | ({"r": {}} if section == "runs" else {})}))
+    assert f"{section}.{name}: {NAME_RULE}" in found
+
+
+@pytest.mark.parametrize("name", [*TAKEN, "Teacher", "LOGITS"])
+def test_a_name_that_a_run_has_for_something_else_is_refused(name: str) -> None:
+    for section, text in (
+        ("variants", f"variants: {{{name}: {{}}}}"),
+        ("evaluation.external", f"evaluation: {{external: {{{name}: f}}}}"),
+    ):
+        (found,) = faults(text)
+        assert found == f"{section}.{name}: `{name.lower()}` {TAKEN[name.lower()]}; choose another name"
+
+
+def test_names_that_differ_by_case_alone_are_refused() -> None:
+    (variant,) = faults("variants: {softer: {}, Softer: {}}")
+    assert variant.startswith("variants.Softer: differs from softer by the case of letters alone")
+    (run,) = faults("runs: {r: {}, R: {}}")
+    assert run.startswith("runs.R: differs from r by the case")
+    (system,) = faults("evaluation: {external: {X: f}}")
+    assert system == "evaluation.external.X: `x` is a variant; choose another name"

@@ -28,9 +28,10 @@ from assertkd.logits.params import (
 )
 from assertkd.report.params import BuildReportParams
 from assertkd.runtime.job import WANTED_MODULES
-from assertkd.runtime.machine import has_gpu
+from assertkd.runtime.machine import has_gpu, unquoted_python
 from assertkd.runtime.terminal import show_progress
-from assertkd.settings import load_config, load_run
+from assertkd.settings import load_run
+from assertkd.settings.config_file import with_typed_options
 from assertkd.signals import leave_usr1_to_jobs
 from assertkd.students.params import GOLD, TEXTS, DistillStudentParams, EmbedTargetsParams, encoder_slug
 from assertkd.teacher.params import TrainTeacherParams
@@ -50,12 +51,11 @@ def refusal(fault):
 
 
 try:
-    for file in workflow.configfiles if workflow.is_main_process else ():
-        # Snakemake reads them too, but passes over keys that stand twice.
-        load_config(Path(file))
+    config = with_typed_options(config, workflow.config_settings.config_args or [])
     RUN = load_run(config)
     validate(RUN)
     STUDENTS = {variant: DistillStudentParams.from_run(RUN, variant) for variant in RUN.variants}
+    sys.executable = unquoted_python(sys.executable, Path.cwd())
 except UserError as fault:
     raise refusal(fault)
 

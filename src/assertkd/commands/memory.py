@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> None:
     from assertkd.cluster.memory import format_estimates
     from assertkd.cluster.params import CheckCudaParams, run_without_records
-    from assertkd.settings.load import load_config
+    from assertkd.settings.config_file import load_config
 
     config = load_config(options.configfile)
     run = run_without_records(config, options.run_name or str(config.get("run")))

@@ -10,6 +10,7 @@ import yaml
 from assertkd.errors import UserError
 from assertkd.layout import stage_folder
 from assertkd.settings import RunSettings, load_run
+from assertkd.settings.config_file import parse_yaml
 from assertkd.settings.document import Option, option_paths
 from assertkd.settings.load import SECTIONS
 from assertkd.settings.original import FLAG_VALUES, original_names
@@ -132,6 +133,6 @@ def _help(option: Option, names: Sequence[str]) -> str:
 def yaml_value(text: str) -> Any:
     """Return the value of an option's text, read as YAML like the config."""
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as fault:
-        raise argparse.ArgumentTypeError(f"{text!r} is not YAML") from fault
+        return parse_yaml(text, "the value")
+    except UserError as fault:
+        raise argparse.ArgumentTypeError(fault.problem) from fault

@@ -18,7 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from assertkd.settings.load import load_config, load_run
+    from assertkd.settings.config_file import load_config
+    from assertkd.settings.load import load_run
     from assertkd.training.parallel.threads import best, described, measure, workload
 
     config = load_config(options.configfile)

@@ -1,8 +1,11 @@
-"""What this machine has for jobs, without loading torch: cores and GPUs."""
+"""What this machine has for jobs, without loading torch: cores, GPUs and the Python that runs them."""
 
 import os
+import shlex
 from itertools import takewhile
 from pathlib import Path
+
+from assertkd.errors import UserError
 
 DEVICES = Path("/dev")
 """The folder of the GPUs' device nodes."""
@@ -28,3 +31,22 @@ def gpu_count() -> int:
         return count
     # CUDA ignores what stands behind the first entry that names no GPU.
     return min(count, len(list(takewhile(lambda one: one.strip() not in ("", "-1"), named.split(",")))))
+
+
+def unquoted_python(executable: str, folder: Path) -> str:
+    """Return the path of a Python that a shell in `folder` takes without quotes, in which Snakemake does not put it.
+
+    Args:
+        executable: its absolute path.
+        folder: where jobs start; a path relative to it is free of the blanks in the folder's own.
+
+    Raises:
+        UserError: no path to it is.
+    """
+    for path in (executable, os.path.relpath(executable, folder)):
+        if shlex.quote(path) == path:
+            return path
+    raise UserError(
+        f"{executable}: Snakemake cannot start jobs with a Python whose path has blanks or other special characters",
+        f"Make the environment in {folder} itself (make venv), or in a folder without them.",
+    )

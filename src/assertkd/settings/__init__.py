@@ -1,6 +1,7 @@
 """The typed configuration: its options, and how `config.yaml` becomes one run (`load`)."""
 
 from assertkd.settings.cluster import ClusterSettings as ClusterSettings
+from assertkd.settings.config_file import load_config as load_config
 from assertkd.settings.data import DataSettings as DataSettings
 from assertkd.settings.data import MiningSettings as MiningSettings
 from assertkd.settings.distillation import DistillationSettings as DistillationSettings
@@ -9,7 +10,6 @@ from assertkd.settings.evaluation import EvaluationSettings as EvaluationSetting
 from assertkd.settings.evaluation import ExecuteSettings as ExecuteSettings
 from assertkd.settings.evaluation import ReportSettings as ReportSettings
 from assertkd.settings.load import RunSettings as RunSettings
-from assertkd.settings.load import load_config as load_config
 from assertkd.settings.load import load_run as load_run
 from assertkd.settings.logits import LogitsSettings as LogitsSettings
 from assertkd.settings.loss import LossSettings as LossSettings

@@ -1,17 +1,15 @@
 """From `config.yaml` to one run: layers merged, every fault of the whole file found and said at once."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from assertkd.errors import UserError, nearest
-from assertkd.layout import TEACHER
+from assertkd.layout import EXTERNAL, STAGE_FOLDERS, TEACHER
 from assertkd.settings.cluster import ClusterSettings
 from assertkd.settings.data import DataSettings
 from assertkd.settings.distillation import DistillationSettings, TeacherSettings
@@ -36,8 +34,16 @@ NAMED = ("runs", "variants")
 HARD_LABELS = "hard_labels"
 """The shipped variant without a teacher, which distillation has to beat."""
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-NAME_RULE = "a name has letters, digits, `_`, `-` and `.` only, since it names a folder"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+NAME_RULE = (
+    "a name has up to 100 letters, digits, `_`, `-` and `.`, the first a letter or digit, since it names a folder"
+)
+TAKEN = {
+    **dict.fromkeys(STAGE_FOLDERS, "is a folder of the run"),
+    TEACHER: "is the name of the teacher in the report",
+    EXTERNAL: "is the report's word for other systems",
+}
+"""Names that mean something else in a run and its report, and what."""
 
 Layer = tuple[str, Mapping[str, Any]]
 """A part of the config: the path of its keys (as `runs.demo.data`) and what it holds."""
@@ -72,45 +78,6 @@ class RunSettings:
         return next(iter(self.variants), None)
 
 
-class _UniqueKeysLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice in a mapping, of which YAML loaders take the last in silence."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.composer.ComposerError(
-                    None, None, f"the key `{key.value}` stands there again", key.start_mark
-                )
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
-        return node
-
-
-def load_config(path: Path) -> dict[str, Any]:
-    """Return the mapping that the YAML file at `path` holds; each place of a YAML anchor has a mapping of its own.
-
-    Raises:
-        UserError: the file is missing, is not YAML, has a key twice in one place, or holds no mapping.
-    """
-    try:
-        config = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeysLoader)
-        if isinstance(config, dict):
-            return merged_over({}, config)
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not UTF-8", "Save it as UTF-8.") from None
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file", "Name an existing config file.") from None
-    except yaml.MarkedYAMLError as fault:
-        line = "" if fault.problem_mark is None else f":{fault.problem_mark.line + 1}"
-        raise UserError(f"{path}{line}: not valid YAML: {fault.problem}", "Correct this line.") from None
-    except yaml.YAMLError as fault:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(fault).split())}", "Correct it.") from None
-    except RecursionError:
-        raise UserError(f"{path}: an anchor (&…) holds itself", "Write out what it stands for.") from None
-    raise UserError(f"{path}: holds no keys", "Write a config into it, as the config.yaml of the project has it.")
-
-
 def load_run(config: Mapping[str, Any], source: str = "config.yaml (or what --config gives)") -> RunSettings:
     """Check the whole config (files and `--config` merged) and return the run that its `run` key names.
 
@@ -129,11 +96,7 @@ def load_run(config: Mapping[str, Any], source: str = "config.yaml (or what --co
     _check_keys(config, "", ("run", "runs", "seeds", "variants", *SECTIONS), faults)
     # YAML may hold a name as a number.
     runs, variants = ({str(name): value for name, value in (config.get(key) or {}).items()} for key in NAMED)
-    for name in [*(f"runs.{run}" for run in runs), *(f"variants.{variant}" for variant in variants)]:
-        if not NAME.fullmatch(name.partition(".")[2]):
-            faults.append(f"{name}: {NAME_RULE}")
-    if TEACHER in variants:
-        faults.append(f"variants.{TEACHER}: this is the name of the teacher in the report; give the variant another")
+    faults += [*_name_faults("runs", runs, {}), *_name_faults("variants", variants, TAKEN)]
     resolved = {name: _resolve_run(name, config, runs, variants, faults) for name in runs}
     chosen = str(config.get("run"))
     if chosen not in resolved:
@@ -199,7 +162,8 @@ def _resolve_run(
             if data.source == "java" and not data.java_sources:
                 faults.append(f"{path}.data.java_sources: needs at least one folder, since data.source is `java`")
         if isinstance(evaluation, EvaluationSettings):
-            faults += _external_names(evaluation, variants)
+            taken = TAKEN | dict.fromkeys(variants, "is a variant")
+            faults += _name_faults("evaluation.external", evaluation.external, taken)
         baseline = evaluation.baseline if isinstance(evaluation, EvaluationSettings) else None
         if baseline is not None and baseline not in students:
             hint = _hint(baseline, list(students))
@@ -210,15 +174,25 @@ def _resolve_run(
     return RunSettings(name=name, seeds=seeds, variants=students, **sections)  # type: ignore[arg-type]
 
 
-def _external_names(evaluation: EvaluationSettings, variants: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with names of other systems, which stand beside the models of the run."""
-    for name in evaluation.external:
-        path = f"evaluation.external.{name}"
+def _name_faults(section: str, names: Iterable[str], taken: Mapping[str, str]) -> Iterator[str]:
+    """Yield what is wrong with names, which differ by more than the case of their letters from others and each other.
+
+    Args:
+        section: the path of the names' section.
+        names: the names.
+        taken: names that something else has, and what that is.
+    """
+    seen: dict[str, str] = {}
+    whose = {name.casefold(): f"`{name}` {meaning}" for name, meaning in taken.items()}
+    for name in names:
+        path, folded = f"{section}.{name}", name.casefold()
         if not NAME.fullmatch(name):
             yield f"{path}: {NAME_RULE}"
-        if name == TEACHER or name in map(str, variants):
-            whose = "the teacher" if name == TEACHER else "a variant"
-            yield f"{path}: this is the name of {whose}; give the system another"
+        elif folded in whose:
+            yield f"{path}: {whose[folded]}; choose another name"
+        elif folded in seen:
+            yield f"{path}: differs from {seen[folded]} by the case of letters alone, which not all disks keep apart"
+        seen.setdefault(folded, name)
 
 
 def _chosen_variants(names: Any, path: str, variants: Mapping[str, Any], faults: list[str]) -> Iterator[str]:
