@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from assertkd.runtime.machine import gpu_count, has_gpu
+from assertkd.errors import UserError
+from assertkd.runtime.machine import gpu_count, has_gpu, unquoted_python
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,22 @@ def test_gpus_are_counted_by_their_device_nodes(
         (tmp_path / name).touch()
     assert gpu_count() == count
     assert has_gpu() == (count > 0)
+
+
+@pytest.mark.parametrize(
+    ("executable", "folder", "path"),
+    [
+        ("/usr/bin/python3", "/a b", "/usr/bin/python3"),
+        ("/a b/.venv/bin/python", "/a b", ".venv/bin/python"),
+        ("/a'$b/.venv/bin/python", "/a'$b/c", "../.venv/bin/python"),
+        ("/ä/.venv/bin/python", "/ä", ".venv/bin/python"),
+        ("/a b/env/bin/python", "/a", None),
+        ("/a/my env/bin/python", "/a", None),
+    ],
+)
+def test_a_python_is_named_without_what_a_shell_reads_otherwise(executable: str, folder: str, path: str | None) -> None:
+    if path is None:
+        with pytest.raises(UserError, match="whose path has blanks"):
+            unquoted_python(executable, Path(folder))
+    else:
+        assert unquoted_python(executable, Path(folder)) == path

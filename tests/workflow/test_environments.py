@@ -1,6 +1,7 @@
 """What is imported is a direct dependency, the locks hold every one with hashes, and make finds a Python for them."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -13,7 +14,9 @@ from typing import Any
 
 import pytest
 import yaml
-from driver import PROJECT
+from driver import PROJECT, Project
+
+from preloaded import ENVIRONMENT
 
 # Used without an import: torch needs tensorboard, transformers sentencepiece, pytest xdist; the rest are commands.
 NOT_IMPORTED = {"tensorboard", "sentencepiece", "pytest-xdist", "ruff", "mypy", "import-linter", "snakefmt"}
@@ -210,3 +213,22 @@ def test_make_says_which_python_it_needs_where_there_is_none(machine: Machine, n
         f"Error: {'python3' if named else 'PATH'}: no Python 3.11, 3.12 or 3.13 with its module venv",
         "Install one, or name it: make run PYTHON=/path/to/python3.11",
     ]
+
+
+def test_an_environment_in_a_folder_with_blanks_runs_jobs_in_that_folder_alone(tmp_path: Path) -> None:
+    project = Project.copied_to(tmp_path / "a blank, $HOME, 'quotes' and ü")
+    environment = project.folder / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    (packages,) = environment.glob("lib/python*/site-packages")
+    (packages / "these.pth").write_text("\n".join(path for path in sys.path if path), encoding="utf-8")
+    python = environment / "bin" / "python"
+    arguments = ["-m", "snakemake", "--profile", "profiles/local", "--configfile", "tiny.yaml", "--"]
+    command = [str(python), *arguments, "results/tiny/corpus/quality.json"]
+    done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, env=os.environ | ENVIRONMENT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (project.folder / "results/tiny/corpus/quality.json").is_file()
+    other = Project.copied_to(tmp_path / "other")
+    done = subprocess.run(command, cwd=other.folder, capture_output=True, text=True, env=os.environ | ENVIRONMENT)
+    assert done.returncode == 1
+    assert f"{python}: Snakemake cannot start jobs with a Python whose path has blanks" in done.stderr
+    assert f"Make the environment in {other.folder} itself (make venv)" in done.stderr

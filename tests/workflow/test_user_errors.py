@@ -132,3 +132,27 @@ def test_what_cannot_run_here_is_refused_before_the_first_job(
     assert done.returncode != 0
     assert "variants.traditional.training.precision: fp16, and a CPU cannot train in it" in done.stdout + done.stderr
     assert not (project.folder / "results").exists()
+
+
+def test_a_broken_config_is_named_with_its_line_however_it_is_given(project: Project) -> None:
+    (project.folder / "twice.yaml").write_text("variants:\n  softer: {}\n  softer: {}\n", encoding="utf-8")
+    (project.folder / "deep.yaml").write_text("run: tiny\nseeds: " + "[" * 5000, encoding="utf-8")
+    given = ("--profile", "profiles/local", "--dry-run", "--configfile")
+    done = project.snakemake(*given, "tiny.yaml", "deep.yaml", tiny=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-2:] == ["Error: deep.yaml:2: more than 40 levels", "Correct that line."]
+    done = project.snakemake("--cores", "1", "--dry-run", "--configfile", "tiny.yaml", "twice.yaml", tiny=False)
+    assert done.returncode == 1
+    assert "twice.yaml:3: the key `softer` stands twice, first in line 2\nCorrect that line." in done.stdout + done.stderr
+    (project.folder / "twice.yaml").rename(project.folder / "config.yaml")
+    done = project.snakemake("--profile", "profiles/local", "--dry-run")
+    assert done.returncode == 1
+    assert "\nconfig.yaml:3: the key `softer` stands twice, first in line 2\nCorrect that line." in done.stdout + done.stderr
+
+
+def test_null_on_the_command_line_is_no_text(project: Project) -> None:
+    done = project.snakemake(
+        "--cores", "1", "--dry-run", "--config", "data={embedded: {records: null, families: null}}"
+    )
+    assert done.returncode == 1
+    assert "The configuration has 1 fault:\n  data.embedded.records: must be a valid integer, not None" in done.stdout + done.stderr
