@@ -6,14 +6,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
+from assertkd import locking
 from assertkd.errors import UserError
 from assertkd.locking import NAME, Timing, held
 
 QUICK = Timing(touch=0.1, silence=1.0, patience=0.5)
+ELSEWHERE = {"host": "elsewhere", "machine": "another", "boot": "another"}
 HOLD = """
 import sys, time
 from pathlib import Path
@@ -135,15 +139,54 @@ def test_a_killed_holder_on_this_machine_is_gone_at_once(
 
 
 def test_a_number_that_another_process_now_has_does_not_count_as_the_holder(tmp_path: Path) -> None:
-    left_by(tmp_path, started=12345.0)
+    left_by(tmp_path, started_after_boot=0.5)
     with held(tmp_path, timing=Timing(touch=0.1, silence=3600, patience=3600)):
         pass
 
 
-def test_a_machine_that_was_started_anew_has_no_holders(tmp_path: Path) -> None:
-    left_by(tmp_path, boot="another start")
+def test_a_machine_that_was_started_anew_has_no_holders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left_by(tmp_path, boot="another start", machine=locking.MACHINE or "x")
+    monkeypatch.setattr(locking, "MACHINE", locking.MACHINE or "x")
     with held(tmp_path, timing=Timing(touch=0.1, silence=3600, patience=3600)):
         pass
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"boot": "another", "machine": ""}, {"boot": "another", "machine": "another"}, {"container": "pid:[1]"}],
+    ids=["another host of this name", "another machine of this name", "another container"],
+)
+def test_a_holder_whose_number_does_not_count_here_is_given_time_to_touch(
+    tmp_path: Path, changes: dict[str, str]
+) -> None:
+    left_by(tmp_path, pid=2**31 - 1, **changes)
+    began = time.monotonic()
+    with held(tmp_path, timing=QUICK):
+        assert time.monotonic() - began > QUICK.silence
+
+
+def test_a_living_holder_is_known_after_this_machine_got_another_name() -> None:
+    holder = locking.Holder.here()
+    assert not replace(holder, host="former name").is_gone()
+    assert replace(holder, host="former name", started_after_boot=0.5).is_gone()
+
+
+def test_a_step_of_the_clock_leaves_a_living_holder_its_lock(
+    tmp_path: Path, holding: Callable[..., subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = holding()
+    create_time = psutil.Process.create_time
+    for step in (-3600.0, -5.0, 5.0, 3600.0):
+        monkeypatch.setattr(psutil.Process, "create_time", lambda self, step=step: create_time(self) + step)
+        with pytest.raises(UserError, match=f"process {other.pid} on"), held(tmp_path, timing=QUICK):
+            pass
+    assert other.poll() is None
+
+
+def test_the_start_of_a_process_is_counted_from_the_boot() -> None:
+    uptime = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+    age = time.time() - psutil.Process().create_time()
+    assert locking.Holder.here().started_after_boot == pytest.approx(uptime - age, abs=5)
 
 
 @pytest.mark.parametrize("state", ["COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY"])
@@ -151,7 +194,7 @@ def test_a_holder_elsewhere_is_gone_when_slurm_has_ended_its_job(
     tmp_path: Path, squeue: Callable[[str], None], state: str
 ) -> None:
     squeue(f"""case "$*" in *--jobs=7) echo {state};; *) exit 1;; esac""")
-    left_by(tmp_path, host="elsewhere", slurm_job="7")
+    left_by(tmp_path, **ELSEWHERE, slurm_job="7")
     with held(tmp_path, timing=Timing(touch=0.1, silence=3600, patience=3600)):
         pass
 
@@ -161,7 +204,7 @@ def test_a_holder_elsewhere_whose_processes_may_live_is_given_time_to_touch(
     tmp_path: Path, squeue: Callable[[str], None], answer: str
 ) -> None:
     squeue(answer)
-    left_by(tmp_path, host="elsewhere", slurm_job="7")
+    left_by(tmp_path, **ELSEWHERE, slurm_job="7")
     began = time.monotonic()
     with held(tmp_path, timing=QUICK):
         assert time.monotonic() - began > QUICK.silence
@@ -170,7 +213,7 @@ def test_a_holder_elsewhere_whose_processes_may_live_is_given_time_to_touch(
 def test_a_holder_elsewhere_that_touches_the_lock_is_refused(
     tmp_path: Path, holding: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    left_by(tmp_path, host="elsewhere", slurm_job=None)
+    left_by(tmp_path, **ELSEWHERE, slurm_job=None)
     script = f"import os, time\nfor _ in range(600): os.utime({str(tmp_path / NAME)!r}); time.sleep(0.1)"
     toucher = subprocess.Popen([sys.executable, "-c", script])
     try:
@@ -220,7 +263,7 @@ def test_two_processes_of_one_start_of_a_job_do_not_take_over_from_each_other(
 
 
 def test_of_many_that_find_a_dead_holder_one_at_a_time_goes_on(tmp_path: Path) -> None:
-    left_by(tmp_path, started=12345.0)
+    left_by(tmp_path, started_after_boot=0.5)
     script = """
 import os, sys, time
 from pathlib import Path
@@ -231,7 +274,7 @@ with held(folder / "out", timing=Timing(touch=0.05, silence=3600, patience=3600)
     time.sleep(0.05)
     (folder / "inside").rmdir()
 """
-    left_by(tmp_path / "out", started=12345.0)
+    left_by(tmp_path / "out", started_after_boot=0.5)
     crowd = [
         subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stderr=subprocess.PIPE, text=True)
         for _ in range(8)
@@ -241,8 +284,24 @@ with held(folder / "out", timing=Timing(touch=0.05, silence=3600, patience=3600)
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_file_that_is_no_lock_is_named(tmp_path: Path) -> None:
-    (tmp_path / NAME).write_text("{}")
+@pytest.mark.parametrize(
+    ("content", "changes"),
+    [
+        ("", {}),
+        ("{}", {}),
+        ("[]", {}),
+        ("[" * 100_000, {}),
+        (None, {"pid": "1"}),
+        (None, {"pid": -1}),
+        (None, {"pid": 2**40}),
+        (None, {"started_after_boot": None}),
+        (None, {"token": 1}),
+    ],
+)
+def test_a_file_that_is_no_lock_is_named(tmp_path: Path, content: str | None, changes: dict[str, object]) -> None:
+    left_by(tmp_path, **changes)
+    if content is not None:
+        (tmp_path / NAME).write_text(content)
     with pytest.raises(UserError, match="is not a lock") as fault, held(tmp_path, timing=QUICK):
         pass
-    assert fault.value.remedy == "Delete it."
+    assert fault.value.remedy == f"If no other process writes {tmp_path}, delete this file."

@@ -4,8 +4,12 @@ The holder touches the file every few seconds. Another process takes the lock ov
 gone: its process has ended (on the same machine), SLURM has ended its job, or the file was not touched for minutes. A
 requeued SLURM job takes it from its own earlier start, which may live on behind a broken network. A holder that finds
 another's name at its next touch ends at once.
+
+A process is known by its number and the time from the machine's boot to its start, which no change of the clock alters.
+Numbers count among the processes that see each other: of one boot, and not of another container.
 """
 
+import hashlib
 import json
 import os
 import platform
@@ -19,15 +23,40 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
 import psutil
+from pydantic import Field, TypeAdapter, ValidationError
 
 from assertkd.errors import UserError
 
 NAME = ".lock.json"
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-BOOT = BOOT_ID.read_text(encoding="ascii").strip() if BOOT_ID.exists() else ""
+PROCESSES = Path("/proc")
+
+
+def _content(path: Path) -> str:
+    """Return the text of a file of the system; empty where there is none."""
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _container() -> str:
+    """Return the id of the processes that see each other's numbers; empty where the system has no such groups."""
+    try:
+        return str((PROCESSES / "self" / "ns" / "pid").readlink())
+    except OSError:
+        return ""
+
+
+BOOT = _content(PROCESSES / "sys" / "kernel" / "random" / "boot_id")
 """Id of this machine's last boot; empty where the system has none."""
+CONTAINER = _container()
+MACHINE_ID = _content(Path("/etc/machine-id"))
+MACHINE = hashlib.sha256(f"assertkd {MACHINE_ID}".encode()).hexdigest()[:16] if len(MACHINE_ID) == 32 else ""
+"""Id of this machine over all its boots, from which its own id cannot be found; empty where it has none, as in many
+containers."""
 
 ENDED_STATES = frozenset(
     {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"}
@@ -54,17 +83,22 @@ class Holder:
 
     Attributes:
         token: a random id of this acquisition.
+        machine: id of the machine over all its boots; empty where it has none.
         boot: id of the machine's last boot; empty where the system has none.
-        started: start of the process in seconds since 1970; with `pid` it identifies the process.
+        container: id of the group of processes in which `pid` counts; empty where the system has none.
+        started_after_boot: seconds from the boot to the start of the process, which `pid` and they identify; from 1970
+            to the start where the system does not tell.
         slurm_restarts: how often SLURM has restarted its job, or None where that is unknown.
         since: local time at which it took the lock.
     """
 
     token: str
     host: str
+    machine: str
     boot: str
-    pid: int
-    started: float
+    container: str
+    pid: Annotated[int, Field(gt=0, lt=2**31)]
+    started_after_boot: float
     slurm_job: str | None
     slurm_restarts: int | None
     since: str
@@ -77,9 +111,11 @@ class Holder:
         return cls(
             token=uuid.uuid4().hex,
             host=platform.node(),
+            machine=MACHINE,
             boot=BOOT,
+            container=CONTAINER,
             pid=os.getpid(),
-            started=psutil.Process().create_time(),
+            started_after_boot=_started_after_boot(os.getpid()),
             slurm_job=job,
             slurm_restarts=int(restarts) if restarts and restarts.isdigit() else None,
             since=datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -91,8 +127,12 @@ class Holder:
 
     def is_gone(self) -> bool:
         """Return whether this holder is known to have ended; False where this machine cannot know."""
-        if self.host == platform.node():
-            return self.boot != BOOT or not _lives(self.pid, self.started)
+        is_of_this_host = self.host == platform.node()
+        if (self.boot, self.container) == (BOOT, CONTAINER) and (BOOT or is_of_this_host):
+            return not _lives(self.pid, self.started_after_boot)
+        # A name alone may be that of several machines.
+        if is_of_this_host and self.machine == MACHINE != "" and self.boot != BOOT:
+            return True
         return self.slurm_job is not None and _ask_slurm(self.slurm_job, "--format=%T") in ENDED_STATES
 
     def is_earlier_start_of(self, other: "Holder") -> bool:
@@ -100,6 +140,9 @@ class Holder:
         if self.slurm_job is None or self.slurm_restarts is None or other.slurm_restarts is None:
             return False
         return self.slurm_job == other.slurm_job and self.slurm_restarts < other.slurm_restarts
+
+
+HOLDER = TypeAdapter(Holder)
 
 
 @contextmanager
@@ -205,18 +248,32 @@ def _keep_touching(path: Path, holder: Holder, every: float, released: threading
 def _read(path: Path) -> Holder | None:
     """Return the holder that the lock names, or None where there is no lock."""
     try:
-        return Holder(**json.loads(path.read_text(encoding="utf-8")))
+        return HOLDER.validate_json(path.read_bytes(), strict=True)
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError):
-        raise UserError(f"{path}: is not a lock of this program", "Delete it.") from None
+    except ValidationError:
+        remedy = f"If no other process writes {path.parent}, delete this file."
+        raise UserError(f"{path}: is not a lock of this version", remedy) from None
 
 
-def _lives(pid: int, started: float) -> bool:
+def _lives(pid: int, started_after_boot: float) -> bool:
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
-        return abs(process.create_time() - started) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        return abs(_started_after_boot(pid) - started_after_boot) < 1 and process.status() != psutil.STATUS_ZOMBIE
     return False
+
+
+def _started_after_boot(pid: int) -> float:
+    """Return the seconds from the boot to the start of a process; psutil.NoSuchProcess if there is none."""
+    if not (PROCESSES / "self" / "stat").exists():
+        # As elsewhere than on Linux, where the start is kept as the clock's time, and no change of the clock alters it.
+        return psutil.Process(pid).create_time()
+    try:
+        stat = (PROCESSES / str(pid) / "stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        raise psutil.NoSuchProcess(pid) from None
+    # proc_pid_stat(5): the second field is a name in brackets, which may itself hold any; the start is the 22nd.
+    return int(stat.rpartition(b")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def _ask_slurm(job: str, field: str) -> str | None:

@@ -143,11 +143,16 @@ def test_a_broken_config_is_named_with_its_line_however_it_is_given(project: Pro
     assert done.stderr.splitlines()[-2:] == ["Error: deep.yaml:2: more than 40 levels", "Correct that line."]
     done = project.snakemake("--cores", "1", "--dry-run", "--configfile", "tiny.yaml", "twice.yaml", tiny=False)
     assert done.returncode == 1
-    assert "twice.yaml:3: the key `softer` stands twice, first in line 2\nCorrect that line." in done.stdout + done.stderr
+    assert (
+        "twice.yaml:3: the key `softer` stands twice, first in line 2\nCorrect that line." in done.stdout + done.stderr
+    )
     (project.folder / "twice.yaml").rename(project.folder / "config.yaml")
     done = project.snakemake("--profile", "profiles/local", "--dry-run")
     assert done.returncode == 1
-    assert "\nconfig.yaml:3: the key `softer` stands twice, first in line 2\nCorrect that line." in done.stdout + done.stderr
+    assert (
+        "\nconfig.yaml:3: the key `softer` stands twice, first in line 2\nCorrect that line."
+        in done.stdout + done.stderr
+    )
 
 
 def test_null_on_the_command_line_is_no_text(project: Project) -> None:
@@ -155,4 +160,7 @@ def test_null_on_the_command_line_is_no_text(project: Project) -> None:
         "--cores", "1", "--dry-run", "--config", "data={embedded: {records: null, families: null}}"
     )
     assert done.returncode == 1
-    assert "The configuration has 1 fault:\n  data.embedded.records: must be a valid integer, not None" in done.stdout + done.stderr
+    assert (
+        "The configuration has 1 fault:\n  data.embedded.records: must be a valid integer, not None"
+        in done.stdout + done.stderr
+    )

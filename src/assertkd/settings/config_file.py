@@ -68,9 +68,9 @@ class ConfigLoader(yaml.SafeLoader):
             raise _fault(f"more than {MAX_VALUES:,} values with its aliases written out", mark)
         return node
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Return the next mapping, which has every key once and names that are read as they are written."""
-        node = super().compose_mapping_node(anchor)  # type: ignore[no-untyped-call]
+        node = super().compose_mapping_node(anchor)
         seen: dict[str, yaml.Mark] = {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -80,17 +80,17 @@ class ConfigLoader(yaml.SafeLoader):
                 raise _fault(f"the key `{key.value}` stands twice, first in line {first}", key.start_mark)
             seen[key.value] = key.start_mark
             if key.tag.removeprefix("tag:yaml.org,2002:") in SCALARS:
-                value = self.construct_object(key)  # type: ignore[no-untyped-call]
+                value = self.construct_object(key)
                 if str(value) != key.value:
                     raise _fault(f"the key `{key.value}` is read as {value!r}: put it in quotes", key.start_mark)
-        return node  # type: ignore[no-any-return]
+        return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """Return the value of a node."""
         if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:int" and len(node.value) > MAX_DIGITS:
             raise _fault(f"a number of {len(node.value):,} digits", node.start_mark)
         try:
-            return super().construct_object(node, deep)  # type: ignore[no-untyped-call]
+            return super().construct_object(node, deep)
         except (ValueError, OverflowError) as fault:
             raise _fault(str(fault), node.start_mark) from None
 
@@ -106,7 +106,7 @@ def parse_yaml(text: str, place: str) -> Any:
         UserError: the text is not YAML, has a key twice, or is larger or deeper than any config; the line is named.
     """
     try:
-        return _own(ConfigLoader(text).get_single_data())  # type: ignore[no-untyped-call]
+        return _own(ConfigLoader(text).get_single_data())
     except yaml.MarkedYAMLError as fault:
         mark = fault.problem_mark or fault.context_mark
         line = "" if mark is None else f":{mark.line + 1}"
