@@ -219,7 +219,7 @@ def test_a_fault_names_where_it_is_from(folder: Path) -> None:
         ("run: mine\nruns: {mine: }\nvariants: {a: 5}", "variants.a: must hold keys, not 5"),
         ("run: mine\nruns: {mine: }\nvariants: {a: {loss: 5}}", "variants.a.loss: must hold keys, not 5"),
         ("run: mine\nruns: {mine: }\ndata: 5", "data: must hold keys, not 5"),
-        ("run: mine\nruns: {mine: }\nruns: {}", ":3: not valid YAML: the key `runs` stands there again"),
+        ("run: mine\nruns: {mine: }\nruns: {}", ":3: the key `runs` stands twice, first in line 2"),
         ("run: mine\nruns: {mine: {", ":2: not valid YAML"),
         ("runs: {mine: }", "is not the config of the run `mine`"),
     ],
