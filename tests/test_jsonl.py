@@ -1,13 +1,24 @@
 """JSONL: what is written is read again, in order or by id, and every fault names its line."""
 
+import gzip
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from assertkd import jsonl
 from assertkd.errors import UserError
-from assertkd.jsonl import LineError, LineIndex, numbered_lines, parse_object, read_lines, write_lines
+from assertkd.jsonl import (
+    LineError,
+    LineIndex,
+    numbered_lines,
+    numbered_objects,
+    parse_object,
+    read_lines,
+    write_lines,
+)
 
 LINES = [{"id": f"r{n}", "text": "grüße\n" * n, "split": "train" if n % 3 else "test"} for n in range(7)]
 
@@ -86,7 +97,7 @@ def test_a_fault_while_writing_leaves_the_former_file(path: Path) -> None:
     [
         (b"", "not JSON"),
         (b"{", "not JSON"),
-        (b"[" * 100_000, "not JSON"),
+        (b"[" * 100_000, "nested deeper than 100"),
         (b"\xff", "not UTF-8"),
         (b"[1]", "not a JSON object"),
         (b'{"text": ""}', "KeyError('id')"),
@@ -100,7 +111,7 @@ def test_a_bad_line_of_a_stage_names_its_place_and_rule(path: Path, bad: bytes, 
         next(lines)
     assert caught.value.problem.startswith(f"{path}:8: not a record (")
     assert reason in caught.value.problem
-    assert caught.value.remedy == "Delete the file and rerun `prepare_corpus`."
+    assert caught.value.remedy == "Move the file away and rerun `prepare_corpus`."
 
 
 def test_the_words_of_a_line_error_stand_behind_the_place(path: Path) -> None:
@@ -125,3 +136,65 @@ def test_lines_are_numbered_from_one_blank_ones_included(tmp_path: Path) -> None
 
 def test_a_byte_order_mark_is_skipped() -> None:
     assert parse_object(b'\xef\xbb\xbf{"id": "\xc3\xbc"}\r\n') == {"id": "ü"}
+
+
+def test_a_line_longer_than_is_read_is_named_and_the_next_one_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jsonl, "LONGEST_LINE", 1024**2)
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(b'{"id": "a"}\n{"id": "' + b"b" * (5 * 1024**2) + b'"}\n{"id": "c"}\n')
+    (_, first), (number, long), (_, last) = numbered_lines(path, "")
+    assert (first, number, last) == (b'{"id": "a"}\n', 2, b'{"id": "c"}\n')
+    assert len(long) == 1024**2 + 1, "no more than that is in memory"
+    with pytest.raises(ValueError, match="longer than 1 MiB"):
+        parse_object(long)
+    with pytest.raises(UserError, match=r"lines\.jsonl:2: .*longer than 1 MiB"):
+        LineIndex(path, "prepare_corpus")
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ('{"id": 1}\n'.encode("utf-16"), "is UTF-16"),
+        ('{"id": 1}\n'.encode("utf-32"), "is UTF-32"),
+        (gzip.compress(b'{"id": 1}\n'), "is compressed (gzip)"),
+        (b"PK\x03\x04rest", "is a ZIP archive"),
+    ],
+)
+def test_a_file_that_is_no_text_in_utf_8_says_what_it_is(path: Path, content: bytes, what: str) -> None:
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=re.escape(f"{path}: {what}, not text in UTF-8")):
+        list(numbered_lines(path, ""))
+
+
+@pytest.mark.parametrize("content", [b'[{"id": 1}]', b'\n \n[\n  {"id": 1}\n]\n', b'\xef\xbb\xbf[{"id": 1}]'])
+def test_a_json_array_is_refused_as_a_whole(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"lines\.jsonl:\d: holds a JSON array") as caught:
+        list(numbered_objects(path, ""))
+    assert "jq -c '.[]'" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"id": NaN}', "holds NaN"),
+        (b'{"id": {"a": 1, "b": 2, "a": 3}}', "the key 'a' comes twice"),
+        (b'{"id": ' + b"1" * 5000 + b"}", "more digits"),
+        (b'{"id": ' + b'{"a": ' * 100 + b"1" + b"}" * 101, "nested deeper than 100"),
+    ],
+)
+def test_what_json_readers_take_differently_is_refused(line: bytes, reason: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(reason)):
+        parse_object(line)
+
+
+def test_what_is_nested_less_deep_is_read() -> None:
+    assert parse_object(b'{"id": ' + b"[" * 99 + b"]" * 99 + b"}")
+    assert parse_object(b'\xef\xbb\xbf{"id": 1}\r\n') == {"id": 1}
+
+
+def test_nan_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_lines(tmp_path / "lines.jsonl", [{"id": float("nan")}])

@@ -1,9 +1,10 @@
 """JSONL, one JSON object a line in UTF-8: read with faults named by file and line, written whole, read in any order."""
 
+import codecs
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from assertkd.errors import UserError
 from assertkd.files import written_whole
@@ -15,33 +16,123 @@ class LineError(ValueError):
     """Why a line cannot be taken, in words that stand behind its file and number."""
 
 
+LONGEST_LINE = 128 * 1024**2
+"""Bytes of a line that is read. 1,500 target tokens of logits over CodeT5+'s vocabulary take as much."""
+SKIPPED = 1024**2
+"""Bytes of a longer line that are passed over at once."""
+DEEPEST = 100
+"""Arrays and objects within each other that are read; Python itself gives up at about a thousand."""
+
+FOREIGN_STARTS = {
+    codecs.BOM_UTF32_LE: ("is UTF-32", "Save it as UTF-8."),
+    codecs.BOM_UTF32_BE: ("is UTF-32", "Save it as UTF-8."),
+    codecs.BOM_UTF16_LE: ("is UTF-16", "Save it as UTF-8."),
+    codecs.BOM_UTF16_BE: ("is UTF-16", "Save it as UTF-8."),
+    b"\x1f\x8b": ("is compressed (gzip)", "Unpack it, for example with gunzip."),
+    b"BZh": ("is compressed (bzip2)", "Unpack it, for example with bunzip2."),
+    b"\xfd7zXZ": ("is compressed (xz)", "Unpack it, for example with unxz."),
+    b"\x28\xb5\x2f\xfd": ("is compressed (zstd)", "Unpack it, for example with unzstd."),
+    b"PK\x03\x04": ("is a ZIP archive", "Unpack it."),
+}
+"""How files begin that hold no text in UTF-8: what such a file is, and what to do."""
+
+
 def parse_object(raw: bytes) -> dict[str, Any]:
     """Return the JSON object that a line holds; a byte order mark is skipped.
 
     Raises:
-        ValueError: the line is not UTF-8, not JSON or not an object; its text says which.
+        ValueError: the line is not UTF-8, not JSON or not an object, is longer than `LONGEST_LINE` or nested deeper
+            than `DEEPEST`, or has a key twice, a number that JSON lacks, or one of thousands of digits; its text says
+            which.
     """
+    if len(raw) > LONGEST_LINE:
+        raise ValueError(f"longer than {LONGEST_LINE // 1024**2} MiB")
     try:
-        value = json.loads(raw.decode("utf-8-sig"))
+        value = json.loads(
+            raw.decode("utf-8-sig"), parse_constant=_refused_constant, object_pairs_hook=_object_of_distinct_keys
+        )
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
-    except (ValueError, RecursionError):
+    except RecursionError:
+        raise ValueError(f"nested deeper than {DEEPEST}") from None
+    except json.JSONDecodeError:
         raise ValueError("not JSON") from None
+    except LineError as fault:
+        raise ValueError(str(fault)) from None
+    except ValueError:
+        raise ValueError("holds a number of more digits than are read") from None
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
+    if _is_nested_deeper(value, DEEPEST):
+        raise ValueError(f"nested deeper than {DEEPEST}")
     return value
+
+
+def _object_of_distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for number, key in enumerate(keys) if key in keys[:number])
+        raise LineError(f"the key {twice!r} comes twice")
+    return value
+
+
+def _refused_constant(name: str) -> NoReturn:
+    raise LineError(f"holds {name}, which JSON lacks")
+
+
+def _is_nested_deeper(value: Any, depth: int) -> bool:
+    level = [value]
+    for _ in range(depth):
+        inner = (item.values() if isinstance(item, dict) else item for item in level)
+        level = [child for children in inner for child in children if isinstance(child, (dict, list))]
+        if not level:
+            return False
+    return True
 
 
 def numbered_lines(path: Path, remedy: str) -> Iterator[tuple[int, bytes]]:
     """Yield every line of a file with its number, counted from 1.
 
+    Of a line that is longer than `LONGEST_LINE`, which `parse_object` refuses, one byte more than that is read.
+
     Raises:
-        UserError: there is no such file; `remedy` says what to do then.
+        UserError: there is no such file (`remedy` says what to do then), or it is compressed or in another encoding.
     """
     if not path.is_file():
-        raise UserError(f"{path}: no such file", remedy)
+        raise UserError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}", remedy)
     with path.open("rb") as handle:
-        yield from enumerate(handle, start=1)
+        beginning = handle.read(6)
+        for start, (what, unpacked) in FOREIGN_STARTS.items():
+            if beginning.startswith(start):
+                raise UserError(f"{path}: {what}, not text in UTF-8", unpacked)
+        handle.seek(0)
+        number = 0
+        while raw := handle.readline(LONGEST_LINE + 1):
+            number += 1
+            rest = raw
+            while len(raw) > LONGEST_LINE and rest and not rest.endswith(b"\n"):
+                rest = handle.readline(SKIPPED)
+            yield number, raw
+
+
+def numbered_objects(path: Path, remedy: str) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a file that are not blank, as `numbered_lines` does.
+
+    Raises:
+        UserError: as there, or the file is a single JSON array.
+    """
+    is_first = True
+    for number, raw in numbered_lines(path, remedy):
+        if not raw.strip():
+            continue
+        if is_first and raw.lstrip(codecs.BOM_UTF8).lstrip().startswith(b"["):
+            raise UserError(
+                f"{path}:{number}: holds a JSON array, where one object a line is expected",
+                "Write each object of the array on a line of its own: jq -c '.[]' FILE.json > FILE.jsonl",
+            )
+        is_first = False
+        yield number, raw
 
 
 def read_lines(path: Path, parse: Callable[[dict[str, Any]], Parsed], *, what: str, rule: str) -> Iterator[Parsed]:
@@ -61,8 +152,8 @@ def read_lines(path: Path, parse: Callable[[dict[str, Any]], Parsed], *, what: s
 
 
 def as_line(value: Mapping[str, Any]) -> str:
-    """Return a JSON object as a line, line end included."""
-    return json.dumps(value, ensure_ascii=False) + "\n"
+    """Return a JSON object as a line, line end included; ValueError for NaN and infinity, which JSON lacks."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_lines(path: Path, values: Iterable[Mapping[str, Any]]) -> int:
@@ -139,4 +230,4 @@ def _parsed(raw: bytes, parse: Callable[[dict[str, Any]], Parsed], place: str, w
         problem = str(fault)
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         problem = f"not {what} ({fault!r})"
-    raise UserError(f"{place}: {problem}", f"Delete the file and rerun `{rule}`.")
+    raise UserError(f"{place}: {problem}", f"Move the file away and rerun `{rule}`.")

@@ -30,6 +30,11 @@ def line_id(line: dict[str, Any], path: Path, number: int) -> str:
     return f"{path.stem}:{number}" if line.get("id") is None else str(line["id"])
 
 
+def as_statement(text: str) -> str:
+    """Return a text with a semicolon at its end where it is not blank and ends in neither `;` nor `}`."""
+    return text if not text or text.endswith((";", "}")) else f"{text} ;"
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One example.

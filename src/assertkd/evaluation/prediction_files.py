@@ -7,8 +7,9 @@ from pathlib import Path
 
 from assertkd.errors import UserError
 from assertkd.evaluation.score import count_of
-from assertkd.jsonl import numbered_lines, parse_object
+from assertkd.jsonl import LONGEST_LINE, numbered_lines, numbered_objects, parse_object
 from assertkd.predictions import PASSED_THROUGH, Prediction, storable
+from assertkd.records import as_statement
 
 PREDICTION, TEACHER_PREDICTION, REFERENCE = "prediction", "teacher_prediction", "reference"
 """Fields of a line of JSONL."""
@@ -111,9 +112,7 @@ def read_json_lines(path: Path, fields: Sequence[str]) -> dict[str, Prediction]:
         UserError: a line is no JSON object with `id` and one of the fields, or an id comes twice.
     """
     found: dict[str, Prediction] = {}
-    for number, raw in numbered_lines(path, "Name an existing file."):
-        if not raw.strip():
-            continue
+    for number, raw in numbered_objects(path, "Name an existing file."):
         try:
             line = parse_object(raw)
             if line.get("id") is None:
@@ -149,13 +148,10 @@ def read_assertions(path: Path) -> list[str]:
     return list(map(as_statement, _decoded(path)))
 
 
-def as_statement(text: str) -> str:
-    """Return a text with a semicolon at its end where it is not blank and ends in neither `;` nor `}`."""
-    return text if not text or text.endswith((";", "}")) else f"{text} ;"
-
-
 def _decoded(path: Path) -> Iterable[str]:
     for number, raw in numbered_lines(path, "Name an existing file."):
+        if len(raw) > LONGEST_LINE:
+            raise UserError(f"{path}:{number}: longer than {LONGEST_LINE // 1024**2} MiB", "Name another file.")
         try:
             yield raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
         except UnicodeDecodeError:

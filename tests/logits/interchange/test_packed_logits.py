@@ -130,7 +130,8 @@ def test_no_memory_is_taken_for_a_false_size() -> None:
         (terabyte, None, "declares 1099511627776 bytes in a frame of"),
         (bomb, None, "holds more"),
         (bomb, (4, 20), "holds more"),
-        (honest, (4, 1 << 37), "160 bytes are no rows of 137438953472"),
+        (bomb, (4, 8 << 20), "8388608 logits for each target token"),
+        (honest, (4, 1 << 37), "137438953472 logits for each target token, and the tokenizer has 20 entries only"),
     ):
         assert said in refused(line(base64.b64encode(frame).decode(), shape), 4, 20)
     peak = tracemalloc.get_traced_memory()[1]

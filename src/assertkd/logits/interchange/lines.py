@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from assertkd.errors import UserError
-from assertkd.jsonl import numbered_lines, parse_object
+from assertkd.jsonl import numbered_objects, parse_object
 from assertkd.records import line_id
 
 DTYPE = "float16"
@@ -35,6 +35,9 @@ LARGEST_RATIO = 256
 LARGEST_SURPLUS = 1.5
 """Models pad their vocabulary to a round size. Where V follows from the size alone and is larger than the tokenizer's
 entries by more than this factor, the rows are not what they are taken for (float32, or rows of padding)."""
+
+LARGEST_PADDING = 4096
+"""Entries by which a vocabulary may be padded where that factor allows less; more is taken for a false size."""
 
 Float16 = npt.NDArray[np.float16]
 
@@ -116,6 +119,11 @@ class InterchangeLine:
         return logits
 
     def _check_vocabulary(self, columns: int, entries: int, vocab_size: int | None) -> None:
+        if columns > max(LARGEST_SURPLUS * entries, entries + LARGEST_PADDING):
+            raise UserError(
+                f"{self.where}: {columns} logits for each target token, and the tokenizer has {entries} entries only",
+                "Name the tokenizer that the teacher had, and store rows without padding.",
+            )
         if columns < entries:
             raise UserError(
                 f"{self.where}: {columns} logits for each target token, but the tokenizer has {entries} entries",
@@ -166,9 +174,7 @@ def read_interchange(path: Path, *, strict: bool = True) -> Iterator[Interchange
     Raises:
         UserError: the file is missing, or a line or a field of it is not of its form (file:line is named).
     """
-    for number, raw in numbered_lines(path, "Name an existing JSONL file of teacher logits."):
-        if not raw.strip():
-            continue
+    for number, raw in numbered_objects(path, "Name an existing JSONL file of teacher logits."):
         where = f"{path}:{number}"
         try:
             line = parse_object(raw)
