@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from assertkd.errors import UserError
+from assertkd.runtime.output import printable_output
 
 STAGES = {
     "prepare": "read, clean and split the records; mine them first where they come from Java projects",
@@ -39,6 +40,11 @@ may define `DESCRIPTION`. Only the module of the chosen command is imported."""
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; return its exit code: 0 done, 1 a fault that the user can correct, printed as two lines."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    with printable_output():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
     parser = parser_for(arguments)
     options, passed_on = parser.parse_known_args(arguments)
     if passed_on and not hasattr(options, "passed_on"):

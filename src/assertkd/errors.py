@@ -1,11 +1,20 @@
 """The exception for faults of the user's: what is wrong, and what to do about it."""
 
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that a terminal obeys in place of showing them, but tabs and line ends; and halves of surrogate pairs."""
+
+
+def printable(text: str) -> str:
+    """Return a text with what a terminal would obey as escapes: `\\x1b` for the control character."""
+    return _OBEYED.sub(lambda match: ascii(match[0])[1:-1], text)
+
 
 class UserError(Exception):
-    """A fault that the user can correct. It reaches the terminal as two lines, never as a traceback.
+    """A fault that the user can correct. It reaches the terminal as two lines, printable, never as a traceback.
 
     Args:
         problem: what is wrong, naming the file, line or key, and what was expected.
@@ -13,9 +22,9 @@ class UserError(Exception):
     """
 
     def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(problem, remedy)
-        self.problem = problem
-        self.remedy = remedy
+        self.problem = printable(problem)
+        self.remedy = printable(remedy)
+        super().__init__(self.problem, self.remedy)
 
     def __str__(self) -> str:
         return f"{self.problem}\n{self.remedy}"

@@ -75,7 +75,8 @@ onstart:
 
 
 onsuccess:
-    print(closing())
+    with printable_output():
+        print(closing())
 
 
 onerror:

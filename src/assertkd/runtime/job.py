@@ -13,6 +13,7 @@ from assertkd.errors import UserError
 from assertkd.locking import held
 from assertkd.runtime.logs import PROGRAM_FAULT, attached, hide_progress_bars
 from assertkd.runtime.out_of_memory import is_out_of_memory, out_of_memory
+from assertkd.runtime.output import printable_output
 from assertkd.signals import StopRequested, StopSignals
 
 WANTED_MODULES = "ASSERTKD_MODULES"
@@ -71,7 +72,7 @@ def job(
     package.setLevel(logging.INFO)
     with attached(logging.FileHandler(path, mode="w", encoding="utf-8"), logging.getLogger()):
         try:
-            with StopSignals():
+            with StopSignals(), printable_output():
                 check_modules(os.environ)
                 set_threads(threads)
                 yield

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from assertkd.errors import printable
+
 
 @contextmanager
 def logged_to_stderr() -> Iterator[None]:
@@ -44,10 +46,18 @@ def logged_faults(folder: Path, since: float) -> list[str]:
     return list(faults)
 
 
+class PrintableFormatter(logging.Formatter):
+    """Formats log records without what a terminal would obey."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's text."""
+        return printable(super().format(record))
+
+
 @contextmanager
 def attached(handler: logging.Handler, logger: logging.Logger) -> Iterator[None]:
-    """Attach a handler to `logger` while the block runs, then close it."""
-    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    """Attach a handler to `logger` while the block runs, then close it; what it writes is printable."""
+    handler.setFormatter(PrintableFormatter(LOG_FORMAT))
     logger.addHandler(handler)
     try:
         yield
