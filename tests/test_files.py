@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assertkd.errors import UserError
-from assertkd.files import read_json, sha256_of_file, write_json, write_text, written_whole
+from assertkd.files import csv_cell, read_json, sha256_of_file, text_of_cell, write_json, write_text, written_whole
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -75,3 +75,23 @@ def test_sha256(tmp_path: Path) -> None:
     content = bytes(range(256)) * 9000
     (tmp_path / "x").write_bytes(content)
     assert sha256_of_file(tmp_path / "x") == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("plain", "plain"),
+        ("=1+1", "'=1+1"),
+        ("+x", "'+x"),
+        ("-x", "'-x"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("'=1", "''=1"),
+        ("'quoted'", "'quoted'"),
+        ("a=b", "a=b"),
+        ("", ""),
+    ],
+)
+def test_no_cell_is_a_formula_and_its_text_comes_back(text: str, cell: str) -> None:
+    assert csv_cell(text) == cell
+    assert text_of_cell(cell) == text

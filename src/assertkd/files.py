@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +55,24 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file", "Run the stage that writes it first.") from None
     except ValueError as fault:
-        raise UserError(f"{path}: not valid JSON ({fault})", "Delete it and rerun the stage that writes it.") from None
+        raise UserError(
+            f"{path}: not valid JSON ({fault})",
+            "Move it away, and rerun the stage that writes it or put a sound copy in its place.",
+        ) from None
+
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_QUOTED_FORMULA = re.compile(r"'+[=+\-@\t\r]")
+
+
+def csv_cell(text: str) -> str:
+    """Return a text as a cell of a CSV file: an apostrophe stands before what a spreadsheet takes for a formula."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def text_of_cell(cell: str) -> str:
+    """Return the text that `csv_cell` made a cell of."""
+    return cell[1:] if _QUOTED_FORMULA.match(cell) else cell
 
 
 def sha256_of_file(path: Path) -> str:

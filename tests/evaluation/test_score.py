@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from assertkd.errors import UserError
+from assertkd.evaluation.comparison import read_metrics
 from assertkd.evaluation.params import ScoreParams
 from assertkd.evaluation.score import score
 from assertkd.metrics.registry import METRICS, pair_metrics
@@ -229,3 +230,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     written(tmp_path / "absent/predictions_final.jsonl", [{"id": "a", "prediction": "x"}])
     with pytest.raises(UserError, match=r"predictions_final.jsonl:1: not a scored prediction"):
         score(FEW, student, tmp_path / "absent", tmp_path / "out")
+
+
+def test_no_id_starts_a_formula_in_the_table_and_all_come_back(tmp_path: Path) -> None:
+    ids = ["=cmd|' /C calc'!A0", "@x", "-1+2", "'=y", "plain"]
+    lines = [{"id": name, "prediction": "assertTrue(a);", "reference": "assertTrue(a);"} for name in ids]
+    score(FEW, written(tmp_path / "p.jsonl", lines), None, tmp_path / "out")
+    table = tmp_path / "out/metrics_final.csv"
+    with table.open(encoding="utf-8", newline="") as handle:
+        assert not [row["id"] for row in csv.DictReader(handle) if row["id"].startswith(("=", "+", "-", "@"))]
+    assert read_metrics(table)[1] == ids

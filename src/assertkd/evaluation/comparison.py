@@ -19,6 +19,7 @@ from assertkd.evaluation.significance import (
     resampled_seeds,
     welch,
 )
+from assertkd.files import text_of_cell
 from assertkd.layout import TEACHER, EvaluationLayout, variant_and_seed
 
 Key = tuple[bool, str]
@@ -304,5 +305,5 @@ def read_metrics(path: Path) -> tuple[list[str], list[str], Floats]:
         if values.shape != (len(lines), len(names)) or not lines:
             raise ValueError(f"{values.shape} values under {len(names)} headings")
     except ValueError as fault:
-        raise UserError(f"{path}: not a table of metrics ({fault})", "Delete it and rerun `score`.") from None
-    return names, [line[0] for line in lines], values
+        raise UserError(f"{path}: not a table of metrics ({fault})", "Move it away and rerun `score`.") from None
+    return names, [text_of_cell(line[0]) for line in lines], values

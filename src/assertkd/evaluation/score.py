@@ -16,7 +16,7 @@ from assertkd.evaluation.execution.predicted import read_executions
 from assertkd.evaluation.params import ScoreParams
 from assertkd.evaluation.retention import compare_with_teacher
 from assertkd.evaluation.summary import summarise, summarise_executions
-from assertkd.files import read_json, write_json, written_whole
+from assertkd.files import csv_cell, read_json, write_json, written_whole
 from assertkd.jsonl import as_line, read_lines
 from assertkd.layout import TEACHER, EvaluationLayout
 from assertkd.metrics.registry import METRICS
@@ -131,7 +131,7 @@ def write_scores(
                 table = csv.DictWriter(files.enter_context(written_whole(layout.table)), ["id", *one.values])
                 table.writeheader()
             lines.write(as_line(example_line(answer, one)))
-            table.writerow({"id": answer.own.id} | one.values)
+            table.writerow({"id": csv_cell(answer.own.id)} | one.values)
             ids.append(answer.own.id)
             scores.append(one)
     return ids, scores
@@ -171,7 +171,7 @@ def read_scored(path: Path) -> dict[str, Scored]:
 
     examples = dict(read_lines(path, scored_of, what="a scored prediction", rule="score"))
     if not examples:
-        raise UserError(f"{path}: holds no predictions", "Delete it and rerun `predict` and `score`.")
+        raise UserError(f"{path}: holds no predictions", "Move it away and rerun `predict` and `score`.")
     return examples
 
 
