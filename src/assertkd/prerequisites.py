@@ -1,9 +1,10 @@
 """What a run needs of this machine and its files before its jobs start: records, devices, models of one vocabulary."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from assertkd.corpus.formats import files_of, is_there
 from assertkd.dry_run import PlannedJob
 from assertkd.errors import UserError
 from assertkd.layout import RunLayout
@@ -27,18 +28,21 @@ def check_files(run: RunSettings, files: RunLayout, options: Mapping[str, Any] |
     options = options or {}
     of_options = [*options.values(), *options.get("distillation_jsonl", {}).values(), *options.get("java_sources", ())]
 
-    def lacks(path: str, exists: Callable[[Path], bool] = Path.is_file) -> bool:
-        return (path in of_options or not files.corpus.quality.exists()) and not exists(Path(path))
+    def is_needed(path: str) -> bool:
+        return path in of_options or not files.corpus.quality.exists()
 
+    faults: list[str] = []
     section = "data.distillation_jsonl" if run.data.has_external_teacher else "data"
     named = {f"{section}.{split}": file for split, file in run.data.files.items()}
     if not run.data.has_external_teacher:
         named = {f"{key}_file": file for key, file in named.items()}
-    faults = [f"{key}: {file}: no such file" for key, file in named.items() if lacks(file)]
-    if run.data.unlabelled is not None and lacks(run.data.unlabelled):
-        faults.append(f"data.unlabelled: {run.data.unlabelled}: no such file")
+    if run.data.unlabelled is not None:
+        named["data.unlabelled"] = run.data.unlabelled
+    for key, path in named.items():
+        parts = files_of(Path(path), run.data.format)
+        faults += [f"{key}: {file}: no such file" for file in parts if is_needed(path) and not is_there(file)]
     for folder in run.data.java_sources if run.data.is_mined else ():
-        if lacks(folder, Path.is_dir):
+        if is_needed(folder) and not Path(folder).is_dir():
             faults.append(f"data.java_sources: {folder}: no such folder")
     if faults:
         raise UserError("\n".join(faults), f"Name what exists; paths are read in {Path.cwd()}.")

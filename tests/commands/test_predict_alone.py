@@ -91,3 +91,23 @@ def test_what_is_missing_is_said(
     Path("bad.jsonl").write_text('{"test_method": "@Test void a() { }"}\n')
     assert main(["predict", "--model", str(model), *given]) == 1
     assert said in capsys.readouterr().err
+
+
+def test_what_is_said_is_what_was_written(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mixed.jsonl"
+    path.write_text("no json\n" + "".join(json.dumps(LINE) + "\n" for _ in range(5)), encoding="utf-8")
+    call = ["predict", "--model", str(model), "--records", str(path), "--to", str(tmp_path / "out")]
+    assert main(call) == 1
+    said = capsys.readouterr().err
+    assert said == (
+        f"Error: {path}:1: not JSON: no json\n"
+        "Correct the line, or add --data.on_bad_record reject to go on without it.\n"
+    )
+    assert main([*call, "--data.on_bad_record", "reject", "--evaluation.limit", "3"]) == 0
+    assert f"3 predictions: {tmp_path / 'out/predictions.jsonl'}" in capsys.readouterr().out
+    assert len(predicted(tmp_path / "out")) == 3
+
+
+def test_records_without_a_model_are_not_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "--records", written(tmp_path, LINE)]) == 1
+    assert "is given without --model" in capsys.readouterr().err

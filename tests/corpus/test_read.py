@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from assertkd.corpus.read import Rejection, read_raw
+from assertkd.corpus.params import Reading
+from assertkd.corpus.read import ReadRecord, Rejection, read_raw
 from assertkd.errors import UserError
 from assertkd.records import MARKER, Record
 
@@ -17,11 +18,17 @@ GAPPED = {"focal_method": FOCAL, "test_method": TEST}
 LINE = {"focal_method": FOCAL, "test_method": TEST, "assertion": "assertTrue(x);"}
 
 
-def read(path: Path, *lines: Any, multiple: str = "split", most: int = 1000) -> list[tuple[int, Record | Rejection]]:
+def items_of(path: Path, **reading: Any) -> list[ReadRecord | Rejection]:
+    """Return what is read of a file with these options of `data`."""
+    return list(read_raw(path, Reading(max_characters=1000, **reading)))
+
+
+def read(path: Path, *lines: Any, **reading: Any) -> list[tuple[int, Record | Rejection]]:
     """Return what is read of these lines: bytes as they are, anything else as JSON."""
     raw = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
     path.write_bytes(b"\n".join(raw) + b"\n")
-    return list(read_raw(path, multiple, most))  # type: ignore[arg-type]
+    items = items_of(path, **reading)
+    return [(item.line, item if isinstance(item, Rejection) else item.record) for item in items]
 
 
 @pytest.fixture
@@ -122,7 +129,13 @@ def test_other_characters_stay(path: Path) -> None:
 
 BAD = [
     (b"{", "not JSON"),
-    (b"[" * 100_000, "not JSON"),
+    (b"[" * 100_000, "nested deeper than 100"),
+    (b'{"x": ' + b"[" * 987 + b"]" * 987 + b"}", "nested deeper than 100"),
+    (b'{"x": ' + b"9" * 5000 + b"}", "holds a number of more digits than are read"),
+    (b'{"x": NaN}', "holds NaN, which JSON lacks"),
+    (b'{"x": [-Infinity]}', "holds -Infinity, which JSON lacks"),
+    (b'{"id": 1, "x": {"y": 1, "y": 2}}', "the key 'y' comes twice"),
+    (json.dumps(LINE)[:-1].encode() + b', "x": 1e999}', "holds a number that is too large"),
     (b"\xff\xfe{}", "not UTF-8"),
     (b"[1]", "not a JSON object"),
     (b'"text"', "not a JSON object"),
@@ -162,5 +175,5 @@ def test_a_file_without_lines_is_refused(path: Path, content: bytes | None) -> N
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(UserError, match="no such file" if content is None else "holds no records") as caught:
-        list(read_raw(path, "split", 1000))
+        items_of(path)
     assert caught.value.problem.startswith(str(path))

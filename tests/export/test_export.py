@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from assertkd.cli import main
 from assertkd.errors import UserError
 from assertkd.evaluation.cost import measure_speed
 from assertkd.evaluation.params import PredictParams
@@ -212,3 +213,43 @@ def test_a_model_outside_a_run_needs_records(run: Path, tmp_path: Path, tiny_t5:
         tmp_path / "model", tmp_path / "export", "int8", test_file=tmp_path / "records.jsonl", max_output_len=4
     )
     assert report["examples"] == 3
+
+
+RAW = {
+    "focal_method": "int f() { return 1; }",
+    "test_method": "void t() { f(); }",
+    "assertion": "assertEquals(1, f());",
+}
+
+
+def test_raw_records_without_ids_are_compared_on(run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "raw.jsonl"
+    path.write_text(f"{json.dumps(RAW)}\n\n{json.dumps(RAW)}\n", encoding="utf-8")
+    report = export_student(run / "students/v/seed1", tmp_path / "export", "float32", test_file=path, examples=5)
+    assert report["examples"] == 2
+
+
+def test_a_line_that_lacks_something_is_named_and_nobody_is_told_to_delete_it(run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "raw.jsonl"
+    path.write_text(json.dumps({name: RAW[name] for name in ("focal_method", "test_method")}), encoding="utf-8")
+    with pytest.raises(UserError, match=r"raw\.jsonl:1: assertion is missing") as caught:
+        export_student(run / "students/v/seed1", tmp_path / "export", "float32", test_file=path)
+    assert caught.value.remedy == "Correct the line."
+    assert not (tmp_path / "export").exists()
+
+
+@pytest.mark.parametrize("target", ["file", "file/below/it", "/proc/1/none/below"])
+def test_a_target_that_cannot_be_a_folder_is_refused(run: Path, tmp_path: Path, target: str) -> None:
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    with pytest.raises(UserError, match=r"is a file|cannot be made"):
+        export_student(run / "students/v/seed1", tmp_path / target, "float32")
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize("option", ["--examples", "--threads", "--max-input-len", "--max-output-len"])
+def test_counts_below_one_are_refused(
+    option: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = ["export", str(run / "students/v/seed1"), str(tmp_path / "export"), option, "-1"]
+    assert main(call) == 1
+    assert capsys.readouterr().err == f"Error: {option} -1: must be at least 1\nLeave it out for the default.\n"

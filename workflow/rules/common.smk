@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from assertkd.cluster.params import CheckCudaParams, PrefetchModelsParams
+from assertkd.corpus.formats import files_of
 from assertkd.corpus.params import MineCorpusParams, PrepareCorpusParams, PrepareUnlabelledParams
 from assertkd.errors import UserError
 from assertkd.evaluation.params import (
@@ -29,6 +30,7 @@ from assertkd.logits.params import (
 from assertkd.report.params import BuildReportParams
 from assertkd.runtime.job import WANTED_MODULES
 from assertkd.runtime.machine import has_gpu, unquoted_python
+from assertkd.runtime.output import printable_output
 from assertkd.runtime.terminal import show_progress
 from assertkd.settings import load_run
 from assertkd.settings.config_file import with_typed_options
@@ -153,12 +155,17 @@ def report_files():
 def source_files(wildcards):
     """The files that records are read from: those that the config names, and mined ones; none if generated."""
     mined = [RUN_FILES.corpus.mined] if RUN.data.is_mined else []
-    return mined + list(RUN.data.files.values())
+    return mined + [str(file) for path in RUN.data.files.values() for file in files_of(Path(path), RUN.data.format)]
 
 
 def unlabelled_file(wildcards):
-    """The file of records without an assertion that the config names."""
-    return RUN.data.unlabelled
+    """The file of records without an assertion that the config names, or the first of its two."""
+    return str(files_of(Path(RUN.data.unlabelled), RUN.data.format)[0])
+
+
+def unlabelled_beside(wildcards):
+    """The file that belongs to it, where it is one of two."""
+    return list(map(str, files_of(Path(RUN.data.unlabelled), RUN.data.format)[1:]))
 
 
 def student_settings(wildcards):

@@ -5,6 +5,7 @@
 rule prepare_unlabelled:
     input:
         file=unlabelled_file,
+        beside=unlabelled_beside,
         train=FILES.corpus.train,
         validation=FILES.corpus.validation,
         test=FILES.corpus.test,

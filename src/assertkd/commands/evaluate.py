@@ -18,7 +18,7 @@ WITHOUT_EFFECT = ("evaluation.baseline", "evaluation.external")
 """Keys of `evaluation` that are about the models of a run."""
 
 READING = (
-    *("data.multiple", "data.max_characters", "data.on_bad_record"),
+    *("data.format", "data.multiple", "data.max_characters", "data.on_bad_record", "data.on_visible_answer"),
     *("data.max_input_len", "data.max_output_len"),
 )
 """Keys of `data` that have an effect here."""

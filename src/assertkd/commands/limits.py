@@ -2,6 +2,8 @@
 
 import argparse
 
+from assertkd.errors import UserError
+
 
 def add_limits(command: argparse.ArgumentParser) -> None:
     """Give a parser the two lengths of a saved model that runs outside a run; each is None by default."""
@@ -12,3 +14,15 @@ def add_limits(command: argparse.ArgumentParser) -> None:
             metavar="TOKENS",
             help=f"longest {what} (default: what the model was trained for)",
         )
+
+
+def check_positive(options: argparse.Namespace, *names: str) -> None:
+    """Refuse options that are below 1; None is what an option is that was left out.
+
+    Raises:
+        UserError: naming the first of them.
+    """
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name.replace('_', '-')} {value}: must be at least 1", "Leave it out for the default.")

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from assertkd.commands.limits import check_positive
 from assertkd.commands.options import check_outside_stages
 from assertkd.layout import SPLITS, RunLayout
 
@@ -102,6 +103,7 @@ def _export(options: argparse.Namespace) -> None:
 def _import(options: argparse.Namespace) -> None:
     from assertkd.logits.interchange.import_file import import_file
 
+    check_positive(options, "max_output_len")
     check_outside_stages(options.output, "--output")
     manifest = import_file(
         options.file, options.tokenizer, options.output, options.codec, options.max_output_len, options.temperatures

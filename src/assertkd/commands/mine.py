@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from assertkd.commands.limits import check_positive
 from assertkd.commands.options import add_setting, check_outside_stages, run_of_options
 from assertkd.layout import CorpusLayout
 from assertkd.runtime.machine import cores
@@ -38,6 +39,7 @@ def _mine(options: argparse.Namespace) -> None:
     from assertkd.corpus.mine.mine_corpus import mine_corpus
     from assertkd.corpus.params import MineCorpusParams
 
+    check_positive(options, "workers")
     counts_file = options.counts or options.output.with_suffix(".json")
     check_outside_stages(options.output, "--output")
     check_outside_stages(counts_file, "--counts")

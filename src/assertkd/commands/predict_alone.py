@@ -8,7 +8,7 @@ from assertkd.commands.options import check_outside_stages, run_of_options, sett
 from assertkd.errors import UserError
 
 if TYPE_CHECKING:
-    from assertkd.evaluation.params import Reading
+    from assertkd.corpus.params import Reading
     from assertkd.settings import RunSettings
 
 OF_RUNS = {
@@ -58,6 +58,7 @@ def predict_alone(options: argparse.Namespace) -> None:
     from assertkd.evaluation.params import PredictParams
     from assertkd.evaluation.predict import predict
     from assertkd.models.length_limits import limits_of
+    from assertkd.predictions import read_predictions
     from assertkd.records import write_records
     from assertkd.runtime.job import set_threads
 
@@ -70,7 +71,8 @@ def predict_alone(options: argparse.Namespace) -> None:
     write_records(file, records)
     params = PredictParams(evaluation=run.evaluation, max_input_len=limits.input, max_output_len=limits.output)
     predict(params, options.model, file, None, options.to)
-    print(f"{len(records)} predictions: {options.to / 'predictions.jsonl'}")
+    written = sum(1 for _ in read_predictions(options.to / "predictions.jsonl"))
+    print(f"{written} predictions: {options.to / 'predictions.jsonl'}")
 
 
 def settings_alone(options: argparse.Namespace) -> tuple["RunSettings", "Reading", dict[str, int | None]]:
@@ -81,9 +83,10 @@ def settings_alone(options: argparse.Namespace) -> tuple["RunSettings", "Reading
     Raises:
         UserError: an option has a bad value.
     """
-    from assertkd.evaluation.params import Reading
+    from assertkd.corpus.params import Reading
 
     run, data = run_of_options(options), settings_of(options).get("data", {})
-    on_bad_record = run.data.on_bad_record if "on_bad_record" in data else "error"
-    reading = Reading(multiple=run.data.multiple, max_characters=run.data.max_characters, on_bad_record=on_bad_record)
+    reading = Reading.of(run.data)
+    if "on_bad_record" not in data:
+        reading = reading.model_copy(update={"on_bad_record": "error"})
     return run, reading, {name: data.get(name) for name in ("max_input_len", "max_output_len")}

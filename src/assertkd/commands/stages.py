@@ -126,6 +126,11 @@ def _run(options: argparse.Namespace) -> None:
     if getattr(options, "model", None) is not None:
         predict_alone.predict_alone(options)
         return
+    if getattr(options, "records", None) is not None:
+        raise UserError(
+            f"--records {options.records} is given without --model, and a run predicts for its own test split",
+            "Name the model that predicts for these records with --model FOLDER.",
+        )
     config = load_named(CONFIG) if CONFIG.is_file() else {}
     if not config or not Path("Snakefile").is_file():
         raise UserError("no Snakefile and config.yaml here", "Run the command in the folder of the project.")

@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from assertkd.commands.limits import add_limits
+from assertkd.commands.limits import add_limits, check_positive
 
 DESCRIPTION = """Suggests assertions for a test: where // <ASSERTION_PLACEHOLDER> stands in it, else at its end. The
 method that it tests is found by names and calls among the classes of its project. A final_model/ is converted once for
@@ -56,8 +56,7 @@ def _suggest(options: argparse.Namespace) -> None:
     from assertkd.java.source import normalised
     from assertkd.suggest.site import find_site
 
-    if options.count < 1:
-        raise UserError(f"--count {options.count}: must be at least 1", "Leave it out for 5.")
+    check_positive(options, "count", "max_input_len", "max_output_len")
     for path in (*options.more, *(options.sources or ())):
         if not path.exists():
             raise UserError(f"{path}: no such file or folder", "Name existing ones.")

@@ -4,12 +4,29 @@ from typing import Literal
 
 from assertkd.layout import RunLayout
 from assertkd.settings import DataSettings, MiningSettings, RunSettings, TokenizerSettings
+from assertkd.settings.data import Format
 from assertkd.settings.model import SCRATCH
 from assertkd.settings.section import Section
 
 FILES = {"train_file", "validation_file", "test_file"}
 MINING = {"java_sources", "mining"}
+READING = {"format", "multiple", "max_characters", "on_bad_record", "on_visible_answer"}
 STUDENTS_ALONE = {"labelled_share", "unlabelled"}
+
+
+class Reading(Section):
+    """How a file of records is read; the options of `data` with these names."""
+
+    format: Format = "auto"
+    multiple: Literal["split", "join"] = "split"
+    max_characters: int = 20_000
+    on_bad_record: Literal["reject", "error"] = "error"
+    on_visible_answer: Literal["keep", "reject", "mask"] = "keep"
+
+    @classmethod
+    def of(cls, data: DataSettings) -> "Reading":
+        """Return how the files of a run are read."""
+        return cls(**data.model_dump(include=set(cls.model_fields)))
 
 
 class MineCorpusParams(Section):
@@ -41,7 +58,7 @@ class PrepareCorpusParams(Section):
         if data.has_external_teacher:
             without_effect = {"embedded", "source", "multiple", *FILES, *MINING}
         elif data.source == "embedded":
-            without_effect = {"distillation_jsonl", "on_bad_record", "max_characters", "multiple", *FILES, *MINING}
+            without_effect = {"distillation_jsonl", *READING - {"on_visible_answer"}, *FILES, *MINING}
         else:
             without_effect = {"embedded", "distillation_jsonl", *MINING}
         if data.is_mined:
@@ -59,6 +76,7 @@ class PrepareUnlabelledParams(Section):
     """How records without an assertion are checked, and which splits share no project with the others."""
 
     projects_apart: tuple[str, ...]
+    format: Format = "auto"
     on_bad_record: Literal["reject", "error"]
     max_characters: int
     max_input_len: int
@@ -71,6 +89,7 @@ class PrepareUnlabelledParams(Section):
         split_off = sorted({"validation", "test"} - set(data.files))
         return cls(
             projects_apart=tuple(split_off) if data.split_by != "record" else (),
+            format=data.format,
             on_bad_record=data.on_bad_record,
             max_characters=data.max_characters,
             max_input_len=data.max_input_len,

@@ -2,8 +2,9 @@
 
 import logging
 import random
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from assertkd.corpus.leakage import focal_key, triple_key
-from assertkd.corpus.params import PrepareCorpusParams
+from assertkd.corpus.params import PrepareCorpusParams, Reading
 from assertkd.corpus.record_audit import RecordAudit
 from assertkd.corpus.split import split_off
 from assertkd.errors import UserError
@@ -73,11 +74,20 @@ def prepare_corpus(params: PrepareCorpusParams, folder: Path) -> dict[str, Any]:
         "kept": {name: len(splits[name]) for name in SPLITS},
         "rejected": audit.rejections_by_reason(),
         "renamed_ids": audit.renamed_ids,
+        "placeholders": dict(audit.placeholders.most_common()),
+        "visible_answers": {name: _visible_answers(audit, splits[name]) for name in SPLITS},
+        "on_visible_answer": data.on_visible_answer,
         "tokenizer": {"name": params.tokenizer.name or params.teacher, "entries": len(tokenizer)},
         "splits": {name: _statistics(splits[name], prompt, over_long[name]) for name in SPLITS},
     }
+    warning = visible_answers_warning(quality)
+    warnings = [] if warning is None else [warning]
+    quality["warnings"] = warnings
     write_json(layout.quality, quality)
     log.info("kept %s; rejected %s", quality["kept"], audit.summary())
+    for text in warnings:
+        log.warning("%s", text)
+        print(f"Warning: {text}", file=sys.stderr)
     return quality
 
 
@@ -86,17 +96,16 @@ def _read(data: DataSettings, audit: RecordAudit) -> dict[str, list[Record]]:
     if not data.has_external_teacher and data.source == "embedded":
         records = list(generate(data.embedded.records, data.embedded.seed, data.embedded.families))
         audit.counts["embedded"] = len(records)
+        records = audit.treat_shown(records, data.on_visible_answer)
         return {"train": audit.without_duplicates(records)}
     if "train" not in data.files:
         raise UserError("data.train_file: is needed, since data.source is `files`", "Set it to a JSONL file.")
     # A teacher's logits are for all that stands in a line.
-    multiple = "join" if data.has_external_teacher else data.multiple
-    stop = data.on_bad_record == "error"
+    reading = Reading.of(data)
+    if data.has_external_teacher:
+        reading = reading.model_copy(update={"multiple": "join"})
     files = {name: Path(data.files[name]) for name in reversed(SPLITS) if name in data.files}
-    return {
-        name: audit.without_duplicates(audit.read_all(path, multiple, data.max_characters, stop_at_bad=stop))
-        for name, path in files.items()
-    }
+    return {name: audit.without_duplicates(audit.read_all(path, reading)) for name, path in files.items()}
 
 
 def _split(splits: dict[str, list[Record]], data: DataSettings) -> dict[str, list[Record]]:
@@ -144,6 +153,28 @@ def input_statistics(records: Sequence[Record], prompt: Prompt) -> dict[str, Any
         "inputs_cut": sum(encoded.cut > 0 for encoded in inputs),
         "input_tokens": _percentiles([len(encoded.ids) for encoded in inputs]),
     }
+
+
+def _visible_answers(audit: RecordAudit, records: Sequence[Record]) -> dict[str, Any]:
+    """Return how many of these records were read with a test that shows their assertion, their share, and the kinds."""
+    kinds = audit.shown_by_kind(records)
+    count = sum(kinds.values())
+    return {"records": count, "share": count / len(records), **kinds}
+
+
+def visible_answers_warning(quality: Mapping[str, Any]) -> str | None:
+    """Return what is to be said of tests that show their assertion; None where there are none, or they are masked."""
+    of_splits = quality["visible_answers"]
+    count = sum(one["records"] for one in of_splits.values())
+    if not count or quality["on_visible_answer"] == "mask":
+        return None
+    total = sum(quality["kept"].values())
+    shares = ", ".join(f"{one['share']:.1%} of {name}" for name, one in of_splits.items())
+    return (
+        f"{count} of {total} records ({count / total:.1%}; {shares}) show their own assertion in the test, where "
+        "copying it is enough for an exact match: visible_answers in quality.json counts them by kind, and "
+        "data.on_visible_answer: reject (or mask) takes them out."
+    )
 
 
 def _statistics(records: Sequence[Record], prompt: Prompt, over_long: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from assertkd.corpus.leakage import focal_key, input_key
-from assertkd.corpus.params import PrepareUnlabelledParams
+from assertkd.corpus.params import PrepareUnlabelledParams, Reading
 from assertkd.corpus.prepare_corpus import input_statistics
 from assertkd.corpus.record_audit import RecordAudit
 from assertkd.errors import UserError
@@ -41,8 +41,13 @@ def prepare_unlabelled(params: PrepareUnlabelledParams, path: Path, corpus: Path
     splits = {name: list(read_records(layout.split(name))) for name in ("test", "validation", "train")}
     for name, records in splits.items():
         audit.places.update((record.id, (name, 0)) for record in records)
-    stop = params.on_bad_record == "error"
-    kept = audit.read_all(path, "join", params.max_characters, labelled=False, stop_at_bad=stop)
+    reading = Reading(
+        format=params.format,
+        multiple="join",
+        max_characters=params.max_characters,
+        on_bad_record=params.on_bad_record,
+    )
+    kept = audit.read_all(path, reading, labelled=False)
     kept = audit.without_duplicates(kept)
     for name, key, what in (
         ("test", focal_key, "focal method up to literals"),
@@ -66,6 +71,7 @@ def prepare_unlabelled(params: PrepareUnlabelledParams, path: Path, corpus: Path
         "kept": len(kept),
         "rejected": audit.rejections_by_reason(),
         "renamed_ids": audit.renamed_ids,
+        "placeholders": dict(audit.placeholders.most_common()),
         **input_statistics(kept, prompt),
     }
     write_json(layout.unlabelled_quality, quality)

@@ -1,12 +1,16 @@
-"""Reads JSONL files of users: every line becomes records, or a rejection that names file, line and reason."""
+"""Reads files of users: every line becomes records, or a rejection that names file, line and reason."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from assertkd.corpus.formats import RawLine, read_lines_of
+from assertkd.corpus.params import Reading
+from assertkd.corpus.placeholders import LINE_COMMENT, OWN, Found, find_placeholders, place_marker
+from assertkd.corpus.visible_answers import SHOWN, UNMARKED, find_shown, kind_of, masked
 from assertkd.errors import UserError
-from assertkd.jsonl import LineError, as_line, numbered_lines, parse_object
+from assertkd.jsonl import LineError, as_line
 from assertkd.records import MARKER, NAMED_FIELDS, TEACHER_FIELDS, Record, line_id
 
 EXCERPT = 200
@@ -14,6 +18,8 @@ EXCERPT = 200
 
 READ_FIELDS = {*NAMED_FIELDS, "test_method_masked", "assertions"}
 """Fields of a line that a record's own fields are made of."""
+
+NO_PLACEHOLDER = "none: put at the end of the test"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,72 +39,101 @@ class Rejection:
     excerpt: str
 
 
-def read_raw(
-    path: Path, multiple: Literal["split", "join"], max_characters: int, *, labelled: bool | None = True
-) -> Iterator[tuple[int, Record | Rejection]]:
-    """Yield what each line of a raw JSONL file holds, with its line number.
+@dataclass(frozen=True, slots=True)
+class ReadRecord:
+    """A record that was read.
+
+    Attributes:
+        record: with `MARKER` in its test.
+        file: path as in the config.
+        line: line number from 1.
+        placeholder: the form in which the test says where the assertion goes; `NO_PLACEHOLDER` where it does not.
+        shown: where the test as it was read shows the assertion (`visible_answers.KINDS`), or None.
+    """
+
+    record: Record
+    file: str
+    line: int
+    placeholder: str
+    shown: str | None
+
+
+def read_raw(path: Path, reading: Reading, *, labelled: bool | None = True) -> Iterator[ReadRecord | Rejection]:
+    """Yield what each line of a file of records holds.
 
     A line has `focal_method`, `test_method` and `assertion`; instead of the last two it may have `test_method_masked`
     and `assertions` (a list). `id` and `project` are optional; a teacher's fields (`TEACHER_FIELDS`) are ignored,
-    all others are kept. A test without a marker gets one at the end of its body.
+    all others are kept. The marker may have one of several forms (`placeholders`); a test without one gets it at the
+    end of its body. Other formats are brought into this form (`formats`).
 
     Args:
-        path: the file.
-        multiple: what a list of assertions becomes: one record each, or one record with all of them as its target.
-            Split, each record's test holds the assertions before its own.
-        max_characters: longest field that is accepted.
+        path: the file, or folder.
+        reading: format; what a list of assertions becomes (one record each, whose test holds the assertions before its
+            own, or one record with all of them as its target); the longest field; what is done with shown assertions.
         labelled: whether a line needs an assertion; None if it is optional. A line without one becomes one record with
             a blank assertion; False makes such a record of every line.
 
     Raises:
-        UserError: the file is missing or holds no line.
+        UserError: the file is missing, holds no line, or has another form as a whole.
     """
-    remedy = "Set data.train_file (validation_file, test_file, unlabelled, distillation_jsonl) to existing files."
     is_empty = True
-    for number, raw in numbered_lines(path, remedy):
-        if not raw.strip():
-            continue
+    for line in read_lines_of(path, reading.format):
         is_empty = False
-        try:
-            for record in _records(raw, path, number, multiple, max_characters, labelled):
-                yield number, record
-        except ValueError as fault:
-            excerpt = raw[: 4 * EXCERPT].decode("utf-8", errors="replace").strip()[:EXCERPT]
-            yield number, Rejection(str(path), number, str(fault), excerpt)
+        if line.fault is not None:
+            yield _rejection(line, line.fault)
+        for number, fields in enumerate(line.fields):
+            suffix = f"#{number}" * (len(line.fields) > 1)
+            try:
+                yield from _records(line, fields, suffix, reading, labelled)
+            except LineError as fault:
+                yield _rejection(line, str(fault))
     if is_empty:
         raise UserError(f"{path}: holds no records", "Give a JSONL file: one JSON object a line.")
 
 
+def _rejection(line: RawLine, reason: str) -> Rejection:
+    excerpt = line.text[: 4 * EXCERPT].decode("utf-8", errors="replace").strip()[:EXCERPT]
+    return Rejection(str(line.file), line.number, reason, excerpt)
+
+
 def _records(
-    raw: bytes, path: Path, number: int, multiple: str, max_characters: int, labelled: bool | None
-) -> Iterator[Record]:
-    line = _parse(raw)
-    focal = _text(line, "focal_method", max_characters)
-    test = _with_marker(_text(line, "test_method" if "test_method" in line else "test_method_masked", max_characters))
-    has_assertion = bool(line.get("assertion") or line.get("assertions"))
-    assertions = _assertions(line, max_characters) if labelled or (labelled is None and has_assertion) else [""]
-    project = line.get("project")
+    line: RawLine, fields: dict[str, Any], suffix: str, reading: Reading, labelled: bool | None
+) -> Iterator[ReadRecord | Rejection]:
+    most = reading.max_characters
+    _check_storable(fields)
+    focal = _text(fields, "focal_method", most)
+    test = _text(fields, "test_method" if "test_method" in fields else "test_method_masked", most)
+    test, form = _normalised(test)
+    has_assertion = bool(fields.get("assertion") or fields.get("assertions"))
+    assertions = _assertions(fields, most) if labelled or (labelled is None and has_assertion) else [""]
+    project = fields.get("project")
     if project is not None and not isinstance(project, str):
         raise LineError("project is not a string")
-    identity = line_id(line, path, number)
-    extra = {key: value for key, value in line.items() if key not in READ_FIELDS}
-    if multiple == "join" or len(assertions) == 1:
-        yield Record(identity, focal, test, "\n".join(assertions), project, extra)
-        return
-    for index, assertion in enumerate(assertions):
-        filled = "\n".join([*assertions[:index], MARKER])
-        yield Record(f"{identity}#{index}", focal, _fill(test, filled), assertion, project, extra)
+    identity = line_id(fields, line.file, line.number) + suffix
+    extra = {key: value for key, value in fields.items() if key not in READ_FIELDS and key not in TEACHER_FIELDS}
+    if isinstance(source := extra.get("test_source"), str):
+        extra["test_source"] = _with_own_marker(source, find_placeholders(source)[0])
+    joined = reading.multiple == "join" or len(assertions) == 1
+    for index, target in enumerate(["\n".join(assertions)] if joined else assertions):
+        shown = find_shown(test, target, has_marker=form != NO_PLACEHOLDER)
+        kind = kind_of(shown)
+        if kind is not None and reading.on_visible_answer == "reject":
+            yield _rejection(line, SHOWN.format(kind))
+            continue
+        own = _with_marker(masked(test, shown) if reading.on_visible_answer == "mask" else test)
+        if not joined and not (kind == UNMARKED and reading.on_visible_answer == "mask"):
+            own = _fill(own, "\n".join([*assertions[:index], MARKER]))
+        record = Record(identity if joined else f"{identity}#{index}", focal, own, target, project, extra)
+        yield ReadRecord(record, str(line.file), line.number, form, kind)
 
 
-def _parse(raw: bytes) -> dict[str, Any]:
-    line = parse_object(raw)
-    for name in TEACHER_FIELDS:
-        line.pop(name, None)
+def _check_storable(fields: dict[str, Any]) -> None:
     try:
-        as_line(line).encode("utf-8")
+        as_line({name: value for name, value in fields.items() if name not in TEACHER_FIELDS}).encode("utf-8")
     except UnicodeEncodeError:
         raise LineError("holds half of a surrogate pair") from None
-    return line
+    except ValueError:
+        raise LineError("holds a number that is too large") from None
 
 
 def _assertions(line: dict[str, Any], max_characters: int) -> list[str]:
@@ -124,11 +159,34 @@ def _text(line: dict[str, Any], key: str, max_characters: int) -> str:
     return "\n".join(map(str.rstrip, lines)).strip()
 
 
+def _normalised(test: str) -> tuple[str, str]:
+    """Return a test with its placeholder, if it has one, as `MARKER`, and the form that it had.
+
+    Raises:
+        LineError: it has several, or none but something that looks like one.
+    """
+    found, alike = find_placeholders(test)
+    if len(found) > 1:
+        raise LineError(f"test_method holds the marker {len(found)} times")
+    if alike and not found:
+        raise LineError(f"test_method holds what looks like the marker, but is not read as one ({alike[0]})")
+    return _with_own_marker(test, found), found[0].form if found else NO_PLACEHOLDER
+
+
+def _with_own_marker(test: str, found: Sequence[Found]) -> str:
+    """Return a test whose only placeholder is `MARKER`; unchanged where it has none or several."""
+    if len(found) != 1 or found[0].form == OWN:
+        return test
+    (one,) = found
+    if one.form == LINE_COMMENT:
+        # What follows on the line stays a comment.
+        return test[: one.start] + MARKER + test[one.end :]
+    return place_marker(test, one.start, one.end)
+
+
 def _with_marker(test: str) -> str:
-    count = test.count(MARKER)
-    if count > 1:
-        raise LineError(f"test_method holds the marker {count} times")
-    if count == 1:
+    """Return a test with the marker at the end of its body where it has none."""
+    if MARKER in test:
         return test
     body, brace, rest = test.rpartition("}")
     if brace and not rest.strip() and test.count("{") == test.count("}"):

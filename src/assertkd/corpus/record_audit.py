@@ -1,13 +1,15 @@
 """The audit of a corpus: how many records were read, and which were rejected, why and where."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from assertkd.corpus.leakage import triple_key
+from assertkd.corpus.params import Reading
 from assertkd.corpus.read import EXCERPT, Rejection, read_raw
+from assertkd.corpus.visible_answers import KINDS, SHOWN, find_shown, kind_of, masked
 from assertkd.errors import UserError
 from assertkd.jsonl import write_lines
 from assertkd.records import Record
@@ -25,12 +27,16 @@ class RecordAudit:
         rejections: the lines and records that are left out.
         renamed_ids: number of records that got a new id, since an earlier one has theirs.
         places: id to file and line of every good record.
+        placeholders: form of the assertion's placeholder to the number of good records whose tests had it.
+        shown: id to the kind of place (`visible_answers.KINDS`) where a good record's test shows its assertion as read.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
     rejections: list[Rejection] = field(default_factory=list)
     renamed_ids: int = 0
     places: dict[str, tuple[str, int]] = field(default_factory=dict)
+    placeholders: Counter[str] = field(default_factory=Counter)
+    shown: dict[str, str] = field(default_factory=dict)
 
     def rejections_by_reason(self) -> dict[str, Any]:
         """Return reason to `count` and `where` (the first `PLACES_SHOWN` places), the most frequent reason first."""
@@ -74,42 +80,70 @@ class RecordAudit:
         keys = {key(record) for record in others}
         return self.keep(records, lambda record: key(record) not in keys, reason)
 
+    def treat_shown(self, records: Iterable[Record], treatment: str) -> list[Record]:
+        """Return records that were not read from a file, treated as `data.on_visible_answer` says."""
+        treated = []
+        for record in records:
+            shown = find_shown(record.test_method, record.assertion)
+            kind = kind_of(shown)
+            if kind is not None:
+                self.shown[record.id] = kind
+            is_masked = kind is not None and treatment == "mask"
+            treated.append(replace(record, test_method=masked(record.test_method, shown)) if is_masked else record)
+        if treatment != "reject":
+            return treated
+        for kind in KINDS:
+            treated = self.keep(treated, lambda one, kind=kind: self.shown.get(one.id) != kind, SHOWN.format(kind))  # type: ignore[misc]
+        return treated
+
+    def shown_by_kind(self, records: Iterable[Record]) -> dict[str, int]:
+        """Return kind to the number of these records that show their assertion there, the plainest kind first."""
+        counts = Counter(self.shown[record.id] for record in records if record.id in self.shown)
+        return {kind: counts[kind] for kind in KINDS if counts[kind]}
+
     def read_all(
         self,
         path: Path,
-        multiple: Literal["split", "join"],
-        max_characters: int,
+        reading: Reading,
         *,
         labelled: bool | None = True,
-        stop_at_bad: bool,
+        remedy: str = "Correct the line, or set data.on_bad_record: reject to go on without it.",
     ) -> list[Record]:
         """Return the good records of a file, each with an id that no earlier record of this audit has.
 
-        The arguments are those of `read_raw`. The first bad line is an error if `stop_at_bad`; otherwise such lines are
-        rejected.
+        Args:
+            path: the file, or folder.
+            reading: how to read it. The first bad line is an error if its `on_bad_record` says so; otherwise such
+                lines are rejected.
+            labelled: as for `read_raw`.
+            remedy: what to do about such an error.
 
         Raises:
-            UserError: the file is missing or holds no good record, or `stop_at_bad` and a line is bad.
+            UserError: the file is missing or holds no good record, or a line is bad and this is an error.
         """
         records: list[Record] = []
         count = 0
-        for number, record in read_raw(path, multiple, max_characters, labelled=labelled):
+        for item in read_raw(path, reading, labelled=labelled):
             count += 1
-            if isinstance(record, Rejection):
-                if stop_at_bad:
-                    raise UserError(
-                        f"{record.file}:{record.line}: {record.reason}: {record.excerpt}",
-                        "Correct the line, or set data.on_bad_record: reject to go on without it.",
-                    )
-                self.rejections.append(record)
+            if isinstance(item, Rejection):
+                if reading.on_bad_record == "error":
+                    raise UserError(f"{item.file}:{item.line}: {item.reason}: {item.excerpt}", remedy)
+                self.rejections.append(item)
                 continue
+            record = item.record
             if record.id in self.places:
                 self.renamed_ids += 1
             while record.id in self.places:
-                record = replace(record, id=f"{record.id}@{path.stem}:{number}")
-            self.places[record.id] = (str(path), number)
+                record = replace(record, id=f"{record.id}@{Path(item.file).stem}:{item.line}")
+            self.places[record.id] = (item.file, item.line)
+            self.placeholders[item.placeholder] += 1
+            if item.shown is not None:
+                self.shown[record.id] = item.shown
             records.append(record)
         self.counts[str(path)] = count
         if not records:
-            raise UserError(f"{path}: all {count} records are bad: {self.summary()}", "Correct the file.")
+            raise UserError(
+                f"{path}: all {count} records are bad: {self.summary()}",
+                "Correct the file: one JSON object a line, or one of the formats of data.format.",
+            )
         return records

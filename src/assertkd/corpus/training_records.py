@@ -78,5 +78,5 @@ def _record(line: dict[str, object], index: LineIndex) -> Record:
         return Record.from_dict(line)
     except KeyError as fault:
         raise UserError(
-            f"{index.path}: {line['id']!r} is no record ({fault!r})", "Delete the file and rerun `prepare_corpus`."
+            f"{index.path}: {line['id']!r} is no record ({fault!r})", "Move the file away and rerun `prepare_corpus`."
         ) from None

@@ -170,7 +170,7 @@ def _check_free(output: EvaluationLayout) -> None:
     files = output.comparison, output.summary, output.examples, output.table, output.predictions, output.measured
     for file in (*files, output.execution, output.execution_summary):
         if file.exists():
-            raise UserError(f"{file}: exists already", "Name another folder with --output, or delete this one.")
+            raise UserError(f"{file}: exists already", "Name another folder with --output.")
 
 
 def _read(inputs: Inputs, params: EvaluateParams, scratch: Path) -> _EvaluationData:

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from assertkd.corpus.params import Reading
 from assertkd.corpus.record_audit import RecordAudit
 from assertkd.errors import UserError
-from assertkd.evaluation.params import Reading
 from assertkd.evaluation.score import count_of
 from assertkd.logits.interchange.lines import InterchangeLine, read_interchange
 from assertkd.records import Record
@@ -77,18 +77,31 @@ class EvaluationRecords:
         return ExternalTeacher(found, has_logits)
 
 
-def read_evaluation_records(path: Path, reading: Reading, *, labelled: bool | None = True) -> EvaluationRecords:
-    """Return the records of a JSONL file, raw or with a teacher's logits.
+def read_evaluation_records(
+    path: Path, reading: Reading, *, labelled: bool | None = True, is_option: bool = True
+) -> EvaluationRecords:
+    """Return the records of a file, raw or with a teacher's logits; a warning says how many show their assertion.
 
     Args:
         path: the file.
         reading: how to read it.
         labelled: whether a record needs an assertion; None if it is optional.
+        is_option: whether the command has an option for what is done with bad records.
 
     Raises:
         UserError: the file is missing or has no good record, or a line is bad and `on_bad_record` is `error`.
     """
     audit = RecordAudit()
-    stop = reading.on_bad_record == "error"
-    records = audit.read_all(path, reading.multiple, reading.max_characters, labelled=labelled, stop_at_bad=stop)
+    instead = ", or add --data.on_bad_record reject to go on without it" * is_option
+    records = audit.read_all(path, reading, labelled=labelled, remedy=f"Correct the line{instead}.")
+    if audit.rejections:
+        log.warning("%s: %d bad records are left out: %s", path, len(audit.rejections), audit.summary())
+    kinds = audit.shown_by_kind(records)
+    if kinds and reading.on_visible_answer == "keep":
+        log.warning(
+            "%s: %d of %d records show their own assertion in the test, where copying it is enough for an exact match "
+            "(%s)",
+            *(path, sum(kinds.values()), len(records)),
+            "; ".join(f"{count} {kind}" for kind, count in kinds.items()),
+        )
     return EvaluationRecords(path, records, {id_: f"{file}:{line}" for id_, (file, line) in audit.places.items()})

@@ -1,7 +1,8 @@
 """What the rules of the evaluation use of a run's settings."""
 
-from typing import Literal, Self
+from typing import Self
 
+from assertkd.corpus.params import Reading
 from assertkd.settings import EvaluationSettings, ExecuteSettings, RunSettings
 from assertkd.settings.section import Section, Seed
 
@@ -38,14 +39,6 @@ class EvaluationParams(Section):
     def of(cls, evaluation: EvaluationSettings) -> Self:
         """Return the params of these options."""
         return cls(**evaluation.model_dump(include=set(cls.model_fields)))
-
-
-class Reading(Section):
-    """How a given file of records is read; the options of `data` with these names."""
-
-    multiple: Literal["split", "join"] = "split"
-    max_characters: int = 20_000
-    on_bad_record: Literal["reject", "error"] = "error"
 
 
 class EvaluateParams(Section):

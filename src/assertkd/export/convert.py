@@ -33,13 +33,27 @@ def convert(model_folder: Path, folder: Path, quantization: Quantization) -> Non
     Raises:
         UserError: there is no model, CTranslate2 cannot express it, or the folder holds something else.
     """
-    if folder.exists() and any(folder.iterdir()) and not is_export(folder):
-        raise UserError(f"{folder}: is no export, and not empty", "Name another folder.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    check_target(folder)
     with converted(model_folder, folder, quantization) as export:
         if folder.exists():
             shutil.rmtree(folder)
         export.rename(folder)
+
+
+def check_target(folder: Path) -> None:
+    """Refuse a folder that an export cannot be written to, and make the folders above it.
+
+    Raises:
+        UserError: it is a file, holds something else, or cannot be made.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is a file", "Name a folder for the export.")
+    if folder.exists() and any(folder.iterdir()) and not is_export(folder):
+        raise UserError(f"{folder}: is no export, and not empty", "Name another folder.")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise UserError(f"{folder.parent}: cannot be made ({fault.strerror})", "Name another folder.") from None
 
 
 @contextmanager

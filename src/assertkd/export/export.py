@@ -9,9 +9,11 @@ from typing import Any
 
 import torch
 
+from assertkd.corpus.params import Reading
 from assertkd.errors import UserError
 from assertkd.evaluation.cost import BATCH, measure_speed
-from assertkd.export.convert import Quantization, convert
+from assertkd.evaluation.evaluation_records import read_evaluation_records
+from assertkd.export.convert import Quantization, check_target, convert
 from assertkd.files import write_json
 from assertkd.layout import RunLayout, TrainingLayout
 from assertkd.metrics.exact_match import exact_match
@@ -50,13 +52,15 @@ def export_student(
         max_output_len: longest assertion, in tokens; None likewise.
 
     Raises:
-        UserError: there is no such model or test split.
+        UserError: there is no such model or test split, a line of the records is bad, or `folder` cannot be written to.
     """
     trained = TrainingLayout(student).final_model
     model_folder = trained if trained.is_dir() else student
-    records = list(islice(read_records(test_file or test_split_of(model_folder)), examples))
-    if not records:
-        raise UserError(f"{test_file}: holds no records", "Name another file with --test.")
+    check_target(folder)
+    if test_file is None:
+        records = list(islice(read_records(test_split_of(model_folder)), examples))
+    else:
+        records = read_evaluation_records(test_file, Reading(), is_option=False).records[:examples]
     convert(model_folder, folder, quantization)
     limits = limits_of(model_folder, max_input_len, max_output_len)
     cpu = torch.device("cpu")

@@ -91,12 +91,12 @@ def test_of_method(
         disabled=switched_off or not DISABLING.isdisjoint(everything),
         span=Span(method.start_byte, method.end_byte),
         body=Span(body.start_byte, body.end_byte),
-        assertions=tuple(_assertions_in(body)),
+        assertions=tuple(assertions_in(body)),
         calls=calls_in(body, fields, parameters),
     )
 
 
-def _assertions_in(body: Node) -> Iterator[Assertion]:
+def assertions_in(body: Node) -> Iterator[Assertion]:
     """Yield the outermost assertion statements of a block, in their order."""
     waiting = [body]
     while waiting:

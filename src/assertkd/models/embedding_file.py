@@ -13,7 +13,7 @@ from assertkd.errors import UserError
 from assertkd.files import written_whole
 from assertkd.models.encoders import TextEncoder
 
-REMEDY = "Delete it and rerun `embed_targets`."
+REMEDY = "Move it away and rerun `embed_targets`."
 
 
 def write_embeddings(path: Path, encoder: TextEncoder, texts: Iterable[str]) -> int:

@@ -60,6 +60,9 @@ def build_report(
     notes = [row.note for row in rows if row.note]
     for note in notes:
         log.warning("%s", note)
+    quality, records = read_json(run.corpus.quality), {} if unlabelled is None else read_json(unlabelled)
+    # A corpus of an earlier version has none.
+    notes += quality.pop("warnings", [])
     comparison = None
     if models:
         names, scores = [model.name for model in models], run.folder / "evaluation"
@@ -69,7 +72,6 @@ def build_report(
     one_each = variant_rows(rows)
     # Colours follow the order of the config, so that a variant keeps its colour when others join or change places.
     order = list(dict.fromkeys(model.variant for model in every))
-    quality, records = read_json(run.corpus.quality), {} if unlabelled is None else read_json(unlabelled)
     cache = None if fidelity is None else read_json(fidelity)
     examples = {}
     if settings.examples:

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from assertkd.settings.section import Section, Seed, Share
 
+Format = Literal["auto", "jsonl", "atlas", "methods2test"]
+
 
 class EmbeddedCorpusSettings(Section):
     """The corpus that comes with the project: generated Java classes with JUnit tests."""
@@ -73,6 +75,15 @@ class DataSettings(Section):
     """`project`: no project is on two sides of a split; `auto`: by project where every record names one."""
     split_seed: Seed = 42
     """Seed of the split, of the order of the training records and of the choice of labelled records."""
+    format: Format = "auto"
+    """Format of the files: `jsonl`; `atlas`: the folder of `testMethods.txt` and `assertLines.txt`, or the first of
+    them; `methods2test`: a folder of JSON files as Methods2Test has them, or JSONL of such objects. `auto` tells them
+    apart by name and fields."""
+    on_visible_answer: Literal["keep", "reject", "mask"] = "keep"
+    """A record whose test shows its own assertion beside the marker, so that copying it is enough. `keep` counts it in
+    `quality.json` and warns with the share: real tests do repeat assertions. `reject`: it is a bad record. `mask`: the
+    shown statement becomes `/* masked */;`, in a comment or string `masked`; in a test without marker the marker takes
+    the statement's place."""
     on_bad_record: Literal["reject", "error"] = "reject"
     """`reject`: a bad record is counted and written to `rejected.jsonl`; `error`: the first stops the run."""
     multiple: Literal["split", "join"] = "split"
@@ -110,6 +121,12 @@ class DataSettings(Section):
             train = self.train_file if self.source == "files" else None
             named = {"train": train, "validation": self.validation_file, "test": self.test_file}
         return {split: file for split, file in named.items() if file is not None}
+
+    @model_validator(mode="after")
+    def _format_is_that_of_all_files(self) -> "DataSettings":
+        if self.format not in ("auto", "jsonl") and (self.has_external_teacher or self.is_mined):
+            raise ValueError(f"format {self.format}: mined records and those with a teacher's logits are JSONL: auto")
+        return self
 
     @model_validator(mode="after")
     def _shares_leave_training_records(self) -> "DataSettings":

@@ -46,7 +46,7 @@ def kept_export(model_folder: Path) -> Path:
     with converted(folder, export, "float32") as made, suppress(OSError):
         made.rename(export)
     if not is_export(export):
-        raise UserError(f"{export}: the export could not be put there", "Delete this folder.")
+        raise UserError(f"{export}: the export could not be put there", "Move this folder away.")
     if export == beside:
         for other in beside.parent.glob(f"{prefix}*"):
             # Of other weights, or the rest of a conversion of them that was killed.

@@ -10,7 +10,7 @@ import pytest
 from assertkd.cli import main
 from assertkd.corpus.mine.counts import format_counts
 from assertkd.corpus.mine.mine_corpus import mine_corpus
-from assertkd.corpus.params import MineCorpusParams
+from assertkd.corpus.params import MineCorpusParams, Reading
 from assertkd.corpus.read import read_raw
 from assertkd.errors import UserError
 from assertkd.java.projects import find_projects
@@ -106,7 +106,7 @@ def test_processes_change_nothing(generated: tuple[Path, list[Record]], tmp_path
 def test_mined_lines_are_what_the_corpus_reads(generated: tuple[Path, list[Record]], tmp_path: Path) -> None:
     root, _ = generated
     lines, _ = mined(tmp_path, [root])
-    read = [item for _, item in read_raw(tmp_path / "mined.jsonl", "split", 20_000)]
+    read = [getattr(item, "record", item) for item in read_raw(tmp_path / "mined.jsonl", Reading())]
     assert all(isinstance(item, Record) for item in read)
     assert [item.id for item in read if isinstance(item, Record)] == [line["id"] for line in lines]
     assert len({line["id"] for line in lines}) == len(lines)

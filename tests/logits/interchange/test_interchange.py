@@ -14,6 +14,7 @@ from interchange_files import FILES
 
 from assertkd.batching.distributions import TeacherView
 from assertkd.batching.examples import Payload
+from assertkd.corpus.params import Reading
 from assertkd.corpus.read import read_raw
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
@@ -117,7 +118,9 @@ def test_the_targets_that_were_the_teachers_own_are_marked_by_their_tokens(make_
 def test_what_was_written_is_read_as_plain_records_without_the_logits(make_run, tmp_path) -> None:
     run = make_run("dense")
     export_logits(run.folder, tmp_path / "out", ["train"])
-    found = [record for _, record in read_raw(tmp_path / "out" / FILES["train"], "join", 1000)]
+    found = [
+        getattr(item, "record", item) for item in read_raw(tmp_path / "out" / FILES["train"], Reading(multiple="join"))
+    ]
     assert found == list(read_records(run.folder / "corpus/train.jsonl"))
 
 

@@ -1,0 +1,91 @@
+"""The forms in which tests mark the place of their assertion, and texts that look like such a mark."""
+
+import re
+from dataclasses import dataclass
+
+from assertkd.java.regions import regions
+from assertkd.records import MARKER
+
+OWN = "marker"
+"""The form that the program itself writes."""
+LINE_COMMENT = "line comment"
+TAG = "tag"
+
+_NAME = r"assert(?:ion)?[ _-]?place[ _-]?holder"
+_TAG = rf"<\s*{_NAME}\s*>"
+_FORMS = {
+    LINE_COMMENT: re.compile(rf"//\s*{_TAG}", re.IGNORECASE),
+    "block comment": re.compile(rf"/\*+\s*{_TAG}\s*\*/", re.IGNORECASE),
+    "string": re.compile(rf'"\s*{_TAG}\s*"', re.IGNORECASE),
+    TAG: re.compile(_TAG, re.IGNORECASE),
+}
+"""Form to its pattern: `//<ASSERTION_PLACEHOLDER>`, `/* <ASSERTION_PLACEHOLDER> */`, `"<AssertPlaceHolder>"` (ATLAS),
+`<AssertPlaceHolder>`; in capitals or not, with blanks or not."""
+_SEMICOLON = re.compile(r"\s*;")
+
+_OF_REGIONS = (LINE_COMMENT, "block comment", "string")
+_NAMED = re.compile(_NAME, re.IGNORECASE)
+_NAMED_IN_CODE = re.compile(rf"[\[{{<%$]\s*{_NAME}|\bASSERT(?:ION)?_?PLACE_?HOLDER\b", re.IGNORECASE)
+_MASK = re.compile(
+    r"<extra_id_\d+>|<mask>|\[MASK\]|<\s*asserts?(?:ion)?s?\s*>|<fill(?:[ _-]?(?:me|here))?>", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A mark of the assertion's place: its form, and where it stands, a semicolon behind it included."""
+
+    form: str
+    start: int
+    end: int
+
+
+def find_placeholders(test: str) -> tuple[list[Found], list[str]]:
+    """Return the marks of the assertion's place in a test, and the kinds of what only looks like one."""
+    found: list[Found] = []
+    alike: list[str] = []
+    for region in regions(test):
+        text = test[region.start : region.end]
+        if region.kind == "code":
+            found += [_found(test, TAG, region.start, mark) for mark in _FORMS[TAG].finditer(text)]
+            rest = _FORMS[TAG].sub("", text)
+            alike += ["name in code"] * _is_named_in_code(rest)
+            alike += ["mask of another kind"] * bool(_MASK.search(rest))
+            continue
+        form, match = next(((form, match) for form in _OF_REGIONS if (match := _FORMS[form].match(text))), ("", None))
+        is_operand = test[: region.start].rstrip().endswith(("(", ",", "=", "+"))
+        if match is not None and form == LINE_COMMENT:
+            own = OWN if test.startswith(MARKER, region.start) else form
+            found.append(Found(own, region.start, region.start + match.end()))
+        elif match is not None and match.end() == len(text) and not is_operand:
+            found.append(_found(test, form, region.start, match))
+        elif _NAMED.search(text):
+            alike.append(f"name in a {'comment' if region.kind == 'comment' else 'string'}")
+        elif region.kind == "comment" and _MASK.search(text):
+            alike.append("mask of another kind")
+    return found, alike
+
+
+def place_marker(test: str, start: int, end: int) -> str:
+    """Return a test with `MARKER` in place of a stretch, on a line of its own: it is a line comment."""
+    before, after = test[:start], test[end:]
+    line = before.rpartition("\n")[2]
+    indentation = inner = line[: len(line) - len(line.lstrip(" \t"))]
+    if line.strip():
+        inner += "    " * ("{" in line)
+        before = f"{before.rstrip()}\n{inner}"
+    if after.strip() and not after.lstrip(" \t").startswith("\n"):
+        after = after.lstrip(" \t")
+        after = f"\n{indentation if after.startswith('}') else inner}{after}"
+    return f"{before}{MARKER}{after}"
+
+
+def _is_named_in_code(text: str) -> bool:
+    # `assertPlaceholder(x)` is a method of somebody's.
+    return any(not text[match.end() :].lstrip().startswith("(") for match in _NAMED_IN_CODE.finditer(text))
+
+
+def _found(test: str, form: str, offset: int, match: re.Match[str]) -> Found:
+    end = offset + match.end()
+    semicolon = _SEMICOLON.match(test, end)
+    return Found(form, offset + match.start(), end if semicolon is None else semicolon.end())
