@@ -34,10 +34,19 @@ def normalised(raw: bytes) -> bytes:
     return text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8")
 
 
-def translated(text: str) -> str:
-    """Return what a compiler reads of source: Unicode escapes resolved, lines ended by line feeds (JLS 3.3, 3.4)."""
-    # The parser takes a NUL for the text's end; no other character matters less.
-    text = _UNICODE_ESCAPE.sub(lambda match: chr(int(match[1], 16) or 0xFFFD) if match[1] else match[0], text)
+def translated(text: str, nul: str = "\ufffd") -> str:
+    """Return what a compiler reads of source: Unicode escapes resolved, lines ended by line feeds (JLS 3.3, 3.4).
+
+    Args:
+        text: the source.
+        nul: replaces the escape of NUL, which the parser takes for the text's end.
+    """
+
+    def character(match: re.Match[str]) -> str:
+        code = int(match[1], 16) if match[1] else None
+        return match[0] if code is None else (chr(code) if code else nul)
+
+    text = _UNICODE_ESCAPE.sub(character, text)
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -1,10 +1,13 @@
 """The warm compiler: a verdict on every unit, whatever stands beside it."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from assertkd.evaluation.execution.compiler import Unit
+from assertkd.evaluation.execution.jdk import Toolchain
 from assertkd.evaluation.execution.pool import ExecutionPool
 
 pytestmark = pytest.mark.java
@@ -60,14 +63,125 @@ def test_a_unit_may_hold_several_files(pool: ExecutionPool) -> None:
 
 
 def test_text_that_breaks_the_compiler_hurts_no_other_unit(pool: ExecutionPool) -> None:
-    deep = "int f() { return " + "(" * 20_000 + "1" + ")" * 20_000 + "; }"
+    deep = "int f() { return " + "(" * 200_000 + "1" + ")" * 200_000 + "; }"
     units = [
         unit(pool, "Before", "int a;"),
         unit(pool, "Deep", deep),
         unit(pool, "After", "int a;"),
     ]
     errors = pool.compile(units)
-    assert [error is None for error in errors] == [True, False, True]
+    assert errors == [None, "an expression or statement is nested too deeply for the compiler", None]
+
+
+def test_a_long_chain_of_calls_compiles(pool: ExecutionPool) -> None:
+    chain = "".join(f'.append("k{number}").append({number})' for number in range(600))
+    assert pool.compile([unit(pool, "Chain", f"Object f() {{ return new StringBuilder(){chain}; }}")]) == [None]
+
+
+@pytest.fixture(scope="module")
+def on_class_path(toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExecutionPool]:
+    """Return a pool with the classes X and Y of package p on its class path; Y extends X."""
+    folder = tmp_path_factory.mktemp("classes")
+    sources = {"p/X.java": "package p; public class X { public int old() { return 1; } }"}
+    sources["p/Y.java"] = "package p; public class Y extends X { }"
+    with ExecutionPool(toolchain, workers=1) as first:
+        made = first.new_folder()
+        assert first.compile([Unit(made, sources)]) == [None]
+        shutil.copytree(made, folder, dirs_exist_ok=True)
+    with ExecutionPool(toolchain, [folder], workers=1) as made_pool:
+        yield made_pool
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        "package p; class ATest { int a = new X().old(); }",
+        "package p; class ATest { int a = new Y().old(); }",
+        "package q; import p.*; class ATest { int a = new X().old(); }",
+        "package q; class ATest { int a = new p.Y().old(); }",
+        "package p; class ATest { int a = new \\u0058().old(); }",
+    ],
+)
+def test_units_do_not_see_each_others_sources_of_a_class(on_class_path: ExecutionPool, user: str) -> None:
+    pool = on_class_path
+    other = "package p; public class X { private int changed() { return 1; } }"
+    units = [
+        Unit(pool.new_folder(), {"p/ATest.java": user}),
+        Unit(pool.new_folder(), {"p/X.java": other}),
+        Unit(pool.new_folder(), {"p/ATest.java": user.replace("old", "changed")}),
+    ]
+    for order in ((0, 1, 2), (2, 1, 0), (1, 0, 2)):
+        errors = pool.compile([units[number] for number in order])
+        found = dict(zip(order, errors, strict=True))
+        assert found[0] is None, order
+        assert found[1] is None, order
+        assert "cannot find symbol" in str(found[2])
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        "package p; class A { Other other; }",
+        "package p.q; class A { p.Other other; }",
+        "package p.q; import p.Other; class A { }",
+        "package q; import p.*; class A { }",
+        "package p; class A { Second second; }",
+        "package p; class A { /* */ \\u004fther other; }",
+    ],
+)
+def test_nothing_compiles_only_because_of_what_stands_beside_it(pool: ExecutionPool, user: str) -> None:
+    other = "package p; public class Other { } class /* a comment */ Second { }"
+    units = [Unit(pool.new_folder(), {"a/A.java": user}), Unit(pool.new_folder(), {"p/Other.java": other})]
+    alone = pool.compile(units[:1])
+    assert alone != [None]
+    assert pool.compile(units) == [*alone, None]
+    assert pool.compile(units[::-1]) == [None, *alone]
+
+
+PROCESSOR = """package maker;
+import java.io.*;
+import java.util.Set;
+import javax.annotation.processing.*;
+import javax.lang.model.SourceVersion;
+import javax.lang.model.element.*;
+@SupportedAnnotationTypes("maker.Make")
+public class Maker extends AbstractProcessor {
+    @Override public SourceVersion getSupportedSourceVersion() { return SourceVersion.latest(); }
+    @Override public boolean process(Set<? extends TypeElement> annotations, RoundEnvironment round) {
+        for (Element element : round.getElementsAnnotatedWith(Make.class)) {
+            String name = "Made" + element.getSimpleName();
+            try (Writer writer = processingEnv.getFiler().createSourceFile("p." + name, element).openWriter()) {
+                writer.write("package p; class " + name + " { static int made() { return 1; } }");
+            } catch (IOException fault) {
+                throw new UncheckedIOException(fault);
+            }
+        }
+        return true;
+    }
+}
+"""
+
+
+def test_the_class_paths_annotation_processors_are_run(toolchain: Toolchain, tmp_path: Path) -> None:
+    services = tmp_path / "META-INF/services/javax.annotation.processing.Processor"
+    services.parent.mkdir(parents=True)
+    services.write_text("maker.Maker\n", encoding="utf-8")
+    with ExecutionPool(toolchain, workers=1) as first:
+        made = first.new_folder()
+        sources = {"maker/Maker.java": PROCESSOR, "maker/Make.java": "package maker; public @interface Make { }"}
+        assert first.compile([Unit(made, sources)]) == [None]
+        shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+
+    def using(name: str, made: str) -> Unit:
+        source = f"package p; @maker.Make class {name} {{ int a = {made}.made(); }}"
+        return Unit(pool.new_folder(), {f"p/{name}.java": source})
+
+    with ExecutionPool(toolchain, [tmp_path], workers=1) as pool:
+        units = [using("Tea", "MadeTea"), using("Tea", "MadeTea"), using("Pot", "MadeTea")]
+        errors = pool.compile(units)
+        assert [error is None for error in errors] == [True, True, False]
+        assert "cannot find symbol" in str(errors[2])
+        assert classes(units[0].folder) == {"Tea.class", "MadeTea.class"}
 
 
 def test_nothing_to_compile(pool: ExecutionPool) -> None:

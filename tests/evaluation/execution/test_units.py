@@ -37,6 +37,14 @@ def test_names_and_files_are_read_from_the_sources() -> None:
     assert subject.tested == {"org/example/Queue.java": source}
 
 
+def test_what_is_compiled_is_what_the_check_sees() -> None:
+    subject = subject_of(record(test_source=TEST))
+    assert subject is not None
+    text = r"assert\u0054rue(c == '\u0000' || s == \u0022\\u0041\u0022); /* \\u002a */"
+    [source] = subject.filled(text).values()
+    assert r"assertTrue(c == '\000' || s == " + '"' + r"\\u0041" + '"' + r"); /* \\u002a */" in source
+
+
 def test_the_class_under_test_may_be_absent() -> None:
     subject = subject_of(record(test_source=TEST))
     assert subject is not None
@@ -66,6 +74,9 @@ def test_generated_records_carry_their_names() -> None:
         "int a = 1;\nassertEquals(1, a);",
         "for (int i = 0; i < 3; i++) { assertTrue(i < 3); }",
         "assertTrue(x); // why",
+        r"assertTrue(x); /* \\u002a\\u002f } public void other() { /* */",
+        r"assert\u0054rue(x);",
+        r"assertEquals('\u0000', c);",
     ],
 )
 def test_whole_statements_are_let_in(text: str) -> None:
@@ -89,6 +100,10 @@ def test_whole_statements_are_let_in(text: str) -> None:
         "}}} class Evil { static { System.exit(0); } } class Rest { void f() { {",
         'assertEquals("a, x);',
         "assertTrue(x);" * 2000,
+        r"assertTrue(x); /* \u002a\u002f } public void other() { /* */",
+        r"assertTrue(x); // \uuu000a } public void other() { //",
+        "assertTrue(x); // \r } public void other() { //",
+        r"assertTrue(x); /* \u005cu002a\u005cu002f } public void other() { /* */",
     ],
 )
 def test_texts_that_are_no_whole_statements_are_kept_out(text: str) -> None:

@@ -47,8 +47,9 @@ class Compiler(JavaProcess):
     def compile(self, units: Sequence[Unit]) -> list[str | None]:
         """Compile units, and return for each None where it compiled, or its first error.
 
-        A unit that fails does not disturb the others: not even one that makes the compiler crash or hang. No two of
-        them may declare the same type.
+        A unit is compiled as if it stood alone: it sees no other's types, and one that fails does not disturb the
+        others, not even one that makes the compiler crash or hang. Units may declare the same types. Where the class
+        path has annotation processors, they are run.
         """
         return self._compile(units, SECONDS + SECONDS_PER_UNIT * len(units))
 

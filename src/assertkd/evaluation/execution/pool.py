@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -83,15 +83,8 @@ class ExecutionPool:
         return self._classes / f"{self._folders}"
 
     def compile(self, units: Sequence[Unit]) -> list[str | None]:
-        """Return for each unit None where it compiled, or its first error. Units may declare the same types."""
-        errors: list[str | None] = [None] * len(units)
-        for numbers in _rounds(units):
-            for number, error in zip(numbers, self._compiler.compile([units[n] for n in numbers]), strict=True):
-                if error is not None and error.startswith("duplicate class"):
-                    # Types beside a file's first have names that the files do not tell.
-                    [error] = self._compiler.compile([units[number]])
-                errors[number] = error
-        return errors
+        """Return for each unit None where it compiled, or its first error."""
+        return self._compiler.compile(units)
 
     def each(
         self,
@@ -129,20 +122,6 @@ class ExecutionPool:
             return work(runner)
         finally:
             self._runners.put(runner)
-
-
-def _rounds(units: Sequence[Unit]) -> list[list[int]]:
-    """Return the numbers of the units in as few groups as there are units of one file, no file twice in a group."""
-    seen: Counter[str] = Counter()
-    rounds: list[list[int]] = []
-    for number, unit in enumerate(units):
-        place = max((seen[file] for file in unit.sources), default=0)
-        for file in unit.sources:
-            seen[file] = place + 1
-        if place == len(rounds):
-            rounds.append([])
-        rounds[place].append(number)
-    return rounds
 
 
 def remove(units: Iterable[Unit]) -> None:

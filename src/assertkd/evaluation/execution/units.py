@@ -6,10 +6,13 @@ from pathlib import Path
 from tree_sitter import Node
 
 from assertkd.evaluation.execution.mutants import find_method, tokens
-from assertkd.java.source import TYPES, child_text, parse, text_of
+from assertkd.java.source import TYPES, child_text, parse, text_of, translated
 from assertkd.metrics.assertion_form import is_assertion
 from assertkd.metrics.syntax_validity import says_something, statements_of
 from assertkd.records import MARKER, Record
+
+NUL = "\\000"
+"""The character NUL in a literal, written so that it is no Unicode escape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,11 @@ class Subject:
     gold: str
 
     def filled(self, text: str) -> dict[str, str]:
-        """Return the test's source with `text` as the assertion, by its path."""
-        return {self.test_file: self.test_source.replace(MARKER, text)}
+        """Return the test's source with `text` as the assertion, by its path.
+
+        Unicode escapes of the text are resolved, so that what is compiled is what `is_whole_statement` sees.
+        """
+        return {self.test_file: self.test_source.replace(MARKER, translated(text, NUL))}
 
 
 def subject_of(record: Record) -> Subject | None:
@@ -106,8 +112,10 @@ def is_whole_statement(text: str) -> bool:
     """Return whether a text is one or more whole statements, not all of them empty; only such a text is compiled.
 
     A text that closes the test's braces, or leaves some open, would be compiled as something else than an assertion.
+    Unicode escapes count as what they stand for; a text whose escapes make up another one is none.
     """
-    return any(says_something(statement) for statement in statements_of(text))
+    read = translated(text)
+    return translated(read) == read and any(says_something(statement) for statement in statements_of(text))
 
 
 def asserts(text: str) -> bool:
