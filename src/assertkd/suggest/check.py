@@ -64,7 +64,7 @@ def check_assertions(
         raise UserError(f"{site.file}: the test is in no class that could be run", "Check that the file parses.")
     others = {}
     if not class_path:
-        test = read_declarations(site.source, site.file, lenient=True)
+        test = read_declarations(site.source, site.file)
         for path, file in nearby_files(site.source, test, folders).items():
             # The path that the file's package requires.
             others["/".join([*filter(None, file.package.split(".")), path.name])] = read_source(path).decode("utf-8")
