@@ -103,6 +103,84 @@ def test_the_command_shows_what_compiles(
     assert [(one["assertion"], one["passes"]) for one in found] == [(texts[0], False), (texts[2], True)]
 
 
+def framework_test(project: Path, framework: str, source: str, text: str) -> list[check.Check]:
+    """Return what is found of a wrong and of a right assertion in a test."""
+    needs_java()
+    if not any(framework in jar.name for jar in find_toolchain().junit):
+        pytest.skip(f"this machine has no {framework}.jar")
+    (project / "src/test/java/p/FooTest.java").write_text(source, encoding="utf-8")
+    return check_assertions(site(project, source), [text.replace("2", "3"), text], [project])
+
+
+PARAMETERIZED = """package p;
+import static org.junit.Assert.*;
+import org.junit.*;
+import org.junit.runner.RunWith;
+import org.junit.runners.Parameterized;
+@RunWith(Parameterized.class)
+public class FooTest {
+    @Parameterized.Parameters public static Object[] data() { return new Object[] {1, 1}; }
+    private final int n;
+    public FooTest(int n) { this.n = n; }
+    @Test
+    public void works() {
+        int sum = new Foo().add(n);
+    }
+}
+"""
+ABSTRACT = """package p;
+import static org.junit.Assert.*;
+import org.junit.*;
+public abstract class FooTest {
+    abstract Foo create();
+    @Test
+    public void works() {
+        int sum = create().add(1);
+    }
+}
+"""
+
+
+@pytest.mark.java
+@pytest.mark.parametrize(
+    ("framework", "source"),
+    [
+        ("junit4", PARAMETERIZED),
+        ("junit4", ABSTRACT + "class PlainTest extends FooTest { Foo create() { return new Foo(); } }\n"),
+        (
+            "junit-platform-launcher",
+            TEST.replace("org.junit.Assert.*", "org.junit.jupiter.api.Assertions.*")
+            .replace("org.junit.Test", "org.junit.jupiter.api.Test")
+            .replace("public ", ""),
+        ),
+        (
+            "testng",
+            TEST.replace("org.junit.Assert", "org.testng.Assert").replace("org.junit.T", "org.testng.annotations.T"),
+        ),
+    ],
+)
+def test_every_framework_s_tests_are_run(project: Path, framework: str, source: str) -> None:
+    wrong, right = framework_test(project, framework, source, "assertEquals(2, sum);")
+    assert (right.compiles, right.passes) == (True, True), right
+    assert (wrong.compiles, wrong.passes, wrong.ran) == (True, False, True)
+    assert "expected" in wrong.message
+    assert "2" in wrong.message
+
+
+@pytest.mark.java
+def test_a_base_class_is_run_in_the_classes_of_other_files(project: Path) -> None:
+    source = "package p;\npublic class PlainTest extends FooTest { Foo create() { return new Foo(); } }\n"
+    (project / "src/test/java/p/PlainTest.java").write_text(source, encoding="utf-8")
+    wrong, right = framework_test(project, "junit4", ABSTRACT, "assertEquals(2, sum);")
+    assert (wrong.passes, right.passes) == (False, True)
+
+
+@pytest.mark.java
+def test_a_complaint_of_the_runner_is_not_shown_as_a_failing_assertion(project: Path) -> None:
+    with pytest.raises(UserError, match=r"FooTest\.works was not run \(p\.FooTest is abstract, and no class"):
+        framework_test(project, "junit4", ABSTRACT, "assertEquals(2, sum);")
+
+
 def test_a_machine_without_java_is_said(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> None:
         raise ToolMissingError("no JDK of version 11 or newer was found")

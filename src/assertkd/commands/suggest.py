@@ -57,12 +57,9 @@ def _suggest(options: argparse.Namespace) -> None:
     from assertkd.suggest.site import find_site
 
     check_positive(options, "count", "max_input_len", "max_output_len")
-    for path in options.more:
-        if not path.is_file():
-            raise UserError(f"{path}: no such file", "Name existing Java files.")
-    for path in options.sources or ():
-        if not path.is_dir():
-            raise UserError(f"{path}: no such folder", "Name existing folders of Java files.")
+    for path in (*options.more, *(options.sources or ()), *options.class_path):
+        if not path.exists():
+            raise UserError(f"{path}: no such file or folder", "Name existing ones.")
     if options.file == "-":
         name, raw, near = "standard input", sys.stdin.buffer.read(), Path.cwd() / "-"
     else:
@@ -90,8 +87,8 @@ def _suggest(options: argparse.Namespace) -> None:
         checks = check_assertions(site, [one.assertion for one in suggestions], folders, options.class_path)
         rows = [
             (
-                row | {"passes": check.passes, "message": check.message},
-                "" if check.passes else f"fails: {check.message}",
+                row | {"passes": check.passes, "ran": check.ran, "message": check.message},
+                "" if check.passes else f"{'fails' if check.ran else 'not run'}: {check.message}",
             )
             for (row, _), check in zip(rows, checks, strict=True)
             if check.compiles

@@ -84,7 +84,7 @@ def execute_gold(
                 "killed_by_gold": sum(len(one.killed) for one in executions),
             },
             "java": pool.toolchain.version,
-            "junit": [str(jar) for jar in pool.toolchain.junit],
+            "junit": [str(jar) for jar in pool.libraries],
             "isolation": pool.isolation,
             "seconds": round(time.monotonic() - started, 2),
         },

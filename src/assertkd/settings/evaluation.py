@@ -22,7 +22,8 @@ class ExecuteSettings(Section):
     jdk_home: str | None = None
     """Folder of a JDK, 11 or newer; null for `JAVA_HOME`, or else the JDK whose `javac` is on the PATH."""
     junit: tuple[str, ...] = ()
-    """Jars of JUnit 4 and what it needs; empty for those of Debian's package `junit4`."""
+    """Jars of the test frameworks and what they need: JUnit 4, JUnit 5 with its engine and launcher, TestNG; empty for
+    those of Debian's packages `junit4`, `junit5` and `testng`. A framework in `class_path` comes first."""
     seconds: float = Field(5.0, gt=0.0, le=600.0)
     """Time limit of one test, in seconds."""
     memory_mb: int = Field(256, ge=32, le=65_536)

@@ -1,6 +1,7 @@
 """Suggested assertions compiled and run in their test."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,10 +10,11 @@ from assertkd.errors import UserError
 from assertkd.evaluation.execution.compiler import Unit
 from assertkd.evaluation.execution.jdk import ToolMissingError, find_toolchain
 from assertkd.evaluation.execution.pool import ExecutionPool
-from assertkd.evaluation.execution.runner import Runner
+from assertkd.evaluation.execution.runner import NOT_RUN, Runner
 from assertkd.evaluation.execution.units import asserts, is_whole_statement, subject_of
 from assertkd.java.declarations import read_declarations
 from assertkd.java.nearby import nearby_files
+from assertkd.java.projects import source_files
 from assertkd.java.source import read_source
 from assertkd.records import MARKER, Record
 from assertkd.suggest.site import AssertionSite
@@ -32,11 +34,13 @@ class Check:
         compiles: whether javac accepts it in its place.
         passes: whether the test passes with it.
         message: what is wrong; "" where it passes.
+        ran: whether the test was run; its framework may refuse it, whatever the assertion.
     """
 
     compiles: bool
     passes: bool
     message: str
+    ran: bool = True
 
 
 def check_assertions(
@@ -51,7 +55,7 @@ def check_assertions(
         class_path: the project's compiled classes, where there are any, and what its tests need beside JUnit.
 
     Raises:
-        UserError: there is no JDK or JUnit, or the test does not compile even without an assertion.
+        UserError: there is no JDK or JUnit, the test does not compile even without an assertion, or it cannot be run.
     """
     try:
         toolchain = find_toolchain()
@@ -64,8 +68,12 @@ def check_assertions(
         raise UserError(f"{site.file}: the test is in no class that could be run", "Check that the file parses.")
     others = {}
     if not class_path:
-        test = read_declarations(site.source, site.file)
-        for path, file in nearby_files(site.source, test, folders).items():
+        test = read_declarations(site.source, site.file, lenient=True)
+        nearby = nearby_files(site.source, test, folders)
+        # A test of an abstract class or an interface runs in the classes that extend it.
+        for path in _extending(subject.test_class.rpartition(".")[2].rpartition("$")[2], folders):
+            nearby.setdefault(path, read_declarations(read_source(path), path.name, lenient=True))
+        for path, file in nearby.items():
             # The path that the file's package requires.
             others["/".join([*filter(None, file.package.split(".")), path.name])] = read_source(path).decode("utf-8")
     with ExecutionPool(toolchain, class_path, workers=1) as execution_pool:
@@ -86,6 +94,22 @@ def check_assertions(
             if not asserts(text):
                 return Check(True, False, "no assertion")
             outcome = runner.run(subject.test_class, subject.test_method, [unit.folder], SECONDS)
-            return Check(True, outcome.passed, outcome.message if outcome.message or outcome.passed else outcome.ended)
+            message = outcome.message if outcome.message or outcome.passed else outcome.ended
+            return Check(True, outcome.passed, message, outcome.ended != NOT_RUN)
 
-        return list(execution_pool.each(assertions, lambda batch: [partial(check, text) for text in batch]))
+        checks = list(execution_pool.each(assertions, lambda batch: [partial(check, text) for text in batch]))
+    compiling = [one for one in checks if one.compiles]
+    if compiling and not any(one.ran for one in compiling):
+        raise UserError(
+            f"{site.file}: {site.test} was not run ({compiling[0].message})",
+            "Name what it needs with --class-path, or leave --check out.",
+        )
+    return checks
+
+
+def _extending(name: str, folders: Sequence[Path]) -> Iterator[Path]:
+    """Yield the files of a project with classes that extend or implement one of this name."""
+    pattern = re.compile(rb"\b(?:extends|implements)\b[^{;()]*\b" + re.escape(name.encode()) + rb"\b")
+    for path in (path for folder in folders for path in source_files(folder)):
+        if pattern.search(read_source(path)):
+            yield path

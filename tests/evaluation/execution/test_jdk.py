@@ -60,7 +60,7 @@ def test_java_home_and_then_the_path_are_looked_at(tmp_path: Path, jars: Path, m
 def test_what_is_missing_is_said_in_a_sentence(tmp_path: Path, jars: Path) -> None:
     with pytest.raises(ToolMissingError, match="no JDK of version 11 or newer was found"):
         find_toolchain()
-    with pytest.raises(ToolMissingError, match="no JUnit 4 was found"):
+    with pytest.raises(ToolMissingError, match="no JUnit was found"):
         find_toolchain(str(fake_jdk(tmp_path / "jdk", "17")))
     with pytest.raises(UserError, match=r"junit: .*gone\.jar: no such file"):
         find_toolchain(str(tmp_path / "jdk"), ["gone.jar"])

@@ -1,4 +1,4 @@
-"""Where the JDK and JUnit are on this machine."""
+"""Where the JDK and the test frameworks are on this machine."""
 
 import os
 import re
@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assertkd.errors import UserError
+from assertkd.evaluation.execution.frameworks import JARS, debian_jars
 
 OLDEST = 11
 """Oldest JDK that will do."""
-
-JARS = Path("/usr/share/java")
-"""Where Debian's packages put jars."""
 
 
 class ToolMissingError(Exception):
@@ -28,7 +26,7 @@ class Toolchain:
     Attributes:
         java: the `java` program of a JDK.
         version: the JDK's feature release, as 17.
-        junit: the jars of JUnit.
+        junit: the jars of JUnit 4, JUnit 5 and TestNG, of those that are there.
     """
 
     java: Path
@@ -37,11 +35,11 @@ class Toolchain:
 
 
 def find_toolchain(jdk_home: str | None = None, junit: Sequence[str] = ()) -> Toolchain:
-    """Return the JDK and JUnit that are named, or else those that this machine has.
+    """Return the JDK and frameworks that are named, or else those that this machine has.
 
     Args:
         jdk_home: the JDK's folder; None for `JAVA_HOME`, or else the one whose `javac` is on the PATH.
-        junit: JUnit's jars and what they need; none for Debian's.
+        junit: jars of JUnit 4, JUnit 5 (with engine and launcher) or TestNG; none for Debian's.
 
     Raises:
         UserError: one that is named is not there.
@@ -63,8 +61,11 @@ def find_toolchain(jdk_home: str | None = None, junit: Sequence[str] = ()) -> To
     jars = tuple(Path(jar).resolve() for jar in junit)
     for jar in jars:
         if not jar.exists():
-            raise UserError(f"evaluation.execute.junit: {jar}: no such file", "Name the jars of JUnit 4.")
-    return Toolchain(home.resolve() / "bin" / "java", version, jars or _debian_junit())
+            raise UserError(f"evaluation.execute.junit: {jar}: no such file", "Name the jars of JUnit or TestNG.")
+    jars = jars or debian_jars(JARS)
+    if not jars:
+        raise ToolMissingError(f"no JUnit was found in {JARS} (Debian: apt-get install junit4, or junit5 or testng)")
+    return Toolchain(home.resolve() / "bin" / "java", version, jars)
 
 
 def _version(home: Path) -> int:
@@ -78,12 +79,3 @@ def _version(home: Path) -> int:
         return 0
     match = re.search(r"javac (?:1\.)?(\d+)", answer.stdout + answer.stderr)
     return int(match[1]) if match else 0
-
-
-def _debian_junit() -> tuple[Path, ...]:
-    junit = JARS / "junit4.jar"
-    # JUnit 4 needs hamcrest-core; newer packages have one jar `hamcrest`, to which the old name is a link.
-    hamcrest = next((jar for name in ("hamcrest.jar", "hamcrest-core.jar") if (jar := JARS / name).is_file()), None)
-    if not junit.is_file() or hamcrest is None:
-        raise ToolMissingError(f"no JUnit 4 was found in {JARS} (Debian: apt-get install junit4)")
-    return junit, hamcrest

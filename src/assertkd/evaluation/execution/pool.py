@@ -13,9 +13,10 @@ from typing import Self, TypeVar
 
 from assertkd.errors import UserError
 from assertkd.evaluation.execution.compiler import Compiler, Unit
+from assertkd.evaluation.execution.frameworks import programs, split_class_path
 from assertkd.evaluation.execution.jdk import Toolchain
 from assertkd.evaluation.execution.process import Isolation, best_isolation
-from assertkd.evaluation.execution.runner import SOURCE, Runner
+from assertkd.evaluation.execution.runner import Runner
 
 Case = TypeVar("Case")
 Result = TypeVar("Result")
@@ -28,8 +29,8 @@ class ExecutionPool:
     """A compiler and runners; use it in a `with` block.
 
     Args:
-        toolchain: JDK and JUnit.
-        class_path: what tests are compiled and run against beside JUnit.
+        toolchain: JDK and test frameworks.
+        class_path: what tests are compiled and run against beside these; frameworks in it replace them.
         workers: runners, each in a JVM of its own.
         heap_mb: Java heap of each, in MiB.
         isolation: how the processes are confined; None for the best that works here.
@@ -45,7 +46,7 @@ class ExecutionPool:
         isolation: Isolation | None = None,
     ) -> None:
         self.toolchain = toolchain
-        self.class_path = [path.resolve() for path in class_path]
+        self.libraries, self.class_path = split_class_path([path.resolve() for path in class_path], toolchain.junit)
         self.isolation = isolation or best_isolation()
         self._workers, self._heap_mb = workers, heap_mb
         self._runners: SimpleQueue[Runner] = SimpleQueue()
@@ -57,19 +58,27 @@ class ExecutionPool:
             self._classes = self.folder / "classes"
             self._classes.mkdir()
             self._compiler = opening.enter_context(
-                Compiler(self.toolchain, self.isolation, [*self.toolchain.junit, *self.class_path], self._classes)
+                Compiler(self.toolchain, self.isolation, [*self.libraries, *self.class_path], self._classes)
             )
             program = self._classes / "runner"
-            [error] = self.compile([Unit(program, {SOURCE.name: SOURCE.read_text(encoding="utf-8")})])
+            [error] = self.compile([Unit(program, programs(self.libraries))])
             if error is not None:
                 raise UserError(
-                    f"{self.toolchain.java}: the program that runs JUnit does not compile ({error})",
-                    "Check evaluation.execute.junit: it needs the jars of JUnit 4.11 or newer.",
+                    f"{self.toolchain.java}: the program that runs tests does not compile ({error})",
+                    "Name other jars in evaluation.execute.junit: JUnit 4.11, JUnit 5.4 or TestNG 6.9 or newer.",
                 )
             for number in range(self._workers):
                 home = self.folder / f"runner{number}"
                 home.mkdir()
-                runner = Runner(self.toolchain, self.isolation, program, self.class_path, home, self._heap_mb)
+                runner = Runner(
+                    self.toolchain.java,
+                    self.isolation,
+                    program,
+                    self.libraries,
+                    self.class_path,
+                    home,
+                    self._heap_mb,
+                )
                 self._runners.put(opening.enter_context(runner))
             self._open = opening.pop_all()
         return self

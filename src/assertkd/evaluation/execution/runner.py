@@ -1,4 +1,4 @@
-"""A warm JVM that runs single JUnit tests, each under a time limit; restarted after every test that spoils it."""
+"""A warm JVM that runs single tests, each under a time limit; restarted after every test that spoils it."""
 
 import os
 import secrets
@@ -8,17 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assertkd.errors import UserError
-from assertkd.evaluation.execution.jdk import Toolchain
 from assertkd.evaluation.execution.process import DeadlinePassedError, Isolation, JavaProcess, ProcessEndedError
-
-SOURCE = Path(__file__).parent / "java" / "Runner.java"
-"""The program that the JVM runs, to be compiled against JUnit 4."""
 
 START_SECONDS = 20.0
 """How long a new JVM may take to start, before a test's own time counts."""
 
 PASSED, FAILED, TIMED_OUT, DIED, LEFT_THREADS = "passed", "failed", "timed out", "ended the process", "left threads"
-"""How a test ends."""
+NOT_RUN = "not run"
+"""How a test ends; one is not run where its framework refuses it, or it fails for another reason than its own code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +44,10 @@ class Runner(JavaProcess):
     """The running process; use it in a `with` block, from one thread.
 
     Args:
-        toolchain: JDK and JUnit.
+        java: the `java` program.
         isolation: how the process is confined.
-        program: the folder of the compiled `SOURCE`.
+        program: the folder of the compiled program.
+        libraries: the jars of the frameworks.
         class_path: what every test sees beside its own folders.
         folder: an existing folder, empty, where tests run and may write.
         heap_mb: Java heap of the process, in MiB.
@@ -57,17 +55,18 @@ class Runner(JavaProcess):
 
     def __init__(
         self,
-        toolchain: Toolchain,
+        java: Path,
         isolation: Isolation,
         program: Path,
+        libraries: Sequence[Path],
         class_path: Sequence[Path],
         folder: Path,
         heap_mb: int,
     ) -> None:
-        own_class_path = os.pathsep.join(map(str, (program, *toolchain.junit)))
+        own_class_path = os.pathsep.join(map(str, (program, *libraries)))
         arguments: list[str | Path] = ["-ea", "-cp", own_class_path, "Runner", *class_path]
-        super().__init__(toolchain.java, arguments, isolation, folder, heap_mb, keep_files=False)
-        self._java, self._heap_mb = toolchain.java, heap_mb
+        super().__init__(java, arguments, isolation, folder, heap_mb, keep_files=False)
+        self._java, self._heap_mb = java, heap_mb
 
     def run(self, test_class: str, method: str, folders: Sequence[Path], seconds: float) -> TestOutcome:
         """Run one test.
@@ -108,7 +107,7 @@ class Runner(JavaProcess):
             self.kill()
         taken = int(milliseconds) / 1000
         if verdict != PASSED:
-            return TestOutcome(FAILED, message, taken)
+            return TestOutcome(NOT_RUN if verdict == NOT_RUN else FAILED, message, taken)
         return TestOutcome(PASSED, "", taken) if left == "clean" else TestOutcome(LEFT_THREADS, "threads go on", taken)
 
     def _start(self) -> None:

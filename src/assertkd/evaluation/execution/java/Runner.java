@@ -8,29 +8,34 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.io.PrintStream;
+import java.lang.annotation.Annotation;
+import java.lang.reflect.Method;
 import java.net.MalformedURLException;
 import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Properties;
+import java.util.Set;
 import java.util.TimeZone;
 import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.ForkJoinWorkerThread;
-import org.junit.runner.JUnitCore;
-import org.junit.runner.Request;
-import org.junit.runner.Result;
 
 /**
- * Runs single JUnit tests, one after the other, each with a class loader and a thread of its own.
+ * Runs single tests by their framework, one after the other, each with a class loader and a thread of its own.
  *
  * <p>A request is a line on standard input: a word that the reply repeats, the test's class, its method, and the
  * folders of its classes with the path separator between them; tabs between the four. The program's arguments are
  * class path entries that every test sees behind its own. A reply is a line on standard
- * output, the first of all {@code ready}: the word, {@code passed} or {@code failed}, {@code clean} or {@code threads} (the test left threads behind,
- * and this process is of no use any more), milliseconds, and what failed; tabs between the five.
+ * output, the first of all {@code ready}: the word, {@code passed}, {@code failed} or {@code not run}, {@code clean} or
+ * {@code threads} (the test left threads behind, and this process is of no use any more), milliseconds, and what is
+ * wrong; tabs between the five.
+ *
+ * <p>A test of an abstract class or an interface is run in every class of the same folders, and of the class path's,
+ * that extends it.
  *
  * <p>It trusts tests no further than needed to go on: who started it has to limit time, memory and everything else.
  */
@@ -71,11 +76,11 @@ public final class Runner {
 
     private static String run(String className, String method, URL[] classes) throws IOException {
         ThreadGroup group = new ThreadGroup("test");
-        String[] failure = {"the test's thread ended"};
+        String[] ended = {"failed", "the test's thread ended"};
         long start = System.nanoTime();
         long end = start;
         try (URLClassLoader loader = new URLClassLoader(classes, Runner.class.getClassLoader())) {
-            Thread thread = new Thread(group, () -> failure[0] = failureOf(loader, className, method), "test");
+            Thread thread = new Thread(group, () -> judge(loader, className, method, ended), "test");
             thread.setContextClassLoader(loader);
             thread.start();
             thread.join();
@@ -85,12 +90,11 @@ public final class Runner {
                 Thread.sleep(5);
             }
         } catch (InterruptedException interrupted) {
-            failure[0] = "the runner was interrupted";
+            ended[1] = "the runner was interrupted";
         }
         long milliseconds = (end - start) / 1_000_000;
-        String verdict = failure[0] == null ? "passed" : "failed";
         String left = hasThreads(group) ? "threads" : "clean";
-        return String.join("\t", verdict, left, Long.toString(milliseconds), oneLine(failure[0]));
+        return String.join("\t", ended[0], left, Long.toString(milliseconds), oneLine(ended[1]));
     }
 
     /** Return whether threads of a group are alive; those of the common pool, which end with the JVM, do not count. */
@@ -106,29 +110,63 @@ public final class Runner {
         return false;
     }
 
-    /** Return what is wrong with a test, or null where it passes. */
-    private static String failureOf(ClassLoader loader, String className, String method) {
+    /** Put into {@code ended} how a test ends, and what is wrong or null. */
+    private static void judge(URLClassLoader loader, String className, String method, String[] ended) {
+        String verdict = "not run";
+        String message;
         try {
             Class<?> test = Class.forName(className, false, loader);
-            int[] assumptions = {0};
-            JUnitCore core = new JUnitCore();
-            core.addListener(new org.junit.runner.notification.RunListener() {
-                @Override
-                public void testAssumptionFailure(org.junit.runner.notification.Failure failure) {
-                    assumptions[0]++;
-                }
-            });
-            Result result = core.run(Request.method(test, method));
-            if (!result.wasSuccessful()) {
-                Throwable thrown = result.getFailures().get(0).getException();
-                return thrown.getClass().getName() + ": " + thrown.getMessage();
+            Framework framework = frameworkOf(test, method);
+            message = null;
+            for (Class<?> concrete : ConcreteClasses.of(test, loader)) {
+                message = message == null ? framework.failureOf(concrete, method) : message;
             }
-            if (assumptions[0] > 0) {
-                return "an assumption of the test does not hold";
-            }
-            return result.getRunCount() == 1 ? null : "JUnit ran " + result.getRunCount() + " tests";
+            verdict = message == null ? "passed" : "failed";
+        } catch (Framework.NotRunException complaint) {
+            message = complaint.getMessage();
+        } catch (VirtualMachineError thrown) {
+            verdict = "failed";
+            message = thrown.toString();
         } catch (Throwable thrown) {
-            return thrown.toString();
+            message = thrown.toString();
+        }
+        ended[1] = message;
+        ended[0] = verdict;
+    }
+
+    /** Return the framework that the annotations of a test say, or JUnit 4. */
+    private static Framework frameworkOf(Class<?> test, String method) throws Exception {
+        Set<String> annotations = new HashSet<>();
+        for (Class<?> owner : ConcreteClasses.withSuperTypes(test)) {
+            collect(owner.getDeclaredAnnotations(), annotations);
+            for (Method one : owner.getDeclaredMethods()) {
+                if (one.getName().equals(method)) {
+                    collect(one.getDeclaredAnnotations(), annotations);
+                }
+            }
+        }
+        if (annotations.contains("org.junit.platform.commons.annotation.Testable")) {
+            return framework("JUnitPlatformTests", "JUnit 5's platform launcher and engine");
+        }
+        return annotations.contains("org.testng.annotations.Test")
+            ? framework("TestNGTests", "TestNG")
+            : framework("JUnit4Tests", "JUnit 4");
+    }
+
+    private static Framework framework(String name, String what) throws Exception {
+        try {
+            return (Framework) Class.forName(name).getDeclaredConstructor().newInstance();
+        } catch (ClassNotFoundException absent) {
+            throw new Framework.NotRunException("it needs " + what + ", which was not found");
+        }
+    }
+
+    /** Add the names of annotations, and of what they are annotated with. */
+    private static void collect(Annotation[] annotations, Set<String> names) {
+        for (Annotation annotation : annotations) {
+            if (names.add(annotation.annotationType().getName())) {
+                collect(annotation.annotationType().getDeclaredAnnotations(), names);
+            }
         }
     }
 
