@@ -69,37 +69,81 @@ def check_devices(run: RunSettings, jobs: Collection[PlannedJob]) -> None:
         raise UserError("\n".join(faults), "Change these settings, or run where there are such GPUs.")
 
 
-def check_vocabularies(run: RunSettings, jobs: Collection[PlannedJob]) -> None:
-    """Refuse students that compare distributions with a teacher of another vocabulary, as far as both are known here.
+def check_models(run: RunSettings, jobs: Collection[PlannedJob], files: RunLayout) -> None:
+    """Refuse models, tokenizers and encoders that jobs could not use, as far as their files are on this machine.
+
+    Only headers are read of weights, and nothing is downloaded. Whatever they learn, students are compared with the
+    run's tokenizer: the corpus's, or the one that it will be made with; one still to be trained can only be too small.
 
     Raises:
-        UserError: listing them.
+        UserError: listing them by their keys.
     """
-    if run.data.has_external_teacher:
+    models, encoders = _named_models(run, jobs), _named_encoders(run, jobs)
+    makes_corpus = any(job.rule == "prepare_corpus" for job in jobs)
+    source = run.tokenizer.name or run.teacher.model.name
+    named = "tokenizer.name" if run.tokenizer.name is not None else "teacher.model.name"
+    if not models and not encoders and (not makes_corpus or source == SCRATCH):
         return
-    faults = []
-    for name in _distilled_variants(run, jobs):
-        student, model = DistillStudentParams.from_run(run, name), run.variants[name].model
-        compares = student.target_policy.needs_distributions or student.on_policy is not None
-        is_copy = student.model.layers is not None or model.name == run.teacher.model.name
-        if not compares or is_copy or model.name == SCRATCH:
-            continue
-        # Imports torch, which takes seconds.
-        from assertkd.models.registry import vocab_size
+    # These import torch, which takes seconds.
+    from assertkd.models.encoders import check_encoder
+    from assertkd.models.model_folder import local_folder
+    from assertkd.models.registry import check_model, vocab_size
+    from assertkd.models.tokenizer import load_tokenizer
 
-        own, teachers = vocab_size(model.name), vocab_size(run.teacher.model.name)
-        of_teacher = f"the teacher {run.teacher.model.name} {teachers}"
-        differ = own is not None and teachers is not None and own != teachers
-        if own is not None and run.teacher.model.name == SCRATCH and run.tokenizer.name is None:
-            of_teacher = f"the teacher from scratch {run.tokenizer.vocab_size} at most (tokenizer.vocab_size)"
-            differ = own > run.tokenizer.vocab_size
-        if differ:
-            faults.append(
-                f"variants.{name}.model.name: {model.name} has {own} vocabulary entries, {of_teacher}, and the student "
-                "learns from the teacher's distributions"
-            )
+    faults: dict[str, UserError] = {}
+    tokenizer, largest = None, None
+    try:
+        if not makes_corpus and files.corpus.tokenizer.is_dir():
+            tokenizer = load_tokenizer(files.corpus.tokenizer)
+        elif source == SCRATCH:
+            largest = run.tokenizer.vocab_size
+        elif local_folder(source) is not None:
+            tokenizer = load_tokenizer(source)
+    except UserError as fault:
+        faults[named] = fault
+    for key, name in models.items():
+        try:
+            check_model(name, tokenizer)
+            entries = vocab_size(name)
+            if largest is not None and entries is not None and entries > largest:
+                raise UserError(
+                    f"{name} has {entries} vocabulary entries, the run's own tokenizer {largest} at most",
+                    "Set tokenizer.name to this model's, so that all models of the run have one tokenizer.",
+                )
+        except UserError as fault:
+            faults.setdefault(key, fault)
+    for key, encoder in encoders.items():
+        try:
+            check_encoder(encoder)
+        except UserError as fault:
+            faults[key] = fault
     if faults:
-        raise UserError("\n".join(faults), "Choose a student of the teacher's vocabulary, or a loss without a teacher.")
+        problem = "\n".join(f"{key}: {fault.problem}" for key, fault in faults.items())
+        raise UserError(problem, " ".join(dict.fromkeys(fault.remedy for fault in faults.values())))
+
+
+def _named_models(run: RunSettings, jobs: Collection[PlannedJob]) -> dict[str, str]:
+    """Return the names of the models that trainings among the jobs begin with, by their keys."""
+    models = {}
+    if any(job.rule == "train_teacher" for job in jobs):
+        models["teacher.model.name"] = run.teacher.model.name
+    for variant in _distilled_variants(run, jobs):
+        model = run.variants[variant].model
+        if model.layers is None:
+            models[f"variants.{variant}.model.name"] = model.name
+    return {key: name for key, name in models.items() if name != SCRATCH}
+
+
+def _named_encoders(run: RunSettings, jobs: Collection[PlannedJob]) -> dict[str, str]:
+    """Return the names of the encoders that jobs load, by their keys; each once."""
+    encoders = {}
+    if any(job.rule in ("score", "execute") for job in jobs):
+        encoders["evaluation.encoder"] = run.evaluation.encoder
+    for variant in _distilled_variants(run, jobs):
+        for encoder in DistillStudentParams.from_run(run, variant).encoders:
+            if encoder not in encoders.values():
+                encoders[f"variants.{variant}.loss"] = encoder
+    return encoders
 
 
 def _distilled_variants(run: RunSettings, jobs: Collection[PlannedJob]) -> list[str]:

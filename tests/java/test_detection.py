@@ -3,6 +3,7 @@
 import pytest
 
 from assertkd.java.declarations import read_declarations
+from assertkd.java.focal import Linker
 from assertkd.java.index import ProjectIndex
 from assertkd.java.structure import JavaFile, JavaTest
 
@@ -22,7 +23,7 @@ def found_in(*sources: str) -> dict[str, JavaTest]:
         for file in files
         for declared in file.classes
         for test in declared.tests
-        if index.is_test(declared, test.framework)
+        if index.framework(declared, test)
     }
 
 
@@ -46,6 +47,17 @@ NG = "import org.testng.annotations.*;"
         ("class A { public void testA() {} }", {}),
         ("class A extends TestCase { public void testA(int n) {} public int testB() { return 1; } }", {}),
         ("interface A { @Test void a(); }", {}),
+        ("class A { @FastTest void a() {} } @Test @interface FastTest {}", {"a": "junit4"}),
+        (FIVE + "class A { @Slow void a() {} } @Fast @interface Slow {} @Test @interface Fast {}", {"a": "junit5"}),
+        ("class A { @Slow void a() { assertTrue(b); } @Test void b() {} } @Fast @interface Slow {}", {"b": "junit4"}),
+        (FIVE + "class A { @CartesianTest void a(@Values(ints = 1) int n) {} }", {"a": "junit5"}),
+        (FIVE + "class A { @RetryingTest(3) void a() {} }", {"a": "junit5"}),
+        (FIVE + "class A { @Property void a(@ForAll int n) {} }", {"a": "junit5"}),
+        (FIVE + "class A { @GithubIssue(3) void a() { assert b; } @Test void b() {} }", {"a": "junit5", "b": "junit5"}),
+        (FIVE + "class A { @BeforeEach void a() { assert b; } @Test void b() {} @Slow void c() {} }", {"b": "junit5"}),
+        (FIVE + "class A { @Slow int a() { assert b; } @Slow void b(int n) { assert b; } }", {}),
+        ("class A extends org.lib.BaseCase { public void testA() {} }", {"testA": "junit3"}),
+        ("class A extends Helper { public void testA() {} }", {}),
     ],
 )  # fmt: skip
 def test_the_tests_of_every_framework_are_found(source: str, found: dict[str, str]) -> None:
@@ -84,17 +96,77 @@ def test_a_disabled_test_is_known(source: str, disabled: bool) -> None:
         ("assertThrows(E.class, () -> { run(); assertTrue(b); });", ["assertThrows"]),
         ("for (int n : all) { if (b) assertTrue(b); else { assertNull(n); } }", ["assertTrue", "assertNull"]),
         ("all.forEach(n -> { assertTrue(n); });", ["assertTrue"]),
-        ("E e = assertThrows(E.class, this::run); int assertion = 1; asserted = true;", []),
+        ("E e = assertThrows(E.class, this::run); int assertion = 1; asserted = true;", ["assertThrows"]),
+        ("e = assertThrows(E.class, this::run); var a = assertThat(x); boolean b = verify(x);", ["assertThrows"]),
+        ("all.forEach(n -> assertTrue(n)); all.forEach(n -> run(n));", ["assertTrue"]),
+        ("await().untilAsserted(() -> assertEquals(1, n));", ["untilAsserted"]),
+        ("then(n).isEqualTo(1); then(mock).should(times(2)).run(); BDDAssertions.then(n).isNull();", ["then"] * 3),
+        ("future.then(n); future.then(n).run(); then(n);", []),
+        ('mvc.perform(get("/")).andExpect(status().isOk()).andExpect(x);', ["andExpect"]),
+        ('given().when().get("/").then().statusCode(200);', ["then"]),
+        ('server.expect(requestTo("/")).andExpect(method(GET)).andRespond(withSuccess());', []),
+        ("mock.run(); expectLastCall().andReturn(1); expectNew(Foo.class).andReturn(foo); expect(m.a()).once();", []),
+        ('assertTrue("not reached", false); assertTrue(false); Assert.assertFalse("x", true); assert false;', []),
+        ('assertTrue("false", b); assertEquals(false, b);', ["assertTrue", "assertEquals"]),
+        ("softly.assertThat(n).isNull(); collector.checkThat(n, is(1));", ["assertThat", "checkThat"]),
     ],
 )  # fmt: skip
 def test_outermost_assertion_statements_are_found_in_their_order(statements: str, kinds: list[str]) -> None:
-    test = found_in(f"class A {{ @Test public void a() {{ {statements} }} }}")["a"]
-    assert [assertion.kind for assertion in test.assertions] == kinds
+    file = file_of(f"class A {{ @Test public void a() {{ {statements} }} }}")
+    (declared,) = file.classes
+    found = Linker(ProjectIndex([file])).assertions(file, declared, declared.tests[0])
+    assert [assertion.kind for assertion in found] == kinds
 
 
 def test_a_file_that_does_not_parse_has_a_fault_and_no_classes() -> None:
     file = read_declarations(b"class A { void a( { }", "A.java")
     assert (file.fault, file.classes) == ("does not parse", ())
+
+
+UNKNOWN = [
+    "switch (o) { case final Integer n -> run(); default -> run(); }",
+    "if (o instanceof Events.Added(int n)) { run(); }",
+    "try { run(); } catch (A | @Fatal B e) { }",
+    'String s = "\\uuu0041";',
+    "int n = §;",
+    "foo(1, 2;",
+]
+"""Statements that the parser does not know."""
+
+
+@pytest.mark.parametrize("statement", UNKNOWN)
+def test_what_does_not_parse_costs_the_method_around_it_alone(statement: str) -> None:
+    source = f"""package p;
+    class A {{
+        @Test public void first() {{ assertTrue(b); }}
+        @Test public void odd() {{ {statement} assertTrue(b); }}
+        int focal(int n) {{ {statement} return n; }}
+        class B {{ @Test public void last() {{ assertTrue(b); }} }}
+    }}"""
+    file = read_declarations(source.encode(), "A.java")
+    assert file.fault is None
+    tests = {test.name: test for _, test in file.tests}
+    sound = {name for name, test in tests.items() if test.parses}
+    assert sound - {"odd"} == {"first", "last"}
+    (focal,) = (method for method in file.classes[0].methods if method.name == "focal")
+    text = source.encode()[focal.span.start : focal.span.end].decode()
+    assert text == f"int focal(int n) {{ {statement} return n; }}"
+    # The parser knows an escape with several `u` once it is shortened.
+    assert ("odd" in sound) is ("uuu" in statement)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import module java.base; class A { int a() { return 1; } }",
+        "class A { A(int n) { if (n < 0) throw e; super(); } int a() { return 1; } }",
+        "class A { void all(@Nullable Object @Nullable ... more) { } int a() { return 1; } }",
+        "class A { int n = ; int a() { return 1; } }",
+    ],
+)
+def test_constructs_outside_methods_cost_no_method(source: str) -> None:
+    file = read_declarations(source.encode(), "A.java")
+    assert [method.name for method in file.classes[0].methods if method.name == "a"] == ["a"]
 
 
 def test_nesting_without_end_is_survived() -> None:

@@ -1,5 +1,7 @@
 """Which method a test is linked to."""
 
+import pytest
+
 from assertkd.java.declarations import read_declarations
 from assertkd.java.focal import Linker
 from assertkd.java.index import ProjectIndex
@@ -150,3 +152,196 @@ def test_classes_that_inherit_from_each_other_end() -> None:
     a = index.only("A")
     assert a is not None
     assert [one.name for one in index.ancestors(a)] == ["B"]
+
+
+def linked_in(sources: dict[str, str], test: str) -> list[str]:
+    """Return what each assertion of a project's only test class is linked to, as `Class.method`, or why to nothing."""
+    files = [read_declarations(source.encode(), path) for path, source in sources.items()]
+    file = next(file for file in files if file.path == test)
+    index = ProjectIndex(files)
+    linker = Linker(index)
+    found = []
+    for declared, one in file.tests:
+        ends = [assertion.span.end for assertion in linker.assertions(file, declared, one)]
+        for link in linker.links(file, declared, one, ends):
+            found.append(link if isinstance(link, str) else link.focal.label)
+    return found
+
+
+def shop(test: str, **classes: str) -> list[str]:
+    """Return what the assertions of a test class are linked to; its file is that of its name, in package `shop`."""
+    path = "src/test/java/shop/ShopTest.java"
+    sources = {f"src/main/java/shop/{name}.java": f"package shop; {source}" for name, source in classes.items()}
+    return linked_in({**sources, path: f"package shop; {test}"}, path)
+
+
+@pytest.mark.parametrize(
+    ("path", "package", "is_own"),
+    [
+        ("src/main/java/it/shop/Cart.java", "it.shop", True),
+        ("src/main/java/org/testing/Cart.java", "org.testing", True),
+        ("testing/src/main/java/org/jmh/tests/Cart.java", "org.jmh.tests", True),
+        ("src/it/test/Cart.java", "it.test", True),
+        ("it/test/Cart.java", "it.test", True),
+        ("src/main/generated/Cart.java", "org.test", True),
+        ("src/latest/java/shop/Cart.java", "shop", True),
+        ("src/test/java/shop/Cart.java", "shop", False),
+        ("src/it/java/shop/Cart.java", "shop", False),
+        ("src/testFixtures/java/shop/Cart.java", "shop", False),
+        ("src/integration-test/java/shop/Cart.java", "shop", False),
+        ("src/functionalTest/java/shop/Cart.java", "shop", False),
+        ("test/shop/Cart.java", "shop", False),
+        ("test/src/shop/Cart.java", "shop", False),
+        ("src/jmh/java/shop/Cart.java", "shop", False),
+        ("checks/unit/shop/Cart.java", "shop", False),
+    ],
+)
+def test_source_roots_tell_test_code_not_packages(path: str, package: str, is_own: bool) -> None:
+    file = read_declarations(f"package {package}; class Cart {{ int add() {{ return 1 + 1; }} }}".encode(), path)
+    (declared,) = file.classes
+    assert ProjectIndex([file], ["checks/unit"]).is_own(declared) is is_own
+
+
+VERIFIER = """public class Verifier {
+    public static Verifier of() { return new Verifier(); }
+    public Token verify(String text) { return new Token(text + "x"); }
+    public boolean expectAll(int n) { return n > 1; }
+    public void fail() { throw new IllegalStateException(); }
+}"""
+
+
+def test_methods_of_the_project_are_no_assertions_whatever_their_names() -> None:
+    test = """class ShopTest {
+        Verifier verifier = Verifier.of();
+        @Test public void plain() { verifier.verify("a"); }
+        @Test public void kept() { Token token = verifier.verify("a"); assertEquals("ax", token.text()); }
+        @Test public void boolean_() { assertTrue(verifier.expectAll(2)); }
+        @Test public void inside() { verifier.fail(); Verifier.of().verify("b"); assertNotNull(verifier); }
+        @Test public void unknown() { make(1).verify("c"); }
+        @Test public void mocked() { verify(verifier).verify("d"); assertTrue(verifier.expectAll(3)); }
+    }"""
+    assert shop(test, Verifier=VERIFIER) == [
+        "Verifier.verify",
+        "Verifier.expectAll",
+        "Verifier.verify",
+        "no class under test is named, and none of the project is called",
+        "Verifier.expectAll",
+    ]
+
+
+def test_the_implementation_of_an_abstract_method_is_tested() -> None:
+    engine = """public interface Engine { int run(int n); static Engine create() { return new Plain(); } }
+    class Plain implements Engine { public int run(int n) { return n * n; } }"""
+    test = (
+        "class ShopTest { @Test public void a() { Engine e = Engine.create(); e.run(3); assertEquals(9, e.run(3)); } }"
+    )
+    assert shop(test, Engine=engine) == ["Plain.run"]
+    two = engine + " class Fast implements Engine { public int run(int n) { return n << n; } }"
+    assert shop(test, Engine=two) == ["Plain.run"]
+    made = """class ShopTest { Engine e; @Before public void setUp() { e = new Fast(); }
+        @Test public void a() { assertEquals(9, e.run(3)); } }"""
+    assert shop(made, Engine=two) == ["Fast.run"]
+    given = "class ShopTest { @Test public void a(Engine e) { assertEquals(9, e.run(3)); } }"
+    assert shop(given, Engine=two) == ["no class under test is named, and none of the project is called"]
+
+
+def test_static_factories_rank_as_constructors() -> None:
+    money = """public class Money {
+        public static Money of(int n) { return new Money(n + 0); }
+        public Money add(Money other) { return new Money(n + other.n); }
+        public static Money max(Money a, Money b) { return a.n > b.n ? a : b; }
+        public int n() { return n; }
+    }"""
+    test = """class ShopTest {
+        @Test public void a() { assertEquals(Money.of(3), Money.of(1).add(Money.of(2))); }
+        @Test public void b() { Money sum = Money.of(1).add(Money.of(2)); assertEquals(3, sum.n()); }
+        @Test public void c() { assertEquals(Money.of(2), Money.max(Money.of(1), Money.of(2))); }
+        @Test public void d() { assertEquals(2, Money.of(2).n()); }
+    }"""
+    assert shop(test, Money=money) == ["Money.add", "Money.add", "Money.max", "Money.of"]
+
+
+PRICES = """public class Prices {
+    private final Rates rates;
+    public Prices(Rates rates) { this.rates = rates; }
+    public int price(String name) { return rates.rate(name) * 2; }
+    public void sell(String name) { rates.book(name + 1); }
+}"""
+RATES = """public class Rates {
+    public int rate(String name) { return name.length() + 1; }
+    public void book(String name) { log(name + 1); }
+}"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        'prices.price("a"); when(rates.rate("tea")).thenReturn(3); assertEquals(6, n);',
+        'prices.price("a"); doReturn(3).when(rates).rate("tea"); assertEquals(6, n);',
+        'prices.price("a"); given(rates.rate("tea")).willReturn(3); assertEquals(6, n);',
+        'prices.price("a"); expect(rates.rate("tea")).andReturn(3).once(); assertEquals(6, n);',
+        'prices.price("a"); rates.book("b"); expectLastCall(); assertEquals(6, n);',
+        'prices.price("a"); verify(rates).book("tea");',
+        'prices.price("a"); inOrder.verify(rates, times(2)).book("tea");',
+        'prices.price("a"); then(rates).should().book("tea");',
+        'Rates rates = mock(Rates.class); prices.price("a"); rates.book("x"); assertEquals(6, n);',
+        'var rates = Mockito.mock(Rates.class); new Prices(rates).price("a"); rates.book("x"); assertEquals(6, n);',
+    ],
+)  # fmt: skip
+def test_calls_of_mocks_are_not_tested(body: str) -> None:
+    # Neither class is named by the test's, so the last call that counts is taken.
+    test = f"class ShopTest {{ Rates rates = new Rates(); Prices prices; @Test public void a() {{ {body} }} }}"
+    assert shop(test, Prices=PRICES, Rates=RATES)[-1:] == ["Prices.price"]
+
+
+def test_a_mocked_field_is_not_tested() -> None:
+    test = """class ShopTest { @Mock Rates rates; Prices prices;
+        @Before public void setUp() { prices = new Prices(rates); }
+        @Test public void a() { prices.price("a"); rates.book("x"); assertEquals(6, n); } }"""
+    assert shop(test, Prices=PRICES, Rates=RATES) == ["Prices.price"]
+
+
+OPS = """public enum Op {
+    ADD { @Override public int on(int a, int b) { return a + b; } },
+    SUB { @Override public int on(int a, int b) { return a - b; } };
+    public static final Op BEST = ADD;
+    public abstract int on(int a, int b);
+}"""
+PAIR = (
+    "public record Pair(int a, int b) { public Pair { if (a > b) throw new E(); } public int sum() { return a + b; } }"
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "focal"),
+    [
+        ("assertEquals(3, Op.ADD.on(1, 2));", "Op.ADD.on"),
+        ("Op op = Op.SUB; assertEquals(3, op.on(1, 2));", "none"),
+        ("assertEquals(3, SUB.on(1, 2));", "Op.SUB.on"),
+        ("if (o instanceof Pair pair) assertEquals(3, pair.sum());", "Pair.sum"),
+        ("switch (o) { case Pair p -> assertEquals(3, p.sum()); default -> run(); }", "Pair.sum"),
+        ("if (o instanceof Box(Pair p, var q)) assertEquals(3, p.sum());", "Pair.sum"),
+        ("List<Pair> all = f(); for (var p : all) assertEquals(3, p.sum());", "Pair.sum"),
+        ("for (var p : List.of(new Pair(1, 2))) assertEquals(3, p.sum());", "Pair.sum"),
+        ("Pair[] all = f(); for (var p : all) { assertEquals(3, p.sum()); }", "Pair.sum"),
+        ("Pair[] all = f(); assertEquals(3, all[0].sum());", "Pair.sum"),
+        ("for (var p : field) assertEquals(3, p.sum());", "Pair.sum"),
+        ("try (var p = new Pair(1, 2)) { assertEquals(3, p.sum()); }", "Pair.sum"),
+        ("assertThrows(E.class, () -> new Pair(2, 1));", "Pair.Pair"),
+        ("assertEquals(3, inherited.sum());", "Pair.sum"),
+    ],
+)
+def test_types_of_variables_and_constants_are_known(body: str, focal: str) -> None:
+    base = "public class Base { protected Pair inherited = f(); }"
+    test = f"class ShopTest extends Base {{ List<Pair> field; @Test public void a() {{ {body} }} }}"
+    test = f"import static shop.Op.SUB; {test}"
+    (found,) = shop(test, Op=OPS, Pair=PAIR, Base=base)
+    assert found == (focal if focal != "none" else "no class under test is named, and none of the project is called")
+
+
+def test_a_class_with_one_method_is_tested_by_requests() -> None:
+    controller = (
+        "public class Shop { Shop(int n) {} public int n() { return n; } public int show(int n) { return n + 1; } }"
+    )
+    test = 'class ShopTest { @Test public void a() { mvc.perform(get("/")).andExpect(status().isOk()); } }'
+    assert shop(test, Shop=controller) == ["Shop.show"]

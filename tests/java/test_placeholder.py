@@ -54,3 +54,4 @@ def test_indentation_goes() -> None:
 def test_source_of_any_encoding_and_line_end_is_read() -> None:
     assert normalised(b"\xef\xbb\xbfa\r\nb\rc\n") == b"a\nb\nc\n"
     assert normalised("é".encode("latin-1")) == "é".encode()
+    assert normalised(b"a\r\n\x1a") == b"a\n"

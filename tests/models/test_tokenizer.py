@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import ByteLevelBPETokenizer, Tokenizer, models
-from transformers import PreTrainedTokenizerFast
+from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
 from assertkd.models.tokenizer import PLACEHOLDER_TOKEN, load_tokenizer, train_tokenizer
@@ -71,8 +71,21 @@ def test_a_tokenizer_without_end_token_is_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_tokenizer_is_named(tmp_path: Path) -> None:
     TOKENIZER.save_pretrained(tmp_path)
-    (tmp_path / "tokenizer.json").write_text("{")
-    with pytest.raises(UserError, match="no tokenizer could be loaded"):
+    file = tmp_path / "tokenizer.json"
+    whole = json.loads(file.read_text())
+    for damaged in ("{", "[]", "[" * 100_000):
+        file.write_text(damaged)
+        with pytest.raises(UserError, match=rf"^{file}: (not valid JSON|holds no JSON object)"):
+            load_tokenizer(tmp_path)
+    for key in ("added_tokens", "model"):
+        file.write_text(json.dumps({name: value for name, value in whole.items() if name != key}))
+        with pytest.raises(UserError, match=rf"^{tmp_path}: no tokenizer could be loaded \(.+\)\nName a whole model"):
+            load_tokenizer(tmp_path)
+
+
+def test_a_tokenizer_that_cannot_be_kept_as_one_file_is_refused(tmp_path: Path) -> None:
+    ByT5Tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r"ByT5Tokenizer has no tokenizer\.json"):
         load_tokenizer(tmp_path)
 
 

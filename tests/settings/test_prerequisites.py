@@ -1,19 +1,22 @@
 """What this machine and its files lack for a run: refused before the first job."""
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from transformers import PreTrainedTokenizerFast
 
 from assertkd.dry_run import PlannedJob
 from assertkd.errors import UserError
 from assertkd.layout import RunLayout
-from assertkd.prerequisites import check_devices, check_files, check_vocabularies
+from assertkd.models.tokenizer import train_tokenizer
+from assertkd.prerequisites import check_devices, check_files, check_models
 from assertkd.settings import load_run
 from assertkd.settings.load import merged_over
 
+CORPUS_JOB = PlannedJob("prepare_corpus", {"run": "r"}, (), "")
 TEACHER_JOB = PlannedJob("train_teacher", {"run": "r"}, (), "")
 STUDENT_JOB = PlannedJob("distill_student", {"run": "r", "variant": "v", "seed": "1"}, (), "")
 PREDICT_JOB = PlannedJob("predict", {"run": "r", "model": "teacher"}, (), "")
@@ -71,18 +74,71 @@ def test_every_such_setting_is_listed_once(monkeypatch: pytest.MonkeyPatch) -> N
     ]  # fmt: skip
 
 
-def test_a_student_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "t5", "vocab_size": 99}), encoding="utf-8")
-    kl, ce = "loss: {components: [ce, kl]}", "loss: {components: [ce]}"
-    other = f"model: {{name: '{tmp_path}'}}"
-    with pytest.raises(UserError, match=r"variants.v.model.name: .* has 99 vocabulary entries, the teacher .* 32100,"):
-        check_vocabularies(run_of(student=f"{{{other}, {kl}}}"), [STUDENT_JOB])
-    check_vocabularies(run_of(student=f"{{{other}, {kl}}}"), [TEACHER_JOB])
-    check_vocabularies(run_of(student=f"{{{other}, {ce}}}"), [STUDENT_JOB])
-    check_vocabularies(run_of(student=f"{{{kl}}}"), [STUDENT_JOB])
-    check_vocabularies(run_of(student=f"{{model: {{name: 'un/known'}}, {kl}}}"), [STUDENT_JOB])
-    with pytest.raises(UserError, match=r"32100 vocabulary entries, the teacher from scratch 2048 at most"):
-        check_vocabularies(run_of("{model: {name: scratch}}", f"{{{kl}}}"), [STUDENT_JOB])
+def named(path: Path) -> str:
+    return f"{{model: {{name: '{path}'}}}}"
+
+
+@pytest.mark.parametrize("components", ["[ce]", "[ce, kl]"])
+def test_a_student_of_another_tokenizer_is_refused_whatever_it_learns(
+    components: str, tmp_path: Path, saved_t5: Callable[..., Path], tiny_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    teacher, student = saved_t5(tmp_path / "teacher"), saved_t5(tmp_path / "student")
+    settings = f"{{model: {{name: '{student}'}}, loss: {{components: {components}}}}}"
+    run, files = run_of(named(teacher), settings), RunLayout(tmp_path / "r")
+    check_models(run, [CORPUS_JOB, TEACHER_JOB, STUDENT_JOB], files)
+    other = train_tokenizer(["zebra quagga okapi"] * 9, len(tiny_tokenizer))
+    assert len(other) < len(tiny_tokenizer)
+    other.save_pretrained(student)
+    with pytest.raises(UserError, match=rf"^variants\.v\.model\.name: {student}: was made for another tokenizer"):
+        check_models(run, [CORPUS_JOB, TEACHER_JOB, STUDENT_JOB], files)
+    check_models(run, [CORPUS_JOB, TEACHER_JOB], files)
+
+
+def test_a_student_is_compared_with_the_tokenizer_of_a_finished_corpus(
+    tmp_path: Path, saved_t5: Callable[..., Path], tiny_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    run, files = run_of("{model: {name: scratch}}", named(saved_t5(tmp_path / "student"))), RunLayout(tmp_path / "r")
+    tiny_tokenizer.save_pretrained(files.corpus.tokenizer)
+    check_models(run, [STUDENT_JOB], files)
+    train_tokenizer(["zebra quagga okapi"] * 9, 320).save_pretrained(files.corpus.tokenizer)
+    with pytest.raises(UserError, match="was made for another tokenizer"):
+        check_models(run, [STUDENT_JOB], files)
+
+
+def test_a_student_larger_than_any_tokenizer_of_the_run_is_refused(tmp_path: Path) -> None:
+    run = run_of("{model: {name: scratch}}", "{model: {name: Salesforce/codet5-small}}")
+    with pytest.raises(UserError, match="32100 vocabulary entries, the run's own tokenizer 2048 at most"):
+        check_models(run, [CORPUS_JOB, STUDENT_JOB], RunLayout(tmp_path))
+    check_models(run, [CORPUS_JOB, TEACHER_JOB], RunLayout(tmp_path))
+
+
+def test_every_unusable_model_is_named_by_its_key(tmp_path: Path, saved_t5: Callable[..., Path]) -> None:
+    teacher, student, encoder = saved_t5(tmp_path / "t"), saved_t5(tmp_path / "s"), tmp_path / "encoder"
+    (teacher / "model.safetensors").write_bytes(b"")
+    (student / "config.json").write_text('{"model_type": "codet5p", "auto_map": {"AutoConfig": "x.Y"}}')
+    encoder.mkdir()
+    (encoder / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    run = run_of(named(teacher), named(student), f", evaluation: {{encoder: '{encoder}'}}")
+    score = PlannedJob("score", {"run": "r", "model": "teacher"}, (), "")
+    with pytest.raises(UserError) as refused:
+        check_models(run, [CORPUS_JOB, TEACHER_JOB, STUDENT_JOB, score], RunLayout(tmp_path))
+    first, second, third = refused.value.problem.splitlines()
+    assert first.startswith(f"teacher.model.name: {teacher}: the weights could not be loaded (model.safetensors: ")
+    assert second.startswith(f"variants.v.model.name: {student}: is a 'codet5p' model")
+    assert third == f"evaluation.encoder: {encoder}/model.safetensors: is a pointer of git-lfs, not the file itself"
+    assert "\n" not in refused.value.remedy
+
+
+def test_a_folder_that_is_not_there_is_named_before_the_first_job(tmp_path: Path) -> None:
+    run = run_of(named(tmp_path / "absent"))
+    with pytest.raises(UserError, match=rf"^teacher\.model\.name: {tmp_path}/absent: no such folder"):
+        check_models(run, [CORPUS_JOB, TEACHER_JOB], RunLayout(tmp_path))
+
+
+def test_models_of_the_hub_that_are_not_here_are_left_to_their_jobs(tmp_path: Path) -> None:
+    check_models(
+        run_of(student="{model: {name: un/known}}"), [CORPUS_JOB, TEACHER_JOB, STUDENT_JOB], RunLayout(tmp_path)
+    )
 
 
 def test_files_that_are_missing_are_listed_until_the_corpus_is_done(tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_run import Taught
+from transformers import T5Config, T5ForConditionalGeneration
 
 from assertkd.errors import UserError
 from assertkd.students.params import DistillStudentParams
@@ -58,21 +60,27 @@ def test_steps_that_are_all_on_policy_bring_the_student_to_the_teacher(taught: T
     assert sum(losses[-tenth:]) < 0.7 * sum(losses[:tenth])
 
 
-def test_a_student_of_another_vocabulary_is_refused(taught: Taught, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "variant", [{"on_policy": {"fraction": 0.5}}, {"loss": {"components": ["ce"], "weights": [1]}}, {}], ids=str
+)
+@pytest.mark.parametrize(("more", "refused"), [(-8, True), (8, False), (128, True)])
+def test_a_student_of_another_vocabulary_is_refused_unless_it_is_padded(
+    taught: Taught, tmp_path: Path, variant: dict[str, Any], more: int, refused: bool
+) -> None:
     folder = tmp_path / "other"
-    model = json.loads((taught.folder / "teacher/final_model/config.json").read_text())
-    from transformers import T5Config, T5ForConditionalGeneration
-
-    T5ForConditionalGeneration(T5Config(**model | {"vocab_size": model["vocab_size"] + 8})).save_pretrained(folder)
-    with pytest.raises(UserError, match="on_policy: the student has"):
-        taught.distil(
-            {
-                "model": {"name": str(folder)},
-                "on_policy": {"fraction": 0.5},
-                "loss": {"components": ["ce"], "weights": [1]},
-            },
-            tmp_path / "student",
-        )
+    teacher = json.loads((taught.folder / "teacher/final_model/config.json").read_text())
+    T5ForConditionalGeneration(T5Config(**teacher | {"vocab_size": teacher["vocab_size"] + more})).save_pretrained(
+        folder
+    )
+    student = {"model": {"name": str(folder)}} | variant
+    if refused:
+        with pytest.raises(
+            UserError, match=f"^{folder}: has {teacher['vocab_size'] + more} vocabulary entries, the tok"
+        ):
+            taught.distil(student, tmp_path / "student")
+    else:
+        config = taught.distil(student, tmp_path / "student") / "final_model/config.json"
+        assert json.loads(config.read_text())["vocab_size"] == teacher["vocab_size"]
 
 
 @pytest.mark.parametrize("bad", [{"fraction": 1.5}, {"beta": -0.1}, {"temperature": 0}, {"lambda": 0.5}])

@@ -27,6 +27,7 @@ from assertkd.logits.params import (
     CompressUnlabelledParams,
     ImportLogitsParams,
 )
+from assertkd.models.model_folder import is_tokenizer_file, model_files
 from assertkd.report.params import BuildReportParams
 from assertkd.runtime.job import WANTED_MODULES
 from assertkd.runtime.machine import has_gpu, unquoted_python
@@ -156,6 +157,34 @@ def source_files(wildcards):
     """The files that records are read from: those that the config names, and mined ones; none if generated."""
     mined = [RUN_FILES.corpus.mined] if RUN.data.is_mined else []
     return mined + [str(file) for path in RUN.data.files.values() for file in files_of(Path(path), RUN.data.format)]
+
+
+def tokenizer_source(wildcards):
+    """The files of a folder that the run's tokenizer comes from; none where it is trained, or comes from the hub."""
+    return [file for file in model_files(RUN.tokenizer.name or RUN.teacher.model.name) if is_tokenizer_file(file)]
+
+
+def teacher_source(wildcards):
+    """The files of a folder that the teacher's training begins with."""
+    return [*model_files(RUN.teacher.model.name), *model_files(TrainTeacherParams.from_run(RUN).validation_encoder)]
+
+
+def student_source(wildcards):
+    """The files of folders that a student's training begins with, and whose encoders it learns from."""
+    student = STUDENTS[wildcards.variant]
+    own = [] if student.model.layers is not None else model_files(student.model.name)
+    encoders = [*student.encoders, student.validation_encoder]
+    return [*own, *(file for encoder in encoders for file in model_files(encoder))]
+
+
+def encoder_source(wildcards):
+    """The files of a folder that holds the encoder of `embed_targets`."""
+    return model_files(ENCODERS[wildcards.encoder])
+
+
+def score_source(wildcards):
+    """The files of a folder that holds the encoder of the metrics."""
+    return model_files(RUN.evaluation.encoder)
 
 
 def unlabelled_file(wildcards):

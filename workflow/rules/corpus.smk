@@ -26,6 +26,7 @@ rule mine_corpus:
 rule prepare_corpus:
     input:
         files=source_files,
+        tokenizer=tokenizer_source,
     output:
         train=FILES.corpus.train,
         validation=FILES.corpus.validation,

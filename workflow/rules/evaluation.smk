@@ -94,6 +94,7 @@ rule score:
         measured=EVALUATION.measured,
         teacher=teacher_scores,
         execution=executions,
+        encoder=score_source,
     output:
         examples=EVALUATION.examples,
         table=EVALUATION.table,

@@ -9,7 +9,7 @@ from assertkd.cluster.account import check_submission
 from assertkd.commands.kept_config import keep_config
 from assertkd.dry_run import PlannedJob, WhenPlanned
 from assertkd.outdated import outdated_results, retraining_notice
-from assertkd.prerequisites import check_devices, check_vocabularies
+from assertkd.prerequisites import check_devices, check_models
 from assertkd.runtime.logs import logged_faults
 
 STARTED = time.time()
@@ -51,11 +51,11 @@ if workflow.is_main_process:
 
 
 def check_start():
-    """Refuse to start jobs that cannot run: on SLURM without an account, or on a device that is not there."""
+    """Refuse to start jobs that cannot run: on SLURM without an account, without their device, with an unusable model."""
     jobs = planned_jobs()
     try:
         check_submission(job_resources(), os.environ)
-        check_vocabularies(RUN, jobs)
+        check_models(RUN, jobs, RUN_FILES)
         if workflow.local_exec:
             check_devices(RUN, jobs)
     except UserError as fault:

@@ -1,6 +1,7 @@
 rule embed_targets:
     input:
         texts=embedded_file,
+        encoder=encoder_source,
     output:
         embeddings=FILES.embeddings("{encoder}", "{texts}"),
     log:
@@ -29,6 +30,7 @@ rule distill_student:
         logits=student_logits,
         teacher=student_teacher,
         embeddings=student_embeddings,
+        source=student_source,
     output:
         model=directory(STUDENT.final_model),
         report=report(

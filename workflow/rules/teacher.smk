@@ -3,6 +3,7 @@ rule train_teacher:
         train=FILES.corpus.train,
         validation=FILES.corpus.validation,
         tokenizer=FILES.corpus.tokenizer,
+        source=teacher_source,
     output:
         model=directory(FILES.teacher.final_model),
         report=FILES.teacher.report,

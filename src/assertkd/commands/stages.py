@@ -18,7 +18,7 @@ from assertkd.errors import UserError, nearest
 from assertkd.files import write_text
 from assertkd.layout import TEACHER, RunLayout, external_name, student_name
 from assertkd.outdated import format_outdated, outdated_results
-from assertkd.prerequisites import check_devices, check_files, check_vocabularies
+from assertkd.prerequisites import check_devices, check_files, check_models
 from assertkd.settings import RunSettings
 from assertkd.settings.original import ORIGINAL
 from assertkd.validate import validate
@@ -190,7 +190,7 @@ def _check_plan(options: argparse.Namespace, chosen: RunConfig, plan: DryRun) ->
             f"{options.command}: another process is at work on the run `{run.name}`, or was killed at it",
             "Wait for it; if there is none any more, remove its lock with: snakemake --unlock",
         )
-    check_vocabularies(run, jobs)
+    check_models(run, jobs, RunLayout(RESULTS / run.name))
     if plan.options.executor in (None, "local"):
         check_devices(run, jobs)
     outdated = outdated_results(jobs)

@@ -57,9 +57,15 @@ def _suggest(options: argparse.Namespace) -> None:
     from assertkd.suggest.site import find_site
 
     check_positive(options, "count", "max_input_len", "max_output_len")
-    for path in (*options.more, *(options.sources or ()), *options.class_path):
+    for path in options.more:
+        if not path.is_file():
+            raise UserError(f"{path}: no such file", "Name existing Java files.")
+    for path in options.sources or ():
+        if not path.is_dir():
+            raise UserError(f"{path}: no such folder", "Name existing folders of Java files.")
+    for path in options.class_path:
         if not path.exists():
-            raise UserError(f"{path}: no such file or folder", "Name existing ones.")
+            raise UserError(f"--class-path: {path}: no such file or folder", "Build the project first.")
     if options.file == "-":
         name, raw, near = "standard input", sys.stdin.buffer.read(), Path.cwd() / "-"
     else:

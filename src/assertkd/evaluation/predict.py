@@ -16,6 +16,7 @@ from assertkd.evaluation.params import PredictParams
 from assertkd.files import write_json
 from assertkd.layout import EvaluationLayout
 from assertkd.logits.store.reader import StoreReader
+from assertkd.models.text_generator import TextGenerator
 from assertkd.models.torch_text_generator import TorchTextGenerator, load_text_generator
 from assertkd.predictions import PASSED_THROUGH, Prediction, write_predictions
 from assertkd.prompts.prompt import Prompt
@@ -47,11 +48,7 @@ def predict(
     device = resolve_device(settings.device)
     meter = MemoryMeter(device)
     generator = load_text_generator(model_folder, device)
-    if teacher_logits is not None and not isinstance(generator, TorchTextGenerator):
-        raise UserError(
-            f"{model_folder}: the divergence from the teacher cannot be measured on an export",
-            "Evaluate the model that it was made of, or leave the teacher's logits out.",
-        )
+    store = _teacher_store(generator, model_folder, test_file, teacher_logits)
     prompt = Prompt(generator.tokenizer, params.max_input_len, params.max_output_len)
     records = list(islice(read_records(test_file), settings.limit))
     if not records:
@@ -72,12 +69,11 @@ def predict(
         "threads": torch.get_num_threads(),
         "num_beams": settings.num_beams,
     }
-    if teacher_logits is not None and isinstance(generator, TorchTextGenerator):
+    if store is not None and isinstance(generator, TorchTextGenerator):
         examples = [
             Example(record.id, ids, prompt.encode_target(record.assertion))
             for record, ids in zip(records, inputs, strict=True)
         ]
-        store = StoreReader.of_inputs(teacher_logits, records=test_file, tokenizer=model_folder)
         measured |= {
             "kl_divergence": kl_divergence(
                 generator.model, examples, store, settings.eval_temperature, settings.batch_size, device
@@ -86,6 +82,27 @@ def predict(
             "eval_temperature": settings.eval_temperature,
         }
     write_json(output.measured, measured)
+
+
+def _teacher_store(
+    generator: TextGenerator, model_folder: Path, test_file: Path, teacher_logits: Path | None
+) -> StoreReader | None:
+    """Return the teacher's logits, which have to be for the model's vocabulary; None where there are none."""
+    if teacher_logits is None:
+        return None
+    if not isinstance(generator, TorchTextGenerator):
+        raise UserError(
+            f"{model_folder}: the divergence from the teacher cannot be measured on an export",
+            "Evaluate the model that it was made of, or leave the teacher's logits out.",
+        )
+    store = StoreReader.of_inputs(teacher_logits, records=test_file, tokenizer=model_folder)
+    if store.codec.vocab_size != generator.model.vocab_size:
+        raise UserError(
+            f"{model_folder}: has {generator.model.vocab_size} vocabulary entries, the teacher's logits in "
+            f"{teacher_logits} {store.codec.vocab_size}",
+            "Train a student of the teacher's vocabulary, or leave the teacher's logits out.",
+        )
+    return store
 
 
 def prediction_of(record: Record, text: str) -> Prediction:

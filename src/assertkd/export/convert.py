@@ -12,10 +12,13 @@ from assertkd.errors import UserError
 from assertkd.files import write_json
 from assertkd.models.exported import DESCRIPTION, TOKENIZER, ExportDescription, is_export
 from assertkd.models.length_limits import limits_of
+from assertkd.models.loading import loading
 from assertkd.models.registry import load_model, parameter_count
 from assertkd.models.tokenizer import load_tokenizer
 
 Quantization = Literal["int8", "float32"]
+
+IN_OWN_FORM = " Where only the conversion fails, use the model in the transformers form."
 
 NARROW = 512
 """Models of a smaller width compute in float32 even where their weights are stored in 8 bits: to quantise their
@@ -63,7 +66,8 @@ def converted(model_folder: Path, folder: Path, quantization: Quantization) -> I
     Raises:
         UserError: there is no model, or CTranslate2 cannot express it.
     """
-    tokenizer, model = load_tokenizer(model_folder), load_model(model_folder)
+    tokenizer, limits = load_tokenizer(model_folder), limits_of(model_folder)
+    model = load_model(model_folder, tokenizer=tokenizer)
     network = model.network_for_ctranslate2()
     # Imported where it is used, since it takes long.
     from ctranslate2.converters import TransformersConverter
@@ -80,14 +84,9 @@ def converted(model_folder: Path, folder: Path, quantization: Quantization) -> I
     with TemporaryDirectory(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent) as temporary:
         # The temporary folder itself is closed to other users.
         export = Path(temporary, "export")
-        try:
+        with loading(model_folder, "CTranslate2 cannot express such a model", IN_OWN_FORM):
             Converter(str(model_folder)).convert(str(export), quantization=quantization)
-        except (KeyError, ValueError, NotImplementedError) as fault:
-            raise UserError(
-                f"{model_folder}: CTranslate2 cannot express such a model ({fault})", "Use it in the transformers form."
-            ) from fault
         tokenizer.save_pretrained(str(export / TOKENIZER))
-        limits = limits_of(model_folder)
         description = ExportDescription(
             format="ctranslate2",
             quantization=quantization,
@@ -96,6 +95,7 @@ def converted(model_folder: Path, folder: Path, quantization: Quantization) -> I
             max_input_len=limits.input,
             max_output_len=limits.output,
             eos_token_id=int(tokenizer.eos_token_id),
+            end_token_ids=tuple(model.end_token_ids.tolist()),
             source=str(model_folder),
         )
         write_json(export / DESCRIPTION, asdict(description))

@@ -1,10 +1,11 @@
 """The calls of a test, each with what is plain to see of the type that it is called on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tree_sitter import Node
 
-from assertkd.java.source import simple_type, text_of
+from assertkd.java.assertions import makes_mock
+from assertkd.java.source import annotations_of, simple_type, text_of
 from assertkd.java.structure import CONSTRUCTOR, Call, Span
 
 LITERALS = {
@@ -17,22 +18,66 @@ LITERALS = {
     "lambda_expression": "->",
     "method_reference": "->",
 }
-DECLARING = frozenset({"enhanced_for_statement", "resource", "formal_parameter", "catch_formal_parameter"})
+DECLARING = frozenset(
+    {
+        "formal_parameter",
+        "catch_formal_parameter",
+        "type_pattern",
+        "record_pattern_component",
+        "instanceof_expression",
+    }
+)
+MOCKED = frozenset({"Mock", "MockBean", "MockitoBean", "Mocked", "Injectable"})
+"""Annotations of fields that hold mocks."""
+ELEMENT = "[]"
+"""Appended to a variable's name it names the type of what the variable holds several of, where that is known."""
+LISTS = frozenset({"List.of", "Set.of", "Stream.of", "Arrays.asList", "ImmutableList.of", "ImmutableSet.of"})
+"""What makes a collection of its arguments."""
 
 
 def declared_types(declaration: Node) -> dict[str, str]:
     """Return name to type of what a field or local declaration declares.
 
     The type of an instance that is made at once counts more than the declared one: `List x = new MyList()` is a MyList.
+    That of a mock is "", since nothing that is tested runs when it is called.
     """
     found = {}
+    is_mocked = not MOCKED.isdisjoint(annotations_of(declaration))
     for declarator in declaration.children_by_field_name("declarator"):
         value = declarator.child_by_field_name("value")
+        name = text_of(declarator.child_by_field_name("name"))
         made = value if value is not None and value.type == "object_creation_expression" else declaration
-        kind = simple_type(made.child_by_field_name("type"))
         dimensions = text_of(declarator.child_by_field_name("dimensions")).replace(" ", "")
-        found[text_of(declarator.child_by_field_name("name"))] = kind + dimensions
+        is_mock = is_mocked or makes_mock(value)
+        found[name] = "" if is_mock else simple_type(made.child_by_field_name("type")) + dimensions
+        if element := _element(declaration.child_by_field_name("type")):
+            found[name + ELEMENT] = element
     return found
+
+
+def assigned_types(body: Node, names: Iterable[str]) -> dict[str, str]:
+    """Return name to type of the variables that a class's code assigns instances or mocks to, always of one type."""
+    names = set(names)
+    found: dict[str, set[str]] = {}
+    for node in descendants(body, "assignment_expression"):
+        left, value = node.child_by_field_name("left"), node.child_by_field_name("right")
+        name = text_of(left).removeprefix("this.")
+        if name in names and value is not None:
+            if value.type == "object_creation_expression":
+                found.setdefault(name, set()).add(simple_type(value.child_by_field_name("type")))
+            elif makes_mock(value):
+                found.setdefault(name, set()).add("")
+    return {name: types.pop() for name, types in found.items() if len(types) == 1}
+
+
+def descendants(node: Node, kind: str) -> Iterable[Node]:
+    """Yield the nodes of a kind at and below a node."""
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        if current.type == kind:
+            yield current
+        waiting += reversed(current.named_children)
 
 
 def calls_in(body: Node, fields: Mapping[str, str], parameters: Node | None = None) -> tuple[Call, ...]:
@@ -51,8 +96,10 @@ def calls_in(body: Node, fields: Mapping[str, str], parameters: Node | None = No
         else:
             if node.type in DECLARING:
                 walk.declare(node)
-            waiting.append((node, True))
-            waiting += [(child, False) for child in reversed(node.named_children)]
+            inside = [(child, False) for child in reversed(node.named_children)]
+            # A loop's variable is declared ahead of its body, which is the last child.
+            before_body = 1 if node.type == "enhanced_for_statement" else 0
+            waiting += [*inside[:before_body], (node, True), *inside[before_body:]]
     return tuple(walk.calls)
 
 
@@ -67,31 +114,69 @@ class _Walk:
 
     def leave(self, node: Node) -> None:
         """Take note of a node whose children are done."""
-        if node.type == "method_invocation":
-            target = node.child_by_field_name("object")
-            receiver = None if target is None or target.type in ("this", "super") else self._type(target)
-            self._add(node, text_of(node.child_by_field_name("name")), receiver)
-        elif node.type == "object_creation_expression":
-            self._add(node, CONSTRUCTOR, simple_type(node.child_by_field_name("type")))
-        elif node.type == "local_variable_declaration":
-            self._locals |= declared_types(node)
-            declarator = node.child_by_field_name("declarator")
-            if declarator is not None and text_of(node.child_by_field_name("type")) == "var":
-                value = declarator.child_by_field_name("value")
-                self._locals[text_of(declarator.child_by_field_name("name"))] = self._type(value)
+        match node.type:
+            case "method_invocation":
+                target = node.child_by_field_name("object")
+                receiver = None if target is None or target.type in ("this", "super") else self._type(target)
+                self._add(node, text_of(node.child_by_field_name("name")), receiver)
+            case "object_creation_expression":
+                self._add(node, CONSTRUCTOR, simple_type(node.child_by_field_name("type")))
+            case "local_variable_declaration":
+                self._locals |= declared_types(node)
+                declarator = node.child_by_field_name("declarator")
+                if declarator is not None and text_of(node.child_by_field_name("type")) == "var":
+                    self._infer(declarator, declarator.child_by_field_name("value"))
+            case "resource":
+                self.declare(node)
+                if text_of(node.child_by_field_name("type")) == "var":
+                    self._infer(node, node.child_by_field_name("value"))
+            case "enhanced_for_statement":
+                self.declare(node)
+                if text_of(node.child_by_field_name("type")) == "var":
+                    name = text_of(node.child_by_field_name("name"))
+                    self._locals[name] = self._element_of(node.child_by_field_name("value"))
 
     def declare(self, node: Node) -> None:
-        """Take note of the name that a parameter or a loop declares."""
-        name = text_of(node.child_by_field_name("name"))
+        """Take note of the name that a parameter, a pattern or a loop declares."""
+        kind, named = node.child_by_field_name("type"), node.child_by_field_name("name")
+        if node.type in ("type_pattern", "record_pattern_component"):
+            kind, named = node.named_children[-2] if node.named_child_count > 1 else None, node.named_children[-1]
+        elif node.type == "instanceof_expression":
+            kind = node.child_by_field_name("right")
+        name, declared = text_of(named), simple_type(kind)
         if name:
-            declared = simple_type(node.child_by_field_name("type"))
             self._locals[name] = "" if declared == "var" else declared
+            if element := _element(kind):
+                self._locals[name + ELEMENT] = element
+
+    def _infer(self, declared: Node, value: Node | None) -> None:
+        name = text_of(declared.child_by_field_name("name"))
+        self._locals[name] = "" if makes_mock(value) else self._type(value)
+        self._locals[name + ELEMENT] = self._element_of(value)
 
     def _add(self, node: Node, name: str, receiver: str | int | None) -> None:
         arguments = node.child_by_field_name("arguments")
         types = [self._type(child) for child in arguments.named_children] if arguments is not None else []
         self._index[node.id] = len(self.calls)
         self.calls.append(Call(name, receiver, tuple(types), Span(node.start_byte, node.end_byte)))
+
+    def _element_of(self, node: Node | None) -> str | int:
+        """Return the type of what an expression holds several of, or "" where it is not plain to see."""
+        if node is None:
+            return ""
+        if node.type == "identifier":
+            name = text_of(node) + ELEMENT
+            return self._locals.get(name, self._fields.get(name, ""))
+        if node.type in ("array_creation_expression", "cast_expression"):
+            return _element(node.child_by_field_name("type")) or simple_type(node.child_by_field_name("type"))
+        if node.type == "object_creation_expression":
+            return _element(node.child_by_field_name("type"))
+        if node.type == "method_invocation":
+            called = f"{text_of(node.child_by_field_name('object'))}.{text_of(node.child_by_field_name('name'))}"
+            arguments = node.child_by_field_name("arguments")
+            if called in LISTS and arguments is not None and arguments.named_children:
+                return self._type(arguments.named_children[0])
+        return ""
 
     def _type(self, node: Node | None) -> str | int:
         """Return the type of an expression, the index of the call that it is, or "" where it is not plain to see."""
@@ -103,7 +188,7 @@ class _Walk:
             case "identifier":
                 name = text_of(node)
                 known = self._locals.get(name, self._fields.get(name))
-                return _as_class(name) if known is None else known
+                return _as_class(name) or f".{name}" if known is None else known
             case "method_invocation":
                 return self._index.get(node.id, "")
             case "object_creation_expression" | "cast_expression":
@@ -111,11 +196,18 @@ class _Walk:
             case "array_creation_expression":
                 dimensions = sum(child.type in ("dimensions", "dimensions_expr") for child in node.named_children)
                 return simple_type(node.child_by_field_name("type")) + "[]" * max(1, dimensions)
+            case "array_access":
+                return self._element_of(node.child_by_field_name("array"))
             case "field_access":
-                name = text_of(node.child_by_field_name("field"))
-                if text_of(node.child_by_field_name("object")) == "this":
-                    return self._fields.get(name, "")
-                return _as_class(name)
+                name, owner = text_of(node.child_by_field_name("field")), node.child_by_field_name("object")
+                if text_of(owner) == "this":
+                    return self._fields.get(name, f".{name}")
+                outer = self._type(owner) if owner is not None and owner.type != "field_access" else text_of(owner)
+                if _as_class(name) or not isinstance(outer, str) or not outer:
+                    return _as_class(name)
+                return f"{outer.rpartition('.')[2]}.{name}"
+            case "assignment_expression":
+                return self._type(node.child_by_field_name("right"))
             case "decimal_integer_literal" | "hex_integer_literal":
                 return "long" if text_of(node)[-1] in "lL" else "int"
             case "decimal_floating_point_literal":
@@ -127,3 +219,14 @@ class _Walk:
 def _as_class(name: str) -> str:
     """Return a name that looks like a class's; "" for others, constants among them."""
     return name if name[:1].isupper() and not (name.isupper() and len(name) > 1) else ""
+
+
+def _element(kind: Node | None) -> str:
+    """Return the type of what an array or a collection holds, as its declaration says; "" where it does not."""
+    if kind is not None and kind.type == "array_type":
+        return simple_type(kind).removesuffix("[]")
+    if kind is not None and kind.type == "generic_type":
+        arguments = kind.named_children[-1].named_children
+        if len(arguments) == 1 and arguments[0].type != "wildcard":
+            return simple_type(arguments[0])
+    return ""

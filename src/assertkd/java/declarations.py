@@ -1,13 +1,23 @@
 """From a file's source to what it declares."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from tree_sitter import Node
 
-from assertkd.java.calls import declared_types
-from assertkd.java.source import COMMENTS, TYPES, leaves, parse, simple_type, text_of
+from assertkd.java.calls import assigned_types, declared_types, descendants
+from assertkd.java.source import (
+    COMMENTS,
+    METHODS,
+    TYPES,
+    annotations_of,
+    is_closed,
+    leaves,
+    parse_in_part,
+    simple_type,
+    text_of,
+)
 from assertkd.java.structure import CONSTRUCTOR, JavaClass, JavaFile, Method, Span
-from assertkd.java.tests import annotations_of, framework_of_imports, test_of_method
+from assertkd.java.tests import framework_of_imports, test_of_method
 
 COMPUTING = frozenset({"if", "for", "while", "throw", "(", "new", "?", "+", "-", "*", "/", "%", "[", "<", ">", "->"})
 """Tokens that a mere getter does without."""
@@ -15,16 +25,15 @@ MOST_TOKENS_OF_TRIVIAL = 16
 """A body with more tokens is no mere getter."""
 
 
-def read_declarations(source: bytes, path: str, lenient: bool = False) -> JavaFile:
+def read_declarations(source: bytes, path: str) -> JavaFile:
     """Return what a compilation unit declares.
 
-    Where the normalised source does not parse, the file has its `fault` set, and no classes; `lenient` takes what can
-    be made out, as while it is being written.
+    Where parts of the normalised source do not parse, `in_part` is set: what else it declares is there, a method with
+    such a part too where it is clear where it ends. Where nothing is left, the file has its `fault` set.
     """
-    root = parse(source).root_node
+    tree, holes = parse_in_part(source)
+    root = tree.root_node
     lines = source.count(b"\n") + 1
-    if root.has_error and not lenient:
-        return JavaFile(path, lines=lines, fault="does not parse")
     package, imports = "", []
     for node in root.named_children:
         if node.type == "package_declaration":
@@ -34,37 +43,106 @@ def read_declarations(source: bytes, path: str, lenient: bool = False) -> JavaFi
             static = ["static "] if words[:1] == ["static"] else []
             imports.append("".join(static + words[len(static) :]))
     framework = framework_of_imports(imports)
-    classes = tuple(_classes(root, package, path, framework))
-    return JavaFile(path, package, tuple(imports), classes, lines)
+    in_part = root.has_error or bool(holes)
+    classes = tuple(_Reader(source, holes, package, path, framework).classes(root))
+    if in_part and not any(declared.methods for declared in classes):
+        return JavaFile(path, lines=lines, fault="does not parse")
+    return JavaFile(path, package, tuple(imports), classes, lines, in_part=in_part)
 
 
-def _classes(root: Node, package: str, path: str, framework: str) -> Iterator[JavaClass]:
-    waiting: list[tuple[Node, str, Mapping[str, str]]] = [
-        (node, "", {}) for node in reversed(root.named_children) if node.type in TYPES
-    ]
-    while waiting:
-        node, outer, outer_fields = waiting.pop()
-        name = outer + text_of(node.child_by_field_name("name"))
-        members = list(_members(node))
-        fields = dict(outer_fields)
-        for member in members:
-            if member.type == "field_declaration":
-                fields |= declared_types(member)
-        simple, annotations = name.rpartition(".")[2], annotations_of(node)
+class _Reader:
+    """Reads the classes of one file.
+
+    Args:
+        source: the file's, normalised.
+        holes: its blocks that do not parse, which the tree has no nodes for.
+        package: the file's.
+        path: the file's.
+        framework: of its tests.
+    """
+
+    def __init__(
+        self, source: bytes, holes: Sequence[tuple[int, int]], package: str, path: str, framework: str
+    ) -> None:
+        self._source = source
+        self._holes = holes
+        self._package = package
+        self._path = path
+        self._framework = framework
+
+    def classes(self, root: Node) -> Iterator[JavaClass]:
+        """Yield the classes of a file, outer ones before those inside them."""
+        waiting: list[tuple[Node, str, Mapping[str, str]]] = [
+            (node, "", {}) for node in reversed(root.named_children) if node.type in TYPES
+        ]
+        while waiting:
+            node, outer, outer_fields = waiting.pop()
+            name = outer + text_of(node.child_by_field_name("name"))
+            fields = _fields(node, name)
+            seen = {**outer_fields, **fields}
+            if node.type == "class_declaration":
+                body = node.child_by_field_name("body")
+                seen |= assigned_types(body, fields) if body is not None else {}
+            yield self._class(node, name, fields, seen)
+            for member in reversed(list(_members(node))):
+                if member.type in TYPES or (member.type == "enum_constant" and member.child_by_field_name("body")):
+                    waiting.append((member, f"{name}.", seen))
+
+    def _class(self, node: Node, name: str, fields: Mapping[str, str], seen: Mapping[str, str]) -> JavaClass:
+        members, annotations = list(_members(node)), annotations_of(node)
+        methods = [member for member in members if member.type in METHODS and self._ends(member)]
         tests = (
-            test_of_method(member, annotations, framework, fields)
-            for member in members
+            test_of_method(member, annotations, self._framework, seen, self._parses(member))
+            for member in methods
             if member.type == "method_declaration"
         )
-        yield JavaClass(
+        outer, _, simple = name.rpartition(".")
+        is_constant = node.type == "enum_constant"
+        return JavaClass(
             name=name,
-            package=package,
-            file=path,
-            supertypes=tuple(_supertypes(node)),
-            methods=tuple(method for member in members for method in _method(member, simple)),
+            package=self._package,
+            file=self._path,
+            supertypes=(outer.rpartition(".")[2],) if is_constant else tuple(_supertypes(node)),
+            methods=tuple(_method(member, simple, node) for member in methods),
             tests=tuple(test for test in tests if test is not None),
+            fields=dict(fields),
+            annotations=tuple(annotations),
+            makes=frozenset(_made(node)),
+            kind="class" if is_constant else node.type.removesuffix("_declaration"),
         )
-        waiting += [(member, f"{name}.", fields) for member in reversed(members) if member.type in TYPES]
+
+    def _parses(self, node: Node) -> bool:
+        return not node.has_error and not any(node.start_byte <= start < node.end_byte for start, _ in self._holes)
+
+    def _ends(self, method: Node) -> bool:
+        """Return whether it is clear what is part of a method; where it parses, it is."""
+        return self._parses(method) or is_closed(self._source[method.start_byte : method.end_byte])
+
+
+def _fields(node: Node, name: str) -> dict[str, str]:
+    """Return name to type of the fields, constants and components of a class."""
+    fields = _components(node)
+    for member in _members(node):
+        if member.type in ("field_declaration", "constant_declaration"):
+            fields |= declared_types(member)
+        elif member.type == "enum_constant":
+            constant = text_of(member.child_by_field_name("name"))
+            fields[constant] = f"{name}.{constant}" if member.child_by_field_name("body") else name
+    return fields
+
+
+def _components(node: Node) -> dict[str, str]:
+    """Return name to type of the components of a record; none for other classes."""
+    parameters = node.child_by_field_name("parameters") if node.type == "record_declaration" else None
+    return {
+        text_of(component.child_by_field_name("name")): _parameter_type(component)
+        for component in (parameters.named_children if parameters is not None else ())
+        if component.type == "formal_parameter"
+    }
+
+
+def _made(node: Node) -> Iterator[str]:
+    return (simple_type(made.child_by_field_name("type")) for made in descendants(node, "object_creation_expression"))
 
 
 def _members(declaration: Node) -> Iterator[Node]:
@@ -85,27 +163,37 @@ def _supertypes(declaration: Node) -> Iterator[str]:
                 yield simple_type(kind)
 
 
-def _method(node: Node, class_name: str) -> Iterator[Method]:
-    if node.type not in ("method_declaration", "constructor_declaration"):
-        return
+def _method(node: Node, class_name: str, owner: Node) -> Method:
     body = node.child_by_field_name("body")
-    parameters = node.child_by_field_name("parameters")
+    is_constructor = node.type != "method_declaration"
+    # A record's compact constructor takes the record's components.
+    parameters = (owner if node.type == "compact_constructor_declaration" else node).child_by_field_name("parameters")
     listed = [
         child
         for child in (parameters.named_children if parameters else ())
         if "parameter" in child.type and child.type != "receiver_parameter"
     ]
-    built = node.type == "constructor_declaration"
-    returns = class_name if built else simple_type(node.child_by_field_name("type"))
-    yield Method(
-        name=CONSTRUCTOR if built else text_of(node.child_by_field_name("name")),
+    returns = class_name if is_constructor else simple_type(node.child_by_field_name("type"))
+    return Method(
+        name=CONSTRUCTOR if is_constructor else text_of(node.child_by_field_name("name")),
         parameters=tuple(_parameter_type(parameter) for parameter in listed),
         variadic=bool(listed) and listed[-1].type == "spread_parameter",
         returns=returns,
         span=Span(node.start_byte, node.end_byte),
         has_body=body is not None,
         trivial=body is not None and returns != "void" and _is_trivial(body),
+        static=any(child.type == "modifiers" and "static" in text_of(child).split() for child in node.children),
+        makes=() if body is None or is_constructor else tuple(dict.fromkeys(_returned_instances(body))),
     )
+
+
+def _returned_instances(body: Node) -> Iterator[str]:
+    for returned in descendants(body, "return_statement"):
+        value = returned.named_children[0] if returned.named_children else None
+        while value is not None and value.type in ("parenthesized_expression", "cast_expression"):
+            value = value.named_children[-1]
+        if value is not None and value.type == "object_creation_expression":
+            yield simple_type(value.child_by_field_name("type"))
 
 
 def _parameter_type(parameter: Node) -> str:

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from assertkd.java.index import Member, ProjectIndex
-from assertkd.java.structure import CONSTRUCTOR, Call, JavaClass, JavaFile, JavaTest
+from assertkd.java.structure import CONSTRUCTOR, Assertion, JavaClass, JavaFile, JavaTest
 
 CLASS_PREFIX = re.compile(r"^(?:Test|IT)(?=[A-Z])")
 CLASS_SUFFIX = re.compile(r"_?(?:Unit|Integration)?(?:Tests?|TestCases?|TestSuite|IT|ITCase|Spec)$")
 METHOD_PREFIX = re.compile(r"^(?:tests?|should|verify|check)(?=[A-Z_\d])_?")
 METHOD_SUFFIX = re.compile(r"_?Tests?$")
 WORD_END = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_")
-OVERLOOKED = re.compile(r"assert\w*|verify\w*|fail|expect\w*")
-"""A project that is itself a library of assertions calls them everywhere."""
 
+REQUESTS = frozenset({"perform", "exchange", "retrieve", "andExpect", "statusCode", "getForObject", "getForEntity"})
+"""What a test calls that tests a class by requests to a server (Spring, REST Assured)."""
 IMPLICIT = frozenset({"equals", "hashCode", "toString", "compareTo"})
 """Methods that run without a call of that name: inside `assertEquals`, string concatenation, collections."""
 
@@ -27,12 +27,26 @@ class Link:
 
     Attributes:
         focal: the method under test, which has a body.
-        how: `name`: class and method by their names; `call`: the class by its name, the method as the last one of it
-            that is called up to the assertion; `type`: the last method of any of the project's own classes.
+        how: `name`: class and method by their names, or the class's only method; `call`: the class by its name, the
+            method as the last one of it that is called up to the assertion; `type`: the last method of any of the
+            project's own classes.
     """
 
     focal: Member
     how: Literal["name", "call", "type"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Called:
+    """What the calls of a test mean.
+
+    Attributes:
+        members: of each call the project's method, or None where it is another's or not known.
+        unknown: of each call whether it is not plain to see what it is called on.
+    """
+
+    members: list[Member | None]
+    unknown: list[bool]
 
 
 class Linker:
@@ -41,25 +55,42 @@ class Linker:
     def __init__(self, index: ProjectIndex) -> None:
         self._index = index
 
+    def assertions(self, file: JavaFile, test_class: JavaClass, test: JavaTest) -> list[Assertion]:
+        """Return the outermost assertion statements of a test, in their order.
+
+        A statement is one by the names that it calls, where these are not all methods of the code under test: a test of
+        a `TokenVerifier` calls `verifier.verify(text)` to see what it does.
+        """
+        called = self._called(file, test_class, test)
+        found: list[Assertion] = []
+        for assertion in test.assertions:
+            foreign = not assertion.calls or any(not self._is_tested(test, called, one) for one in assertion.calls)
+            if foreign and (not found or found[-1].span.end <= assertion.span.start):
+                found.append(assertion)
+        return found
+
     def links(
         self, file: JavaFile, test_class: JavaClass, test: JavaTest, positions: Iterable[int]
     ) -> Iterator[Link | str]:
         """Yield for each of ascending positions in a test's file the test's focal method, or why there is none.
 
-        Only calls that end at or before the position are looked at. Getters and constructors are taken only where
-        nothing else is called.
+        Only calls that end at or before the position are looked at, and none that prepares a mock or asks it for its
+        calls. Getters, constructors and factories are taken only where nothing else is called.
         """
         subject = self._class_named(file, test_class.name.partition(".")[0])
-        calls = deque(self._called(file, test_class, test))
+        is_request = any(call.name in REQUESTS for call in test.calls)
+        calls = deque(self._acts(file, test_class, test))
         # Each method once, that called last at the end: a test may hold thousands of calls of few methods.
         called: dict[int, Member] = {}
         for position in positions:
             while calls and calls[0][0] <= position:
                 _, member = calls.popleft()
-                called[id(member)] = called.pop(id(member), member)
-            yield self._link(subject, test.name, list(called.values()))
+                called[id(member.method)] = called.pop(id(member.method), member)
+            yield self._link(subject, test.name, list(called.values()), is_request)
 
-    def _link(self, subject: JavaClass | None, test_name: str, called: Sequence[Member]) -> Link | str:
+    def _link(
+        self, subject: JavaClass | None, test_name: str, called: Sequence[Member], is_request: bool
+    ) -> Link | str:
         if subject is not None:
             stem = METHOD_SUFFIX.sub("", METHOD_PREFIX.sub("", test_name))
             parts = [stem, *stem.split("_")[1:]]
@@ -72,6 +103,8 @@ class Linker:
                 return Link(by_name, "name")
             if (last := _last_tested(own)) is not None:
                 return Link(last, "call")
+            if not called and is_request and (only := self._only(subject)) is not None:
+                return Link(only, "name")
         if (last := _last_tested(called)) is not None:
             return Link(last, "type")
         if subject is not None:
@@ -109,40 +142,96 @@ class Linker:
                 return with_body[0] if len(with_body) == 1 or name in IMPLICIT else None
         return None
 
-    def _called(self, file: JavaFile, test_class: JavaClass, test: JavaTest) -> Iterator[tuple[int, Member]]:
-        """Yield where each call of one of the project's own methods ends, and the method."""
-        results: list[tuple[str, JavaFile]] = []
-        for call in test.calls:
-            member = self._member(file, test_class, call, results)
-            if call.name == CONSTRUCTOR and isinstance(call.receiver, str):
-                results.append((call.receiver, file))
-            elif member is None:
-                results.append(("", file))
-            else:
-                results.append((member.method.returns, self._index.file_of(member.owner)))
-            if member is not None and not OVERLOOKED.fullmatch(call.name) and self._index.is_own(member.owner):
-                yield call.span.end, member
+    def _only(self, subject: JavaClass) -> Member | None:
+        """Return the method of a class that has just one that does something, as a test that sends requests runs it."""
+        own = [method for method in subject.methods if method.has_body and method.name not in IMPLICIT]
+        methods = [method for method in own if method.name != CONSTRUCTOR and not method.trivial]
+        return Member(subject, methods[0]) if len(methods) == 1 else None
 
-    def _member(
-        self, file: JavaFile, test_class: JavaClass, call: Call, results: list[tuple[str, JavaFile]]
-    ) -> Member | None:
-        arguments = [results[one][0] if isinstance(one, int) else one for one in call.arguments]
-        if call.receiver is None:
-            inside = self._index.find(test_class, call.name, arguments)
-            owner = self._static_import(file, call.name) if inside is None else test_class
-        else:
-            kind, home = results[call.receiver] if isinstance(call.receiver, int) else (call.receiver, file)
-            owner = self._index.resolve(kind, home) if kind else None
-        return None if owner is None else self._index.find(owner, call.name, arguments)
+    def _acts(self, file: JavaFile, test_class: JavaClass, test: JavaTest) -> Iterator[tuple[int, Member]]:
+        """Yield where each call of one of the project's own methods ends, and the method that it runs."""
+        called = self._called(file, test_class, test)
+        on_mocks = [
+            one.span
+            for one in test.mock_statements
+            if any(not self._is_tested(test, called, number) for number in one.calls)
+        ]
+        made = set(test_class.makes)
+        for call, member in zip(test.calls, called.members, strict=True):
+            if member is None or not self._index.is_own(member.owner):
+                continue
+            made |= set(member.method.makes)
+            if not any(span.start <= call.span.start and call.span.end <= span.end for span in on_mocks):
+                yield call.span.end, self._index.implementation(member, made)
+
+    def _is_tested(self, test: JavaTest, called: _Called, number: int) -> bool:
+        """Return whether a call is one of the code under test, as far as its name tells where nothing else does."""
+        member, call = called.members[number], test.calls[number]
+        if member is None:
+            return called.unknown[number] and self._index.declares(call.name, len(call.arguments))
+        return self._index.is_own(member.owner)
+
+    def _called(self, file: JavaFile, test_class: JavaClass, test: JavaTest) -> _Called:
+        types: list[tuple[str, JavaFile]] = []
+        called = _Called([], [])
+
+        def type_of(kind: str | int) -> tuple[str, JavaFile]:
+            if isinstance(kind, int):
+                return types[kind]
+            return self._variable(kind, test_class, file) if "." in kind else (kind, file)
+
+        for call in test.calls:
+            arguments = [type_of(one)[0] for one in call.arguments]
+            kind, home = ("", file) if call.receiver is None else type_of(call.receiver)
+            if call.receiver is None:
+                inside = self._index.find(test_class, call.name, arguments)
+                owner = self._static_import(file, call.name) if inside is None else test_class
+            else:
+                owner = self._index.resolve(kind, home) if kind else None
+            member = None if owner is None else self._index.find(owner, call.name, arguments)
+            called.members.append(member)
+            called.unknown.append(call.receiver is not None and not kind)
+            if call.name == CONSTRUCTOR:
+                types.append((kind, file))
+            elif member is None:
+                types.append(("", file))
+            else:
+                types.append(self._returned(member))
+        return called
+
+    def _returned(self, member: Member) -> tuple[str, JavaFile]:
+        """Return the type of what a method returns: that of the instances that it creates where they have one."""
+        home, method = self._index.file_of(member.owner), member.method
+        if len(method.makes) == 1:
+            made, declared = (self._index.resolve(kind, home) for kind in (method.makes[0], method.returns))
+            if made is not None and declared in self._index.ancestors(made):
+                return method.makes[0], home
+        return method.returns, home
+
+    def _variable(self, name: str, test_class: JavaClass, file: JavaFile) -> tuple[str, JavaFile]:
+        """Return the type that `.name` or `Type.CONSTANT` of a `Call` stands for, and the file that knows it."""
+        owner, _, field = name.rpartition(".")
+        if not owner:
+            found = self._index.field(test_class, field)
+            imported = self._static_import(file, field)
+            if found is None and imported is not None:
+                found = self._index.field(imported, field)
+            return found or (field if field[:1].isupper() else "", file)
+        declared = self._index.resolve(owner, file)
+        found = None if declared is None else self._index.field(declared, field)
+        return found or (name if field[:1].isupper() else "", file)
 
     def _static_import(self, file: JavaFile, name: str) -> JavaClass | None:
         for line in file.imports:
             owner, _, member = line.rpartition(".")
             if line.startswith("static ") and member in (name, "*"):
                 found = self._index.resolve(owner.removeprefix("static ").rpartition(".")[2], file)
-                if found is not None and (member == name or any(m.name == name for m in found.methods)):
+                if found is not None and (member == name or self._has(found, name)):
                     return found
         return None
+
+    def _has(self, declared: JavaClass, name: str) -> bool:
+        return name in self._index.members(declared) or self._index.field(declared, name) is not None
 
 
 def _last_tested(called: Sequence[Member]) -> Member | None:
@@ -151,9 +240,15 @@ def _last_tested(called: Sequence[Member]) -> Member | None:
     def rank(member: Member) -> tuple[bool, bool]:
         # `toString` and the like are called to look at a result more often than to be tested.
         looks = member.method.trivial or member.method.name in IMPLICIT
-        return looks, member.method.name == CONSTRUCTOR
+        return looks, member.method.name == CONSTRUCTOR or _is_factory(member)
 
     return min((member for member in reversed(called) if member.method.has_body), key=rank, default=None)
+
+
+def _is_factory(member: Member) -> bool:
+    """Return whether a method makes an instance of its class out of something else."""
+    owner, method = member.owner.simple_name, member.method
+    return method.static and method.returns.rpartition(".")[2] == owner and owner not in method.parameters
 
 
 def stems(class_name: str) -> Iterator[str]:

@@ -1,14 +1,20 @@
 """The classes of a project by name: what a type's name means in a file, and which method a call means."""
 
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from assertkd.java.structure import CONSTRUCTOR, JavaClass, JavaFile, Method
+from assertkd.java.structure import CONSTRUCTOR, JavaClass, JavaFile, JavaTest, Method
+from assertkd.java.tests import ANNOTATIONS, framework_of_imports
 
-TEST_FOLDERS = frozenset({"test", "tests", "testing", "it", "jmh", "testfixtures", "androidtest", "integrationtest"})
-"""Folders (in lower case) whose classes serve tests and are not what is tested."""
-JUNIT3_BASE = "TestCase"
+TEST_WORDS = frozenset({"test", "tests", "testing", "unittest", "unittests", "it", "its", "jmh", "spec", "fixtures"})
+"""Words in the name of a source root (`src/integrationTest/java`) whose classes serve tests and are not tested."""
+WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+JUNIT3_BASE = re.compile(r"\w*(?:Test|Tests|Case|TestBase|TestSupport)")
+"""Names of classes of libraries that are a `TestCase`."""
+LIBRARY_MARKS = frozenset({"Property", "Example", "FuzzTest"})
+"""Annotations of libraries that mark tests (jqwik, Jazzer), beside those whose names end with `Test`."""
 WIDER = ("byte", "short", "char", "int", "long", "float", "double")
 """Primitive numbers; each can be passed where one further right is declared (JLS 5.1.2, but for byte to char)."""
 PRIMITIVE = frozenset({*WIDER, "boolean"})
@@ -34,23 +40,31 @@ class Member:
 class ProjectIndex:
     """The classes of one project.
 
-    A class counts as one of the project's own where its file holds no tests and lies in no folder of tests.
+    A class counts as one of the project's own where its file holds no tests and lies in no source root of tests.
+
+    Args:
+        files: the project's.
+        test_roots: folders that the project's build declares to hold tests, relative to it.
     """
 
-    def __init__(self, files: Iterable[JavaFile]) -> None:
+    def __init__(self, files: Iterable[JavaFile], test_roots: Iterable[str] = ()) -> None:
         self._files: dict[str, JavaFile] = {}
         self._by_name: dict[str, list[JavaClass]] = defaultdict(list)
         self._inherited: dict[int, tuple[JavaClass, ...]] = {}
         self._members: dict[int, dict[str, list[Member]]] = {}
-        self._tested: set[str] = set()
+        self._heirs: dict[int, list[JavaClass]] | None = None
+        self._own_methods: dict[str, list[Method]] | None = None
         for file in files:
             self._files[file.path] = file
             for declared in file.classes:
                 self._by_name[declared.simple_name].append(declared)
+        roots = tuple(f"{root}/" for root in test_roots)
+        self._tested = {file.path for file in self._files.values() if file.path.startswith(roots) or is_test_code(file)}
         for file in self._files.values():
-            folders = file.path.lower().split("/")[:-1]
-            tests = any(self.is_test(declared, test.framework) for declared, test in file.tests)
-            if tests or not TEST_FOLDERS.isdisjoint(folders):
+            if any(not test.marks and self.framework(declared, test) for declared, test in file.tests):
+                self._tested.add(file.path)
+        for file in self._files.values():
+            if any(test.marks and self.framework(declared, test) for declared, test in file.tests):
                 self._tested.add(file.path)
 
     def file_of(self, declared: JavaClass) -> JavaFile:
@@ -61,12 +75,50 @@ class ProjectIndex:
         """Return whether a class may be what tests test."""
         return declared.file not in self._tested
 
-    def is_test(self, declared: JavaClass, framework: str) -> bool:
-        """Return whether tests of this framework run in a class; JUnit 3's need a `TestCase`."""
-        if framework != "junit3":
-            return True
-        line = (declared, *self.ancestors(declared))
-        return any(name.rpartition(".")[2].endswith(JUNIT3_BASE) for one in line for name in one.supertypes)
+    def framework(self, declared: JavaClass, test: JavaTest) -> str | None:
+        """Return the framework that runs a method as a test, or None where it is none.
+
+        Tests of JUnit 3 need a class that is a `TestCase`. Annotations mark a test if they stand for `@Test`: because
+        they are annotated with it, where the project declares them, else by their names or by their place beside tests.
+        """
+        if test.framework == "junit3" and self._is_test_case(declared):
+            return "junit3"
+        if not test.marks:
+            return test.framework if test.framework != "junit3" else None
+        file = self.file_of(declared)
+        known = [mark for mark in test.marks if any(one.kind == "annotation_type" for one in self._by_name[mark])]
+        for mark in known:
+            if (found := self._composed_of(mark)) is not None:
+                return found
+        foreign = [mark for mark in test.marks if mark not in known] if declared.file in self._tested else []
+        imported = framework_of_imports(file.imports)
+        if any(mark.endswith("Test") or mark in LIBRARY_MARKS for mark in foreign):
+            return imported
+        beside_tests = any(not other.marks and other.framework != "junit3" for other in declared.tests)
+        return imported if foreign and beside_tests and test.assertions else None
+
+    def is_left_out(self, declared: JavaClass, test: JavaTest) -> bool:
+        """Return whether a method that is no test has the name of one of JUnit 3, and lies in test code."""
+        is_named = test.framework == "junit3" and declared.supertypes and not test.marks
+        return bool(is_named and test.assertions) and not self.is_own(declared)
+
+    def _is_test_case(self, declared: JavaClass) -> bool:
+        line = [one for one in (declared, *self.ancestors(declared)) if one.kind == "class"]
+        return any(
+            self.resolve(name, self.file_of(one)) is None and JUNIT3_BASE.fullmatch(name.rpartition(".")[2])
+            for one in line
+            for name in one.supertypes
+        )
+
+    def _composed_of(self, mark: str) -> str | None:
+        """Return the framework of an annotation of the project that is annotated as a test, directly or not."""
+        line = [one for one in self._by_name[mark] if one.kind == "annotation_type"]
+        for declared in line:
+            for name in declared.annotations:
+                if name in ANNOTATIONS:
+                    return ANNOTATIONS[name] or framework_of_imports(self.file_of(declared).imports)
+                line += [one for one in self._by_name[name] if one.kind == "annotation_type" and one not in line]
+        return None
 
     def resolve(self, name: str, file: JavaFile) -> JavaClass | None:
         """Return the class that a type's name means in a file; None where it is another library's or ambiguous."""
@@ -122,6 +174,61 @@ class ProjectIndex:
             self._members[id(declared)] = known = dict(known)
         return known
 
+    def implementation(self, member: Member, made: Collection[str]) -> Member:
+        """Return the method that runs when a method without a body is called; itself where that is not clear.
+
+        It is the only one of the project's classes, or that of the only one that is created.
+
+        Args:
+            member: a method.
+            made: names of the classes whose instances are created where the call is.
+        """
+        if member.method.has_body:
+            return member
+        found = {}
+        for heir in self._heirs_of(member.owner):
+            overriding = [
+                Member(heir, method)
+                for method in heir.methods
+                if method.name == member.method.name and method.has_body
+                if len(method.parameters) == len(member.method.parameters) and self.is_own(heir)
+            ]
+            if overriding:
+                found[heir.package, heir.name] = max(
+                    overriding, key=lambda m: _fit(member.method.parameters, m.method, self._is_kind)
+                )
+        if len(found) > 1:
+            found = {name: one for name, one in found.items() if self._runs(one.owner, made)}
+        return next(iter(found.values())) if len(found) == 1 else member
+
+    def _runs(self, owner: JavaClass, made: Collection[str]) -> bool:
+        return any(one.name in made or one.simple_name in made for one in (owner, *self._heirs_of(owner)))
+
+    def _heirs_of(self, declared: JavaClass) -> list[JavaClass]:
+        """Return the classes of the project that inherit from a class."""
+        if self._heirs is None:
+            self._heirs = defaultdict(list)
+            for heir in (one for file in self._files.values() for one in file.classes):
+                for above in self.ancestors(heir):
+                    self._heirs[id(above)].append(heir)
+        return self._heirs.get(id(declared), [])
+
+    def field(self, declared: JavaClass, name: str) -> tuple[str, JavaFile] | None:
+        """Return the type of a class's own or inherited field, and the file that declares it; None for no field."""
+        for one in (declared, *self.ancestors(declared)):
+            if name in one.fields:
+                return one.fields[name], self.file_of(one)
+        return None
+
+    def declares(self, name: str, count: int) -> bool:
+        """Return whether one of the project's own classes has a method of this name that takes `count` arguments."""
+        if self._own_methods is None:
+            self._own_methods = defaultdict(list)
+            for one in (one for file in self._files.values() for one in file.classes if self.is_own(one)):
+                for method in one.methods:
+                    self._own_methods[method.name].append(method)
+        return any(method.takes(count) for method in self._own_methods.get(name, ()))
+
     def find(self, declared: JavaClass, name: str, arguments: Sequence[str]) -> Member | None:
         """Return the method that a call on a class means, as far as names, number and plain types of arguments tell.
 
@@ -136,6 +243,19 @@ class ProjectIndex:
         """Return whether a class of this name inherits from one of the other, here or in a library."""
         named = self._by_name.get(name.rpartition(".")[2], ())
         return any(above in one.supertypes for declared in named for one in (declared, *self.ancestors(declared)))
+
+
+def is_test_code(file: JavaFile) -> bool:
+    """Return whether a file lies in a source root of tests; the folders of its package say nothing of it."""
+    folders = file.path.split("/")[:-1]
+    package = file.package.split(".") if file.package else []
+    if package and folders[-len(package) :] == package:
+        folders = folders[: -len(package)]
+    if "src" in folders[:-1]:
+        # The source set: `src/main/java`, `src/testFixtures/java`.
+        last = len(folders) - 1 - folders[::-1].index("src")
+        folders = folders[last + 1 : last + 2] or folders
+    return any(word.lower() in TEST_WORDS for folder in folders for word in WORDS.findall(folder))
 
 
 def _fit(arguments: Sequence[str], method: Method, is_kind: Callable[[str, str], bool]) -> int:
@@ -158,7 +278,7 @@ def _fit(arguments: Sequence[str], method: Method, is_kind: Callable[[str, str],
 def _parameter_fit(argument: str, parameter: str, is_kind: Callable[[str, str], bool]) -> int:
     if argument == parameter:
         return SAME
-    if argument in ("", "->"):
+    if argument in ("", "->") or argument.startswith("."):
         # What is not plain to see is seldom a primitive number.
         return UNKNOWN - (parameter in PRIMITIVE)
     if argument == "null":

@@ -1,6 +1,8 @@
 """Java projects below given folders, and their files."""
 
 import os
+import re
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +18,12 @@ BUILT = frozenset({"target", "build", "out", "bin", "node_modules"})
 """Folders beside a build file or a source folder that hold what was built."""
 UNREAD = frozenset({"module-info.java", "package-info.java"})
 """Files that declare no class."""
+TEST_ROOT = re.compile(
+    r"<testSourceDirectory>\s*(?:\$\{(?:project\.)?basedir\}/)?([^<$\s]+)\s*<"
+    r"|\b\w*[tT]est\w*\s*\{\s*(?:java|kotlin)\s*\{[^}]*?srcDirs?\s*[=(]?\s*[\[(]?\s*['\"]([^'\"$]+)['\"]"
+)
+"""What declares a folder of tests in a build file of Maven or Gradle."""
+MAX_BUILD_FILE_BYTES = 1_000_000
 LICENCE_NAMES = ("licence", "license", "copying", "unlicense")
 
 
@@ -28,12 +36,14 @@ class Project:
         root: its folder.
         files: its Java files, sorted.
         licence: its licence file, relative to the root, or None.
+        test_roots: folders of tests that its build files name, relative to the root.
     """
 
     name: str
     root: Path
     files: tuple[Path, ...]
     licence: str | None
+    test_roots: tuple[str, ...] = ()
 
 
 def find_projects(folders: Sequence[Path]) -> list[Project]:
@@ -60,7 +70,7 @@ def find_projects(folders: Sequence[Path]) -> list[Project]:
         raise UserError(f"{listed}: no Java file", "Name folders that hold the sources of Java projects.")
     names = _names(list(found))
     return [
-        Project(name, root, tuple(sorted(files)), _licence(root))
+        Project(name, root, tuple(sorted(files)), _licence(root), test_roots(root, files))
         for name, (root, files) in zip(names, found.items(), strict=True)
     ]
 
@@ -78,6 +88,28 @@ def _checked(folders: Sequence[Path]) -> list[Path]:
     return resolved
 
 
+def test_roots(root: Path, files: Iterable[Path]) -> tuple[str, ...]:
+    """Return the folders of tests that the build files of a project and its modules name, relative to the project."""
+    found = set()
+    for folder in {folder for file in files for folder in file.parents if folder.is_relative_to(root)}:
+        for path in (folder / name for name in ("pom.xml", *GRADLE_FILES)):
+            if is_regular(path) and path.stat().st_size <= MAX_BUILD_FILE_BYTES:
+                text = path.read_text(encoding="utf-8", errors="replace")
+                for match in TEST_ROOT.finditer(text):
+                    named = Path(os.path.normpath(folder / (match[1] or match[2])))
+                    if named.is_relative_to(root) and named != root:
+                        found.add(named.relative_to(root).as_posix())
+    return tuple(sorted(found))
+
+
+def is_regular(path: Path) -> bool:
+    """Return whether a path is a file with content: no link, folder, pipe or device."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
 def _is_root(folder: Path) -> bool:
     return any((folder / name).exists() for name in BUILD_FILES)
 
@@ -93,11 +125,11 @@ def project_root(path: Path) -> Path:
 
 
 def source_files(root: Path) -> Iterator[Path]:
-    """Yield the Java files in and below a folder; hidden and built folders and links are passed over."""
+    """Yield the Java files in and below a folder; hidden and built folders, links and devices are passed over."""
     for path, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if _is_source_folder(name, path, folders, files))
         for name in files:
-            if name.endswith(".java") and name not in UNREAD and not Path(path, name).is_symlink():
+            if name.endswith(".java") and name not in UNREAD and is_regular(Path(path, name)):
                 yield Path(path, name)
 
 

@@ -11,8 +11,17 @@ COMMENTS = frozenset({"line_comment", "block_comment"})
 TYPES = frozenset(f"{kind}_declaration" for kind in ("class", "interface", "enum", "record", "annotation_type"))
 """Nodes that declare a type."""
 
+METHODS = frozenset({"method_declaration", "constructor_declaration", "compact_constructor_declaration"})
+"""Nodes that declare a method or constructor."""
+MOST_HOLES = 50
+"""Blocks that are left out of a file; more, and it is not Java."""
+
 JAVA = Language(tree_sitter_java.language())
 _parser = Parser(JAVA)
+_TOKEN = re.compile(
+    rb'"""(?:\\.|[^\\])*?"""|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?\*/|[{}]', re.DOTALL
+)
+_LONG_ESCAPE = re.compile(rb"\\(u{2,})(?=[0-9a-fA-F]{4})")
 _UNICODE_ESCAPE = re.compile(r"\\(?:\\|u+([0-9a-fA-F]{4}))")
 
 
@@ -26,11 +35,12 @@ def read_source(path: Path) -> bytes:
 
 
 def normalised(raw: bytes) -> bytes:
-    """Return source as UTF-8 without byte order mark, its lines ended by line feeds."""
+    """Return source as UTF-8 without byte order mark and final control-Z (JLS 3.5), its lines ended by line feeds."""
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = raw.decode("latin-1")
+    text = text.removesuffix("\x1a")
     return text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8")
 
 
@@ -53,6 +63,69 @@ def translated(text: str, nul: str = "\ufffd") -> str:
 def parse(source: bytes) -> Tree:
     """Return the syntax tree of a compilation unit; `root_node.has_error` says whether it is sound."""
     return _parser.parse(source)
+
+
+def parse_in_part(source: bytes) -> tuple[Tree, list[tuple[int, int]]]:
+    """Return the syntax tree of a compilation unit, of which parts may not parse, and the blocks that it leaves out.
+
+    A construct that the parser does not know costs the method around it, not the file. Where the parser does not find
+    the method's end, blanks stand for the contents of the block that holds the construct.
+
+    Returns:
+        The tree, whose positions are those of the source, and of each block left out where it begins and ends.
+    """
+    # The parser knows one `u` in an escape.
+    source = _LONG_ESCAPE.sub(lambda match: b" " * (len(match[1]) - 1) + b"\\u", source)
+    tree = parse(source)
+    holes: list[tuple[int, int]] = []
+    blocks = _blocks(source) if tree.root_node.has_error else []
+    while len(holes) < MOST_HOLES and (fault := _fault_outside_methods(tree.root_node, source)) is not None:
+        around = [(start, end) for start, end in blocks if start <= fault < end]
+        if not around:
+            break
+        start, end = hole = max(around)
+        blocks.remove(hole)
+        holes.append(hole)
+        source = source[:start] + re.sub(rb"[^\n]", b" ", source[start:end]) + source[end:]
+        tree = parse(source)
+    return tree, holes
+
+
+def _fault_outside_methods(root: Node, source: bytes) -> int | None:
+    """Return where the first construct is that costs more than the method around it, or None."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if node.type in METHODS and is_closed(source[node.start_byte : node.end_byte]):
+            continue
+        inside = [child for child in node.children if child.has_error or child.is_missing]
+        if not inside and (node.is_error or node.is_missing):
+            return node.start_byte
+        waiting += reversed(inside)
+    return None
+
+
+def _blocks(source: bytes) -> list[tuple[int, int]]:
+    """Return where the contents of each block of braces begin and end, without those of outer classes."""
+    found, starts = [], []
+    for match in _TOKEN.finditer(source):
+        if match[0] == b"{":
+            starts.append(match.end())
+        elif match[0] == b"}" and starts:
+            start = starts.pop()
+            if starts:
+                found.append((start, match.start()))
+    return found
+
+
+def is_closed(source: bytes) -> bool:
+    """Return whether code closes every brace that it opens, and no other."""
+    depth = 0
+    for match in _TOKEN.finditer(source):
+        depth += {b"{": 1, b"}": -1}.get(match[0], 0)
+        if depth < 0:
+            return False
+    return depth == 0
 
 
 def text_of(node: Node | None) -> str:
@@ -96,3 +169,16 @@ def simple_type(node: Node | None) -> str:
             case _:
                 return text_of(node) + suffix
     return ""
+
+
+def annotations_of(declaration: Node) -> dict[str, str]:
+    """Return the simple name of every annotation of a declaration, with the text of its arguments."""
+    found = {}
+    for modifiers in declaration.children:
+        if modifiers.type != "modifiers":
+            continue
+        for node in modifiers.named_children:
+            if node.type in ("marker_annotation", "annotation"):
+                name = text_of(node.child_by_field_name("name")).rpartition(".")[2]
+                found[name] = text_of(node.child_by_field_name("arguments"))
+    return found

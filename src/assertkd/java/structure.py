@@ -1,7 +1,7 @@
 """What a Java file declares, as plain values that cross process borders: files, classes, methods, tests, calls."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 CONSTRUCTOR = "<init>"
 """The name of every constructor, as the JVM has it."""
@@ -28,6 +28,8 @@ class Method:
         has_body: false for abstract and native methods.
         trivial: whether it computes nothing: a getter, or a constructor that only sets fields. A method that returns
             nothing is never trivial, since it is there to change something.
+        static: whether it is called on its class.
+        makes: types of the instances that its `return` statements create.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Method:
     span: Span
     has_body: bool
     trivial: bool
+    static: bool = False
+    makes: tuple[str, ...] = ()
 
     def takes(self, count: int) -> bool:
         """Return whether the method can be called with `count` arguments."""
@@ -50,10 +54,10 @@ class Call:
 
     Attributes:
         name: of the method; `CONSTRUCTOR` for `new`.
-        receiver: what the method is called on: a type's name ("" where it is not known), the result of the call with
-            this index, or None for a call without a qualifier.
-        arguments: of each argument its type as far as it is plain to see, "" where not, or the index of the call that
-            it is the result of.
+        receiver: what the method is called on: a type, the result of the call with this index, or None for a call
+            without a qualifier. A type is a name, "" where it is not known; `.name` stands for that of a variable which
+            the file does not declare, and `Type.CONSTANT` for that of a constant.
+        arguments: of each argument its type, or the index of the call that it is the result of.
     """
 
     name: str
@@ -64,28 +68,46 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """An assertion statement of a test.
+    """A statement of a test that is an assertion, unless the project under test declares the methods it calls.
 
     Attributes:
         kind: the name that it calls first, as `assertEquals`; `assert` for the language's own statement.
         span: the statement with its semicolon.
+        calls: indexes of the calls whose names make it an assertion; none for the language's own.
     """
 
     kind: str
     span: Span
+    calls: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MockStatement:
+    """A statement that tells a mock what to do, or asks what was called on it; it runs nothing of what is tested.
+
+    Attributes:
+        span: the statement.
+        calls: indexes of the calls whose names say so.
+    """
+
+    span: Span
+    calls: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class JavaTest:
-    """A method that is a test.
+    """A method that is a test, or may be one (`index.ProjectIndex.framework` says whether it is).
 
     Attributes:
         framework: `junit3`, `junit4`, `junit5` or `testng`; `junit3` holds only where the class is a `TestCase`.
         disabled: whether an annotation takes it out of the suite.
         span: the declaration with its annotations, without Javadoc.
         body: its block, braces included.
-        assertions: outermost assertion statements, in their order.
+        assertions: assertion statements in their order, those inside others too.
         calls: in the order in which they are completed.
+        mock_statements: in their order.
+        marks: annotations that make it a test if one of them stands for `@Test`; none where it is marked as one.
+        parses: whether all of it does.
     """
 
     name: str
@@ -95,6 +117,9 @@ class JavaTest:
     body: Span
     assertions: tuple[Assertion, ...]
     calls: tuple[Call, ...]
+    mock_statements: tuple[MockStatement, ...] = ()
+    marks: tuple[str, ...] = ()
+    parses: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +130,11 @@ class JavaClass:
         name: with the names of the classes around it: `Outer.Inner`.
         package: "" for the unnamed one.
         file: its file, relative to its project.
-        supertypes: what it extends and implements, without type arguments.
+        supertypes: what it extends and implements, without type arguments; of the body of an enum's constant the enum.
+        fields: name to type of its fields and constants.
+        annotations: its own, without arguments.
+        makes: types of all instances that its code creates.
+        kind: `class`, `interface`, `enum`, `record` or `annotation_type`.
     """
 
     name: str
@@ -114,6 +143,10 @@ class JavaClass:
     supertypes: tuple[str, ...]
     methods: tuple[Method, ...]
     tests: tuple[JavaTest, ...]
+    fields: Mapping[str, str] = field(default_factory=dict)
+    annotations: tuple[str, ...] = ()
+    makes: frozenset[str] = frozenset()
+    kind: str = "class"
 
     @property
     def simple_name(self) -> str:
@@ -130,6 +163,7 @@ class JavaFile:
         imports: as written, `*` and a leading `static ` included.
         classes: outer ones before those inside them.
         fault: why the file was not read, or None.
+        in_part: whether parts of it do not parse; the rest is declared.
     """
 
     path: str
@@ -138,8 +172,9 @@ class JavaFile:
     classes: tuple[JavaClass, ...] = ()
     lines: int = 0
     fault: str | None = None
+    in_part: bool = False
 
     @property
     def tests(self) -> Iterator[tuple[JavaClass, JavaTest]]:
-        """Every test with its class."""
+        """Every method that is or may be a test, with its class."""
         return ((declared, test) for declared in self.classes for test in declared.tests)

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from tree_sitter import Node
 
+from assertkd.java.assertions import assertion_of, mock_calls_of
 from assertkd.java.calls import calls_in
-from assertkd.java.source import text_of
-from assertkd.java.structure import Assertion, JavaTest, Span
+from assertkd.java.source import annotations_of, text_of
+from assertkd.java.structure import Assertion, JavaTest, MockStatement, Span
 
 PACKAGES = {"org.junit.jupiter": "junit5", "org.testng": "testng", "org.junit": "junit4"}
 """Longer names first: `org.junit.jupiter` is no `org.junit` of JUnit 4."""
@@ -21,10 +22,13 @@ ANNOTATIONS = {
 }
 """What marks a test, and the framework that it belongs to; "" where the imports must say it."""
 DISABLING = frozenset({"Ignore", "Disabled"})
-ASSERTION = re.compile(r"assert\w*|verify\w*|expect[A-Z]\w*|expect")
-"""`fail` is left out: it claims nothing about a value."""
-STUBBING = re.compile(r"and(Return|Throw|Answer|Stub|DelegateTo|Void)\w*|anyTimes|times|once|atLeastOnce")
-"""What follows `expect` where it prepares a mock (EasyMock) and judges nothing."""
+OTHER_MARKS = re.compile(
+    r"(?:Before|After|Suppress|Param|Data[PS]|Json|Xml)\w*|\w+Mapping|\w+Source|(?:Nullable|Non[Nn]ull|NotNull)\w*"
+    r"|Override|Deprecated|SafeVarargs|Generated|VisibleForTesting|Factory|Bean|Provides|Produces|Provider|Inject"
+    r"|Autowired|Transactional|Benchmark|Setup|TearDown|Given|When|Then|And|But|Step|Setter|Getter|Get|Post|Put|Delete"
+    r"|GET|POST|PUT|DELETE|Ignore|Disabled|Tag|Order|Timeout|DisplayName|Category|Rule|ClassRule"
+)
+"""Annotations of methods that are no tests, and those that say more of a test."""
 
 
 def framework_of_imports(imports: Iterable[str]) -> str:
@@ -38,32 +42,24 @@ def framework_of_imports(imports: Iterable[str]) -> str:
     return "junit4"
 
 
-def annotations_of(declaration: Node) -> dict[str, str]:
-    """Return the simple name of every annotation of a declaration, with the text of its arguments."""
-    found = {}
-    for modifiers in declaration.children:
-        if modifiers.type != "modifiers":
-            continue
-        for node in modifiers.named_children:
-            if node.type in ("marker_annotation", "annotation"):
-                name = text_of(node.child_by_field_name("name")).rpartition(".")[2]
-                found[name] = text_of(node.child_by_field_name("arguments"))
-    return found
-
-
 def test_of_method(
-    method: Node, class_annotations: Mapping[str, str], framework: str, fields: Mapping[str, str]
+    method: Node,
+    class_annotations: Mapping[str, str],
+    framework: str,
+    fields: Mapping[str, str],
+    parses: bool = True,
 ) -> JavaTest | None:
     """Return a method as a test, or None where it is none.
 
-    A `public void test*()` without annotation counts as one of JUnit 3; whether its class is a `TestCase` is for the
-    caller to find out.
+    A `public void test*()` without annotation counts as one of JUnit 3, one with annotations of unknown meaning as one
+    with these marks; whether its class is a `TestCase`, and what the annotations mean, is for the caller to find out.
 
     Args:
         method: a `method_declaration`.
         class_annotations: of its class; TestNG's `@Test` there makes every public method a test.
         framework: that of the file's imports.
         fields: name to type of the fields that the test sees.
+        parses: whether all of the method does.
     """
     body = method.child_by_field_name("body")
     if body is None:
@@ -75,57 +71,78 @@ def test_of_method(
     public = any(modifier.type == "public" for modifier in method.children[0].children)
     public_void = public and text_of(method.child_by_field_name("type")) == "void"
     configures = any(mark.startswith(("Before", "After", "DataProvider", "Factory")) for mark in own)
+    others: tuple[str, ...] = ()
     if marks:
         found = marks[0] or framework
     elif framework == "testng" and "Test" in class_annotations and public_void and not configures:
         found = "testng"
-    elif name.startswith("test") and public_void and parameters is not None and not parameters.named_children:
-        found = "junit3"
     else:
-        return None
+        others = tuple(mark for mark in own if mark.endswith("Test") or not OTHER_MARKS.fullmatch(mark))
+        named = name.startswith("test") and public_void and parameters is not None and not parameters.named_children
+        if not named and not (others and _can_be_test(method, parameters)):
+            return None
+        found = "junit3" if named else framework
     everything = {**class_annotations, **own}
     switched_off = any("enabled=false" in text.replace(" ", "") for text in everything.values())
+    calls = calls_in(body, fields, parameters)
+    index = {call.span: number for number, call in enumerate(calls)}
+
+    def indexes(nodes: Iterable[Node]) -> tuple[int, ...]:
+        return tuple(index[Span(node.start_byte, node.end_byte)] for node in nodes)
+
+    assertions, mock_statements = [], []
+    for statement in _statements(body):
+        span = Span(statement.start_byte, statement.end_byte)
+        if mock_calls := mock_calls_of(statement):
+            mock_statements.append(MockStatement(span, indexes(mock_calls)))
+            before = statement.prev_named_sibling
+            if calls[mock_statements[-1].calls[0]].name == "expectLastCall" and before is not None:
+                mock_statements.append(MockStatement(Span(before.start_byte, before.end_byte), indexes(mock_calls)))
+        if (found_assertion := assertion_of(statement)) is not None:
+            assertions.append(Assertion(found_assertion[0], span, indexes(found_assertion[1])))
     return JavaTest(
         name=name,
         framework=found,
         disabled=switched_off or not DISABLING.isdisjoint(everything),
         span=Span(method.start_byte, method.end_byte),
         body=Span(body.start_byte, body.end_byte),
-        assertions=tuple(assertions_in(body)),
-        calls=calls_in(body, fields, parameters),
+        assertions=tuple(assertions),
+        calls=calls,
+        mock_statements=tuple(mock_statements),
+        marks=others,
+        parses=parses,
     )
 
 
 def assertions_in(body: Node) -> Iterator[Assertion]:
-    """Yield the outermost assertion statements of a block, in their order."""
+    """Yield the outermost assertion statements of a block by their names, in their order."""
     waiting = [body]
     while waiting:
         node = waiting.pop()
-        kind = _assertion_kind(node)
-        if kind is not None:
-            yield Assertion(kind, Span(node.start_byte, node.end_byte))
+        found = assertion_of(node)
+        if found is not None:
+            yield Assertion(found[0], Span(node.start_byte, node.end_byte))
         else:
             waiting += reversed(node.named_children)
 
 
-def _assertion_kind(statement: Node) -> str | None:
-    """Return the name that an assertion statement calls, or None where the statement is no assertion.
+def _can_be_test(method: Node, parameters: Node | None) -> bool:
+    """Return whether a method with an annotation of unknown meaning can be a test: it returns and takes nothing.
 
-    An assertion is a chain of calls that starts with `assert*`, `verify*` or `expect*`, qualified or not, such as
-    `assertThat(x).isTrue()`, or the language's own `assert`.
+    Parameters with annotations are given by a library.
     """
-    if statement.type == "assert_statement":
-        return "assert"
-    if statement.type != "expression_statement":
-        return None
-    expression: Node | None = statement.named_children[0]
-    found, names = None, []
-    while expression is not None and expression.type in ("method_invocation", "field_access"):
-        if expression.type == "method_invocation":
-            name = text_of(expression.child_by_field_name("name"))
-            names.append(name)
-            found = name if ASSERTION.fullmatch(name) else found
-        expression = expression.child_by_field_name("object")
-    if found == "expect" and any(STUBBING.fullmatch(name) for name in names):
-        return None
-    return found
+    words = {word for child in method.children if child.type == "modifiers" for word in text_of(child).split()}
+    taken = parameters.named_children if parameters is not None else []
+    given = all(any(child.type == "modifiers" for child in parameter.children) for parameter in taken)
+    is_void = text_of(method.child_by_field_name("type")) == "void"
+    return is_void and given and words.isdisjoint({"private", "static", "abstract"})
+
+
+def _statements(body: Node) -> Iterator[Node]:
+    """Yield the statements at and below a block that can be assertions, in their order."""
+    waiting = [body]
+    while waiting:
+        node = waiting.pop()
+        if node.type in ("assert_statement", "expression_statement", "local_variable_declaration"):
+            yield node
+        waiting += reversed(node.named_children)

@@ -47,9 +47,9 @@ class TeacherPass:
     def __init__(self, params: LogitsParams, teacher: Path) -> None:
         self._settings, self._temperatures, self._teacher = params.logits, params.temperatures, teacher
         self.device = resolve_device(self._settings.device)
-        self.model = load_model(teacher).to(self.device).eval()
-        lengths = params.supervision
-        self.prompt = Prompt(load_tokenizer(teacher), lengths.max_input_len, lengths.max_output_len)
+        tokenizer, lengths = load_tokenizer(teacher), params.supervision
+        self.model = load_model(teacher, tokenizer=tokenizer).to(self.device).eval()
+        self.prompt = Prompt(tokenizer, lengths.max_input_len, lengths.max_output_len)
         self.codec = build_codec(
             self._settings.codec,
             self.model.vocab_size,

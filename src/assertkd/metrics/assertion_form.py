@@ -4,6 +4,7 @@ import re
 
 from tree_sitter import Node
 
+from assertkd.java.assertions import assertion_of
 from assertkd.metrics.syntax_validity import only_statement
 
 ASSERTION_NAME = re.compile(r"assert\w*|fail|verify\w*|expect\w*")
@@ -13,8 +14,9 @@ def assertion_form(prediction: str, reference: str = "") -> float:
     """Return 1.0 where the prediction is one statement that calls an assertion, else 0.0. The reference plays no part.
 
     An assertion is a call of `assert*`, `fail`, `verify*` or `expect*`, qualified or not, or a chain of calls that
-    starts with one, such as `assertThat(x).isTrue()`; Java's own `assert` statement counts too. A call among the
-    arguments does not.
+    starts with one, such as `assertThat(x).isTrue()`; Java's own `assert` statement counts too, and so does what else
+    `java.assertions` knows: `E e = assertThrows(…)`, `then(x).isNull()`, `all.forEach(x -> assertTrue(x))`. A call
+    among the arguments does not.
     """
     statement = only_statement(prediction)
     return float(statement is not None and is_assertion(statement))
@@ -22,7 +24,7 @@ def assertion_form(prediction: str, reference: str = "") -> float:
 
 def is_assertion(statement: Node) -> bool:
     """Return whether a statement is Java's `assert` or calls an assertion, as `assertion_form` says."""
-    if statement.type == "assert_statement":
+    if statement.type == "assert_statement" or assertion_of(statement) is not None:
         return True
     return statement.type == "expression_statement" and calls_assertion(statement.named_children[0])
 

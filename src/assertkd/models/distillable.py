@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import ClassVar, Self, cast
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-from assertkd.models.hub import located, unloadable
+from assertkd.models.hub import located
+from assertkd.models.loading import loading, unloadable
+from assertkd.models.model_folder import FAILURE, check_weights, local_folder, output_length
+from assertkd.models.special_tokens import END, PAD, START
 from assertkd.settings.model import ScratchSettings
 
 IGNORED = -100
@@ -89,19 +91,30 @@ class DistillableModel(nn.Module, ABC):
     def from_pretrained(cls, name: str | Path, config: PreTrainedConfig, dropout: float) -> Self:
         """Return the model of a hub name or folder, in float32, every weight read from there.
 
+        Of what its files say of decoding, it has the length of outputs, and the padding, end and start tokens of
+        `config`.
+
         Raises:
             UserError: the weights are missing or damaged.
         """
-        failure = "the weights could not be loaded"
-        try:
-            network, loading = cls.architecture.from_pretrained(
-                located(name), config=cls.with_dropout(config, dropout), dtype=torch.float32, output_loading_info=True
+        config = cls.with_dropout(config, dropout)
+        decoding = GenerationConfig(**{key: getattr(config, key, None) for key in (PAD, END, START)})
+        with loading(name, FAILURE):
+            if (folder := local_folder(name)) is not None:
+                with torch.device("meta"):
+                    expected = cls.architecture(config)
+                check_weights(name, folder, expected)
+                decoding.max_new_tokens = output_length(folder)
+            network, loaded = cls.architecture.from_pretrained(
+                located(name),
+                config=config,
+                generation_config=decoding,
+                dtype=torch.float32,
+                output_loading_info=True,
             )
-        except (OSError, ValueError, RuntimeError, SafetensorError) as fault:
-            raise unloadable(name, failure, fault) from fault
-        if missing := sorted(loading["missing_keys"]):
+        if missing := sorted(loaded["missing_keys"]):
             # transformers would fill them with random numbers and go on.
-            raise unloadable(name, failure, f"{len(missing)} are missing, as {missing[0]}")
+            raise unloadable(name, FAILURE, f"{len(missing)} are missing, as {missing[0]}")
         return cls(network)
 
     @staticmethod
@@ -199,6 +212,19 @@ class DistillableModel(nn.Module, ABC):
     def weights(self) -> dict[str, nn.Parameter]:
         """Return every weight once, by the name that it has in the saved file."""
         return dict(self.network.named_parameters())
+
+    def truncate_vocabulary(self, entries: int) -> None:
+        """Keep the first `entries` of the vocabulary, in the embeddings and in the head."""
+        cut: dict[int, nn.Parameter] = {}
+        for module in self.network.modules():
+            is_head = module is self.network.get_output_embeddings()
+            if not is_head and getattr(module, "num_embeddings", None) != self.vocab_size:
+                continue
+            weight = cast(nn.Parameter, module.weight)
+            # What shares its weights keeps sharing them.
+            module.weight = cut.setdefault(id(weight), nn.Parameter(weight.detach()[:entries].clone()))
+            setattr(module, "out_features" if is_head else "num_embeddings", entries)
+        self.network.config.vocab_size = entries
 
     @abstractmethod
     def with_layers(self, layers: Mapping[str, Sequence[int]], dropout: float) -> Self:

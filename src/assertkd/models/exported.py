@@ -1,15 +1,16 @@
 """Models in the form of CTranslate2: small, fast on CPUs, and run without torch or transformers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
 from assertkd.errors import UserError
-from assertkd.files import read_json
 from assertkd.layout import ModelLayout
+from assertkd.models.loading import loading
+from assertkd.models.model_folder import read_object
 from assertkd.models.text_generator import TextGenerator
 
 DESCRIPTION = "export.json"
@@ -34,6 +35,7 @@ class ExportDescription:
         max_output_len: longest output likewise.
         eos_token_id: the tokenizer's end token.
         source: the model's folder.
+        end_token_ids: all tokens that end an output; empty for `eos_token_id` alone.
     """
 
     format: str
@@ -44,6 +46,7 @@ class ExportDescription:
     max_output_len: int
     eos_token_id: int
     source: str
+    end_token_ids: tuple[int, ...] = ()
 
 
 def is_export(folder: Path) -> bool:
@@ -59,9 +62,18 @@ def describe_export(folder: Path) -> ExportDescription:
     """
     if not is_export(folder):
         raise UserError(f"{folder}: holds no exported model ({DESCRIPTION} is missing)", REMEDY)
+    content = read_object(folder / DESCRIPTION)
+    ends = content.get("end_token_ids", [])
     try:
-        return ExportDescription(**read_json(folder / DESCRIPTION))
-    except (TypeError, ValueError) as fault:
+        wrong = [
+            one.name
+            for one in fields(ExportDescription)
+            if one.type in (int, str) and type(content[one.name]) is not one.type
+        ]
+        if wrong or not isinstance(ends, list) or not all(type(one) is int for one in ends):
+            raise TypeError(f"{(*wrong, 'end_token_ids')[0]} has another type")
+        return ExportDescription(**content | {"end_token_ids": tuple(ends)})
+    except (KeyError, TypeError) as fault:
         raise UserError(f"{folder / DESCRIPTION}: does not describe an export ({fault})", REMEDY) from None
 
 
@@ -80,7 +92,8 @@ class ExportedTokenizer:
         file = ModelLayout(folder).tokenizer
         if not file.is_file():
             raise UserError(f"{file}: no such file", REMEDY)
-        self._tokenizer: Any = Tokenizer.from_file(str(file))
+        with loading(file, "no tokenizer could be loaded"):
+            self._tokenizer: Any = Tokenizer.from_file(str(file))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self.eos_token_id = eos_token_id
@@ -129,12 +142,11 @@ class ExportedModel(TextGenerator):
         self.description = describe_export(folder)
         self.tokenizer = ExportedTokenizer(folder / TOKENIZER, self.description.eos_token_id)
         self.parameters = self.description.parameters
-        try:
+        with loading(folder, "the export could not be loaded", f" {REMEDY}"):
             self._translator = ctranslate2.Translator(
                 str(folder), device="cpu", compute_type=self.description.compute_type, intra_threads=threads
             )
-        except (ValueError, RuntimeError) as fault:
-            raise UserError(f"{folder}: the export could not be loaded ({fault})", REMEDY) from None
+            self._ends = self.tokenizer.tokens(self.description.end_token_ids or [self.description.eos_token_id])
 
     def generate_batch(self, batch: Sequence[Sequence[int]], max_new_tokens: int, num_beams: int) -> list[str]:
         """Return the texts of a batch."""
@@ -159,6 +171,7 @@ class ExportedModel(TextGenerator):
         return self._translator.translate_batch(
             [self.tokenizer.tokens(one) for one in batch],
             beam_size=num_beams,
+            end_token=self._ends,
             # By default the end token is excluded at the first step, which also shifts the scores.
             min_decoding_length=0,
             max_decoding_length=max_new_tokens,

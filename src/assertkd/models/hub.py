@@ -10,6 +10,7 @@ from huggingface_hub import HfApi, constants, get_session, scan_cache_dir, try_t
 from huggingface_hub.errors import CacheNotFound, HfHubHTTPError, RepositoryNotFoundError
 
 from assertkd.errors import UserError
+from assertkd.models.loading import first_line
 
 WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
 PICKLED = ["pytorch_model*.bin"]
@@ -82,21 +83,6 @@ def cached_models() -> dict[str, CachedModel]:
     }
 
 
-def unloadable(name: str | Path, failure: str, reason: BaseException | str, hint: str = "") -> UserError:
-    """Return the error of a model, tokenizer or encoder that cannot be loaded, because of a reason's first line.
-
-    `failure` is what was not possible, `hint` is told after what to do.
-    """
-    if Path(name).is_dir() or is_reachable():
-        remedy = "Check the name of the model or folder."
-    else:
-        remedy = (
-            "This process is offline. Fetch the run's models first, where there is a network (a login node): snakemake "
-            "prefetch_models, with the same --profile, --config and HF_HOME. Or name a folder that holds the model."
-        )
-    return UserError(f"{name}: {failure} ({_first_line(reason)})", remedy + hint)
-
-
 def fetch(name: str) -> Path:
     """Download a repository of the hub into the cache, unless it is there, and return its folder.
 
@@ -132,11 +118,7 @@ def fetch(name: str) -> Path:
         ) from fault
     except (HTTP_FAULT, OSError) as fault:
         raise UserError(
-            f"{name}: could not be fetched ({_first_line(fault)})",
+            f"{name}: could not be fetched ({first_line(fault)})",
             "Check the network, HF_ENDPOINT, and the space and rights under HF_HOME; then run it again.",
         ) from fault
     raise UserError(f"{folder / damaged[0]['path']}: damaged on its way, twice", "Try again later.")
-
-
-def _first_line(reason: BaseException | str) -> str:
-    return (str(reason).strip() or type(reason).__name__).splitlines()[0]

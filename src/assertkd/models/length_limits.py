@@ -7,9 +7,8 @@ has them in its description. Read without torch or transformers.
 from pathlib import Path
 from typing import NamedTuple
 
-from assertkd.files import read_json
-from assertkd.layout import ModelLayout
 from assertkd.models.exported import describe_export, is_export
+from assertkd.models.model_folder import input_length, output_length
 
 
 class Limits(NamedTuple):
@@ -24,14 +23,14 @@ UNKNOWN = Limits(512, 128)
 
 
 def limits_of(folder: Path, max_input: int | None = None, max_output: int | None = None) -> Limits:
-    """Return what the model of a folder was trained for, or `max_input` and `max_output` where they are given."""
+    """Return what the model of a folder was trained for, or `max_input` and `max_output` where they are given.
+
+    Raises:
+        UserError: its files are damaged, or give something else than lengths.
+    """
     if is_export(folder):
         description = describe_export(folder)
         trained = Limits(description.max_input_len, description.max_output_len)
     else:
-        files = ModelLayout(folder)
-        config, generation = (
-            read_json(file) if file.is_file() else {} for file in (files.config, files.generation_config)
-        )
-        trained = Limits(config.get("n_positions") or UNKNOWN.input, generation.get("max_new_tokens") or UNKNOWN.output)
+        trained = Limits(input_length(folder) or UNKNOWN.input, output_length(folder) or UNKNOWN.output)
     return Limits(max_input or trained.input, max_output or trained.output)

@@ -1,16 +1,20 @@
 """Model families by the `model_type` of their configuration, and models by name."""
 
+import logging
 from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import AutoConfig, PreTrainedConfig, PreTrainedTokenizerFast
+from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
 from assertkd.layout import ModelLayout
+from assertkd.models.configuration import NO_MODEL, load_configuration
 from assertkd.models.distillable import DistillableModel, ModelShape
-from assertkd.models.hub import located, unloadable
+from assertkd.models.loading import loading
+from assertkd.models.model_folder import FAILURE, TOKENIZER_FILES, check_weights, local_folder
 from assertkd.models.t5.model import T5Model
+from assertkd.models.tokenizer import SENTINELS, load_tokenizer
 from assertkd.settings import ModelSettings
 from assertkd.settings.model import SCRATCH
 
@@ -21,41 +25,78 @@ FAMILIES: dict[str, type[DistillableModel]] = {
 SCRATCH_FAMILY = "t5"
 """Family of the models that are built from sizes."""
 
+PADDED_TO = 128
+"""Vocabularies are padded to a multiple of this at most."""
 
-def load_model(name: str | Path, dropout: float = 0.0) -> DistillableModel:
-    """Return the model of a hub name or folder, in float32.
+log = logging.getLogger(__name__)
+
+
+def load_model(
+    name: str | Path, dropout: float = 0.0, tokenizer: PreTrainedTokenizerFast | None = None
+) -> DistillableModel:
+    """Return the model of a hub name or folder, in float32; of its options of decoding it keeps the special tokens.
+
+    Args:
+        name: hub name or folder.
+        dropout: dropout rate of every layer in training.
+        tokenizer: that the model is used with; None where only its weights are used.
 
     Raises:
-        UserError: there is none, or it is of no family in `FAMILIES`.
+        UserError: there is none, it is of no family in `FAMILIES`, or the tokenizer does not fit it.
     """
-    config = _load_config(name)
-    return _family(name, config).from_pretrained(name, config, dropout)
+    config = load_configuration(name, FAMILIES, tokenizer)
+    return FAMILIES[config.model_type].from_pretrained(name, config, dropout)
 
 
-def build_model(settings: ModelSettings, tokenizer: PreTrainedTokenizerFast, dropout: float) -> DistillableModel:
+def build_model(
+    settings: ModelSettings, tokenizer: PreTrainedTokenizerFast, dropout: float, entries: int | None = None
+) -> DistillableModel:
     """Return the model that `settings` name, ready to train with `tokenizer`.
 
-    Random weights come from torch's global generator, so seed it first.
+    Random weights come from torch's global generator, so seed it first. Of a vocabulary that is larger, as those that
+    are padded to a multiple of 128, the entries beyond are cut off, so that all models of a run have the same.
 
     Args:
         settings: a hub name, a folder or sizes.
-        tokenizer: the run's tokenizer; its ids must fit the model's vocabulary.
+        tokenizer: the run's tokenizer; its ids must mean the same tokens as the model's.
         dropout: dropout rate of every layer in training.
+        entries: vocabulary entries that are kept; None for the tokenizer's.
 
     Raises:
-        UserError: the model is missing, of no family in `FAMILIES`, or has fewer vocabulary entries than the tokenizer.
+        UserError: the model is missing, of no family in `FAMILIES`, or made for another tokenizer.
     """
+    entries = max(entries or 0, len(tokenizer))
     if settings.name == SCRATCH:
         family = FAMILIES[SCRATCH_FAMILY]
-        config = family.scratch_config(settings.scratch, len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id)
+        config = family.scratch_config(settings.scratch, entries, tokenizer.pad_token_id, tokenizer.eos_token_id)
         return family.from_config(config, dropout)
-    model = load_model(settings.name, dropout)
-    if model.vocab_size < len(tokenizer):
-        raise UserError(
-            f"{settings.name}: has {model.vocab_size} vocabulary entries, the tokenizer has {len(tokenizer)}",
-            "Give the run a tokenizer that fits (tokenizer.name), or another model.",
-        )
+    config = load_configuration(settings.name, FAMILIES, tokenizer)
+    _check_own_tokenizer(settings.name, config.vocab_size, tokenizer)
+    model = FAMILIES[config.model_type].from_pretrained(settings.name, config, dropout)
+    if model.vocab_size > entries:
+        log.info("%s: %d vocabulary entries, of which %d are kept", settings.name, model.vocab_size, entries)
+        model.truncate_vocabulary(entries)
     return model
+
+
+def check_model(name: str, tokenizer: PreTrainedTokenizerFast | None) -> None:
+    """Refuse a model that `build_model` would refuse, as far as its files are on this machine; no weights are read.
+
+    Args:
+        name: hub name or folder.
+        tokenizer: the run's; None where it is not known yet.
+
+    Raises:
+        UserError: see `build_model`.
+    """
+    folder = local_folder(name)
+    if folder is None:
+        return
+    config = load_configuration(folder, FAMILIES, tokenizer, called=name)
+    if tokenizer is not None:
+        _check_own_tokenizer(name, config.vocab_size, tokenizer)
+    with loading(name, FAILURE), torch.device("meta"):
+        check_weights(name, folder, FAMILIES[config.model_type].architecture(config))
 
 
 def random_model(settings: ModelSettings, vocab_size: int, *, only_local: bool = False) -> DistillableModel:
@@ -70,7 +111,8 @@ def random_model(settings: ModelSettings, vocab_size: int, *, only_local: bool =
         UserError: the configuration cannot be read, or is of no family in `FAMILIES`.
     """
     family, config = _configuration(settings, vocab_size, only_local)
-    return family.from_config(config, 0.0)
+    with loading(settings.name, NO_MODEL):
+        return family.from_config(config, 0.0)
 
 
 def shape_and_parameter_count(
@@ -78,7 +120,7 @@ def shape_and_parameter_count(
 ) -> tuple[ModelShape, int]:
     """Return the sizes and the number of weights of what `random_model` returns; nothing of its size is built."""
     family, config = _configuration(settings, vocab_size, only_local)
-    with torch.device("meta"):
+    with loading(settings.name, NO_MODEL), torch.device("meta"):
         return family.shape_of(config), parameter_count(family.from_config(config, 0.0))
 
 
@@ -88,7 +130,7 @@ def vocab_size(name: str | Path) -> int | None:
         return None
     try:
         if isinstance(name, Path):
-            config = _load_config(name, only_local=True)
+            config = load_configuration(name, FAMILIES, only_local=True)
         else:
             _, config = _configuration(ModelSettings(name=name), 0, only_local=True)
     except UserError:
@@ -123,22 +165,34 @@ def _configuration(
     for family in FAMILIES.values():
         if settings.name in family.published:
             return family, family.published[settings.name]
-    config = _load_config(settings.name, only_local)
-    return _family(settings.name, config), config
+    config = load_configuration(settings.name, FAMILIES, only_local=only_local)
+    return FAMILIES[config.model_type], config
 
 
-def _load_config(name: str | Path, only_local: bool = False) -> PreTrainedConfig:
-    try:
-        source = str(name) if only_local else located(name)
-        return AutoConfig.from_pretrained(source, trust_remote_code=False, local_files_only=only_local)
-    except (OSError, ValueError, KeyError) as fault:
-        raise unloadable(name, "no model could be loaded", fault) from fault
-
-
-def _family(name: str | Path, config: PreTrainedConfig) -> type[DistillableModel]:
-    if config.model_type not in FAMILIES:
+def _check_own_tokenizer(name: str, vocab_size: int, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Refuse a model whose own tokenizer has other tokens at the same ids; without one its size has to be the run's."""
+    folder = local_folder(name)
+    if folder is None or not any((folder / file).is_file() for file in TOKENIZER_FILES):
+        if vocab_size >= len(tokenizer) + PADDED_TO:
+            raise UserError(
+                f"{name}: has {vocab_size} vocabulary entries, the tokenizer {len(tokenizer)}, and no tokenizer of its "
+                "own to compare",
+                "Choose a model of the run's tokenizer, or add the model's own tokenizer to its folder.",
+            )
+        return
+    own, expected = (
+        {number: token for token, number in one.get_vocab().items()} for one in (load_tokenizer(folder), tokenizer)
+    )
+    # The sentinels of CodeT5's releases are in different orders, and the training teaches the one that is used.
+    different = [
+        number
+        for number in sorted(own.keys() & expected.keys())
+        if own[number] != expected[number] and not {own[number], expected[number]} <= {*SENTINELS}
+    ]
+    if different:
+        first = different[0]
         raise UserError(
-            f"{name}: is a {config.model_type!r} model, not of a family that can be taught ({', '.join(FAMILIES)})",
-            "Use T5, CodeT5 or CodeT5+ (220M or 770M); larger CodeT5+ models bring their own code, which is not run.",
+            f"{name}: was made for another tokenizer: {len(different)} of its {len(own)} tokens are others than the "
+            f"run's, the first {own[first]!r} for {expected[first]!r} (id {first})",
+            "Choose a model of the run's tokenizer, or set tokenizer.name to one that all models of the run have.",
         )
-    return FAMILIES[config.model_type]

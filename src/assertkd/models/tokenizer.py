@@ -7,7 +7,10 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
-from assertkd.models.hub import located, unloadable
+from assertkd.layout import ModelLayout
+from assertkd.models.hub import located
+from assertkd.models.loading import loading
+from assertkd.models.model_folder import check_files, read_object
 from assertkd.records import PLACEHOLDER_TOKEN
 
 SENTINELS = [f"<extra_id_{number}>" for number in reversed(range(100))]
@@ -61,12 +64,22 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerFast:
     """Return the tokenizer of a hub name or folder; a folder with CodeT5's `vocab.json` and `merges.txt` alone will do.
 
     Raises:
-        UserError: there is none, it lacks a padding token, an end token or the gap's, or it cannot spell Java.
+        UserError: there is none, it cannot be kept as `tokenizer.json`, it lacks a padding token, an end token or the
+            gap's, or it cannot spell Java.
     """
-    try:
+    with loading(name, "no tokenizer could be loaded"):
+        if Path(name).is_dir():
+            check_files(Path(name))
+            files = ModelLayout(Path(name))
+            for file in (files.config, files.tokenizer_config, files.tokenizer):
+                if file.is_file():
+                    read_object(file)
         tokenizer = _loaded(name)
-    except (OSError, ValueError, KeyError, TypeError) as fault:
-        raise unloadable(name, "no tokenizer could be loaded", fault) from fault
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise UserError(
+            f"{name}: {type(tokenizer).__name__} has no tokenizer.json, which finds the places of tokens in a text",
+            "Use a model with such a tokenizer, as CodeT5+.",
+        )
     if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
         raise UserError(
             f"{name}: the tokenizer has no padding token or no end token",

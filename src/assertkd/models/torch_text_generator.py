@@ -42,4 +42,5 @@ def load_text_generator(folder: Path, device: torch.device) -> TorchTextGenerato
     """
     if is_export(folder):
         return ExportedModel(folder, torch.get_num_threads())
-    return TorchTextGenerator(load_model(folder).eval(), load_tokenizer(folder), device)
+    tokenizer = load_tokenizer(folder)
+    return TorchTextGenerator(load_model(folder, tokenizer=tokenizer).eval(), tokenizer, device)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedTokenizerFast
+
 from assertkd.batching.epoch_sampling import EpochSampler
 from assertkd.errors import UserError
 from assertkd.files import read_json
@@ -77,9 +79,10 @@ def distill_student(
         first_epoch = examples.examples(1) if isinstance(examples, EpochSampler) else examples
         layers, dropout = params.model.layers, params.training.dropout_rate
         if layers is None:
-            model = build_model(params.model, tokenizer, dropout)
+            entries = None if targets.teacher is None else targets.teacher.vocab_size
+            model = build_model(params.model, tokenizer, dropout, entries)
         else:
-            model = _load_teacher(teacher).with_layers(layers, dropout)
+            model = _load_teacher(teacher, tokenizer).with_layers(layers, dropout)
         model.remember_length_limits(supervision.max_input_len, supervision.max_output_len)
         if targets.teacher is not None:
             _check_vocabularies("the loss", model.vocab_size, targets.teacher.vocab_size)
@@ -91,7 +94,7 @@ def distill_student(
             files=(*targets.files, records_files.validation, *teacher_files),
             encoders=_load_encoders(params, embeddings, [example.target for example in first_epoch]),
             max_new_tokens=supervision.max_output_len,
-            on_policy=_on_policy_teacher(params, model, teacher),
+            on_policy=_on_policy_teacher(params, model, teacher, tokenizer),
             validation_encoder=load_validation_encoder(params.validation_encoder, params.training),
         )
         inputs = {
@@ -131,19 +134,19 @@ def _load_encoders(
 
 
 def _on_policy_teacher(
-    params: DistillStudentParams, student: DistillableModel, teacher: Path | None
+    params: DistillStudentParams, student: DistillableModel, teacher: Path | None, tokenizer: PreTrainedTokenizerFast
 ) -> OnPolicyTeacher | None:
     if params.on_policy is None:
         return None
-    model = _load_teacher(teacher).eval().requires_grad_(False)
+    model = _load_teacher(teacher, tokenizer).eval().requires_grad_(False)
     _check_vocabularies("on_policy", student.vocab_size, model.vocab_size)
     return OnPolicyTeacher(model, params.on_policy)
 
 
-def _load_teacher(folder: Path | None) -> DistillableModel:
+def _load_teacher(folder: Path | None, tokenizer: PreTrainedTokenizerFast) -> DistillableModel:
     if folder is None:
         raise UserError("This student needs the teacher itself, and there is none", "Run `train_teacher` first.")
-    return load_model(folder)
+    return load_model(folder, tokenizer=tokenizer)
 
 
 def _check_vocabularies(reader: str, student: int, teacher: int) -> None:

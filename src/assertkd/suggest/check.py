@@ -68,11 +68,11 @@ def check_assertions(
         raise UserError(f"{site.file}: the test is in no class that could be run", "Check that the file parses.")
     others = {}
     if not class_path:
-        test = read_declarations(site.source, site.file, lenient=True)
+        test = read_declarations(site.source, site.file)
         nearby = nearby_files(site.source, test, folders)
         # A test of an abstract class or an interface runs in the classes that extend it.
         for path in _extending(subject.test_class.rpartition(".")[2].rpartition("$")[2], folders):
-            nearby.setdefault(path, read_declarations(read_source(path), path.name, lenient=True))
+            nearby.setdefault(path, read_declarations(read_source(path), path.name))
         for path, file in nearby.items():
             # The path that the file's package requires.
             others["/".join([*filter(None, file.package.split(".")), path.name])] = read_source(path).decode("utf-8")

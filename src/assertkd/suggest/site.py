@@ -59,7 +59,7 @@ def find_site(
     Raises:
         UserError: there is no such test or method, or it is ambiguous.
     """
-    file = read_declarations(source, name, lenient=True)
+    file = read_declarations(source, name)
     test_class, chosen = _chosen_test(source, file, test)
     placeholder = find_placeholder(source, chosen)
     others = {path: read_declarations(read_source(path), path.name) for path in more}
@@ -90,7 +90,9 @@ def find_site(
 
 
 def _chosen_test(source: bytes, file: JavaFile, name: str | None) -> tuple[JavaClass, JavaTest]:
-    tests = list(file.tests)
+    index = ProjectIndex([file])
+    # The class that makes one of JUnit 3's a test may be in another file.
+    tests = [(c, t) for c, t in file.tests if t.framework == "junit3" or index.framework(c, t)]
     if not tests:
         fault = read_declarations(source, file.path).fault
         raise UserError(

@@ -1,6 +1,7 @@
 """Mining whole projects: what is found, what is left out and counted, and that records hold what the files say."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,11 @@ def test_projects_are_found_by_their_build_files(tmp_path: Path) -> None:
     write(tmp_path / "other/maven", {"pom.xml": "", "debian/copyright": "x", "src/build/C.java": "class C {}", **pair})
     write(tmp_path / "all/empty", {"pom.xml": ""})
     (tmp_path / "all/loop").symlink_to(tmp_path / "all")
+    (tmp_path / "all/maven/src/Link.java").symlink_to(tmp_path / "other/maven/src/build/C.java")
+    (tmp_path / "all/maven/src/Zero.java").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "all/maven/src/Pipe.java")
+    (tmp_path / "all/deep/gradle/build.gradle").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "all/deep/gradle/settings.gradle")
     projects = {project.name: project for project in find_projects([tmp_path / "all", tmp_path / "other"])}
     files = {name: sorted(file.name for file in project.files) for name, project in projects.items()}
     here = tmp_path.name
@@ -188,6 +194,54 @@ def test_projects_are_found_by_their_build_files(tmp_path: Path) -> None:
         f"{here}/all": None,
         "other/maven": "debian/copyright",
     }
+
+
+def test_build_files_name_folders_of_tests(tmp_path: Path) -> None:
+    maven = "<build><testSourceDirectory>${project.basedir}/checks</testSourceDirectory></build>"
+    gradle = "sourceSets { main { java { srcDirs = ['code'] } } test { java { srcDirs = ['unit', 'x'] } } }"
+    base = "package p; public class Base { public int twice(int n) { return new Foo().add(n) + n; } }"
+    test = TEST % "int n = new Base().twice(1); assertEquals(3, n); assertEquals(2, new Foo().add(1));"
+    pair = {
+        "src/p/Foo.java": FOO,
+        "checks/p/Base.java": base,
+        "checks/p/BaseTest.java": test.replace("FooTest", "BaseTest"),
+    }
+    write(tmp_path / "m", {"pom.xml": maven, **pair})
+    write(tmp_path / "g/sub", {name.replace("checks", "unit"): text for name, text in pair.items()})
+    write(tmp_path / "g", {"build.gradle": "", "sub/build.gradle": gradle})
+    for name, roots in (("m", ("checks",)), ("g", ("sub/unit",))):
+        (project,) = find_projects([tmp_path / name])
+        assert project.test_roots == roots
+        lines, _ = mined(tmp_path, [tmp_path / name])
+        assert [line["focal_name"] for line in lines] == ["Foo.add"]
+
+
+def test_methods_that_only_look_like_tests_are_counted(tmp_path: Path) -> None:
+    body = "{ public void testAdd() { assertEquals(2, new Foo().add(1)); } }"
+    files = {
+        "src/main/java/p/Foo.java": FOO,
+        "src/test/java/p/FooTest.java": TEST % "assertEquals(2, new Foo().add(1));",
+        "src/test/java/p/Some.java": f"package p; class Some extends org.lib.Helper {body}",
+        "src/test/java/p/Case.java": f"package p; class Case extends org.lib.BaseCase {body}",
+    }
+    lines, account = mined(tmp_path, [write(tmp_path / "project", files)])
+    assert [line["test_name"] for line in lines] == ["Case.testAdd", "FooTest.testAdd"]
+    left_out = {"named as JUnit 3 names tests, in a class that is no TestCase": 1}
+    assert account["total"]["tests_left_out"] == left_out
+    assert account["total"]["tests"] == 3
+
+
+def test_what_parses_of_a_file_is_used(tmp_path: Path) -> None:
+    odd = (
+        "package p; public class Foo { public int add(int n) { switch (o) { case final A a -> f(); } return n + 1; } }"
+    )
+    tests = TEST % "assertEquals(2, new Foo().add(1));"
+    tests = tests.replace("} }", "} @Test public void odd() { if (o instanceof p.A(int n)) { } assertTrue(b); } }")
+    lines, account = mined(tmp_path, [write(tmp_path / "project", {"Foo.java": odd, "FooTest.java": tests})])
+    assert [(line["test_name"], line["focal_method"]) for line in lines] == [("FooTest.testAdd", odd[30:-2])]
+    assert account["total"]["tests_left_out"] == {"does not parse": 1}
+    assert account["total"]["files_in_part"] == 2
+    assert "used in part: 2 files, of which parts do not parse" in format_counts(account)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Sources of mined records, read back from their project."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,37 @@ def test_files_that_cannot_be_read_are_left_out(checkout: Path, file: object) ->
 def test_a_test_that_has_changed_is_left_out(checkout: Path) -> None:
     (checkout / "src/QueueTest.java").write_text(TEST.replace("queue.add(1)", "queue.add(2)"), encoding="utf-8")
     assert "test_source" not in with_sources(record(test_file="src/QueueTest.java"), checkout).extra
+
+
+def test_of_equal_tests_the_one_on_the_records_line_is_run(checkout: Path) -> None:
+    method = "@Test public void adds() { assertEquals(1, queue.size()); }"
+    source = f"package p;\nclass A {{\n  class B {{\n    {method}\n  }}\n  class C {{\n    {method}\n  }}\n}}\n"
+    (checkout / "src/A.java").write_text(source, encoding="utf-8")
+    cut = method.replace("assertEquals(1, queue.size());", f"{MARKER}\n")
+    for line, test_class in ((4, "p.A$B"), (7, "p.A$C"), (None, "p.A$B"), (99, "p.A$B"), ("7", "p.A$B")):
+        extra = {"test_file": "src/A.java", "line": line}
+        mined = Record("r", "int f() {}", cut, "assertEquals(1, queue.size());", "p", extra)
+        subject = subject_of(with_sources(mined, checkout))
+        assert subject is not None
+        assert subject.test_class == test_class
+
+
+def test_a_class_behind_the_public_one_is_compiled_in_its_file(checkout: Path) -> None:
+    source = TEST + f"class EdgeTest {{ @Test public void adds() {{ {MARKER}\n }} }}\n"
+    subject = subject_of(record(test_source=source))
+    assert subject is not None
+    assert (subject.test_file, subject.test_class) == ("org/example/QueueTest.java", "org.example.EdgeTest")
+
+
+@pytest.mark.parametrize("raw", [b"\xef\xbb\xbf" + TEST.encode(), TEST.encode("latin-1"), TEST.encode() + b"\x1a"])
+def test_any_encoding_is_read_as_it_was_mined(checkout: Path, raw: bytes) -> None:
+    (checkout / "src/QueueTest.java").write_bytes(raw)
+    found = with_sources(record(test_file="src/QueueTest.java"), checkout).extra["test_source"]
+    assert found.replace(MARKER, "assertEquals(1, queue.size());").split() == TEST.split()
+
+
+def test_links_out_of_the_checkout_and_pipes_are_not_read(checkout: Path) -> None:
+    (checkout / "Link.java").symlink_to("../Outside.java")
+    os.mkfifo(checkout / "Pipe.java")
+    for file in ("Link.java", "Pipe.java"):
+        assert set(with_sources(record(focal_file=file), checkout).extra) == {"focal_file"}

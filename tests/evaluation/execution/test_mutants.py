@@ -112,3 +112,12 @@ def test_a_method_that_the_class_does_not_hold_has_no_mutants() -> None:
 def test_letters_beyond_ascii_do_not_shift_the_fault() -> None:
     method = 'String f(int a) { return a < 1 ? "größer" : "日本"; }'
     assert 'String f(int a) { return a >= 1 ? "größer" : "日本"; }' in changes(method)
+
+
+def test_of_equal_methods_the_one_on_the_line_is_altered() -> None:
+    method = "int f(int n) { return n + 1; }"
+    source = f"class A {{\n  class B {{ {method} }}\n  class C {{ {method} }}\n}}\n"
+    for line, altered in ((2, 1), (3, 2), (None, 1), (9, 1)):
+        for mutant in mutants_of(source, method, 3, line):
+            lines = [before != after for before, after in zip(source.split("\n"), mutant.split("\n"), strict=True)]
+            assert lines.index(True) == altered

@@ -15,6 +15,7 @@ class Counts:
     Attributes:
         files: Java files, bad ones included.
         bad_files: those left out, by reason.
+        files_in_part: those of which parts do not parse.
         tests: test methods, by framework.
         tests_left_out: those whose assertions are not used, by reason.
         tests_linked: those with at least one record.
@@ -26,12 +27,18 @@ class Counts:
     files: int = 0
     lines: int = 0
     bad_files: Counter[str] = field(default_factory=Counter)
+    files_in_part: int = 0
     tests: Counter[str] = field(default_factory=Counter)
     tests_left_out: Counter[str] = field(default_factory=Counter)
     tests_linked: int = 0
     assertions: int = 0
     records: Counter[str] = field(default_factory=Counter)
     unlinked: Counter[str] = field(default_factory=Counter)
+
+    def add_left_out(self, framework: str, reason: str) -> None:
+        """Count a test that is left out."""
+        self.tests[framework] += 1
+        self.tests_left_out[reason] += 1
 
     def as_dict(self) -> dict[str, Any]:
         """Return the counts as a JSON object, with the share of the tests in use that are linked."""
@@ -40,6 +47,7 @@ class Counts:
             "files": self.files,
             "lines": self.lines,
             "bad_files": dict(self.bad_files.most_common()),
+            "files_in_part": self.files_in_part,
             "tests": self.tests.total(),
             "tests_by_framework": dict(self.tests.most_common()),
             "tests_left_out": dict(self.tests_left_out.most_common()),
@@ -75,4 +83,6 @@ def format_counts(counts: Mapping[str, Any]) -> str:
     for title, key in (("files", "bad_files"), ("tests", "tests_left_out"), ("assertions", "assertions_unlinked")):
         for reason, count in counts["total"][key].items():
             lines.append(f"left out: {count:,} {title if count != 1 else title[:-1]}: {reason}")
+    if parts := counts["total"]["files_in_part"]:
+        lines.append(f"used in part: {parts:,} file{'s' * (parts != 1)}, of which parts do not parse")
     return "\n".join(lines)

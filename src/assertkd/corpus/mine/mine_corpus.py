@@ -21,7 +21,7 @@ from assertkd.java.index import ProjectIndex
 from assertkd.java.placeholder import code_at, cut_assertion
 from assertkd.java.projects import Project, find_projects
 from assertkd.java.source import normalised, read_source
-from assertkd.java.structure import JavaFile, JavaTest
+from assertkd.java.structure import Assertion, JavaFile, JavaTest
 from assertkd.records import MARKER, Record, write_records
 
 CHUNK = 16
@@ -114,7 +114,7 @@ def _cut_records(
     project: Project, files: Sequence[JavaFile], params: MineCorpusParams, counts: Counts
 ) -> Iterator[Record]:
     """Yield a record for every assertion whose test is linked to a focal method; the counts grow meanwhile."""
-    index = ProjectIndex(file for file in files if file.fault is None)
+    index = ProjectIndex((file for file in files if file.fault is None), project.test_roots)
     linker = Linker(index)
     licence = {} if project.licence is None else {"licence_file": project.licence}
 
@@ -127,16 +127,21 @@ def _cut_records(
         counts.lines += file.lines
         if file.fault is not None:
             counts.bad_files[file.fault] += 1
+        counts.files_in_part += file.in_part
         for test_class, test in file.tests:
-            if not index.is_test(test_class, test.framework):
+            framework = index.framework(test_class, test)
+            if framework is None:
+                if index.is_left_out(test_class, test):
+                    counts.add_left_out("junit3", "named as JUnit 3 names tests, in a class that is no TestCase")
                 continue
-            counts.tests[test.framework] += 1
-            fault = _fault(test, source(file.path), params)
+            assertions = linker.assertions(file, test_class, test)
+            fault = _fault(test, assertions, source(file.path), params)
             if fault is not None:
-                counts.tests_left_out[fault] += 1
+                counts.add_left_out(framework, fault)
                 continue
+            counts.tests[framework] += 1
             linked = False
-            ends = [assertion.span.end for assertion in test.assertions]
+            ends = [assertion.span.end for assertion in assertions]
             for number, link in enumerate(linker.links(file, test_class, test, ends)):
                 counts.assertions += 1
                 if isinstance(link, str):
@@ -144,18 +149,19 @@ def _cut_records(
                     continue
                 counts.records[link.how] += 1
                 linked = True
-                assertion, owner = test.assertions[number], link.focal.owner
+                assertion, owner = assertions[number], link.focal.owner
                 focal = code_at(source(owner.file), link.focal.method.span)
                 method, text = cut_assertion(source(file.path), test.span, assertion.span)
                 extra = {
                     "assertion_type": assertion.kind,
                     "link": link.how,
-                    "framework": test.framework,
+                    "framework": framework,
                     "focal_name": link.focal.label,
                     "focal_file": owner.file,
+                    "focal_line": _line(source(owner.file), link.focal.method.span.start),
                     "test_name": f"{test_class.name}.{test.name}",
                     "test_file": file.path,
-                    "line": source(file.path).count(b"\n", 0, assertion.span.start) + 1,
+                    "line": _line(source(file.path), assertion.span.start),
                     **licence,
                 }
                 identity = f"{project.name}/{file.path}#{test_class.name}.{test.name}:{extra['line']}:{number}"
@@ -163,15 +169,21 @@ def _cut_records(
             counts.tests_linked += linked
 
 
-def _fault(test: JavaTest, source: bytes, params: MineCorpusParams) -> str | None:
+def _line(source: bytes, position: int) -> int:
+    return source.count(b"\n", 0, position) + 1
+
+
+def _fault(test: JavaTest, assertions: Sequence[Assertion], source: bytes, params: MineCorpusParams) -> str | None:
     """Return why a test is left out, or None."""
     most = params.mining.max_assertions
     text = source[test.span.start : test.span.end].decode("utf-8")
-    if not test.assertions:
+    if not test.parses:
+        return "does not parse"
+    if not assertions:
         return "no assertion"
     if test.disabled:
         return "disabled"
-    if most is not None and len(test.assertions) > most:
+    if most is not None and len(assertions) > most:
         return f"more than {most} assertions"
     if len(text) > params.max_characters:
         return f"longer than {params.max_characters} characters"

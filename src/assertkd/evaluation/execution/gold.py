@@ -54,7 +54,7 @@ def mutant_units(pool: ExecutionPool, settings: ExecuteSettings, subject: Subjec
     return [
         Unit(pool.new_folder(), {file: mutant})
         for file, source in subject.tested.items()
-        for mutant in mutants_of(source, subject.focal_method, settings.mutants)
+        for mutant in mutants_of(source, subject.focal_method, settings.mutants, subject.focal_line)
     ]
 
 

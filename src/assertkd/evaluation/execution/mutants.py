@@ -30,7 +30,7 @@ class _Edit:
     text: str
 
 
-def mutants_of(class_source: str, focal_method: str, most: int) -> list[str]:
+def mutants_of(class_source: str, focal_method: str, most: int, line: int | None = None) -> list[str]:
     """Return the class with one fault in a method, `most` times at most, from all of the method and all kinds of fault.
 
     No mutant equals the original, or another mutant, in its tokens; whether one compiles is not known. None where the
@@ -40,9 +40,10 @@ def mutants_of(class_source: str, focal_method: str, most: int) -> list[str]:
         class_source: the compilation unit of the class.
         focal_method: source of the method, which the class holds token for token.
         most: at most so many.
+        line: one of the method's in the class, counted from 1, where it is known.
     """
     source = class_source.encode("utf-8", errors="replace")
-    method = find_method(parse(source).root_node, focal_method)
+    method = find_method(parse(source).root_node, focal_method, line)
     body = method.child_by_field_name("body") if method is not None else None
     if method is None or body is None:
         return []
@@ -60,10 +61,15 @@ def mutants_of(class_source: str, focal_method: str, most: int) -> list[str]:
     return mutants
 
 
-def find_method(root: Node, method: str) -> Node | None:
-    """Return the method or constructor below `root` that has the tokens of `method`; None where there is none."""
+def find_method(root: Node, method: str, line: int | None = None) -> Node | None:
+    """Return the method or constructor below `root` that has the tokens of `method`; None where there is none.
+
+    Of several it is the one with this line of the text, counted from 1, else the first.
+    """
     method_tokens = _tokens_of_method(method.encode("utf-8", errors="replace"))
-    return next((node for node in _walk(root) if node.type in METHODS and tokens(node) == method_tokens), None)
+    found = [node for node in _walk(root) if node.type in METHODS and tokens(node) == method_tokens]
+    on_line = [node for node in found if line is not None and node.start_point[0] < line <= node.end_point[0] + 1]
+    return next(iter([*on_line, *found]), None)
 
 
 def tokens(node: Node) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from tree_sitter import Node
 
 from assertkd.evaluation.execution.mutants import find_method, tokens
-from assertkd.java.source import TYPES, child_text, parse, text_of, translated
+from assertkd.java.projects import is_regular
+from assertkd.java.source import TYPES, child_text, parse, read_source, text_of, translated
 from assertkd.metrics.assertion_form import is_assertion
 from assertkd.metrics.syntax_validity import says_something, statements_of
 from assertkd.records import MARKER, Record
@@ -28,6 +29,7 @@ class Subject:
         tested: compilation unit of the class under test by its path; empty where the record does not carry it.
         focal_method: source of the method under test.
         gold: the gold assertion.
+        focal_line: where the method under test begins in its class's source, counted from 1; None where not known.
     """
 
     id: str
@@ -38,6 +40,7 @@ class Subject:
     tested: dict[str, str]
     focal_method: str
     gold: str
+    focal_line: int | None = None
 
     def filled(self, text: str) -> dict[str, str]:
         """Return the test's source with `text` as the assertion, by its path.
@@ -73,13 +76,14 @@ def subject_of(record: Record) -> Subject | None:
     class_file = _file_of(class_source) if isinstance(class_source, str) else None
     return Subject(
         id=record.id,
-        test_file=_path(root, classes[-1]),
+        test_file=_file_of(test_source) or _path(root, classes[-1]),
         test_source=test_source,
         test_class=".".join(filter(None, (package_of(root), "$".join(reversed(classes))))),
         test_method=method,
         tested={} if class_file is None else {class_file: str(class_source)},
         focal_method=record.focal_method,
         gold=record.assertion,
+        focal_line=_line(record, "focal_line"),
     )
 
 
@@ -140,12 +144,21 @@ def with_sources(record: Record, checkout: Path) -> Record:
 
 
 def _with_marker(source: str, record: Record) -> str | None:
-    """Return a test file with the record's test, which has the marker, in place of the same test with its assertion."""
+    """Return a test file with the record's test, which has the marker, in place of the same test with its assertion.
+
+    Of several tests with the same tokens it is the one on the record's `line`.
+    """
     data = source.encode("utf-8")
-    method = find_method(parse(data).root_node, record.test_method.replace(MARKER, record.assertion))
+    text = record.test_method.replace(MARKER, record.assertion)
+    method = find_method(parse(data).root_node, text, _line(record, "line"))
     if method is None:
         return None
     return (data[: method.start_byte] + record.test_method.encode() + data[method.end_byte :]).decode("utf-8")
+
+
+def _line(record: Record, name: str) -> int | None:
+    line = record.extra.get(name)
+    return line if isinstance(line, int) else None
 
 
 def _read(record: Record, name: str, checkout: Path) -> str | None:
@@ -154,9 +167,9 @@ def _read(record: Record, name: str, checkout: Path) -> str | None:
     if not isinstance(file, str):
         return None
     path = (checkout / file).resolve()
-    if not path.is_relative_to(checkout.resolve()):
+    if not path.is_relative_to(checkout.resolve()) or not is_regular(path):
         return None
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        return read_source(path).decode("utf-8")
+    except OSError:
         return None

@@ -19,6 +19,9 @@ LAYER = re.compile(r"(encoder|decoder)\.block\.(\d+)\.(.+)")
 POSITIONS = "layer.0.SelfAttention.relative_attention_bias.weight"
 """T5 keeps a stack's position biases in its first layer, for all layers; whichever comes first has to have them."""
 
+VOCABULARY = ("shared", "encoder.embed_tokens", "decoder.embed_tokens", "lm_head")
+"""Modules with a vector for each token, which may share their weights."""
+
 
 class T5Model(DistillableModel):
     """A T5 network; see `DistillableModel`."""
@@ -158,6 +161,12 @@ class T5Model(DistillableModel):
                 source = f"{stack}.block.{0 if rest == POSITIONS else layers[stack][int(layer)]}.{rest}"
             own[name] = weights[source]
         network.load_state_dict(own)
+        # A new network has one weight for all of them, whatever its configuration says.
+        copies: dict[int, nn.Parameter] = {}
+        for name in VOCABULARY:
+            weight = self.network.get_submodule(name).weight
+            copy_of = copies.setdefault(id(weight), nn.Parameter(weight.detach().clone()))
+            network.get_submodule(name).weight = copy_of
         return type(self)(network)
 
     def network_for_ctranslate2(self) -> T5ForConditionalGeneration:
