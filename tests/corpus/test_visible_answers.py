@@ -15,9 +15,9 @@ from assertkd.corpus.visible_answers import (
     STATEMENT,
     STRING,
     UNMARKED,
-    find_shown,
-    kind_of,
+    find_visible_answers,
     masked,
+    plainest_kind,
 )
 from assertkd.records import MARKER, read_records
 from assertkd.settings import DataSettings, TokenizerSettings
@@ -40,15 +40,15 @@ GOLD = "assertEquals(0, c.size());"
 )
 def test_a_shown_assertion_is_found_and_masked(statement: str, kind: str, hidden: str) -> None:
     test = f"void t() {{\n    {statement}\n    {MARKER}\n}}"
-    shown = find_shown(test, GOLD)
-    assert kind_of(shown) == kind
+    shown = find_visible_answers(test, GOLD)
+    assert plainest_kind(shown) == kind
     assert masked(test, shown) == f"void t() {{\n    {hidden}\n    {MARKER}\n}}"
 
 
 def test_what_stands_behind_the_marker_is_masked_there() -> None:
     test = f"void t() {{\n    {MARKER} {GOLD}\n}}"
-    shown = find_shown(test, GOLD)
-    assert kind_of(shown) == MARKER_LINE
+    shown = find_visible_answers(test, GOLD)
+    assert plainest_kind(shown) == MARKER_LINE
     assert masked(test, shown) == f"void t() {{\n    {MARKER} masked;\n}}"
 
 
@@ -57,12 +57,12 @@ def test_what_stands_behind_the_marker_is_masked_there() -> None:
     ["assertEquals(1, c.size());", "assertEquals(0, c.sizes());", "xassertEquals(0, c.size());", "// assertEquals(0,"],
 )
 def test_another_statement_is_not_the_assertion(statement: str) -> None:
-    assert find_shown(f"void t() {{\n    {statement}\n    {MARKER}\n}}", GOLD) == []
+    assert find_visible_answers(f"void t() {{\n    {statement}\n    {MARKER}\n}}", GOLD) == []
 
 
 def test_a_statement_of_several_is_shown_too() -> None:
     test = f"void t() {{\n    assertTrue(x);\n    {MARKER}\n}}"
-    assert kind_of(find_shown(test, f"{GOLD}\nassertTrue(x);")) == STATEMENT
+    assert plainest_kind(find_visible_answers(test, f"{GOLD}\nassertTrue(x);")) == STATEMENT
 
 
 def read(path: Path, line: dict[str, Any], **reading: Any) -> list[ReadRecord | Rejection]:
@@ -87,6 +87,20 @@ def test_several_assertions_of_a_test_without_marker_stay_in_their_places(tmp_pa
         f"void t() {{\n  {MARKER}\n  assertTrue(x);\n}}",
         f"void t() {{\n  {GOLD}\n  {MARKER}\n}}",
     ]
+
+
+@pytest.mark.parametrize("marker", [f"{MARKER}\n", ""])
+def test_an_assertion_that_comes_twice_in_a_list_is_shown_by_the_first(tmp_path: Path, marker: str) -> None:
+    line = {"test_method_masked": f"void t() {{\n    {marker}}}", "assertions": [GOLD, "foo();", GOLD]}
+    third = "void t() {{\n    {}\n    foo();\n    " + f"{MARKER}\n}}}}"
+    for treatment, test in (("keep", third.format(GOLD)), ("mask", third.format("/* masked */;"))):
+        items = read(tmp_path / "raw.jsonl", line, on_visible_answer=treatment)
+        assert [item.shown for item in items if isinstance(item, ReadRecord)] == [None, None, STATEMENT]
+        assert methods_of(items)[2] == test
+    *kept, third_item = read(tmp_path / "raw.jsonl", line, on_visible_answer="reject")
+    assert len(methods_of(kept)) == 2
+    assert isinstance(third_item, Rejection)
+    assert third_item.reason == "test_method shows the assertion (statement elsewhere)"
 
 
 def test_such_a_record_is_rejected_by_kind(tmp_path: Path) -> None:
@@ -143,7 +157,7 @@ def test_masked_records_are_all_kept_and_nobody_is_warned(
     assert "Warning" not in capsys.readouterr().err
     for split in ("train", "validation", "test"):
         for record in read_records(tmp_path / "corpus" / f"{split}.jsonl"):
-            assert find_shown(record.test_method, record.assertion) == []
+            assert find_visible_answers(record.test_method, record.assertion) == []
 
 
 def test_rejected_records_are_counted_by_kind(data: dict[str, str], tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ _MASK = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PlaceholderMatch:
     """A mark of the assertion's place: its form, and where it stands, a semicolon behind it included."""
 
     form: str
@@ -40,9 +40,9 @@ class Found:
     end: int
 
 
-def find_placeholders(test: str) -> tuple[list[Found], list[str]]:
+def find_placeholders(test: str) -> tuple[list[PlaceholderMatch], list[str]]:
     """Return the marks of the assertion's place in a test, and the kinds of what only looks like one."""
-    found: list[Found] = []
+    found: list[PlaceholderMatch] = []
     alike: list[str] = []
     for region in regions(test):
         text = test[region.start : region.end]
@@ -56,7 +56,7 @@ def find_placeholders(test: str) -> tuple[list[Found], list[str]]:
         is_operand = test[: region.start].rstrip().endswith(("(", ",", "=", "+"))
         if match is not None and form == LINE_COMMENT:
             own = OWN if test.startswith(MARKER, region.start) else form
-            found.append(Found(own, region.start, region.start + match.end()))
+            found.append(PlaceholderMatch(own, region.start, region.start + match.end()))
         elif match is not None and match.end() == len(text) and not is_operand:
             found.append(_found(test, form, region.start, match))
         elif _NAMED.search(text):
@@ -85,7 +85,7 @@ def _is_named_in_code(text: str) -> bool:
     return any(not text[match.end() :].lstrip().startswith("(") for match in _NAMED_IN_CODE.finditer(text))
 
 
-def _found(test: str, form: str, offset: int, match: re.Match[str]) -> Found:
+def _found(test: str, form: str, offset: int, match: re.Match[str]) -> PlaceholderMatch:
     end = offset + match.end()
     semicolon = _SEMICOLON.match(test, end)
-    return Found(form, offset + match.start(), end if semicolon is None else semicolon.end())
+    return PlaceholderMatch(form, offset + match.start(), end if semicolon is None else semicolon.end())

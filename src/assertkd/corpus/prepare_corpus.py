@@ -96,7 +96,7 @@ def _read(data: DataSettings, audit: RecordAudit) -> dict[str, list[Record]]:
     if not data.has_external_teacher and data.source == "embedded":
         records = list(generate(data.embedded.records, data.embedded.seed, data.embedded.families))
         audit.counts["embedded"] = len(records)
-        records = audit.treat_shown(records, data.on_visible_answer)
+        records = audit.apply_visible_answer_policy(records, data.on_visible_answer)
         return {"train": audit.without_duplicates(records)}
     if "train" not in data.files:
         raise UserError("data.train_file: is needed, since data.source is `files`", "Set it to a JSONL file.")

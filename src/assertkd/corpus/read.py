@@ -7,8 +7,14 @@ from typing import Any
 
 from assertkd.corpus.formats import RawLine, read_lines_of
 from assertkd.corpus.params import Reading
-from assertkd.corpus.placeholders import LINE_COMMENT, OWN, Found, find_placeholders, place_marker
-from assertkd.corpus.visible_answers import SHOWN, UNMARKED, find_shown, kind_of, masked
+from assertkd.corpus.placeholders import LINE_COMMENT, OWN, PlaceholderMatch, find_placeholders, place_marker
+from assertkd.corpus.visible_answers import (
+    UNMARKED,
+    Policy,
+    apply_visible_answer_policy,
+    find_visible_answers,
+    plainest_kind,
+)
 from assertkd.errors import UserError
 from assertkd.jsonl import LineError, as_line
 from assertkd.records import MARKER, NAMED_FIELDS, TEACHER_FIELDS, Record, line_id
@@ -115,16 +121,28 @@ def _records(
         extra["test_source"] = _with_own_marker(source, find_placeholders(source)[0])
     joined = reading.multiple == "join" or len(assertions) == 1
     for index, target in enumerate(["\n".join(assertions)] if joined else assertions):
-        shown = find_shown(test, target, has_marker=form != NO_PLACEHOLDER)
-        kind = kind_of(shown)
-        if kind is not None and reading.on_visible_answer == "reject":
-            yield _rejection(line, SHOWN.format(kind))
+        before = [] if joined else assertions[:index]
+        try:
+            own, kind = _treated(test, before, target, reading.on_visible_answer, form != NO_PLACEHOLDER)
+        except LineError as fault:
+            yield _rejection(line, str(fault))
             continue
-        own = _with_marker(masked(test, shown) if reading.on_visible_answer == "mask" else test)
-        if not joined and not (kind == UNMARKED and reading.on_visible_answer == "mask"):
-            own = _fill(own, "\n".join([*assertions[:index], MARKER]))
         record = Record(identity if joined else f"{identity}#{index}", focal, own, target, project, extra)
         yield ReadRecord(record, str(line.file), line.number, form, kind)
+
+
+def _treated(test: str, before: Sequence[str], target: str, policy: Policy, has_marker: bool) -> tuple[str, str | None]:
+    """Return a test with the marker, the assertions before its own in it, and how it shows its own before it is masked.
+
+    Raises:
+        LineError: it does, and such records are rejected.
+    """
+    filled = _fill(_with_marker(test), "\n".join([*before, MARKER]))
+    if has_marker or plainest_kind(find_visible_answers(test, target, has_marker=False)) != UNMARKED:
+        return apply_visible_answer_policy(filled, target, policy)
+    # The assertions already stand in such a test. Masking puts the marker where its own stood.
+    treated, kind = apply_visible_answer_policy(test, target, policy, has_marker=False)
+    return treated if MARKER in treated else filled, kind
 
 
 def _check_storable(fields: dict[str, Any]) -> None:
@@ -173,7 +191,7 @@ def _normalised(test: str) -> tuple[str, str]:
     return _with_own_marker(test, found), found[0].form if found else NO_PLACEHOLDER
 
 
-def _with_own_marker(test: str, found: Sequence[Found]) -> str:
+def _with_own_marker(test: str, found: Sequence[PlaceholderMatch]) -> str:
     """Return a test whose only placeholder is `MARKER`; unchanged where it has none or several."""
     if len(found) != 1 or found[0].form == OWN:
         return test

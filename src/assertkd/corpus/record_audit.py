@@ -9,9 +9,9 @@ from typing import Any
 from assertkd.corpus.leakage import triple_key
 from assertkd.corpus.params import Reading
 from assertkd.corpus.read import EXCERPT, Rejection, read_raw
-from assertkd.corpus.visible_answers import KINDS, SHOWN, find_shown, kind_of, masked
+from assertkd.corpus.visible_answers import KINDS, Policy, apply_visible_answer_policy
 from assertkd.errors import UserError
-from assertkd.jsonl import write_lines
+from assertkd.jsonl import LineError, write_lines
 from assertkd.records import Record
 
 PLACES_SHOWN = 20
@@ -64,9 +64,12 @@ class RecordAudit:
             if is_kept(record):
                 kept.append(record)
             else:
-                place = self.places.get(record.id, ("embedded", 0))
-                self.rejections.append(Rejection(*place, reason, (record.assertion or record.test_method)[:EXCERPT]))
+                self._reject(record, reason)
         return kept
+
+    def _reject(self, record: Record, reason: str) -> None:
+        place = self.places.get(record.id, ("embedded", 0))
+        self.rejections.append(Rejection(*place, reason, (record.assertion or record.test_method)[:EXCERPT]))
 
     def without_duplicates(self, records: Sequence[Record]) -> list[Record]:
         """Return the first record of every `triple_key`; later ones are rejected."""
@@ -80,21 +83,19 @@ class RecordAudit:
         keys = {key(record) for record in others}
         return self.keep(records, lambda record: key(record) not in keys, reason)
 
-    def treat_shown(self, records: Iterable[Record], treatment: str) -> list[Record]:
+    def apply_visible_answer_policy(self, records: Iterable[Record], policy: Policy) -> list[Record]:
         """Return records that were not read from a file, treated as `data.on_visible_answer` says."""
-        treated = []
+        kept = []
         for record in records:
-            shown = find_shown(record.test_method, record.assertion)
-            kind = kind_of(shown)
+            try:
+                test, kind = apply_visible_answer_policy(record.test_method, record.assertion, policy)
+            except LineError as fault:
+                self._reject(record, str(fault))
+                continue
             if kind is not None:
                 self.shown[record.id] = kind
-            is_masked = kind is not None and treatment == "mask"
-            treated.append(replace(record, test_method=masked(record.test_method, shown)) if is_masked else record)
-        if treatment != "reject":
-            return treated
-        for kind in KINDS:
-            treated = self.keep(treated, lambda one, kind=kind: self.shown.get(one.id) != kind, SHOWN.format(kind))  # type: ignore[misc]
-        return treated
+            kept.append(replace(record, test_method=test))
+        return kept
 
     def shown_by_kind(self, records: Iterable[Record]) -> dict[str, int]:
         """Return kind to the number of these records that show their assertion there, the plainest kind first."""

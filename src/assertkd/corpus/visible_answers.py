@@ -1,11 +1,14 @@
 """Gold assertions that stand in their own test beside the marker, where a model has only to copy them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import Literal
 
 from assertkd.corpus.placeholders import place_marker
 from assertkd.java.regions import Token, code_tokens, regions, tokens_between
+from assertkd.jsonl import LineError
 from assertkd.records import MARKER
 
 UNMARKED, STATEMENT, MARKER_LINE, COMMENT, STRING = (
@@ -18,8 +21,8 @@ UNMARKED, STATEMENT, MARKER_LINE, COMMENT, STRING = (
 """Where an assertion is shown, the plainest first."""
 KINDS = (UNMARKED, STATEMENT, MARKER_LINE, COMMENT, STRING)
 
-SHOWN = "test_method shows the assertion ({})"
-"""Why a record is rejected, for a kind."""
+Policy = Literal["keep", "reject", "mask"]
+"""What is done with a record whose test shows its assertion."""
 
 MASK = "masked"
 """What a shown assertion becomes in a comment or a string; a statement becomes this as a comment."""
@@ -30,7 +33,7 @@ _SHORTEST = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class VisibleAnswer:
     """A place where a test shows an assertion: one of `KINDS`, and where it stands, its semicolon included."""
 
     kind: str
@@ -38,7 +41,26 @@ class Shown:
     end: int
 
 
-def find_shown(test: str, assertion: str, *, has_marker: bool = True) -> list[Shown]:
+def apply_visible_answer_policy(
+    test: str, assertion: str, policy: Policy, *, has_marker: bool = True
+) -> tuple[str, str | None]:
+    """Return a test treated as `data.on_visible_answer` says, and the plainest kind of place that showed the answer.
+
+    Args:
+        test: as for `find_visible_answers`, like `assertion` and `has_marker`.
+        policy: `mask` replaces what the test shows; `keep` changes nothing.
+
+    Raises:
+        LineError: the test shows the assertion, and the policy is `reject`.
+    """
+    answers = find_visible_answers(test, assertion, has_marker=has_marker)
+    kind = plainest_kind(answers)
+    if kind is not None and policy == "reject":
+        raise LineError(f"test_method shows the assertion ({kind})")
+    return (masked(test, answers) if policy == "mask" else test), kind
+
+
+def find_visible_answers(test: str, assertion: str, *, has_marker: bool = True) -> list[VisibleAnswer]:
     """Return the places where a test shows an assertion, in their order, however either is laid out.
 
     An assertion of several statements is shown where any of them is. What an assertion is called on (`Assert.`) and
@@ -52,41 +74,38 @@ def find_shown(test: str, assertion: str, *, has_marker: bool = True) -> list[Sh
     statements = [one for one in _statements(assertion) if one[0] in test]
     if not statements:
         return []
-    found: list[Shown] = []
+    answers: set[VisibleAnswer] = set()
     code = code_tokens(test)
-    for statement in statements:
-        for first, behind in _occurrences(code, statement):
-            end = behind < len(code) and code[behind].text == ";"
-            start = _start_of_chain(code, first)
-            kind = STATEMENT if has_marker else UNMARKED
-            found.append(Shown(kind, code[start].start, code[behind if end else behind - 1].end))
-        for region in regions(test):
-            if region.kind == "code":
-                continue
-            inner = tokens_between(test, region.start + 1, region.end - (region.kind == "literal"))
-            text = test[region.start : region.end]
-            kind = STRING if region.kind == "literal" else MARKER_LINE if text.startswith(MARKER) else COMMENT
-            found += [
-                Shown(kind, inner[first].start, inner[behind - 1].end)
-                for first, behind in _occurrences(inner, statement)
-            ]
-    return sorted(set(found), key=lambda one: (one.start, one.end))
+    for first, behind in _occurrences(code, statements):
+        end = behind < len(code) and code[behind].text == ";"
+        start = _start_of_chain(code, first)
+        kind = STATEMENT if has_marker else UNMARKED
+        answers.add(VisibleAnswer(kind, code[start].start, code[behind if end else behind - 1].end))
+    for region in regions(test):
+        if region.kind == "code":
+            continue
+        inner = tokens_between(test, region.start + 1, region.end - (region.kind == "literal"))
+        is_behind_marker = test.startswith(MARKER, region.start)
+        kind = STRING if region.kind == "literal" else MARKER_LINE if is_behind_marker else COMMENT
+        for first, behind in _occurrences(inner, statements):
+            answers.add(VisibleAnswer(kind, inner[first].start, inner[behind - 1].end))
+    return sorted(answers, key=lambda one: (one.start, one.end))
 
 
-def kind_of(shown: Sequence[Shown]) -> str | None:
+def plainest_kind(answers: Sequence[VisibleAnswer]) -> str | None:
     """Return the plainest kind of these places; None where there are none."""
-    return min((one.kind for one in shown), key=KINDS.index, default=None)
+    return min((one.kind for one in answers), key=KINDS.index, default=None)
 
 
-def masked(test: str, shown: Sequence[Shown]) -> str:
+def masked(test: str, answers: Sequence[VisibleAnswer]) -> str:
     """Return a test without what it shows.
 
     A statement becomes `/* masked */;`, and a text in a comment or a string `masked`. The last statement of a test
     without marker becomes the marker: there the assertion belongs.
     """
-    place = next((one for one in reversed(shown) if one.kind == UNMARKED), None)
+    place = next((one for one in reversed(answers) if one.kind == UNMARKED), None)
     beginning = len(test)
-    for one in reversed(shown):
+    for one in reversed(answers):
         if one.end > beginning:
             continue
         beginning = one.start
@@ -120,15 +139,18 @@ def _unqualified(statement: list[str]) -> list[str]:
     return statement[start:] if start < len(statement) and _CALLED.fullmatch(statement[start]) else statement
 
 
-def _occurrences(tokens: Sequence[Token], wanted: Sequence[str]) -> list[tuple[int, int]]:
-    """Return where these tokens stand in a row: the first, and the one behind the last."""
-    size = len(wanted)
-    return [
-        (first, first + size)
-        for first in range(len(tokens) - size + 1)
-        if tokens[first].text == wanted[0]
-        and all(token.text == text for token, text in zip(tokens[first : first + size], wanted, strict=True))
-    ]
+def _occurrences(tokens: Sequence[Token], statements: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
+    """Yield where a statement's tokens stand in a row: the first, and the one behind the last."""
+    # A character for each token, because finding a text in another takes linear time.
+    signs: dict[str, str] = {}
+    for text in chain.from_iterable(statements):
+        signs.setdefault(text, chr(len(signs) + 1))
+    row = "".join(signs.get(token.text, "\0") for token in tokens)
+    for wanted in dict.fromkeys("".join(signs[text] for text in statement) for statement in statements):
+        first = row.find(wanted)
+        while first >= 0:
+            yield first, first + len(wanted)
+            first = row.find(wanted, first + len(wanted))
 
 
 def _start_of_chain(tokens: Sequence[Token], first: int) -> int:
