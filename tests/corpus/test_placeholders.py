@@ -62,6 +62,11 @@ def test_the_source_for_execution_has_its_mark_read_too(tmp_path: Path) -> None:
         "void t() { this.assertPlaceHoldersMap(m); }",
         'void t() { draw("<svg><mask>"); }',
         "void t() { assertTrue(a < b && c > d); }",
+        "void t() { List<Assertion> a = response.getAssertions(); }",
+        "void t ( ) { List < Assertion > a = response . getAssertions ( ) ; }",
+        "void t() { Optional<Mask> m = image.<Mask>find(); List<Assert> l = null; }",
+        "void t() { Optional<MASK> m = f(); Map<String, Fill> g; Supplier<Fill> s; }",
+        "void t() { assertEquals(1, bits[MASK] + row[0][MASK] + f()[MASK]); }",
     ],
 )
 def test_code_that_names_a_placeholder_is_no_mark(tmp_path: Path, test: str) -> None:
@@ -84,6 +89,11 @@ def test_code_that_names_a_placeholder_is_no_mark(tmp_path: Path, test: str) -> 
         ("<extra_id_0>", "mask of another kind"),
         ("// [MASK]", "mask of another kind"),
         ("<ASSERTION>", "mask of another kind"),
+        ("<mask>;", "mask of another kind"),
+        ("[MASK];", "mask of another kind"),
+        ("int x = 1;<assert>", "mask of another kind"),
+        ("/* < Assertion > */", "mask of another kind"),
+        ("List<AssertionPlaceholder> a;", "name in code"),
     ],
 )
 def test_what_only_looks_like_a_mark_is_counted_and_gets_no_second_one(tmp_path: Path, text: str, kind: str) -> None:

@@ -17,7 +17,7 @@ _FORMS = {
     LINE_COMMENT: re.compile(rf"//\s*{_TAG}", re.IGNORECASE),
     "block comment": re.compile(rf"/\*+\s*{_TAG}\s*\*/", re.IGNORECASE),
     "string": re.compile(rf'"\s*{_TAG}\s*"', re.IGNORECASE),
-    TAG: re.compile(_TAG, re.IGNORECASE),
+    TAG: re.compile(rf"(?<![\w$.]){_TAG}", re.IGNORECASE),
 }
 """Form to its pattern: `//<ASSERTION_PLACEHOLDER>`, `/* <ASSERTION_PLACEHOLDER> */`, `"<AssertPlaceHolder>"` (ATLAS),
 `<AssertPlaceHolder>`; in capitals or not, with blanks or not."""
@@ -29,6 +29,11 @@ _NAMED_IN_CODE = re.compile(rf"[\[{{<%$]\s*{_NAME}|\bASSERT(?:ION)?_?PLACE_?HOLD
 _MASK = re.compile(
     r"<extra_id_\d+>|<mask>|\[MASK\]|<\s*asserts?(?:ion)?s?\s*>|<fill(?:[ _-]?(?:me|here))?>", re.IGNORECASE
 )
+_MASK_IN_CODE = re.compile(
+    r"(?<![\w$.\])])(?:<extra_id_\d+>|<mask>|<MASK>|\[MASK\]|<assert(?:ion)?s?>|<ASSERT(?:ION)?S?>"
+    r"|<fill(?:[ _-]?(?:me|here))?>|<FILL(?:[ _-]?(?:ME|HERE))?>)"
+)
+"""In code a mask follows no name and is not capitalised: `List<Assertion>` is a type, and `bits[MASK]` an element."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ def find_placeholders(test: str) -> tuple[list[PlaceholderMatch], list[str]]:
             found += [_found(test, TAG, region.start, mark) for mark in _FORMS[TAG].finditer(text)]
             rest = _FORMS[TAG].sub("", text)
             alike += ["name in code"] * _is_named_in_code(rest)
-            alike += ["mask of another kind"] * bool(_MASK.search(rest))
+            alike += ["mask of another kind"] * bool(_MASK_IN_CODE.search(rest))
             continue
         form, match = next(((form, match) for form in _OF_REGIONS if (match := _FORMS[form].match(text))), ("", None))
         is_operand = test[: region.start].rstrip().endswith(("(", ",", "=", "+"))
