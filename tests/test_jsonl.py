@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -188,6 +189,14 @@ def test_a_json_array_is_refused_as_a_whole(path: Path, content: bytes) -> None:
 def test_what_json_readers_take_differently_is_refused(line: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=re.escape(reason)):
         parse_object(line)
+
+
+def test_a_key_that_comes_twice_among_many_is_found_at_once() -> None:
+    many = ", ".join(f'"{number}": 1' for number in range(60_000))
+    start = time.process_time()
+    with pytest.raises(ValueError, match="the key '59999' comes twice"):
+        parse_object(f'{{{many}, "59999": 1}}'.encode())
+    assert time.process_time() - start < 5, "looking at all keys before each takes a minute"
 
 
 def test_what_is_nested_less_deep_is_read() -> None:

@@ -45,8 +45,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
             than `DEEPEST`, or has a key twice, a number that JSON lacks, or one of thousands of digits; its text says
             which.
     """
-    if len(raw) > LONGEST_LINE:
-        raise ValueError(f"longer than {LONGEST_LINE // 1024**2} MiB")
+    check_length(raw)
     try:
         value = json.loads(
             raw.decode("utf-8-sig"), parse_constant=_refused_constant, object_pairs_hook=_object_of_distinct_keys
@@ -68,12 +67,18 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     return value
 
 
+def check_length(raw: bytes) -> None:
+    """Raise LineError if a line is longer than `LONGEST_LINE`."""
+    if len(raw) > LONGEST_LINE:
+        raise LineError(f"longer than {LONGEST_LINE // 1024**2} MiB")
+
+
 def _object_of_distinct_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for number, key in enumerate(keys) if key in keys[:number])
-        raise LineError(f"the key {twice!r} comes twice")
+    value: dict[str, Any] = {}
+    for key, item in pairs:
+        if key in value:
+            raise LineError(f"the key {key!r} comes twice")
+        value[key] = item
     return value
 
 
@@ -94,7 +99,7 @@ def _is_nested_deeper(value: Any, depth: int) -> bool:
 def numbered_lines(path: Path, remedy: str) -> Iterator[tuple[int, bytes]]:
     """Yield every line of a file with its number, counted from 1.
 
-    Of a line that is longer than `LONGEST_LINE`, which `parse_object` refuses, one byte more than that is read.
+    Of a line that is longer than `LONGEST_LINE`, which `check_length` refuses, one byte more than that is read.
 
     Raises:
         UserError: there is no such file (`remedy` says what to do then), or it is compressed or in another encoding.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from assertkd.errors import UserError
 from assertkd.evaluation.score import count_of
-from assertkd.jsonl import LONGEST_LINE, numbered_lines, numbered_objects, parse_object
+from assertkd.jsonl import LineError, check_length, numbered_lines, numbered_objects, parse_object
 from assertkd.predictions import PASSED_THROUGH, Prediction, storable
 from assertkd.records import as_statement
 
@@ -150,10 +150,11 @@ def read_assertions(path: Path) -> list[str]:
 
 def _decoded(path: Path) -> Iterable[str]:
     for number, raw in numbered_lines(path, "Name an existing file."):
-        if len(raw) > LONGEST_LINE:
-            raise UserError(f"{path}:{number}: longer than {LONGEST_LINE // 1024**2} MiB", "Name another file.")
         try:
+            check_length(raw)
             yield raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+        except LineError as fault:
+            raise UserError(f"{path}:{number}: {fault}", "Name another file.") from None
         except UnicodeDecodeError:
             raise UserError(f"{path}:{number}: not UTF-8", "Save the file as UTF-8.") from None
 
