@@ -112,7 +112,7 @@ def test_methods2test_is_read_from_a_folder_of_its_files(tmp_path: Path) -> None
     first, second = records(tmp_path / "eval")
     assert [first.test_method, second.test_method] == M2T_TESTS
     assert first == Record(
-        "7_0#0",
+        "7/7_0#0",
         "public int size() { return n; }",
         M2T_TESTS[0],
         "assertEquals(1, s.size());",
@@ -125,7 +125,16 @@ def test_methods2test_is_read_from_a_folder_of_its_files(tmp_path: Path) -> None
             "assertion_type": "assertEquals",
         },
     )
-    assert second.id == "7_0#1"
+    assert second.id == "7/7_0#1"
+
+
+def test_files_of_one_name_in_many_folders_have_ids_of_their_own(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.x").mkdir()
+        (tmp_path / f"{number}.x/0.1.json").write_text(json.dumps(M2T), encoding="utf-8")
+    ids = [record.id for record in records(tmp_path)]
+    assert ids == [f"{number}.x/0.1#{index}" for number in range(3) for index in range(2)]
+    assert [record.id for record in records(tmp_path / "0.x/0.1.json", format="methods2test")] == ["0.1#0", "0.1#1"]
 
 
 @pytest.mark.parametrize("named", ["auto", "methods2test"])

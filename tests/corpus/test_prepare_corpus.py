@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from assertkd.corpus.params import PrepareCorpusParams
+from assertkd.corpus.params import PrepareCorpusParams, Reading
 from assertkd.corpus.prepare_corpus import prepare_corpus
+from assertkd.corpus.record_audit import RecordAudit
 from assertkd.errors import UserError
 from assertkd.records import MARKER, Record, read_records
 from assertkd.settings import DataSettings, TokenizerSettings
@@ -182,6 +183,16 @@ def test_ids_are_unique_over_files_of_one_name(tmp_path: Path) -> None:
     quality, splits = prepared(tmp_path / "out", DataSettings(**data))
     assert len({r.id for records in splits.values() for r in records}) == 3
     assert quality["renamed_ids"] == 2
+
+
+def test_one_id_in_many_files_of_one_name_stays_short(tmp_path: Path) -> None:
+    audit = RecordAudit()
+    reading = Reading(multiple="join")
+    for number in range(300):
+        (tmp_path / str(number)).mkdir()
+        audit.read_all(Path(written(tmp_path / str(number) / "0.jsonl", [line(number, id="i")])), reading)
+    assert list(audit.places) == ["i", "i@0:1", *(f"i@0:1~{number}" for number in range(1, 299))]
+    assert audit.renamed_ids == 299
 
 
 def test_duplicates_are_dropped_and_their_lines_named(tmp_path: Path, three_files: dict[str, Any]) -> None:

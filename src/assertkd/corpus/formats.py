@@ -12,7 +12,7 @@ from assertkd.java.regions import code_tokens
 from assertkd.java.source import child_text, parse
 from assertkd.java.structure import Span
 from assertkd.java.tests import assertions_in
-from assertkd.jsonl import LONGEST_LINE, LineError, numbered_lines, numbered_objects, parse_object
+from assertkd.jsonl import LONGEST_LINE, LineError, check_length, numbered_lines, numbered_objects, parse_object
 from assertkd.records import as_statement
 from assertkd.settings.data import Format
 
@@ -80,7 +80,7 @@ def read_lines_of(path: Path, named: Format = "auto") -> Iterator[RawLine]:
             raise UserError(f"{path}: is a folder", "Name a JSONL file, or set data.format: methods2test.")
         yield from _read_folder(path)
     elif found == "methods2test" and path.suffix == ".json":
-        yield _read_whole(path)
+        yield _read_whole(path, Path(path.name))
     else:
         for number, raw in numbered_objects(path, REMEDY):
             yield _line(path, number, raw, _fields_of_line if named == "auto" else _READERS[found])
@@ -104,15 +104,17 @@ def _read_folder(folder: Path) -> Iterator[RawLine]:
             f"{folder}: holds neither {TEST_METHODS} nor a JSON file",
             f"Name a JSONL file, a folder of ATLAS ({TEST_METHODS} and {ASSERT_LINES}), or one of Methods2Test.",
         )
-    return map(_read_whole, files)
+    return (_read_whole(file, file.relative_to(folder)) for file in files)
 
 
-def _read_whole(file: Path) -> RawLine:
+def _read_whole(file: Path, name: Path) -> RawLine:
     if not file.is_file():
         raise UserError(f"{file}: no such file", REMEDY)
     with file.open("rb") as handle:
         raw = handle.read(LONGEST_LINE + 1)
-    return _line(file, 1, raw, lambda one: [{"id": file.stem} | fields for fields in _methods2test(one)])
+    return _line(
+        file, 1, raw, lambda one: [{"id": name.with_suffix("").as_posix()} | fields for fields in _methods2test(one)]
+    )
 
 
 def _methods2test(line: dict[str, Any]) -> list[dict[str, Any]]:
@@ -221,8 +223,7 @@ def _end_of_method(line: str) -> int:
 
 
 def _decoded(raw: bytes) -> str:
-    if len(raw) > LONGEST_LINE:
-        raise LineError(f"longer than {LONGEST_LINE // 1024**2} MiB")
+    check_length(raw)
     try:
         return raw.decode("utf-8-sig").strip()
     except UnicodeDecodeError:

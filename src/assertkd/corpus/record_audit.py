@@ -37,6 +37,7 @@ class RecordAudit:
     places: dict[str, tuple[str, int]] = field(default_factory=dict)
     placeholders: Counter[str] = field(default_factory=Counter)
     shown: dict[str, str] = field(default_factory=dict)
+    _copies: Counter[str] = field(default_factory=Counter, init=False, repr=False)
 
     def rejections_by_reason(self) -> dict[str, Any]:
         """Return reason to `count` and `where` (the first `PLACES_SHOWN` places), the most frequent reason first."""
@@ -82,6 +83,14 @@ class RecordAudit:
         """Return the records whose key none of the others has; the rest is rejected."""
         keys = {key(record) for record in others}
         return self.keep(records, lambda record: key(record) not in keys, reason)
+
+    def _free_id(self, wanted: str) -> str:
+        """Return an id that no record has: this one, or this one with a number."""
+        identity = wanted
+        while identity in self.places:
+            self._copies[wanted] += 1
+            identity = f"{wanted}~{self._copies[wanted]}"
+        return identity
 
     def apply_visible_answer_policy(self, records: Iterable[Record], policy: Policy) -> list[Record]:
         """Return records that were not read from a file, treated as `data.on_visible_answer` says."""
@@ -134,8 +143,7 @@ class RecordAudit:
             record = item.record
             if record.id in self.places:
                 self.renamed_ids += 1
-            while record.id in self.places:
-                record = replace(record, id=f"{record.id}@{Path(item.file).stem}:{item.line}")
+                record = replace(record, id=self._free_id(f"{record.id}@{Path(item.file).stem}:{item.line}"))
             self.places[record.id] = (item.file, item.line)
             self.placeholders[item.placeholder] += 1
             if item.shown is not None:
