@@ -28,7 +28,12 @@ def test_what_a_terminal_would_obey_is_escaped(
     assert str(UserError(text, text)) == f"{shown}\n{shown}"
     with printable_output():
         print(text)
-    assert capsys.readouterr().out == f"{shown}\n"
+        logging.getLogger("assertkd.without.handlers").warning("%s", text.replace("\r", ""))
+        print("step 1\rstep 2", file=sys.stderr)
+    printed = capsys.readouterr()
+    assert printed.out == f"{shown}\n"
+    assert printed.err.replace("\\r", "").endswith("step 1\rstep 2\n")
+    assert "\x1b" not in printed.err
     logger = logging.getLogger("assertkd.test_output")
     with attached(logging.FileHandler(tmp_path / "job.log", encoding="utf-8"), logger):
         logger.warning("%s", text)

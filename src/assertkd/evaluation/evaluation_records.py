@@ -95,7 +95,7 @@ def read_evaluation_records(
     instead = ", or add --data.on_bad_record reject to go on without it" * is_option
     records = audit.read_all(path, reading, labelled=labelled, remedy=f"Correct the line{instead}.")
     if audit.rejections:
-        log.warning("%s: %d bad records are left out: %s", path, len(audit.rejections), audit.summary())
+        log.warning("%s: left out as bad: %s", path, audit.summary())
     kinds = audit.shown_by_kind(records)
     if kinds and reading.on_visible_answer == "keep":
         log.warning(
