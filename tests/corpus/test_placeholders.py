@@ -102,6 +102,15 @@ def test_what_only_looks_like_a_mark_is_counted_and_gets_no_second_one(tmp_path:
     assert item.reason == f"test_method holds what looks like the marker, but is not read as one ({kind})"
 
 
+def test_the_marker_counts_behind_another_comment_and_in_a_string(tmp_path: Path) -> None:
+    item = read(tmp_path / "raw.jsonl", f"void t() {{\n    g(); // then {MARKER}\n}}")
+    assert isinstance(item, ReadRecord)
+    assert item.placeholder == "marker"
+    item = read(tmp_path / "raw.jsonl", f'void t() {{\n    log("{MARKER}");\n    "<AssertPlaceHolder>";\n}}')
+    assert isinstance(item, Rejection)
+    assert item.reason == "test_method holds the marker 2 times"
+
+
 def test_two_marks_of_different_forms_are_two(tmp_path: Path) -> None:
     item = read(tmp_path / "raw.jsonl", f'void t() {{\n    {MARKER}\n    "<AssertPlaceHolder>";\n}}')
     assert isinstance(item, Rejection)

@@ -149,6 +149,8 @@ BAD = [
     (LINE | {"assertion": ""}, "assertion is blank"),
     (LINE | {"focal_method": "x" * 1001}, "focal_method is longer than 1000 characters"),
     (LINE | {"test_method": f"{MARKER}\n{MARKER}"}, "test_method holds the marker 2 times"),
+    (LINE | {"assertion": MARKER}, "assertion holds the marker"),
+    (GAPPED | {"assertions": ["a();", '"<AssertPlaceHolder>";']}, "assertion holds the marker"),
     (LINE | {"project": 3}, "project is not a string"),
     (GAPPED | {"assertions": []}, "assertions is not a list with at least one entry"),
     (GAPPED | {"assertions": "a();"}, "assertions is not a list with at least one entry"),

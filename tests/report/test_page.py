@@ -153,6 +153,21 @@ def test_what_became_of_unlabelled_records_is_shown(run: RunOnDisk, tmp_path: Pa
         assert shown in page
 
 
+def test_tests_that_show_their_assertion_are_said_and_counted(run: RunOnDisk, tmp_path: Path) -> None:
+    path = run.folder / "corpus/quality.json"
+    before = path.read_text(encoding="utf-8")
+    shown = {"train": {"records": 2, "share": 0.25, "comment": 2}, "test": {"records": 0, "share": 0.0}}
+    warnings = ["2 of 8 records (25.0%) show their own assertion"]
+    run.write("corpus/quality.json", json.loads(before) | {"visible_answers": shown, "warnings": warnings})
+    try:
+        build_report(ReportSettings(), COMPARED, models_of(run), tmp_path / "report")
+    finally:
+        path.write_text(before, encoding="utf-8")
+    page = (tmp_path / "report/report.html").read_text(encoding="utf-8")
+    assert f'<p class="note">{warnings[0]}</p>' in page
+    assert "visible answers" in page
+
+
 def test_figures_are_shown_as_percentages(text: str) -> None:
     for shown in (
         "A title",

@@ -12,7 +12,7 @@ import yaml
 from assertkd.commands.kept_config import explicit_settings, minimal_config, read_kept, reset_key, whole_config
 from assertkd.commands.options import settings_of
 from assertkd.errors import UserError
-from assertkd.jsonl import parse_object
+from assertkd.jsonl import numbered_lines, parse_object
 from assertkd.layout import SPLITS
 from assertkd.outdated import changed_settings, format_change
 from assertkd.settings import RunSettings, load_run
@@ -76,9 +76,9 @@ def run_config(options: argparse.Namespace, config: Mapping[str, Any]) -> RunCon
 def holds_logits(path: Path) -> bool:
     """Return whether the first record of a JSONL file has a teacher's logits; False if the file is missing."""
     try:
-        with path.open("rb") as handle:
-            return "teacher_logits_compressed" in parse_object(handle.readline())
-    except (OSError, ValueError):
+        _, raw = next(numbered_lines(path, ""))
+        return "teacher_logits_compressed" in parse_object(raw)
+    except (OSError, ValueError, StopIteration, UserError):
         return False
 
 

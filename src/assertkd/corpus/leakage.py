@@ -2,12 +2,11 @@
 
 import re
 
+from assertkd.java.regions import COMMENT, LITERAL
 from assertkd.records import Record
 
 _BLANKED = re.compile(
-    r'(?P<comment>//[^\n]*|/\*.*?\*/)|(?P<literal>"""(?:\\.|[^\\])*?"""|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\''
-    r"|(?<![\w$])\d[\w.]*)|(?P<space>\s+)",
-    re.DOTALL,
+    rf"(?P<comment>{COMMENT})|(?P<literal>{LITERAL}|(?<![\w$])\d[\w.]*)|(?P<space>\s+)", re.DOTALL | re.MULTILINE
 )
 _BESIDE_PUNCTUATION = re.compile(r" ?([^\w$ ]) ?")
 

@@ -112,6 +112,8 @@ def _records(
     test, form = _normalised(test)
     has_assertion = bool(fields.get("assertion") or fields.get("assertions"))
     assertions = _assertions(fields, most) if labelled or (labelled is None and has_assertion) else [""]
+    if any(MARKER in assertion or find_placeholders(assertion)[0] for assertion in assertions):
+        raise LineError("assertion holds the marker")
     project = fields.get("project")
     if project is not None and not isinstance(project, str):
         raise LineError("project is not a string")
@@ -184,8 +186,13 @@ def _normalised(test: str) -> tuple[str, str]:
         LineError: it has several, or none but something that looks like one.
     """
     found, alike = find_placeholders(test)
-    if len(found) > 1:
-        raise LineError(f"test_method holds the marker {len(found)} times")
+    own = test.count(MARKER)
+    # Its own form counts wherever it stands, as behind another comment, since a model's input is split there.
+    count = own + sum(one.form != OWN for one in found)
+    if count > 1:
+        raise LineError(f"test_method holds the marker {count} times")
+    if own:
+        return test, OWN
     if alike and not found:
         raise LineError(f"test_method holds what looks like the marker, but is not read as one ({alike[0]})")
     return _with_own_marker(test, found), found[0].form if found else NO_PLACEHOLDER

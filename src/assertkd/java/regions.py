@@ -7,11 +7,12 @@ from typing import Literal
 
 Kind = Literal["code", "comment", "literal"]
 
-_APART = re.compile(
-    r'(?P<comment>//[^\n]*|/\*.*?\*/)|(?P<literal>"""(?:\\.|[^\\])*?"""|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\')',
-    re.DOTALL,
-)
-_TOKEN = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|\w+|[^\w\s]')
+COMMENT = r"//[^\n]*|/\*.*?\*/"
+LITERAL = r'"""(?:\\.|[^\\])*?"""|"(?:\\[^\n]|[^"\\\n])*(?:"|\\?$)' + r"|'(?:\\[^\n][0-9a-fA-Fu]{0,6}|[^'\\\n])'"
+"""A string without its end goes on to the end of its line, so that no text takes more than one look at each line."""
+
+_APART = re.compile(rf"(?P<comment>{COMMENT})|(?P<literal>{LITERAL})", re.DOTALL | re.MULTILINE)
+_TOKEN = re.compile(rf"{LITERAL}|\w+|[^\w\s]", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
