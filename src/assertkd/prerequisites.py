@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from assertkd.corpus.formats import files_of, is_there
+from assertkd.corpus.formats.registry import files_of, is_there
 from assertkd.dry_run import PlannedJob
 from assertkd.errors import UserError
 from assertkd.layout import RunLayout

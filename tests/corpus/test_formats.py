@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from assertkd.corpus.formats import files_of, format_of
+from assertkd.corpus.formats.registry import files_of, format_of
 from assertkd.corpus.params import Reading
 from assertkd.corpus.read import ReadRecord, Rejection, read_raw
 from assertkd.errors import UserError

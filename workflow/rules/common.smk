@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from assertkd.cluster.params import CheckCudaParams, PrefetchModelsParams
-from assertkd.corpus.formats import files_of
+from assertkd.corpus.formats.registry import files_of
 from assertkd.corpus.params import MineCorpusParams, PrepareCorpusParams, PrepareUnlabelledParams
 from assertkd.errors import UserError
 from assertkd.evaluation.params import (

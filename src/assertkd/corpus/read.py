@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assertkd.corpus.formats import RawLine, read_lines_of
+from assertkd.corpus.formats.raw_line import RawLine
+from assertkd.corpus.formats.registry import read_lines_of
 from assertkd.corpus.params import Reading
 from assertkd.corpus.placeholders import LINE_COMMENT, OWN, PlaceholderMatch, find_placeholders, place_marker
 from assertkd.corpus.visible_answers import (

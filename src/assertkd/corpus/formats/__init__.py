@@ -1,0 +1,1 @@
+"""Reading records, one file per format; their registry."""
