@@ -111,6 +111,14 @@ def test_a_missing_class_path_is_named(tmp_path: Path) -> None:
         files.execute(ExecuteSettings(class_path=("target/classes",)))
 
 
+def test_the_build_s_class_path_needs_a_project_that_is_built(tmp_path: Path) -> None:
+    files = Files(tmp_path, [box("a", GOLD)], [GOLD])
+    with pytest.raises(UserError, match="class_path is build, but no project is named"):
+        files.execute(ExecuteSettings(class_path="build"))
+    with pytest.raises(UserError, match=r"holds no pom\.xml and no build\.gradle"):
+        files.execute(ExecuteSettings(class_path="build", checkout=str(tmp_path)))
+
+
 def test_gold_files_that_are_broken_are_named(tmp_path: Path) -> None:
     files = Files(tmp_path, [box("a", GOLD)], [GOLD])
     files.gold_summary.write_text('{"absent": null}', encoding="utf-8")

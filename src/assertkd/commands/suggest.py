@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="for --check: a folder or jar that the test needs; may be repeated (default: the sources that it names)",
+        help="for --check: a folder or jar that the test needs, may be repeated; or build, for what Maven or Gradle"
+        " says of its compiled project (default: the sources that it names)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object, for editors")
     add_limits(parser)
@@ -63,8 +64,9 @@ def _suggest(options: argparse.Namespace) -> None:
     for path in options.sources or ():
         if not path.is_dir():
             raise UserError(f"{path}: no such folder", "Name existing folders of Java files.")
+    asks_build = options.class_path == [Path("build")] and not Path("build").exists()
     for path in options.class_path:
-        if not path.exists():
+        if not path.exists() and not asks_build:
             raise UserError(f"--class-path: {path}: no such file or folder", "Build the project first.")
     if options.file == "-":
         name, raw, near = "standard input", sys.stdin.buffer.read(), Path.cwd() / "-"
@@ -88,9 +90,11 @@ def _suggest(options: argparse.Namespace) -> None:
         (asdict(one) | {"score": round(one.score, 4)}, "" if one.parses else "does not parse") for one in suggestions
     ]
     if options.check:
+        from assertkd.evaluation.execution.build import class_path_of
         from assertkd.suggest.check import check_assertions
 
-        checks = check_assertions(site, [one.assertion for one in suggestions], folders, options.class_path)
+        class_path = class_path_of(project_root(near)) if asks_build else options.class_path
+        checks = check_assertions(site, [one.assertion for one in suggestions], folders, class_path)
         rows = [
             (
                 row | {"passes": check.passes, "ran": check.ran, "message": check.message},

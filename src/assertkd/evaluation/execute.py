@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from assertkd.errors import UserError
+from assertkd.evaluation.execution.build import class_path_of
 from assertkd.evaluation.execution.gold import gold_executions, read_gold_executions
 from assertkd.evaluation.execution.jdk import ToolMissingError, find_toolchain
 from assertkd.evaluation.execution.pool import ExecutionPool
@@ -165,7 +166,15 @@ def _pool(settings: ExecuteSettings, subjects: Sequence[Subject], workers: int) 
     """Return what to execute with, or the sentence that says why nothing can be executed."""
     if not subjects:
         return NO_CODE
-    class_path = [Path(entry) for entry in settings.class_path]
+    if settings.class_path == "build":
+        if settings.checkout is None:
+            raise UserError(
+                "evaluation.execute.class_path is build, but no project is named",
+                "Set evaluation.execute.checkout to its folder.",
+            )
+        class_path = class_path_of(Path(settings.checkout))
+    else:
+        class_path = [Path(entry) for entry in settings.class_path]
     for entry in class_path:
         if not entry.exists():
             raise UserError(

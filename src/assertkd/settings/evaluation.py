@@ -16,9 +16,10 @@ class ExecuteSettings(Section):
     checkout: str | None = None
     """Folder of the project that the records were mined from, for records that name `test_file` and `focal_file` there
     and do not carry `test_source` and `class_source` themselves. Its tests are read, never written."""
-    class_path: tuple[str, ...] = ()
+    class_path: Literal["build"] | tuple[str, ...] = ()
     """Folders and jars with the compiled classes of the project and what its tests need, tests' own helpers included.
-    Where it is set, the class under test is taken from there, and its source serves for mutants alone."""
+    Where it is set, the class under test is taken from there, and its source serves for mutants alone. `build`: what
+    Maven or Gradle, without network, says of the project in `checkout`, which is compiled already."""
     jdk_home: str | None = None
     """Folder of a JDK, 11 or newer; null for `JAVA_HOME`, or else the JDK whose `javac` is on the PATH."""
     junit: tuple[str, ...] = ()

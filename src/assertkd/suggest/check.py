@@ -83,7 +83,7 @@ def check_assertions(
         if all(errors):
             raise UserError(
                 f"{site.file}: does not compile, whatever replaces the placeholder ({errors[0]})",
-                "Build the project, and name its classes and jars with --class-path.",
+                "Build the project, and name its classes and jars with --class-path, or write --class-path build.",
             )
         compiled = dict(zip(texts, zip(units, errors, strict=True), strict=True))
 
