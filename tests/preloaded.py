@@ -36,14 +36,18 @@ PASSED_ON = (signal.SIGTERM, signal.SIGUSR1)
 @cache
 def python(modules: tuple[str, ...] = IMPORTED) -> str:
     """Return the path of an executable that does what this Python does, with these modules imported."""
+    import shlex
+    import shutil
     import subprocess
     import tempfile
 
     folder = Path(tempfile.mkdtemp(prefix="preloaded"))
     executable, address = folder / "python", folder / "socket"
-    # Isolated and without site packages, the client itself starts in hundredths of a second.
+    # Isolated and without site packages, the client itself starts in hundredths of a second. A line `#!` could not hold
+    # a path with blanks; to Python the shell's line is a text.
     executable.write_text(
-        f"#!{sys.executable} -IS\n"
+        "#!/bin/sh\n"
+        f"'''exec' {shlex.quote(sys.executable)} -IS \"$0\" \"$@\"\n' '''\n"
         f"import sys\nsys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         f"from preloaded import ask\nask({str(address)!r}, {sys.executable!r})\n",
         encoding="utf-8",
@@ -55,6 +59,7 @@ def python(modules: tuple[str, ...] = IMPORTED) -> str:
         stdout=subprocess.PIPE,
         env=os.environ | ENVIRONMENT,
     )
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(server.kill)
     assert server.stdout is not None
     assert server.stdout.readline() == b"ready\n"
@@ -64,7 +69,7 @@ def python(modules: tuple[str, ...] = IMPORTED) -> str:
 def ask(address: str, interpreter: str) -> NoReturn:
     """Have the program that the command line names started, and end as it ends."""
     arguments = sys.argv[1:]
-    if not (arguments[0] in ("-m", "-c") or arguments[0].endswith(".py")):
+    if not arguments or not (arguments[0] in ("-m", "-c") or arguments[0].endswith(".py")):
         os.execv(interpreter, [interpreter, *arguments])
     group = os.getpgid(0)
     request = {"arguments": arguments, "folder": str(Path.cwd()), "environment": dict(os.environ), "group": group}
@@ -86,8 +91,8 @@ def ask(address: str, interpreter: str) -> NoReturn:
     os._exit(code)
 
 
-def serve(address: str, modules: Sequence[str]) -> dict[str, Any]:
-    """Fork a process for each request; return in that process, with the request."""
+def accept(address: str, modules: Sequence[str]) -> socket.socket:
+    """Import the modules, and fork a process for each request; return in that process, with its connection."""
     for module in modules:
         import_module(module)
     gc.freeze()
@@ -100,9 +105,13 @@ def serve(address: str, modules: Sequence[str]) -> dict[str, Any]:
         while True:
             connection, _ = listener.accept()
             if os.fork() == 0:
-                break
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                return connection
             connection.close()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+def receive(connection: socket.socket) -> dict[str, Any]:
+    """Fork the program and watch it; return in the program, with the request and the client's standard files."""
     with connection:
         content, descriptors, _, _ = socket.recv_fds(connection, 1 << 20, 3)
         program = os.fork()
@@ -158,4 +167,4 @@ def run(request: dict[str, Any], executable: str) -> None:
 
 
 if __name__ == "__main__":
-    run(serve(sys.argv[1], sys.argv[3:]), sys.argv[2])
+    run(receive(accept(sys.argv[1], sys.argv[3:])), sys.argv[2])

@@ -37,10 +37,27 @@ def entries(files: Layout) -> Iterator[Path]:
 def test_what_the_workflow_alone_writes_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "large disk").mkdir()
     (tmp_path / "results").symlink_to("large disk")
+    for project in ("other", "plain"):
+        (tmp_path / project / "results").mkdir(parents=True)
+    (tmp_path / "other/.snakemake").mkdir()
     monkeypatch.chdir(tmp_path)
-    for path in ("results/x/teacher", "results/x/logits/train", "x/../results/x/corpus/train.jsonl"):
+    for path in (
+        "large disk/x/teacher/y",
+        "other/results/x/teacher",
+        "results/x/teacher",
+        "results/x/logits/train",
+        "x/../results/x/corpus/train.jsonl",
+    ):
         assert stage_folder(Path(path)) is not None, path
-    for path in ("results/x/interchange", "results/teacher", "x/teacher", "results/x/predictions.jsonl", "."):
+    for path in (
+        "plain/results/x/evaluation",
+        "results/x/teacher/../../../y",
+        "results/x/interchange",
+        "results/teacher",
+        "x/teacher",
+        "results/x/predictions.jsonl",
+        ".",
+    ):
         assert stage_folder(Path(path)) is None, path
 
 

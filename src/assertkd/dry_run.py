@@ -68,8 +68,7 @@ def dry_run(arguments: Sequence[str]) -> DryRun:
         try:
             parser, options = parse_args(["--dry-run", *arguments])
         except SystemExit:
-            said = printed.getvalue().strip().splitlines() or ["Snakemake refuses its arguments"]
-            raise UserError(said[-1].strip().removeprefix("Error: "), "Correct the profile, or name another.") from None
+            raise _refusal(printed.getvalue()) from None
         # args_to_api makes the executor that of dry runs.
         planned_options = argparse.Namespace(**vars(options))
         # Snakemake removes foreign handlers, but no filters.
@@ -79,6 +78,15 @@ def dry_run(arguments: Sequence[str]) -> DryRun:
         finally:
             logger.removeFilter(collector)
     return DryRun(planned_options, succeeded, printed.getvalue(), tuple(collector.records))
+
+
+def _refusal(printed: str) -> UserError:
+    """Return the fault for which Snakemake ended: two lines of the project's, or the last line of its own."""
+    own = printed.rpartition("Error: ")[2].strip().splitlines()
+    if "Error: " in printed and len(own) > 1:
+        return UserError("\n".join(own[:-1]), own[-1].strip())
+    said = [line.strip() for line in printed.splitlines() if line.strip()] or ["Snakemake refuses its arguments"]
+    return UserError(said[-1].rpartition("rror: ")[2], "Correct these arguments, or those in the profile.")
 
 
 @dataclass(slots=True)

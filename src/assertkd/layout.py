@@ -4,6 +4,7 @@ Paths are joined, never resolved. `RunLayout("results/{run}")` therefore gives t
 included, and `RunLayout("results/demo")` those of the run `demo`.
 """
 
+import os
 from pathlib import Path
 
 SPLITS = ("train", "validation", "test")
@@ -154,11 +155,21 @@ TEACHER = "teacher"
 
 def stage_folder(path: Path) -> Path | None:
     """Return the folder of the workflow's stage that a path lies in or is; None outside of a run's results."""
-    # `results` may be a link.
-    for folder in [one for way in (path.absolute(), path.resolve()) for one in (way, *way.parents)]:
-        if folder.name in STAGE_FOLDERS and folder.parent.parent.name == "results":
-            return folder
+    results = Path("results")
+    # A link may lead there, and so may `results` itself.
+    for start, root in (
+        (Path(os.path.normpath(path.absolute())), results.absolute()),
+        (path.resolve(), results.resolve()),
+    ):
+        for folder in (start, *start.parents):
+            if folder.name in STAGE_FOLDERS and _holds_runs(folder.parent.parent, root):
+                return folder
     return None
+
+
+def _holds_runs(folder: Path, root: Path) -> bool:
+    """Return whether runs lie in a folder: this project's `root`, or one beside Snakemake's records of another."""
+    return folder == root or (folder.name == root.name and (folder.parent / ".snakemake").is_dir())
 
 
 def student_name(variant: str, seed: int | str) -> str:

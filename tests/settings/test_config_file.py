@@ -9,7 +9,7 @@ import yaml
 
 from assertkd.errors import UserError
 from assertkd.settings import load_config
-from assertkd.settings.config_file import MAX_VALUES, check_command_line, parse_yaml, with_typed_options
+from assertkd.settings.config_file import MAX_VALUES, check_command_line, parse_yaml, whole_config
 
 BOMB = "\n".join(["a0: &a0 {x: 1}", *(f"a{n}: &a{n} {{x: *a{n - 1}, y: *a{n - 1}}}" for n in range(1, 60))])
 LIST_BOMB = "\n".join(["a0: &a0 [1]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]" for n in range(1, 60))])
@@ -21,6 +21,9 @@ MERGE_BOMB = "\n".join(["a0: &a0 {x: 1}", *(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n
     [
         (None, ": no such file"),
         (b"a: [", r":1: not valid YAML \("),
+        (b"a: 1\nb: !!bool maybe", r":2: 'maybe' is no bool"),
+        (b"a: !!int ''", r":1: '' is no int"),
+        (b"a: !!timestamp foo", r":1: 'foo' is no timestamp"),
         (b"- 1", ": holds no keys"),
         (b"", ": holds no keys"),
         (b"a: 1\nb: \xff", ":2: not UTF-8"),
@@ -116,18 +119,34 @@ def test_places_that_share_an_anchor_hold_values_of_their_own(tmp_path: Path) ->
     }
 
 
-def test_what_the_command_line_sets_is_read_as_a_file_is() -> None:
-    as_snakemake_reads = {"data": {"train_file": "null", "records": "3"}, "run": 7, "kept": 1}
-    options = ["data={train_file: null, records: 3}", "run=null", "seeds=[1, 2]", "note=a=b"]
-    assert with_typed_options(as_snakemake_reads, options) == {
-        "data": {"train_file": None, "records": 3},
-        "run": None,
+def test_what_the_command_line_sets_is_read_as_a_file_is(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("{data: {train_file: t.jsonl, limit: 4}, run: 7, kept: 1}")
+    options = ["data={train_file: null, records: 3}", "seeds=[1, 2]", "note=a=b"]
+    assert whole_config([file], options) == {
+        "data": {"train_file": None, "limit": 4, "records": 3},
+        "run": 7,
         "kept": 1,
         "seeds": [1, 2],
         "note": "a=b",
     }
     with pytest.raises(UserError, match=r"--config data:1: the key `a` stands twice"):
-        with_typed_options({}, ["data={a: 1, a: 2}"])
+        whole_config([], ["data={a: 1, a: 2}"])
+
+
+@pytest.mark.parametrize("name", ["on", "no", "null", "0x10", "007", "1.10", "2024_01", "2024"])
+def test_a_run_may_have_any_name_on_the_command_line(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump({"runs": {name: {"seeds": [7, 8]}}}))
+    config = whole_config([file], [f"run={name}"])
+    assert (config["run"], config["runs"]) == (name, {name: {"seeds": [7, 8]}})
+
+
+def test_a_name_that_yaml_reads_as_a_number_is_one_name_everywhere(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("runs: {2024: {seeds: [7, 8]}}")
+    config = whole_config([file], ["run=2024", "runs={2024: {variants: [hard_labels]}}"])
+    assert config == {"run": "2024", "runs": {"2024": {"seeds": [7, 8], "variants": ["hard_labels"]}}}
 
 
 @pytest.mark.parametrize("named", [["--configfile", "{}"], ["--configfiles={}"], ["--configfile", "good.yaml", "{}"]])

@@ -1,6 +1,5 @@
 # The checked settings of the run, the names of its files, and the functions that rules use in place of lambdas.
 
-import atexit
 import os
 import sys
 from pathlib import Path
@@ -34,7 +33,7 @@ from assertkd.runtime.machine import has_gpu, unquoted_python
 from assertkd.runtime.output import printable_output
 from assertkd.runtime.terminal import show_progress
 from assertkd.settings import load_run
-from assertkd.settings.config_file import with_typed_options
+from assertkd.settings.config_file import whole_config
 from assertkd.signals import leave_usr1_to_jobs
 from assertkd.students.params import GOLD, TEXTS, DistillStudentParams, EmbedTargetsParams, encoder_slug
 from assertkd.teacher.params import TrainTeacherParams
@@ -46,15 +45,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 leave_usr1_to_jobs()
 
 
-def refusal(fault):
-    """The exception that ends Snakemake for a fault of the user's, whose lines then stand last on the terminal."""
-    if workflow.is_main_process:
-        atexit.register(print, f"Error: {fault}", file=sys.stderr)
-    return WorkflowError(str(fault))
-
-
 try:
-    config = with_typed_options(config, workflow.config_settings.config_args or [])
+    config = whole_config(["config.yaml", *workflow.overwrite_configfiles], workflow.config_settings.config_args or [])
     RUN = load_run(config)
     validate(RUN)
     STUDENTS = {variant: DistillStudentParams.from_run(RUN, variant) for variant in RUN.variants}

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from assertkd.commands.limits import add_limits, check_positive
+from assertkd.commands.options import check_outside_stages
 
 DESCRIPTION = """Writes a student (or the teacher) in the form of CTranslate2, which runs several times as fast on CPUs,
 and in 8 bits takes a quarter of the space. Then both forms write the assertions of the run's test split:
@@ -35,6 +36,7 @@ def _export(options: argparse.Namespace) -> None:
     from assertkd.export.export import REPORT, export_student, format_report
     from assertkd.runtime.job import set_threads
 
+    check_outside_stages(options.folder, "folder")
     check_positive(options, "examples", "threads", "max_input_len", "max_output_len")
     set_threads(options.threads)
     report = export_student(

@@ -7,7 +7,8 @@ from typing import Any
 from assertkd.errors import UserError
 from assertkd.files import write_text
 from assertkd.settings import RunSettings, load_config, load_run
-from assertkd.settings.load import NAMED, SECTIONS, check_shape
+from assertkd.settings.config_file import SECTIONS_OF_NAMES
+from assertkd.settings.load import SECTIONS, check_shape
 from assertkd.settings.section import merged_over
 
 KEPT_CONFIG = "ASSERTKD_KEPT_CONFIG"
@@ -45,7 +46,9 @@ def load_named(file: Path) -> dict[str, Any]:
     """
     config = load_config(file)
     check_shape(config, str(file))
-    return config | {key: {str(name): held or {} for name, held in (config.get(key) or {}).items()} for key in NAMED}
+    return config | {
+        key: {name: held or {} for name, held in (config.get(key) or {}).items()} for key in SECTIONS_OF_NAMES
+    }
 
 
 def keep_config(files: Sequence[Path], environment: MutableMapping[str, str]) -> None:

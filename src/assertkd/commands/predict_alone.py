@@ -57,6 +57,7 @@ def predict_alone(options: argparse.Namespace) -> None:
     from assertkd.evaluation.evaluation_records import read_evaluation_records
     from assertkd.evaluation.params import PredictParams
     from assertkd.evaluation.predict import predict
+    from assertkd.layout import EvaluationLayout
     from assertkd.models.length_limits import limits_of
     from assertkd.predictions import read_predictions
     from assertkd.records import write_records
@@ -71,8 +72,8 @@ def predict_alone(options: argparse.Namespace) -> None:
     write_records(file, records)
     params = PredictParams(evaluation=run.evaluation, max_input_len=limits.input, max_output_len=limits.output)
     predict(params, options.model, file, None, options.to)
-    written = sum(1 for _ in read_predictions(options.to / "predictions.jsonl"))
-    print(f"{written} predictions: {options.to / 'predictions.jsonl'}")
+    written = EvaluationLayout(options.to).predictions
+    print(f"{sum(1 for _ in read_predictions(written))} predictions: {written}")
 
 
 def settings_alone(options: argparse.Namespace) -> tuple["RunSettings", "Reading", dict[str, int | None]]:

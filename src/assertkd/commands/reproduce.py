@@ -24,6 +24,7 @@ def _reproduce(options: argparse.Namespace) -> None:
     from assertkd.runtime.logs import logged_to_stderr
 
     if options.config is not None:
+        check_outside_stages(options.config, "--config")
         if options.config.exists():
             raise UserError(f"--config {options.config}: exists already", "Name another file, or delete this one.")
         write_config(options.report, options.config)

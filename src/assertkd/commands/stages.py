@@ -187,8 +187,9 @@ def _check_plan(options: argparse.Namespace, chosen: RunConfig, plan: DryRun) ->
     if "Directory cannot be locked" in plan.printed and not options.dry_run:
         # Snakemake would refuse it too, and names an option that this command does not have.
         raise UserError(
-            f"{options.command}: another process is at work on the run `{run.name}`, or was killed at it",
-            "Wait for it; if there is none any more, remove its lock with: snakemake --unlock",
+            f"{options.command}: Snakemake is at work in this folder, or was killed at it",
+            "Wait for it; if none is at work here any more, on this run or another, remove its lock with: "
+            "snakemake --unlock",
         )
     check_models(run, jobs, RunLayout(RESULTS / run.name))
     if plan.options.executor in (None, "local"):

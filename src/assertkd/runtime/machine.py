@@ -1,7 +1,7 @@
 """What this machine has for jobs, without loading torch: cores, GPUs and the Python that runs them."""
 
 import os
-import shlex
+import re
 from itertools import takewhile
 from pathlib import Path
 
@@ -9,6 +9,9 @@ from assertkd.errors import UserError
 
 DEVICES = Path("/dev")
 """The folder of the GPUs' device nodes."""
+
+SPECIAL = re.compile(r"""^~|[\s'"\\$`&|;<>()*?\[\]{}!#]""")
+"""What a shell splits a path at, or puts something else for."""
 
 
 def cores() -> int:
@@ -44,7 +47,7 @@ def unquoted_python(executable: str, folder: Path) -> str:
         UserError: no path to it is.
     """
     for path in (executable, os.path.relpath(executable, folder)):
-        if shlex.quote(path) == path:
+        if not SPECIAL.search(path):
             return path
     raise UserError(
         f"{executable}: Snakemake cannot start jobs with a Python whose path has blanks or other special characters",

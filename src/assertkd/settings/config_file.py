@@ -30,6 +30,9 @@ MAX_DIGITS = 40
 YTE_KEY = "__use_yte__"
 """Makes Snakemake take a config for a template with Python code."""
 
+SECTIONS_OF_NAMES = ("runs", "variants")
+"""Keys of the config that hold entries by the names that users give them."""
+
 REMEDY = "Correct that line."
 SCALARS = ("int", "float", "bool", "null", "timestamp")
 
@@ -93,6 +96,9 @@ class ConfigLoader(yaml.SafeLoader):
             return super().construct_object(node, deep)
         except (ValueError, OverflowError) as fault:
             raise _fault(str(fault), node.start_mark) from None
+        except (LookupError, AttributeError):
+            # Of a tag, as in `!!int ""`, PyYAML does not ask whether the text is such a value.
+            raise _fault(f"{node.value!r} is no {node.tag.rpartition(':')[2]}", node.start_mark) from None
 
 
 def parse_yaml(text: str, place: str) -> Any:
@@ -145,25 +151,37 @@ def load_config(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: holds no keys", "Start from the config.yaml of the project.")
     if YTE_KEY in config:
         raise UserError(f"{path}: {YTE_KEY} would have Snakemake run code in it", "Remove the key; write plain values.")
-    return merged_over({}, config)
+    return with_text_names(merged_over({}, config))
 
 
-def with_typed_options(config: dict[str, Any], options: Sequence[str]) -> dict[str, Any]:
-    """Return the config with the values of Snakemake's `--config` read as those of a file are.
+def whole_config(files: Iterable[Path | str], options: Sequence[str]) -> dict[str, Any]:
+    """Return the config of these files and of Snakemake's `--config`, whose values are read as those of a file are.
 
-    Snakemake reads what stands below a key of `--config` as texts: `null` and `false` too.
+    Snakemake reads what stands below a key of `--config` as texts, `null` and `false` too; and a name as a number in
+    one place and as a text in another.
 
     Args:
-        config: the config as Snakemake merged it.
-        options: texts `key=value`.
+        files: each over those before it.
+        options: texts `key=value`, over all files.
 
     Raises:
-        UserError: a value is not YAML.
+        UserError: a file or a value is no config.
     """
+    config: dict[str, Any] = {}
+    for file in files:
+        config = merged_over(config, load_config(Path(file)))
     for option in options:
         key, _, value = option.partition("=")
-        config = merged_over(config, {key: parse_yaml(value, f"--config {key}")})
+        # A run may be called `on` or 007.
+        given = value if key == "run" else parse_yaml(value, f"--config {key}")
+        config = merged_over(config, with_text_names({key: given}))
     return config
+
+
+def with_text_names(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a config in which runs and variants are named by texts, where YAML read a number."""
+    named = {key: config[key] for key in SECTIONS_OF_NAMES if isinstance(config.get(key), dict)}
+    return config | {key: {str(name): value for name, value in section.items()} for key, section in named.items()}
 
 
 def check_config_files(paths: Iterable[Path | str]) -> None:

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from assertkd.errors import UserError, nearest
 from assertkd.layout import EXTERNAL, STAGE_FOLDERS, TEACHER
 from assertkd.settings.cluster import ClusterSettings
+from assertkd.settings.config_file import SECTIONS_OF_NAMES
 from assertkd.settings.data import DataSettings
 from assertkd.settings.distillation import DistillationSettings, TeacherSettings
 from assertkd.settings.evaluation import EvaluationSettings, ReportSettings
@@ -28,9 +29,6 @@ SECTIONS: dict[str, type[Section]] = {
     "report": ReportSettings,
     "cluster": ClusterSettings,
 }
-NAMED = ("runs", "variants")
-"""Keys of the config that hold entries by the names that users give them."""
-
 HARD_LABELS = "hard_labels"
 """The shipped variant without a teacher, which distillation has to beat."""
 
@@ -95,7 +93,9 @@ def load_run(config: Mapping[str, Any], source: str = "config.yaml (or what --co
     faults: list[str] = []
     _check_keys(config, "", ("run", "runs", "seeds", "variants", *SECTIONS), faults)
     # YAML may hold a name as a number.
-    runs, variants = ({str(name): value for name, value in (config.get(key) or {}).items()} for key in NAMED)
+    runs, variants = (
+        {str(name): value for name, value in (config.get(key) or {}).items()} for key in SECTIONS_OF_NAMES
+    )
     faults += [*_name_faults("runs", runs, {}), *_name_faults("variants", variants, TAKEN)]
     resolved = {name: _resolve_run(name, config, runs, variants, faults) for name in runs}
     chosen = str(config.get("run"))
@@ -114,9 +114,9 @@ def check_shape(config: Mapping[str, Any], source: str) -> None:
         UserError: listing these places.
     """
     faults: list[str] = []
-    for key in (*NAMED, *SECTIONS):
+    for key in (*SECTIONS_OF_NAMES, *SECTIONS):
         held = _mapping(config, key, "", faults)
-        for name in held if key in NAMED else ():
+        for name in held if key in SECTIONS_OF_NAMES else ():
             _mapping(held, name, key, faults)
     if faults:
         raise _config_error(faults, source)
