@@ -9,7 +9,8 @@ import yaml
 
 from assertkd.errors import UserError
 from assertkd.settings import load_config
-from assertkd.settings.config_file import MAX_VALUES, check_command_line, parse_yaml, whole_config
+from assertkd.settings.config_file import check_command_line, whole_config
+from assertkd.settings.yaml_text import MAX_VALUES, parse_yaml
 
 BOMB = "\n".join(["a0: &a0 {x: 1}", *(f"a{n}: &a{n} {{x: *a{n - 1}, y: *a{n - 1}}}" for n in range(1, 60))])
 LIST_BOMB = "\n".join(["a0: &a0 [1]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}]" for n in range(1, 60))])

@@ -128,9 +128,7 @@ def test_a_config_is_kept_only_once_its_run_starts(project: Project) -> None:
     lock.parent.mkdir(parents=True, exist_ok=True)
     lock.write_text("results/own/corpus/train.jsonl\n", encoding="utf-8")
     done = assertkd(project, *prepare, "--data.source", "embedded", *scratch, *SMALL)
-    assert done.stderr.splitlines()[-2] == (
-        "Error: prepare: another process is at work on the run `own`, or was killed at it"
-    )
+    assert done.stderr.splitlines()[-2] == ("Error: prepare: Snakemake is at work in this folder, or was killed at it")
     project.snakemake("--unlock", tiny=False)
     assert not kept.exists()
     done = assertkd(project, *prepare, "--data.source", "embedded", *scratch, *SMALL)

@@ -10,10 +10,10 @@ import yaml
 from assertkd.errors import UserError
 from assertkd.layout import stage_folder
 from assertkd.settings import RunSettings, load_run
-from assertkd.settings.config_file import parse_yaml
 from assertkd.settings.document import Option, option_paths
 from assertkd.settings.load import SECTIONS
 from assertkd.settings.original import FLAG_VALUES, original_names
+from assertkd.settings.yaml_text import parse_yaml
 
 KEY_PREFIX = "key:"
 """Prefix of an option's destination, which marks it as a key of the config."""
