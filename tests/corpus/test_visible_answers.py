@@ -1,6 +1,7 @@
 """Tests that show their own assertion: found however it is laid out, counted by kind, and masked on request."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,20 @@ def test_another_statement_is_not_the_assertion(statement: str) -> None:
 def test_a_statement_of_several_is_shown_too() -> None:
     test = f"void t() {{\n    assertTrue(x);\n    {MARKER}\n}}"
     assert plainest_kind(find_visible_answers(test, f"{GOLD}\nassertTrue(x);")) == STATEMENT
+
+
+@pytest.mark.parametrize(
+    ("test", "assertion"),
+    [
+        ("!" * 20_000, "!" * 10_000 + "x"),
+        ("/* */" * 1_000 + "".join(f"f{n}();" for n in range(2_000)), "".join(f"f{n}();" for n in range(2_000))),
+        ('/* "\\"\\' + '"\\' * 9_000 + " */ f();", "f();"),
+    ],
+)
+def test_no_test_takes_long(test: str, assertion: str) -> None:
+    start = time.process_time()
+    assert bool(find_visible_answers(test, assertion)) == ("f" in assertion)
+    assert time.process_time() - start < 2
 
 
 def read(path: Path, line: dict[str, Any], **reading: Any) -> list[ReadRecord | Rejection]:

@@ -19,6 +19,8 @@ from assertkd.java.regions import code_tokens, regions
             ("literal", r"'\u0041'"), ("code", ");"),
         ]),
         ('f("open);\ng();', [("code", "f("), ("literal", '"open);'), ("code", "\ng();")]),
+        ("a(); /* b\n// c", [("code", "a(); "), ("comment", "/* b\n// c")]),
+        ('a("""\nb\\', [("code", "a("), ("literal", '"""\nb\\')]),
         ('"""\n// "a"\n""" b', [("literal", '"""\n// "a"\n"""'), ("code", " b")]),
     ],
 )  # fmt: skip
@@ -44,7 +46,7 @@ def test_tokens_leave_comments_out() -> None:
     assert all(text[token.start : token.end] == token.text for token in code_tokens(text))
 
 
-@pytest.mark.parametrize("part", ["'\\", '"\\', '\\"', '"""', "/*", "'", '"', "//\n", "*/"])
+@pytest.mark.parametrize("part", ["'\\", '"\\', '\\"', '"""', "/*", "/* ", '\\"""\n', "'", '"', "//\n", "*/"])
 def test_no_text_takes_long(part: str) -> None:
     text = part * (20_000 // len(part))
     started = time.process_time()

@@ -4,7 +4,7 @@ from typing import Literal
 
 from assertkd.layout import RunLayout
 from assertkd.settings import DataSettings, MiningSettings, RunSettings, TokenizerSettings
-from assertkd.settings.data import Format
+from assertkd.settings.data import Format, VisibleAnswerPolicy
 from assertkd.settings.model import SCRATCH
 from assertkd.settings.section import Section
 
@@ -21,7 +21,7 @@ class Reading(Section):
     multiple: Literal["split", "join"] = "split"
     max_characters: int = 20_000
     on_bad_record: Literal["reject", "error"] = "error"
-    on_visible_answer: Literal["keep", "reject", "mask"] = "keep"
+    on_visible_answer: VisibleAnswerPolicy = "keep"
 
     @classmethod
     def of(cls, data: DataSettings) -> "Reading":

@@ -11,7 +11,6 @@ from assertkd.corpus.params import Reading
 from assertkd.corpus.placeholders import LINE_COMMENT, OWN, PlaceholderMatch, find_placeholders, place_marker
 from assertkd.corpus.visible_answers import (
     UNMARKED,
-    Policy,
     apply_visible_answer_policy,
     find_visible_answers,
     plainest_kind,
@@ -19,6 +18,7 @@ from assertkd.corpus.visible_answers import (
 from assertkd.errors import UserError
 from assertkd.jsonl import LineError, as_line
 from assertkd.records import MARKER, NAMED_FIELDS, TEACHER_FIELDS, Record, line_id
+from assertkd.settings.data import VisibleAnswerPolicy
 
 EXCERPT = 200
 """Characters of a bad line that its rejection shows."""
@@ -134,7 +134,9 @@ def _records(
         yield ReadRecord(record, str(line.file), line.number, form, kind)
 
 
-def _treated(test: str, before: Sequence[str], target: str, policy: Policy, has_marker: bool) -> tuple[str, str | None]:
+def _treated(
+    test: str, before: Sequence[str], target: str, policy: VisibleAnswerPolicy, has_marker: bool
+) -> tuple[str, str | None]:
     """Return a test with the marker, the assertions before its own in it, and how it shows its own before it is masked.
 
     Raises:

@@ -9,10 +9,11 @@ from typing import Any
 from assertkd.corpus.leakage import triple_key
 from assertkd.corpus.params import Reading
 from assertkd.corpus.read import EXCERPT, Rejection, read_raw
-from assertkd.corpus.visible_answers import KINDS, Policy, apply_visible_answer_policy
+from assertkd.corpus.visible_answers import KINDS, apply_visible_answer_policy
 from assertkd.errors import UserError
 from assertkd.jsonl import LineError, write_lines
 from assertkd.records import Record
+from assertkd.settings.data import VisibleAnswerPolicy
 
 PLACES_SHOWN = 20
 """Places that `quality.json` has for each reason; `rejected.jsonl` has all."""
@@ -92,7 +93,7 @@ class RecordAudit:
             identity = f"{wanted}~{self._copies[wanted]}"
         return identity
 
-    def apply_visible_answer_policy(self, records: Iterable[Record], policy: Policy) -> list[Record]:
+    def apply_visible_answer_policy(self, records: Iterable[Record], policy: VisibleAnswerPolicy) -> list[Record]:
         """Return records that were not read from a file, treated as `data.on_visible_answer` says."""
         kept = []
         for record in records:

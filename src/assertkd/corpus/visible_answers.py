@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal
 
 from assertkd.corpus.placeholders import place_marker
 from assertkd.java.regions import Token, code_tokens, regions, tokens_between
 from assertkd.jsonl import LineError
 from assertkd.records import MARKER
+from assertkd.settings.data import VisibleAnswerPolicy
 
 UNMARKED, STATEMENT, MARKER_LINE, COMMENT, STRING = (
     "statement of a test without marker",
@@ -20,9 +20,6 @@ UNMARKED, STATEMENT, MARKER_LINE, COMMENT, STRING = (
 )
 """Where an assertion is shown, the plainest first."""
 KINDS = (UNMARKED, STATEMENT, MARKER_LINE, COMMENT, STRING)
-
-Policy = Literal["keep", "reject", "mask"]
-"""What is done with a record whose test shows its assertion."""
 
 MASK = "masked"
 """What a shown assertion becomes in a comment or a string; a statement becomes this as a comment."""
@@ -42,7 +39,7 @@ class VisibleAnswer:
 
 
 def apply_visible_answer_policy(
-    test: str, assertion: str, policy: Policy, *, has_marker: bool = True
+    test: str, assertion: str, policy: VisibleAnswerPolicy, *, has_marker: bool = True
 ) -> tuple[str, str | None]:
     """Return a test treated as `data.on_visible_answer` says, and the plainest kind of place that showed the answer.
 
@@ -74,21 +71,14 @@ def find_visible_answers(test: str, assertion: str, *, has_marker: bool = True) 
     statements = [one for one in _statements(assertion) if one[0] in test]
     if not statements:
         return []
+    tokens, kinds = _tokens_by_kind(test, STATEMENT if has_marker else UNMARKED)
     answers: set[VisibleAnswer] = set()
-    code = code_tokens(test)
-    for first, behind in _occurrences(code, statements):
-        end = behind < len(code) and code[behind].text == ";"
-        start = _start_of_chain(code, first)
-        kind = STATEMENT if has_marker else UNMARKED
-        answers.add(VisibleAnswer(kind, code[start].start, code[behind if end else behind - 1].end))
-    for region in regions(test):
-        if region.kind == "code":
-            continue
-        inner = tokens_between(test, region.start + 1, region.end - (region.kind == "literal"))
-        is_behind_marker = test.startswith(MARKER, region.start)
-        kind = STRING if region.kind == "literal" else MARKER_LINE if is_behind_marker else COMMENT
-        for first, behind in _occurrences(inner, statements):
-            answers.add(VisibleAnswer(kind, inner[first].start, inner[behind - 1].end))
+    for first, behind in _occurrences(tokens, statements):
+        kind, last = kinds[first], behind - 1
+        if kind in (UNMARKED, STATEMENT):
+            first = _start_of_chain(tokens, first)
+            last += behind < len(tokens) and tokens[behind].text == ";"
+        answers.add(VisibleAnswer(kind, tokens[first].start, tokens[last].end))
     return sorted(answers, key=lambda one: (one.start, one.end))
 
 
@@ -117,6 +107,21 @@ def masked(test: str, answers: Sequence[VisibleAnswer]) -> str:
             text = f"/* {MASK} */" + ";" * test[one.start : one.end].endswith(";")
         test = test[: one.start] + text + test[one.end :]
     return test
+
+
+def _tokens_by_kind(test: str, kind_of_code: str) -> tuple[list[Token], list[str]]:
+    """Return the tokens of the code, then those of each comment and literal after an empty one, and their kinds."""
+    tokens = code_tokens(test)
+    kinds = [kind_of_code] * len(tokens)
+    for region in regions(test):
+        if region.kind == "code":
+            continue
+        tokens.append(Token("", region.start, region.start))
+        tokens += tokens_between(test, region.start + 1, region.end - (region.kind == "literal"))
+        is_behind_marker = test.startswith(MARKER, region.start)
+        kind = STRING if region.kind == "literal" else MARKER_LINE if is_behind_marker else COMMENT
+        kinds += [kind] * (len(tokens) - len(kinds))
+    return tokens, kinds
 
 
 def _statements(assertion: str) -> list[list[str]]:

@@ -7,9 +7,12 @@ from typing import Literal
 
 Kind = Literal["code", "comment", "literal"]
 
-COMMENT = r"//[^\n]*|/\*.*?\*/"
-LITERAL = r'"""(?:\\.|[^\\])*?"""|"(?:\\[^\n]|[^"\\\n])*(?:"|\\?$)' + r"|'(?:\\[^\n][0-9a-fA-Fu]{0,6}|[^'\\\n])'"
-"""A string without its end goes on to the end of its line, so that no text takes more than one look at each line."""
+COMMENT = r"//[^\n]*|/\*.*?(?:\*/|\Z)"
+LITERAL = (
+    r'"""(?:\\.|[^\\])*?(?:"""|\\?\Z)|"(?:\\[^\n]|[^"\\\n])*(?:"|\\?$)' + r"|'(?:\\[^\n][0-9a-fA-Fu]{0,6}|[^'\\\n])'"
+)
+"""A string without its end goes on to the end of its line, a comment or text block to the end of the text, so that each
+character is looked at once."""
 
 _APART = re.compile(rf"(?P<comment>{COMMENT})|(?P<literal>{LITERAL})", re.DOTALL | re.MULTILINE)
 _TOKEN = re.compile(rf"{LITERAL}|\w+|[^\w\s]", re.DOTALL | re.MULTILINE)

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from assertkd.settings.section import Section, Seed, Share
 
 Format = Literal["auto", "jsonl", "atlas", "methods2test"]
+VisibleAnswerPolicy = Literal["keep", "reject", "mask"]
 
 
 class EmbeddedCorpusSettings(Section):
@@ -79,7 +80,7 @@ class DataSettings(Section):
     """Format of the files: `jsonl`; `atlas`: the folder of `testMethods.txt` and `assertLines.txt`, or the first of
     them; `methods2test`: a folder of JSON files as Methods2Test has them, or JSONL of such objects. `auto` tells them
     apart by name and fields."""
-    on_visible_answer: Literal["keep", "reject", "mask"] = "keep"
+    on_visible_answer: VisibleAnswerPolicy = "keep"
     """A record whose test shows its own assertion beside the marker, so that copying it is enough. `keep` counts it in
     `quality.json` and warns with the share: real tests do repeat assertions. `reject`: it is a bad record. `mask`: the
     shown statement becomes `/* masked */;`, in a comment or string `masked`; in a test without marker the marker takes
