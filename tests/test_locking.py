@@ -228,11 +228,11 @@ def test_a_holder_that_slept_ends_when_it_sees_that_the_lock_is_anothers(
     tmp_path: Path, holding: Callable[..., subprocess.Popen[str]]
 ) -> None:
     sleeper = holding()
-    edit(tmp_path, token="another")
+    edit(tmp_path, token="f" * 32)
     _, said = sleeper.communicate(timeout=60)
     assert sleeper.returncode == 1
     assert "another has taken its output folder" in said
-    assert json.loads((tmp_path / NAME).read_text())["token"] == "another", "the other's lock stays"
+    assert json.loads((tmp_path / NAME).read_text())["token"] == "f" * 32, "the other's lock stays"
 
 
 def test_a_requeued_job_takes_over_from_its_own_earlier_start(
@@ -284,6 +284,12 @@ with held(folder / "out", timing=Timing(touch=0.05, silence=3600, patience=3600)
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_a_link_that_leads_nowhere_is_no_lock(tmp_path: Path) -> None:
+    (tmp_path / NAME).symlink_to("absent")
+    with pytest.raises(UserError, match="is not a lock"), held(tmp_path, timing=QUICK):
+        pass
+
+
 @pytest.mark.parametrize(
     ("content", "changes"),
     [
@@ -296,6 +302,7 @@ with held(folder / "out", timing=Timing(touch=0.05, silence=3600, patience=3600)
         (None, {"pid": 2**40}),
         (None, {"started_after_boot": None}),
         (None, {"token": 1}),
+        (None, {"token": "../elsewhere"}),
     ],
 )
 def test_a_file_that_is_no_lock_is_named(tmp_path: Path, content: str | None, changes: dict[str, object]) -> None:

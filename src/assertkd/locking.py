@@ -92,7 +92,7 @@ class Holder:
         since: local time at which it took the lock.
     """
 
-    token: str
+    token: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
     host: str
     machine: str
     boot: str
@@ -250,10 +250,14 @@ def _read(path: Path) -> Holder | None:
     try:
         return HOLDER.validate_json(path.read_bytes(), strict=True)
     except FileNotFoundError:
-        return None
-    except ValidationError:
-        remedy = f"If no other process writes {path.parent}, delete this file."
-        raise UserError(f"{path}: is not a lock of this version", remedy) from None
+        # A link that leads nowhere takes the name, so that waiting for the lock would have no end.
+        if not path.is_symlink():
+            return None
+    except (IsADirectoryError, ValidationError):
+        pass
+    raise UserError(
+        f"{path}: is not a lock of this version", f"If no other process writes {path.parent}, delete this file."
+    )
 
 
 def _lives(pid: int, started_after_boot: float) -> bool:
