@@ -55,6 +55,14 @@ def _run(arguments: Sequence[str]) -> int:
     except UserError as fault:
         print(f"Error: {fault}", file=sys.stderr)
         return 1
+    except Exception as error:
+        from assertkd.runtime.storage import storage_fault
+
+        refusal = storage_fault(error)
+        if refusal is None:
+            raise
+        print(f"Error: {refusal}", file=sys.stderr)
+        return 1
     return 0
 
 

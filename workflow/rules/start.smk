@@ -1,6 +1,7 @@
 # What is said and checked around the jobs: before the first one starts, and when the last one has ended.
 
 import atexit
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from assertkd.dry_run import PlannedJob, WhenPlanned
 from assertkd.outdated import outdated_results, retraining_notice
 from assertkd.prerequisites import check_devices, check_models
 from assertkd.runtime.logs import logged_faults
+from assertkd.runtime.storage import RUN_BYTES, format_bytes, size_of
 
 STARTED = time.time()
 
@@ -50,6 +52,26 @@ if workflow.is_main_process:
     logger.addFilter(WhenPlanned(announce_retraining, conclude_without_jobs))
 
 
+def say_disk(jobs):
+    """Say how much room the jobs take on the disk, and warn where less is free; jobs know it when a disk is full."""
+    # Takes a while to import, which no start without such jobs should wait for.
+    from assertkd.cluster.disk import run_disk
+
+    resources = workflow.resource_settings
+    at_once = (resources.nodes if not workflow.local_exec else 1 if has_gpu() else resources.cores) or 1
+    needed, folder = run_disk(RUN, jobs, at_once), Path(f"results/{RUN.name}")
+    place = next(path for path in (folder, folder.parent, Path()) if path.exists())
+    free = shutil.disk_usage(place).free
+    os.environ[RUN_BYTES] = str(needed.total + size_of(folder))
+    room = f"about {format_bytes(needed.total)} ({needed}), {format_bytes(free)} are free in {place}"
+    if needed.total > free:
+        logger.warning(
+            f"Warning: the run may fill the disk: its jobs write {room}. Free more, or let results/ be a link to a larger disk."
+        )
+    else:
+        logger.info(f"Disk: the jobs write {room}.")
+
+
 def check_start():
     """Refuse to start jobs that cannot run: on SLURM without an account, without their device, with an unusable model."""
     jobs = planned_jobs()
@@ -60,6 +82,8 @@ def check_start():
             check_devices(RUN, jobs)
     except UserError as fault:
         raise refusal(fault)
+    if {"train_teacher", "distill_student", "compress_logits"} & {job.rule for job in jobs}:
+        say_disk(jobs)
 
 
 def repeat_faults():

@@ -11,9 +11,10 @@ from typing import Any
 
 from assertkd.errors import UserError
 from assertkd.locking import held
-from assertkd.runtime.logs import PROGRAM_FAULT, attached, hide_progress_bars
+from assertkd.runtime.logs import PROGRAM_FAULT, LogFile, attached, hide_progress_bars
 from assertkd.runtime.out_of_memory import is_out_of_memory, out_of_memory
 from assertkd.runtime.output import printable_output
+from assertkd.runtime.storage import storage_fault
 from assertkd.signals import StopRequested, StopSignals
 
 WANTED_MODULES = "ASSERTKD_MODULES"
@@ -56,7 +57,8 @@ def job(
 
     The environment modules that the workflow requests must be loaded.
     A `UserError` is logged and printed as its two lines, and ends the process with exit code 1. Running out of memory
-    ends it in the same way, with the keys of the settings that take less. A stopping signal (`assertkd.signals`) is
+    ends it in the same way, with the keys of the settings that take less, and so does a disk that is full or may not be
+    written. A stopping signal (`assertkd.signals`) is
     logged and ends it with 128 + the signal's number, so that the workflow may try again. Any other exception is logged
     with its traceback and raised.
 
@@ -70,7 +72,7 @@ def job(
     path.parent.mkdir(parents=True, exist_ok=True)
     package = logging.getLogger("assertkd")
     package.setLevel(logging.INFO)
-    with attached(logging.FileHandler(path, mode="w", encoding="utf-8"), logging.getLogger()):
+    with attached(LogFile(path), logging.getLogger()):
         try:
             with StopSignals(), printable_output():
                 check_modules(os.environ)
@@ -84,6 +86,8 @@ def job(
         except Exception as fault:
             if is_out_of_memory(fault):
                 raise _ended_by(out_of_memory(fault, settings, owner)) from None
+            if (refusal := storage_fault(fault, Path("results", *path.parts[1:2]))) is not None:
+                raise _ended_by(refusal) from None
             package.exception(PROGRAM_FAULT)
             raise
 
@@ -105,9 +109,12 @@ def sole_writer(folder: Path, part: str = "") -> Iterator[None]:
     with ExitStack() as stack:
         try:
             stack.enter_context(held(folder, part))
-        except UserError as fault:
+        except (UserError, OSError) as error:
+            fault = error if isinstance(error, UserError) else storage_fault(error, folder)
+            if fault is None:
+                raise
             log = Path("logs", *folder.parts[1:], f"{part or folder.name}.locked.log")
             log.parent.mkdir(parents=True, exist_ok=True)
-            with attached(logging.FileHandler(log, mode="w", encoding="utf-8"), logging.getLogger()):
+            with attached(LogFile(log), logging.getLogger()):
                 raise _ended_by(fault) from None
         yield

@@ -4,7 +4,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from assertkd.errors import printable
@@ -52,6 +52,28 @@ class PrintableFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's text."""
         return printable(super().format(record))
+
+
+class LogFile(logging.FileHandler):
+    """A log file. On a full disk lines are lost, and nothing else: the fault that follows is said by what works there.
+
+    Args:
+        path: the file.
+        append: whether what it has stays.
+    """
+
+    def __init__(self, path: Path, *, append: bool = False) -> None:
+        super().__init__(path, mode="a" if append else "w", encoding="utf-8")
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Pass over a line that could not be written."""
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close the file."""
+        with suppress(OSError):
+            super().close()
 
 
 @contextmanager

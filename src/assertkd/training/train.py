@@ -20,7 +20,7 @@ from assertkd.losses.loss_plan import LossPlan
 from assertkd.models.distillable import DistillableModel
 from assertkd.models.registry import parameter_count
 from assertkd.runtime.devices import check_precision, resolve_device
-from assertkd.runtime.logs import attached
+from assertkd.runtime.logs import LogFile, attached
 from assertkd.runtime.progress import format_duration, log_closing
 from assertkd.settings import TrainingSettings
 from assertkd.settings.training import TEXT_METRICS, ValidationFigure
@@ -171,7 +171,7 @@ def logged_to(path: Path, *, continued: bool) -> Iterator[None]:
         yield
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, mode="a" if continued else "w", encoding="utf-8")
+    handler = LogFile(path, append=continued)
     with attached(handler, logging.getLogger("assertkd")):
         yield
 

@@ -29,8 +29,9 @@ from assertkd.errors import UserError
 from assertkd.files import read_json, write_json
 from assertkd.runtime.devices import resolve_device
 from assertkd.runtime.job import set_threads
-from assertkd.runtime.logs import LOG_FORMAT
+from assertkd.runtime.logs import LOG_FORMAT, LogFile
 from assertkd.runtime.out_of_memory import is_out_of_memory
+from assertkd.runtime.storage import storage_fault
 from assertkd.settings import TrainingSettings
 from assertkd.training.parallel.process_group import ProcessGroup, joined_processes
 
@@ -123,7 +124,7 @@ def take_part(folder: Path, rank: int) -> int:
     package = logging.getLogger("assertkd")
     package.setLevel(logging.INFO if rank == 0 else logging.ERROR)
     for path in job["logs"] if rank == 0 else []:
-        handler = logging.FileHandler(path, mode="a", encoding="utf-8")
+        handler = LogFile(Path(path), append=True)
         handler.setFormatter(logging.Formatter(LOG_FORMAT))
         package.addHandler(handler)
     set_threads(job["threads"])
@@ -137,6 +138,10 @@ def take_part(folder: Path, rank: int) -> int:
     except Exception as fault:
         if is_out_of_memory(fault):
             write_json(folder / f"memory-{rank}.json", str(fault))
+            return 1
+        refusal = storage_fault(fault, Path(str(job["arguments"].get("folder", "."))))
+        if refusal is not None:
+            write_json(folder / f"fault-{rank}.json", {"problem": refusal.problem, "remedy": refusal.remedy})
             return 1
         package.exception("process %d stopped by a fault of the program", rank)
         raise
