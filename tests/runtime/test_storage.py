@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import threading
 from argparse import Namespace
 from pathlib import Path
 
@@ -86,6 +87,22 @@ def test_a_job_on_a_full_disk_ends_in_two_lines(
     assert problem.startswith("Error: results/demo: no space is left on the disk (")
     assert "what is finished stays" in remedy
     assert problem.removeprefix("Error: ") in Path("logs/demo/train.log").read_text(encoding="utf-8")
+
+
+def test_a_thread_that_finds_the_disk_full_prints_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(fault: Exception) -> None:
+        raise fault
+
+    printed: list[threading.ExceptHookArgs] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(threading, "excepthook", printed.append)
+    with job("logs/a.log"):
+        for fault in (full(), ValueError("another")):
+            thread = threading.Thread(target=fail, args=(fault,))
+            thread.start()
+            thread.join()
+    assert [str(ended.exc_value) for ended in printed] == ["another"]
+    assert threading.excepthook == printed.append
 
 
 def test_a_log_on_a_full_disk_loses_lines_alone(

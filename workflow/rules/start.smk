@@ -63,7 +63,7 @@ def say_disk(jobs):
     place = next(path for path in (folder, folder.parent, Path()) if path.exists())
     free = shutil.disk_usage(place).free
     os.environ[RUN_BYTES] = str(needed.total + size_of(folder))
-    room = f"about {format_bytes(needed.total)} ({needed}), {format_bytes(free)} are free in {place}"
+    room = f"about {format_bytes(needed.total)} ({needed}), {format_bytes(free)} are free for {folder}"
     if needed.total > free:
         logger.warning(
             f"Warning: the run may fill the disk: its jobs write {room}. Free more, or let results/ be a link to a larger disk."

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -74,7 +75,7 @@ def job(
     package.setLevel(logging.INFO)
     with attached(LogFile(path), logging.getLogger()):
         try:
-            with StopSignals(), printable_output():
+            with StopSignals(), printable_output(), _quiet_writers():
                 check_modules(os.environ)
                 set_threads(threads)
                 yield
@@ -90,6 +91,22 @@ def job(
                 raise _ended_by(refusal) from None
             package.exception(PROGRAM_FAULT)
             raise
+
+
+@contextmanager
+def _quiet_writers() -> Iterator[None]:
+    """Print no traceback of a thread that finds the disk full; TensorBoard's raises the fault again in the stage."""
+    former = threading.excepthook
+
+    def hook(ended: threading.ExceptHookArgs) -> None:
+        if ended.exc_value is None or storage_fault(ended.exc_value) is None:
+            former(ended)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = former
 
 
 def _ended_by(fault: UserError) -> SystemExit:
