@@ -12,6 +12,17 @@ from typing import IO, Any
 from assertkd.errors import UserError
 
 
+def check_folder(folder: Path, remedy: str) -> None:
+    """Refuse a path that cannot be a folder, since it or what stands above it is a file.
+
+    Raises:
+        UserError: naming the file; `remedy` says what to do then.
+    """
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not nearest.is_dir():
+        raise UserError(f"{nearest}: is not a folder", remedy)
+
+
 @contextmanager
 def written_whole(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary neighbour of `path` for writing; rename it to `path` when the block ends without error.

@@ -108,6 +108,17 @@ def test_what_is_said_is_what_was_written(model: Path, tmp_path: Path, capsys: p
     assert len(predicted(tmp_path / "out")) == 3
 
 
+@pytest.mark.parametrize("target", ["file", "file/below"])
+def test_a_target_that_is_a_file_is_refused(
+    target: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    call = ["predict", "--model", str(model), "--records", written(tmp_path, LINE), "--to", str(tmp_path / target)]
+    assert main(call) == 1
+    assert capsys.readouterr().err == f"Error: {tmp_path}/file: is not a folder\nName another folder with --to.\n"
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
+
+
 def test_records_without_a_model_are_not_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", "--records", written(tmp_path, LINE)]) == 1
     assert "is given without --model" in capsys.readouterr().err

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from assertkd.commands.options import check_outside_stages, run_of_options, settings_of
 from assertkd.errors import UserError
+from assertkd.files import check_folder
 
 if TYPE_CHECKING:
     from assertkd.corpus.params import Reading
@@ -54,6 +55,7 @@ def predict_alone(options: argparse.Namespace) -> None:
     check_outside_stages(options.to, "--to")
     if options.records is None:
         raise UserError("--model is given without --records", "Name a JSONL file of records with --records FILE.")
+    check_folder(options.to, "Name another folder with --to.")
     from assertkd.evaluation.evaluation_records import read_evaluation_records
     from assertkd.evaluation.params import PredictParams
     from assertkd.evaluation.predict import predict

@@ -23,7 +23,7 @@ from assertkd.evaluation.prediction_files import (
 )
 from assertkd.evaluation.score import score
 from assertkd.evaluation.teacher_logits import store_external_teacher_logits, store_teacher_logits
-from assertkd.files import read_json
+from assertkd.files import check_folder, read_json
 from assertkd.layout import TEACHER, EvaluationLayout, RunLayout
 from assertkd.models.length_limits import Limits, limits_of
 from assertkd.predictions import Prediction, write_predictions
@@ -164,9 +164,7 @@ def evaluate(inputs: Inputs, params: EvaluateParams, folder: Path, processes: in
 
 def _check_free(output: EvaluationLayout) -> None:
     """Refuse what is no folder, or has files of another evaluation, whose costs would be taken for this one's."""
-    nearest = next(path for path in (output.folder, *output.folder.parents) if path.exists())
-    if not nearest.is_dir():
-        raise UserError(f"{nearest}: is not a folder", "Name another folder with --output.")
+    check_folder(output.folder, "Name another folder with --output.")
     files = output.comparison, output.summary, output.examples, output.table, output.predictions, output.measured
     for file in (*files, output.execution, output.execution_summary):
         if file.exists():

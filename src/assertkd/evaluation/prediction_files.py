@@ -7,7 +7,7 @@ from pathlib import Path
 
 from assertkd.errors import UserError
 from assertkd.evaluation.score import count_of
-from assertkd.jsonl import LineError, check_length, numbered_lines, numbered_objects, parse_object
+from assertkd.jsonl import NOT_AN_OBJECT, LineError, check_length, numbered_lines, numbered_objects, parse_object
 from assertkd.predictions import PASSED_THROUGH, Prediction, storable
 from assertkd.records import as_statement
 
@@ -100,8 +100,9 @@ def is_jsonl(path: Path) -> bool:
         return True
     try:
         parse_object(first[1])
-    except ValueError:
-        return False
+    except ValueError as fault:
+        # An array is JSON too, and refused where its lines are read.
+        return str(fault) == NOT_AN_OBJECT and first[1].lstrip().startswith(b"[")
     return True
 
 

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from assertkd.errors import UserError
-from assertkd.files import write_json
+from assertkd.files import check_folder, write_json
 from assertkd.models.exported import DESCRIPTION, TOKENIZER, ExportDescription, is_export
 from assertkd.models.length_limits import limits_of
 from assertkd.models.loading import loading
@@ -49,8 +49,7 @@ def check_target(folder: Path) -> None:
     Raises:
         UserError: it is a file, holds something else, or cannot be made.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder}: is a file", "Name a folder for the export.")
+    check_folder(folder, "Name another folder for the export.")
     if folder.exists() and any(folder.iterdir()) and not is_export(folder):
         raise UserError(f"{folder}: is no export, and not empty", "Name another folder.")
     try:
