@@ -152,6 +152,10 @@ def test_methods2test_is_read_from_lines(tmp_path: Path, named: str) -> None:
     [
         ({"test_case": {"body": "@Test public void testSize() { s.push(1); }"}}, "the test has no assertion"),
         ({"test_case": {"body": "no Java"}}, "test_case is no method of Java"),
+        (
+            {"test_case": {"body": f"void t() {{{'assertTrue(x);' * 5_000}}}"}},
+            "the test is too long for so many assertions",
+        ),
         ({"test_case": {"body": 3}}, "the body of focal_method or test_case is not a string"),
         ({"focal_method": [1]}, "focal_method is no object, as Methods2Test has it"),
         ({"focal_method": {}}, "the body of focal_method or test_case is not a string"),

@@ -156,6 +156,7 @@ BAD = [
     (GAPPED | {"assertions": "a();"}, "assertions is not a list with at least one entry"),
     (GAPPED | {"assertions": ["a();", 3]}, "assertions is not a string"),
     (GAPPED | {"assertions": ["a();", " "]}, "assertions is blank"),
+    (GAPPED | {"assertions": ["a();"] * 251}, "assertions are together longer than 1000 characters"),
 ]
 
 

@@ -165,7 +165,11 @@ def _assertions(line: dict[str, Any], max_characters: int) -> list[str]:
     values = line["assertions"]
     if not isinstance(values, list) or not values:
         raise LineError("assertions is not a list with at least one entry")
-    return [_text({"assertions": value}, "assertions", max_characters) for value in values]
+    texts = [_text({"assertions": value}, "assertions", max_characters) for value in values]
+    # Each record has those before its own in its test.
+    if sum(map(len, texts)) > max_characters:
+        raise LineError(f"assertions are together longer than {max_characters} characters")
+    return texts
 
 
 def _text(line: dict[str, Any], key: str, max_characters: int) -> str:

@@ -90,7 +90,7 @@ class DataSettings(Section):
     multiple: Literal["split", "join"] = "split"
     """A record with a list of assertions becomes one record each (`split`) or one joined target (`join`)."""
     max_characters: int = Field(20_000, ge=100)
-    """Longest focal method, test or assertion, in characters; a longer one is a bad record."""
+    """Longest focal method, test, assertion or list of assertions, in characters; a longer one is a bad record."""
     max_input_len: int = Field(512, ge=16, le=16_384)
     """Longest model input, in tokens; what is over is cut from the focal method's tail and the test's head."""
     max_output_len: int = Field(128, ge=4, le=4_096)

@@ -95,5 +95,9 @@ def _cut(test: str) -> Iterator[tuple[str, str, str]]:
     if block is None or child_text(methods[0], "name") == "":
         raise LineError("test_case is no method of Java")
     whole = Span(len(opening), len(opening) + len(body))
-    for assertion in assertions_in(block):
+    found = list(assertions_in(block))
+    # Each record has the whole test.
+    if len(found) * len(body) > LONGEST_LINE:
+        raise LineError("the test is too long for so many assertions")
+    for assertion in found:
         yield *cut_assertion(source, whole, assertion.span), assertion.kind
