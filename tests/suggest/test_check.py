@@ -63,11 +63,10 @@ def test_suggestions_are_compiled_and_run(project: Path) -> None:
 
 
 @pytest.mark.java
-def test_placeholders_of_other_tests_stay_empty(project: Path) -> None:
+@pytest.mark.parametrize("mark", [MARKER, '"<AssertPlaceHolder>";', "<ASSERTION_PLACEHOLDER>;"])
+def test_placeholders_of_other_tests_stay_empty(project: Path, mark: str) -> None:
     needs_java()
-    source = TEST.replace(
-        "    }\n}\n", f"        {MARKER}\n    }}\n    @Test public void more() {{ {MARKER}\n    }}\n}}\n"
-    )
+    source = TEST.replace("    }\n}\n", f"        {mark}\n    }}\n    @Test public void more() {{ {mark}\n    }}\n}}\n")
     path = project / "src/test/java/p/FooTest.java"
     found = find_site(source.encode(), str(path), [project_root(path)], [], "works")
     [check] = check_assertions(found, ["assertEquals(2, sum);"], [project])

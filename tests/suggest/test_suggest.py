@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -70,6 +71,42 @@ def test_the_marker_says_where(project: Path) -> None:
     found = site(project, source, focal="Foo.add")
     assert (found.test, found.link, found.placeholder.line) == ("FooTest.works", "given", 6)
     assert found.placeholder.filled(found.source, "assertTrue(x);").decode() == source.replace(MARKER, "assertTrue(x);")
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "//<ASSERTION_PLACEHOLDER>",
+        "// <assertion placeholder>",
+        "/* <ASSERTION_PLACEHOLDER> */",
+        '"<AssertPlaceHolder>";',
+        "<AssertPlaceHolder>;",
+        "<AssertPlaceHolder>",
+    ],
+)
+def test_every_form_of_the_marker_says_where(project: Path, mark: str) -> None:
+    source = ONE.replace("int sum = new Foo().add(1);", f"new Foo().add(1); {mark}\n        int more;")
+    other = f"    @Test public void before() {{ {mark}\n }}\n    @Test\n    public void works"
+    for text, line in ((source, 6), (source.replace("    @Test\n    public void works", other), 8)):
+        found = site(project, text, "works")
+        assert found.placeholder.line == line
+        assert found.placeholder.test.count(MARKER) == 1
+        assert mark == MARKER or mark not in found.placeholder.test
+        filled = found.placeholder.filled(found.source, "assertTrue(x);").decode()
+        assert filled.split("works()")[1].split() == text.replace(mark, "assertTrue(x);").split("works()")[1].split()
+
+
+def test_the_line_is_the_file_s_where_markers_before_it_get_lines_of_their_own(project: Path) -> None:
+    other = '    @Test public void before() { int a; "<AssertPlaceHolder>"; int b; }\n    @Test\n    public void works'
+    found = site(project, ONE.replace("    @Test\n    public void works", other), "works")
+    assert (found.test, found.placeholder.line) == ("FooTest.works", 8)
+
+
+@pytest.mark.parametrize("mark", ["// assertion placeholder", "// <mask>", "ASSERTION_PLACEHOLDER;"])
+def test_what_only_looks_like_a_marker_is_not_passed_over(project: Path, mark: str) -> None:
+    with pytest.raises(UserError, match="works has what looks like a marker and is none") as fault:
+        site(project, ONE.replace("add(1);\n", f"add(1);\n        {mark}\n"))
+    assert MARKER in fault.value.remedy
 
 
 def test_only_calls_before_the_placeholder_count(project: Path) -> None:
@@ -151,6 +188,33 @@ def test_the_command_prints_ranked_assertions(
         error, remedy = capsys.readouterr().err.strip().splitlines()
         assert error.startswith("Error: ")
         assert remedy
+
+
+def test_the_editor_s_task_shows_suggestions_at_their_line(
+    project: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The task of the documentation, run and matched as Visual Studio Code does."""
+    page = (Path(__file__).parents[2] / "docs" / "suggest.md").read_text(encoding="utf-8")
+    tasks = json.loads(page.partition("```json\n")[2].partition("```")[0])
+    (task,) = tasks["tasks"]
+    path = project / "src/test/java/p/FooTest.java"
+    values = {"${file}": str(path), "student": str(model), "--test=${input:test}": "--test="}
+    arguments = [values.get(argument, argument) for argument in task["args"] if argument != "--check"]
+    assert not [argument for argument in arguments if "${" in argument]
+    assert task["command"] == "assertkd"
+    assert main([*arguments, "--max-output-len", "8"]) == 0
+    # Each pattern has to match the next line; the last, which loops, gives a problem a line.
+    first, second = task["problemMatcher"]["pattern"]
+    head, *rest = capsys.readouterr().out.splitlines()
+    found = re.search(first["regexp"], head)
+    assert found is not None
+    assert (found[first["file"]], found[first["line"]]) == (str(path), "7")
+    assert second["loop"] is True
+    messages = [match[second["message"]] for line in rest if (match := re.search(second["regexp"], line))]
+    assert len(messages) == len(rest) > 0
+    assert main([*arguments, "--max-output-len", "8", "--json"]) == 0
+    suggested = [one["assertion"] for one in json.loads(capsys.readouterr().out)["suggestions"]]
+    assert [message.removesuffix("   (does not parse)") for message in messages] == suggested
 
 
 def test_neither_torch_nor_transformers_is_imported(project: Path, model: Path) -> None:

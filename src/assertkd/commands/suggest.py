@@ -76,7 +76,7 @@ def _suggest(options: argparse.Namespace) -> None:
             raise UserError(f"{name}: no such file", "Name a Java file, or - for standard input.")
         raw = near.read_bytes()
     folders = options.sources or [project_root(near)]
-    site = find_site(normalised(raw), name, folders, options.more, options.test, options.focal)
+    site = find_site(normalised(raw), name, folders, options.more, options.test or None, options.focal)
 
     from assertkd.models.exported import ExportedModel, is_export
     from assertkd.models.length_limits import limits_of

@@ -1,9 +1,10 @@
 """The test that an assertion is suggested for, and the method that it tests."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from assertkd.corpus.placeholders import OWN, find_placeholders, place_marker
 from assertkd.errors import UserError
 from assertkd.java.declarations import read_declarations
 from assertkd.java.focal import Linker
@@ -24,7 +25,7 @@ class AssertionSite:
 
     Attributes:
         file: name of the file in messages.
-        source: the file, normalised.
+        source: the file, normalised, every form of the marker replaced by `MARKER`.
         test: its name, with its class.
         placeholder: where the assertion goes.
         focal_name: of the method under test, with its class.
@@ -59,9 +60,16 @@ def find_site(
     Raises:
         UserError: there is no such test or method, or it is ambiguous.
     """
+    original = source.decode("utf-8")
+    marked, lines, added = _with_markers(original)
+    source = marked.encode()
     file = read_declarations(source, name)
     test_class, chosen = _chosen_test(source, file, test)
+    _check_marks(name, chosen.name, source[chosen.body.start : chosen.body.end].decode("utf-8"))
     placeholder = find_placeholder(source, chosen)
+    before = source.count(MARKER.encode(), 0, placeholder.replaced.start)
+    at_marker = placeholder.replaced.start < placeholder.replaced.end
+    placeholder = replace(placeholder, line=lines[before] if at_marker else placeholder.line - sum(added[:before]))
     others = {path: read_declarations(read_source(path), path.name) for path in more}
     others |= {path: one for path, one in nearby_files(source, file, folders).items() if path not in others}
     index = ProjectIndex([file, *others.values()])
@@ -87,6 +95,29 @@ def find_site(
         focal_method=code_at(source if home is None else read_source(home), member.method.span),
         link=how,
     )
+
+
+def _with_markers(source: str) -> tuple[str, list[int], list[int]]:
+    """Return a file with `MARKER` for every form of it, the line of each in the file, and the lines that each adds."""
+    added: list[int] = []
+    found, _ = find_placeholders(source)
+    lines = [source.count("\n", 0, mark.start) + 1 for mark in found]
+    # From the last to the first, so that places stay true.
+    for mark in sorted(found, key=lambda mark: mark.start, reverse=True):
+        changed = source if mark.form == OWN else place_marker(source, mark.start, mark.end)
+        added.append(changed.count("\n") - source.count("\n"))
+        source = changed
+    return source, sorted(lines), added[::-1]
+
+
+def _check_marks(file: str, test: str, body: str) -> None:
+    """Raise UserError where a test has no marker, but something that looks like one."""
+    found, alike = find_placeholders(body)
+    if alike and not found:
+        raise UserError(
+            f"{file}: {test} has what looks like a marker and is none ({alike[0]})",
+            f"Write {MARKER} where the assertion goes.",
+        )
 
 
 def _chosen_test(source: bytes, file: JavaFile, name: str | None) -> tuple[JavaClass, JavaTest]:
