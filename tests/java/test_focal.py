@@ -168,6 +168,9 @@ def linked_in(sources: dict[str, str], test: str) -> list[str]:
     return found
 
 
+NO_BODY = "the method called has no body, or several implementations"
+
+
 def shop(test: str, **classes: str) -> list[str]:
     """Return what the assertions of a test class are linked to; its file is that of its name, in package `shop`."""
     path = "src/test/java/shop/ShopTest.java"
@@ -242,7 +245,20 @@ def test_the_implementation_of_an_abstract_method_is_tested() -> None:
         @Test public void a() { assertEquals(9, e.run(3)); } }"""
     assert shop(made, Engine=two) == ["Fast.run"]
     given = "class ShopTest { @Test public void a(Engine e) { assertEquals(9, e.run(3)); } }"
-    assert shop(given, Engine=two) == ["no class under test is named, and none of the project is called"]
+    assert shop(given, Engine=two) == [NO_BODY]
+
+
+def test_what_uses_a_test_framework_serves_tests() -> None:
+    checks = """import org.junit.Assert;
+    public class Checks { public static Checks assertThat(Foo foo) { return new Checks(); }
+        public void isGood() { Assert.assertTrue(foo.good()); } }"""
+    foo = "public class Foo { public boolean good() { return n > 1; } }"
+    test = """import shop.Checks;
+    class ShopTest { @Test public void a() { Foo foo = new Foo(); foo.good(); Checks.assertThat(foo).isGood(); } }"""
+    sources = {"Checks": checks, "Foo": foo}
+    path = "src/test/java/shop/ShopTest.java"
+    files = {f"src/main/java/shop/{name}.java": f"package shop; {source}" for name, source in sources.items()}
+    assert linked_in({**files, path: f"package shop; {test}"}, path) == ["Foo.good"]
 
 
 def test_static_factories_rank_as_constructors() -> None:
@@ -301,6 +317,63 @@ def test_a_mocked_field_is_not_tested() -> None:
     assert shop(test, Prices=PRICES, Rates=RATES) == ["Prices.price"]
 
 
+def test_what_helpers_of_tests_call_is_tested() -> None:
+    helper = "package shop; public class Helper extends Base { static void check(Cart cart) { cart.add(1); } }"
+    cart = "public class Cart { public int add(int n) { return n + 1; } public int sum(int n) { return n * 2; } }"
+    test = """package shop; class ShopTest { Cart cart = new Cart();
+        @Test public void a() { cart.sum(1); assertAdded(2); }
+        @Test public void b() { cart.sum(1); Helper.check(cart); assertTrue(b); }
+        @Test public void c() { cart.sum(1); endless(3); assertTrue(b); }
+        void assertAdded(int n) { assertEquals(n, addAll(n)); }
+        int addAll(int n) { return cart.add(n); }
+        void endless(int n) { endless(n - 1); }
+    }"""
+    path = "src/test/java/shop/ShopTest.java"
+    files = {
+        "src/main/java/shop/Cart.java": f"package shop; {cart}",
+        "src/test/java/shop/Helper.java": helper,
+        path: test,
+    }
+    assert linked_in({**files, path: test}, path) == ["Cart.add", "Cart.sum", "Cart.sum"]
+    files["src/test/java/shop/Helper.java"] = helper.replace("package shop;", "package shop; import org.junit.Assert;")
+    assert linked_in({**files, path: test}, path) == ["Cart.add", "Cart.add", "Cart.sum"]
+
+
+def test_words_of_a_tests_name_tell_among_what_is_called() -> None:
+    cart = """public class Cart {
+        public Cart(int n) { this.n = n + 1; }
+        public int add(int n) { return n + 1; }
+        public int sumAll(int n) { return n * 2; }
+        public int all(int[] n) { return n.length + 1; }
+        public int all(long[] n) { return n.length + 2; }
+        public int n() { return n; }
+        @Override public int hashCode() { return n + 1; }
+    }"""
+    test = """class ShopTest {
+        @Test public void neverSumAllTwice() { Cart cart = new Cart(1); cart.sumAll(1); assertEquals(1, cart.add(2)); }
+        @Test public void constructorTakesAll() { Cart cart = new Cart(1); cart.sumAll(1); assertEquals(2, cart.n()); }
+    }"""
+    assert shop(test, Cart=cart) == ["Cart.sumAll", "Cart.Cart"]
+    named = """package shop; class CartTest { @Test public void cartEqualsAndHashCode() { new Cart(1).add(2);
+        assertEquals(new Cart(1), new Cart(1)); } }"""
+    path = "src/test/java/shop/CartTest.java"
+    assert linked_in({"src/main/java/shop/Cart.java": f"package shop; {cart}", path: named}, path) == ["Cart.hashCode"]
+    assert (
+        linked("assertEquals(3, foo.add(read()));", "takesBooleanArrays", before="Foo foo;")
+        == "Foo.add(boolean[]) call"
+    )
+    assert linked("assertEquals(3, foo.add(1 + 2L));", before="Foo foo;") == "Foo.add(long) call"
+    assert linked("assertEquals(3, foo.add((long) MAX + 1));", before="Foo foo;") == "Foo.add(long) call"
+
+
+def test_a_method_that_only_passes_a_call_on_is_no_more_than_a_getter() -> None:
+    first = "public class First { private final Last last = new Last(); public int size() { return last.size(); } }"
+    last = """public class Last { public int size() { return n * 2; } public int grow(int n) { return this.n + n; } }"""
+    test = """class ShopTest { First first = new First(); Last last = new Last();
+        @Test public void a() { last.grow(1); assertEquals(2, first.size()); } }"""
+    assert shop(test, First=first, Last=last) == ["Last.grow"]
+
+
 OPS = """public enum Op {
     ADD { @Override public int on(int a, int b) { return a + b; } },
     SUB { @Override public int on(int a, int b) { return a - b; } };
@@ -316,7 +389,7 @@ PAIR = (
     ("body", "focal"),
     [
         ("assertEquals(3, Op.ADD.on(1, 2));", "Op.ADD.on"),
-        ("Op op = Op.SUB; assertEquals(3, op.on(1, 2));", "none"),
+        ("Op op = Op.SUB; assertEquals(3, op.on(1, 2));", ""),
         ("assertEquals(3, SUB.on(1, 2));", "Op.SUB.on"),
         ("if (o instanceof Pair pair) assertEquals(3, pair.sum());", "Pair.sum"),
         ("switch (o) { case Pair p -> assertEquals(3, p.sum()); default -> run(); }", "Pair.sum"),
@@ -336,7 +409,7 @@ def test_types_of_variables_and_constants_are_known(body: str, focal: str) -> No
     test = f"class ShopTest extends Base {{ List<Pair> field; @Test public void a() {{ {body} }} }}"
     test = f"import static shop.Op.SUB; {test}"
     (found,) = shop(test, Op=OPS, Pair=PAIR, Base=base)
-    assert found == (focal if focal != "none" else "no class under test is named, and none of the project is called")
+    assert found == (focal or NO_BODY)
 
 
 def test_a_class_with_one_method_is_tested_by_requests() -> None:

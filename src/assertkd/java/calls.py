@@ -128,8 +128,10 @@ class _Walk:
                     self._infer(declarator, declarator.child_by_field_name("value"))
             case "resource":
                 self.declare(node)
-                if text_of(node.child_by_field_name("type")) == "var":
-                    self._infer(node, node.child_by_field_name("value"))
+                value = node.child_by_field_name("value")
+                is_made = value is not None and value.type == "object_creation_expression"
+                if is_made or text_of(node.child_by_field_name("type")) == "var":
+                    self._infer(node, value)
             case "enhanced_for_statement":
                 self.declare(node)
                 if text_of(node.child_by_field_name("type")) == "var":
@@ -159,6 +161,16 @@ class _Walk:
         types = [self._type(child) for child in arguments.named_children] if arguments is not None else []
         self._index[node.id] = len(self.calls)
         self.calls.append(Call(name, receiver, tuple(types), Span(node.start_byte, node.end_byte)))
+
+    def _type_of_operation(self, node: Node) -> str:
+        operator = text_of(node.child_by_field_name("operator"))
+        sides = [self._type(node.child_by_field_name(side)) for side in ("left", "right")]
+        if operator in ("==", "!=", "<", ">", "<=", ">=", "&&", "||"):
+            return "boolean"
+        if operator == "+" and "String" in sides:
+            return "String"
+        wide = [side for side in ("double", "float", "long") if side in sides]
+        return wide[0] if wide else "int" if sides in (["int", "int"], ["int", "char"], ["char", "int"]) else ""
 
     def _element_of(self, node: Node | None) -> str | int:
         """Return the type of what an expression holds several of, or "" where it is not plain to see."""
@@ -206,6 +218,8 @@ class _Walk:
                 if _as_class(name) or not isinstance(outer, str) or not outer:
                     return _as_class(name)
                 return f"{outer.rpartition('.')[2]}.{name}"
+            case "binary_expression":
+                return self._type_of_operation(node)
             case "assignment_expression":
                 return self._type(node.child_by_field_name("right"))
             case "decimal_integer_literal" | "hex_integer_literal":

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tree_sitter import Node
 
-from assertkd.java.calls import assigned_types, declared_types, descendants
+from assertkd.java.calls import assigned_types, calls_in, declared_types, descendants
 from assertkd.java.source import (
     COMMENTS,
     METHODS,
@@ -17,7 +17,7 @@ from assertkd.java.source import (
     text_of,
 )
 from assertkd.java.structure import CONSTRUCTOR, JavaClass, JavaFile, Method, Span
-from assertkd.java.tests import framework_of_imports, test_of_method
+from assertkd.java.tests import framework_of_imports, test_of_method, uses_test_library
 
 COMPUTING = frozenset({"if", "for", "while", "throw", "(", "new", "?", "+", "-", "*", "/", "%", "[", "<", ">", "->"})
 """Tokens that a mere getter does without."""
@@ -44,7 +44,7 @@ def read_declarations(source: bytes, path: str) -> JavaFile:
             imports.append("".join(static + words[len(static) :]))
     framework = framework_of_imports(imports)
     in_part = root.has_error or bool(holes)
-    classes = tuple(_Reader(source, holes, package, path, framework).classes(root))
+    classes = tuple(_Reader(source, holes, package, path, framework, uses_test_library(imports)).classes(root))
     if in_part and not any(declared.methods for declared in classes):
         return JavaFile(path, lines=lines, fault="does not parse")
     return JavaFile(path, package, tuple(imports), classes, lines, in_part=in_part)
@@ -59,16 +59,24 @@ class _Reader:
         package: the file's.
         path: the file's.
         framework: of its tests.
+        helps_tests: whether it uses what tests are written with.
     """
 
     def __init__(
-        self, source: bytes, holes: Sequence[tuple[int, int]], package: str, path: str, framework: str
+        self,
+        source: bytes,
+        holes: Sequence[tuple[int, int]],
+        package: str,
+        path: str,
+        framework: str,
+        helps_tests: bool,
     ) -> None:
         self._source = source
         self._holes = holes
         self._package = package
         self._path = path
         self._framework = framework
+        self._helps_tests = helps_tests
 
     def classes(self, root: Node) -> Iterator[JavaClass]:
         """Yield the classes of a file, outer ones before those inside them."""
@@ -96,6 +104,8 @@ class _Reader:
             for member in methods
             if member.type == "method_declaration"
         )
+        found = tuple(test for test in tests if test is not None)
+        helps = bool(found) or self._helps_tests
         outer, _, simple = name.rpartition(".")
         is_constant = node.type == "enum_constant"
         return JavaClass(
@@ -103,8 +113,8 @@ class _Reader:
             package=self._package,
             file=self._path,
             supertypes=(outer.rpartition(".")[2],) if is_constant else tuple(_supertypes(node)),
-            methods=tuple(_method(member, simple, node) for member in methods),
-            tests=tuple(test for test in tests if test is not None),
+            methods=tuple(_method(member, simple, node, seen if helps else None) for member in methods),
+            tests=found,
             fields=dict(fields),
             annotations=tuple(annotations),
             makes=frozenset(_made(node)),
@@ -163,7 +173,8 @@ def _supertypes(declaration: Node) -> Iterator[str]:
                 yield simple_type(kind)
 
 
-def _method(node: Node, class_name: str, owner: Node) -> Method:
+def _method(node: Node, class_name: str, owner: Node, fields: Mapping[str, str] | None) -> Method:
+    """Return a method, with its calls where the types of the fields that it sees are given."""
     body = node.child_by_field_name("body")
     is_constructor = node.type != "method_declaration"
     # A record's compact constructor takes the record's components.
@@ -181,9 +192,10 @@ def _method(node: Node, class_name: str, owner: Node) -> Method:
         returns=returns,
         span=Span(node.start_byte, node.end_byte),
         has_body=body is not None,
-        trivial=body is not None and returns != "void" and _is_trivial(body),
+        trivial=body is not None and returns != "void" and (_is_trivial(body) or _delegates(node, body)),
         static=any(child.type == "modifiers" and "static" in text_of(child).split() for child in node.children),
         makes=() if body is None or is_constructor else tuple(dict.fromkeys(_returned_instances(body))),
+        calls=() if body is None or fields is None or is_constructor else calls_in(body, fields, parameters),
     )
 
 
@@ -200,6 +212,21 @@ def _parameter_type(parameter: Node) -> str:
     # A spread parameter's type has no field of its own.
     unnamed = (child for child in parameter.named_children if child.type not in ("modifiers", *COMMENTS))
     return simple_type(parameter.child_by_field_name("type") or next(unnamed, None))
+
+
+def _delegates(method: Node, body: Node) -> bool:
+    """Return whether a method only returns what the method of its name of another object returns."""
+    statements = [node for node in body.named_children if node.type not in COMMENTS]
+    if len(statements) != 1 or statements[0].type != "return_statement" or not statements[0].named_children:
+        return False
+    call = statements[0].named_children[0]
+    target = call.child_by_field_name("object") if call.type == "method_invocation" else None
+    same = text_of(call.child_by_field_name("name")) == text_of(method.child_by_field_name("name"))
+    passed = call.child_by_field_name("arguments")
+    given = method.child_by_field_name("parameters")
+    if target is None or not same or target.type == "super" or passed is None or given is None:
+        return False
+    return passed.named_child_count == given.named_child_count and text_of(target)[:1].islower()
 
 
 def _is_trivial(body: Node) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from assertkd.java.index import Member, ProjectIndex
-from assertkd.java.structure import CONSTRUCTOR, Assertion, JavaClass, JavaFile, JavaTest
+from assertkd.java.structure import CONSTRUCTOR, Assertion, Call, JavaClass, JavaFile, JavaTest
 
 CLASS_PREFIX = re.compile(r"^(?:Test|IT)(?=[A-Z])")
 CLASS_SUFFIX = re.compile(r"_?(?:Unit|Integration)?(?:Tests?|TestCases?|TestSuite|IT|ITCase|Spec)$")
@@ -15,6 +15,12 @@ METHOD_PREFIX = re.compile(r"^(?:tests?|should|verify|check)(?=[A-Z_\d])_?")
 METHOD_SUFFIX = re.compile(r"_?Tests?$")
 WORD_END = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_")
 
+FACTORY = re.compile(r"(?:new|create|make)(?=[A-Z]|$)")
+"""Beginnings of the names of static methods that make something."""
+SHORT = 3
+"""Letters of names that are too common to tell anything where they stand inside a test's name."""
+DEPTH = 2
+"""Methods of tests' classes, called by each other, whose calls count as the test's."""
 REQUESTS = frozenset({"perform", "exchange", "retrieve", "andExpect", "statusCode", "getForObject", "getForEntity"})
 """What a test calls that tests a class by requests to a server (Spring, REST Assured)."""
 IMPLICIT = frozenset({"equals", "hashCode", "toString", "compareTo"})
@@ -61,7 +67,7 @@ class Linker:
         A statement is one by the names that it calls, where these are not all methods of the code under test: a test of
         a `TokenVerifier` calls `verifier.verify(text)` to see what it does.
         """
-        called = self._called(file, test_class, test)
+        called = self._called(file, test_class, test.calls, test.name)
         found: list[Assertion] = []
         for assertion in test.assertions:
             foreign = not assertion.calls or any(not self._is_tested(test, called, one) for one in assertion.calls)
@@ -95,18 +101,18 @@ class Linker:
             stem = METHOD_SUFFIX.sub("", METHOD_PREFIX.sub("", test_name))
             parts = [stem, *stem.split("_")[1:]]
             own = [member for member in called if self._belongs(member.owner, subject)]
-            methods = [m for m in reversed(own) if m.method.has_body and m.method.name != CONSTRUCTOR]
+            methods = [member for member in reversed(own) if member.method.name != CONSTRUCTOR]
             named = [member for member in methods if _begins(member.method.name, *parts)]
             # Of those with the longest name the last call counts.
             by_name = max(named, key=lambda m: len(m.method.name), default=None) or self._uncalled(subject, parts)
             if by_name is not None:
-                return Link(by_name, "name")
-            if (last := _last_tested(own)) is not None:
-                return Link(last, "call")
+                return _linked(by_name, "name")
+            if (last := _told(own, test_name) or _last_tested(own)) is not None:
+                return _linked(last, "call")
             if not called and is_request and (only := self._only(subject)) is not None:
                 return Link(only, "name")
-        if (last := _last_tested(called)) is not None:
-            return Link(last, "type")
+        if (last := _told(called, test_name) or _last_tested(called)) is not None:
+            return _linked(last, "type")
         if subject is not None:
             return "no method of the class under test is called"
         return "no class under test is named, and none of the project is called"
@@ -138,7 +144,8 @@ class Linker:
         """
         for name, members in self._index.members(subject).items():
             with_body = [member for member in members if member.method.has_body]
-            if with_body and (_equal(name, parts[0]) or (name in IMPLICIT and _begins(name, *parts))):
+            implied = name in IMPLICIT and (_begins(name, *parts) or _is_in(name, parts[0]))
+            if with_body and (_equal(name, parts[0]) or implied):
                 return with_body[0] if len(with_body) == 1 or name in IMPLICIT else None
         return None
 
@@ -150,19 +157,33 @@ class Linker:
 
     def _acts(self, file: JavaFile, test_class: JavaClass, test: JavaTest) -> Iterator[tuple[int, Member]]:
         """Yield where each call of one of the project's own methods ends, and the method that it runs."""
-        called = self._called(file, test_class, test)
+        called = self._called(file, test_class, test.calls, test.name)
         on_mocks = [
             one.span
             for one in test.mock_statements
             if any(not self._is_tested(test, called, number) for number in one.calls)
         ]
         made = set(test_class.makes)
+        # What a helper runs is the same each time that a test calls it.
+        run: dict[int, list[Member]] = {}
         for call, member in zip(test.calls, called.members, strict=True):
-            if member is None or not self._index.is_own(member.owner):
+            if member is None or any(s.start <= call.span.start and call.span.end <= s.end for s in on_mocks):
                 continue
-            made |= set(member.method.makes)
-            if not any(span.start <= call.span.start and call.span.end <= span.end for span in on_mocks):
-                yield call.span.end, self._index.implementation(member, made)
+            if id(member.method) not in run:
+                run[id(member.method)] = list(self._run_by(member, test.name, DEPTH))
+            for act in run[id(member.method)]:
+                made |= set(act.method.makes)
+                yield call.span.end, self._index.implementation(act, made)
+
+    def _run_by(self, member: Member, test_name: str, depth: int) -> Iterator[Member]:
+        """Yield a method if it is one of the project's own, or those that it calls if it is one of tests."""
+        if self._index.is_own(member.owner):
+            yield member
+        elif depth and member.method.calls:
+            file = self._index.file_of(member.owner)
+            for inner in self._called(file, member.owner, member.method.calls, test_name).members:
+                if inner is not None and inner.method is not member.method:
+                    yield from self._run_by(inner, test_name, depth - 1)
 
     def _is_tested(self, test: JavaTest, called: _Called, number: int) -> bool:
         """Return whether a call is one of the code under test, as far as its name tells where nothing else does."""
@@ -171,7 +192,7 @@ class Linker:
             return called.unknown[number] and self._index.declares(call.name, len(call.arguments))
         return self._index.is_own(member.owner)
 
-    def _called(self, file: JavaFile, test_class: JavaClass, test: JavaTest) -> _Called:
+    def _called(self, file: JavaFile, test_class: JavaClass, calls: Sequence[Call], test_name: str) -> _Called:
         types: list[tuple[str, JavaFile]] = []
         called = _Called([], [])
 
@@ -180,7 +201,7 @@ class Linker:
                 return types[kind]
             return self._variable(kind, test_class, file) if "." in kind else (kind, file)
 
-        for call in test.calls:
+        for call in calls:
             arguments = [type_of(one)[0] for one in call.arguments]
             kind, home = ("", file) if call.receiver is None else type_of(call.receiver)
             if call.receiver is None:
@@ -188,7 +209,7 @@ class Linker:
                 owner = self._static_import(file, call.name) if inside is None else test_class
             else:
                 owner = self._index.resolve(kind, home) if kind else None
-            member = None if owner is None else self._index.find(owner, call.name, arguments)
+            member = None if owner is None else self._index.find(owner, call.name, arguments, test_name)
             called.members.append(member)
             called.unknown.append(call.receiver is not None and not kind)
             if call.name == CONSTRUCTOR:
@@ -234,6 +255,28 @@ class Linker:
         return name in self._index.members(declared) or self._index.field(declared, name) is not None
 
 
+def _linked(member: Member, how: Literal["name", "call", "type"]) -> Link | str:
+    return Link(member, how) if member.method.has_body else "the method called has no body, or several implementations"
+
+
+def _told(called: Sequence[Member], test_name: str) -> Member | None:
+    """Return the last called method that does something and whose name is part of the test's, or None.
+
+    A test of a constructor says so: `testConstructorsByArray`.
+    """
+    doing = [member for member in reversed(called) if not member.method.trivial]
+    if re.search(r"(?<![a-z])[cC]onstructors?(?![a-z])", test_name):
+        return next((member for member in reversed(called) if member.method.name == CONSTRUCTOR), None)
+    named = [member for member in doing if len(member.method.name) > SHORT and _is_in(member.method.name, test_name)]
+    return max(named, key=lambda member: len(member.method.name), default=None)
+
+
+def _is_in(method: str, test_name: str) -> bool:
+    """Return whether the words of a method's name stand in a test's name."""
+    inner, outer = ([word.lower() for word in WORD_END.split(name) if word] for name in (method, test_name))
+    return any(outer[start : start + len(inner)] == inner for start in range(len(outer) - len(inner) + 1))
+
+
 def _last_tested(called: Sequence[Member]) -> Member | None:
     """Return the last called method that does something, else such a constructor, else the last getter, else any."""
 
@@ -242,13 +285,14 @@ def _last_tested(called: Sequence[Member]) -> Member | None:
         looks = member.method.trivial or member.method.name in IMPLICIT
         return looks, member.method.name == CONSTRUCTOR or _is_factory(member)
 
-    return min((member for member in reversed(called) if member.method.has_body), key=rank, default=None)
+    return min(reversed(called), key=rank, default=None)
 
 
 def _is_factory(member: Member) -> bool:
-    """Return whether a method makes an instance of its class out of something else."""
+    """Return whether a method makes an instance out of something else."""
     owner, method = member.owner.simple_name, member.method
-    return method.static and method.returns.rpartition(".")[2] == owner and owner not in method.parameters
+    makes = method.returns.rpartition(".")[2] == owner and owner not in method.parameters
+    return method.static and (makes or FACTORY.match(method.name) is not None)
 
 
 def stems(class_name: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from assertkd.java.structure import CONSTRUCTOR, JavaClass, JavaFile, JavaTest, Method
-from assertkd.java.tests import ANNOTATIONS, framework_of_imports
+from assertkd.java.tests import ANNOTATIONS, framework_of_imports, uses_test_library
 
 TEST_WORDS = frozenset({"test", "tests", "testing", "unittest", "unittests", "it", "its", "jmh", "spec", "fixtures"})
 """Words in the name of a source root (`src/integrationTest/java`) whose classes serve tests and are not tested."""
@@ -40,7 +40,7 @@ class Member:
 class ProjectIndex:
     """The classes of one project.
 
-    A class counts as one of the project's own where its file holds no tests and lies in no source root of tests.
+    A class counts as one of the project's own where its file holds no tests and serves none.
 
     Args:
         files: the project's.
@@ -229,15 +229,20 @@ class ProjectIndex:
                     self._own_methods[method.name].append(method)
         return any(method.takes(count) for method in self._own_methods.get(name, ()))
 
-    def find(self, declared: JavaClass, name: str, arguments: Sequence[str]) -> Member | None:
+    def find(self, declared: JavaClass, name: str, arguments: Sequence[str], hint: str = "") -> Member | None:
         """Return the method that a call on a class means, as far as names, number and plain types of arguments tell.
 
-        Among overloads that fit equally well the nearest class's first is taken, one with a body before others.
+        Among overloads that fit equally well, those come first whose parameters' types are words of `hint` (the name of
+        the test); then the nearest class's first, one with a body before others.
         """
         candidates = [m for m in self.members(declared).get(name, ()) if m.method.takes(len(arguments))]
-        return max(
-            candidates, key=lambda m: (_fit(arguments, m.method, self._is_kind), m.method.has_body), default=None
-        )
+        words = hint.lower()
+
+        def rank(member: Member) -> tuple[int, int, bool]:
+            hinted = sum(kind.removesuffix("[]").lower() in words for kind in member.method.parameters)
+            return _fit(arguments, member.method, self._is_kind), hinted if words else 0, member.method.has_body
+
+        return max(candidates, key=rank, default=None)
 
     def _is_kind(self, name: str, above: str) -> bool:
         """Return whether a class of this name inherits from one of the other, here or in a library."""
@@ -246,7 +251,12 @@ class ProjectIndex:
 
 
 def is_test_code(file: JavaFile) -> bool:
-    """Return whether a file lies in a source root of tests; the folders of its package say nothing of it."""
+    """Return whether a file serves tests: it lies in a source root of tests, or uses what tests are written with.
+
+    The folders of its package say nothing of it.
+    """
+    if uses_test_library(file.imports):
+        return True
     folders = file.path.split("/")[:-1]
     package = file.package.split(".") if file.package else []
     if package and folders[-len(package) :] == package:

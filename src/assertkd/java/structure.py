@@ -16,6 +16,24 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """A call in the body of a test, or of a method that tests call.
+
+    Attributes:
+        name: of the method; `CONSTRUCTOR` for `new`.
+        receiver: what the method is called on: a type, the result of the call with this index, or None for a call
+            without a qualifier. A type is a name, "" where it is not known; `.name` stands for that of a variable which
+            the file does not declare, and `Type.CONSTANT` for that of a constant.
+        arguments: of each argument its type, or the index of the call that it is the result of.
+    """
+
+    name: str
+    receiver: str | int | None
+    arguments: tuple[str | int, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Method:
     """A method or constructor.
 
@@ -30,6 +48,7 @@ class Method:
             nothing is never trivial, since it is there to change something.
         static: whether it is called on its class.
         makes: types of the instances that its `return` statements create.
+        calls: those in its body, where its class has tests or helps them: of others they are not read.
     """
 
     name: str
@@ -41,29 +60,12 @@ class Method:
     trivial: bool
     static: bool = False
     makes: tuple[str, ...] = ()
+    calls: tuple[Call, ...] = ()
 
     def takes(self, count: int) -> bool:
         """Return whether the method can be called with `count` arguments."""
         fixed = len(self.parameters)
         return count >= fixed - 1 if self.variadic else count == fixed
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call in a test's body.
-
-    Attributes:
-        name: of the method; `CONSTRUCTOR` for `new`.
-        receiver: what the method is called on: a type, the result of the call with this index, or None for a call
-            without a qualifier. A type is a name, "" where it is not known; `.name` stands for that of a variable which
-            the file does not declare, and `Type.CONSTANT` for that of a constant.
-        arguments: of each argument its type, or the index of the call that it is the result of.
-    """
-
-    name: str
-    receiver: str | int | None
-    arguments: tuple[str | int, ...]
-    span: Span
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from assertkd.java.structure import Assertion, JavaTest, MockStatement, Span
 
 PACKAGES = {"org.junit.jupiter": "junit5", "org.testng": "testng", "org.junit": "junit4"}
 """Longer names first: `org.junit.jupiter` is no `org.junit` of JUnit 4."""
+TEST_LIBRARIES = ("org.junit.", "junit.framework.", "org.testng.", "org.hamcrest.", "org.assertj.")
+"""Packages that code does not use which is tested, but for helpers of tests beside it."""
 ANNOTATIONS = {
     "Test": "",
     "Theory": "junit4",
@@ -40,6 +42,11 @@ def framework_of_imports(imports: Iterable[str]) -> str:
             if any(name.startswith(package + ".") for name in candidates):
                 return framework
     return "junit4"
+
+
+def uses_test_library(imports: Iterable[str]) -> bool:
+    """Return whether a file uses what tests are written with."""
+    return any(name.removeprefix("static ").startswith(TEST_LIBRARIES) for name in imports)
 
 
 def test_of_method(
