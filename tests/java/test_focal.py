@@ -319,11 +319,12 @@ def test_a_mocked_field_is_not_tested() -> None:
 
 def test_what_helpers_of_tests_call_is_tested() -> None:
     helper = "package shop; public class Helper extends Base { static void check(Cart cart) { cart.add(1); } }"
-    cart = "public class Cart { public int add(int n) { return n + 1; } public int sum(int n) { return n * 2; } }"
+    cart = """public class Cart { public int add(int n) { return n + 1; }
+        public int sum(int n) { return n * 2; } public int n() { return n; } }"""
     test = """package shop; class ShopTest { Cart cart = new Cart();
-        @Test public void a() { cart.sum(1); assertAdded(2); }
-        @Test public void b() { cart.sum(1); Helper.check(cart); assertTrue(b); }
-        @Test public void c() { cart.sum(1); endless(3); assertTrue(b); }
+        @Test public void a() { assertAdded(2); }
+        @Test public void b() { cart.n(); Helper.check(cart); assertTrue(b); }
+        @Test public void c() { cart.sum(1); assertAdded(2); endless(3); assertTrue(b); }
         void assertAdded(int n) { assertEquals(n, addAll(n)); }
         int addAll(int n) { return cart.add(n); }
         void endless(int n) { endless(n - 1); }
@@ -334,9 +335,9 @@ def test_what_helpers_of_tests_call_is_tested() -> None:
         "src/test/java/shop/Helper.java": helper,
         path: test,
     }
-    assert linked_in({**files, path: test}, path) == ["Cart.add", "Cart.sum", "Cart.sum"]
+    assert linked_in({**files, path: test}, path) == ["Cart.add", "Cart.n", "Cart.sum", "Cart.sum"]
     files["src/test/java/shop/Helper.java"] = helper.replace("package shop;", "package shop; import org.junit.Assert;")
-    assert linked_in({**files, path: test}, path) == ["Cart.add", "Cart.add", "Cart.sum"]
+    assert linked_in({**files, path: test}, path) == ["Cart.add", "Cart.add", "Cart.sum", "Cart.sum"]
 
 
 def test_words_of_a_tests_name_tell_among_what_is_called() -> None:

@@ -17,6 +17,10 @@ WORD_END = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_")
 
 FACTORY = re.compile(r"(?:new|create|make)(?=[A-Z]|$)")
 """Beginnings of the names of static methods that make something."""
+GETTER = re.compile(r"(?:get|is|has)(?=[A-Z])")
+CONSTRUCTOR_WORD = re.compile(r"(?:(?<![A-Za-z])c|C)onstructors?(?![a-z])")
+PREPARES, LOOKS = 2, 3
+"""Ranks of what is called to make an instance, and to look at a result; those of what is likelier tested are lower."""
 SHORT = 3
 """Letters of names that are too common to tell anything where they stand inside a test's name."""
 DEPTH = 2
@@ -87,12 +91,15 @@ class Linker:
         is_request = any(call.name in REQUESTS for call in test.calls)
         calls = deque(self._acts(file, test_class, test))
         # Each method once, that called last at the end: a test may hold thousands of calls of few methods.
+        helped: dict[int, Member] = {}
         called: dict[int, Member] = {}
         for position in positions:
             while calls and calls[0][0] <= position:
-                _, member = calls.popleft()
-                called[id(member.method)] = called.pop(id(member.method), member)
-            yield self._link(subject, test.name, list(called.values()), is_request)
+                _, member, is_direct = calls.popleft()
+                seen = called if is_direct else helped
+                seen[id(member.method)] = seen.pop(id(member.method), member)
+            # What the test calls itself counts more than what its helpers call.
+            yield self._link(subject, test.name, [*helped.values(), *called.values()], is_request)
 
     def _link(
         self, subject: JavaClass | None, test_name: str, called: Sequence[Member], is_request: bool
@@ -111,8 +118,10 @@ class Linker:
                 return _linked(last, "call")
             if not called and is_request and (only := self._only(subject)) is not None:
                 return Link(only, "name")
-        if (last := _told(called, test_name) or _last_tested(called)) is not None:
+        if (last := _told(called, test_name) or self._of_one_class(called)) is not None:
             return _linked(last, "type")
+        if called:
+            return "methods of several classes are called, and the test names none"
         if subject is not None:
             return "no method of the class under test is called"
         return "no class under test is named, and none of the project is called"
@@ -149,14 +158,20 @@ class Linker:
                 return with_body[0] if len(with_body) == 1 or name in IMPLICIT else None
         return None
 
+    def _of_one_class(self, called: Sequence[Member]) -> Member | None:
+        """Return the last called method where all that do something are of one class and its kin, or None."""
+        doing = [member.owner for member in called if _rank(member) < PREPARES]
+        of_one = all(self._belongs(owner, doing[0]) for owner in doing)
+        return _last_tested(called) if of_one else None
+
     def _only(self, subject: JavaClass) -> Member | None:
         """Return the method of a class that has just one that does something, as a test that sends requests runs it."""
         own = [method for method in subject.methods if method.has_body and method.name not in IMPLICIT]
         methods = [method for method in own if method.name != CONSTRUCTOR and not method.trivial]
         return Member(subject, methods[0]) if len(methods) == 1 else None
 
-    def _acts(self, file: JavaFile, test_class: JavaClass, test: JavaTest) -> Iterator[tuple[int, Member]]:
-        """Yield where each call of one of the project's own methods ends, and the method that it runs."""
+    def _acts(self, file: JavaFile, test_class: JavaClass, test: JavaTest) -> Iterator[tuple[int, Member, bool]]:
+        """Yield where calls end that run one of the project's own methods, the method, and whether a test calls it."""
         called = self._called(file, test_class, test.calls, test.name)
         on_mocks = [
             one.span
@@ -173,7 +188,7 @@ class Linker:
                 run[id(member.method)] = list(self._run_by(member, test.name, DEPTH))
             for act in run[id(member.method)]:
                 made |= set(act.method.makes)
-                yield call.span.end, self._index.implementation(act, made)
+                yield call.span.end, self._index.implementation(act, made), act is member
 
     def _run_by(self, member: Member, test_name: str, depth: int) -> Iterator[Member]:
         """Yield a method if it is one of the project's own, or those that it calls if it is one of tests."""
@@ -265,7 +280,7 @@ def _told(called: Sequence[Member], test_name: str) -> Member | None:
     A test of a constructor says so: `testConstructorsByArray`.
     """
     doing = [member for member in reversed(called) if not member.method.trivial]
-    if re.search(r"(?<![a-z])[cC]onstructors?(?![a-z])", test_name):
+    if CONSTRUCTOR_WORD.search(test_name):
         return next((member for member in reversed(called) if member.method.name == CONSTRUCTOR), None)
     named = [member for member in doing if len(member.method.name) > SHORT and _is_in(member.method.name, test_name)]
     return max(named, key=lambda member: len(member.method.name), default=None)
@@ -279,13 +294,18 @@ def _is_in(method: str, test_name: str) -> bool:
 
 def _last_tested(called: Sequence[Member]) -> Member | None:
     """Return the last called method that does something, else such a constructor, else the last getter, else any."""
+    return min(reversed(called), key=_rank, default=None)
 
-    def rank(member: Member) -> tuple[bool, bool]:
-        # `toString` and the like are called to look at a result more often than to be tested.
-        looks = member.method.trivial or member.method.name in IMPLICIT
-        return looks, member.method.name == CONSTRUCTOR or _is_factory(member)
 
-    return min(reversed(called), key=rank, default=None)
+def _rank(member: Member) -> int:
+    """Return a rank of a called method; that of the lowest is likeliest to be what is tested."""
+    method = member.method
+    is_empty = method.name == CONSTRUCTOR and not method.parameters
+    if method.trivial or method.name in IMPLICIT or is_empty:
+        return LOOKS + is_empty
+    if method.name == CONSTRUCTOR or _is_factory(member):
+        return PREPARES
+    return int(GETTER.match(method.name) is not None and not method.parameters)
 
 
 def _is_factory(member: Member) -> bool:

@@ -239,8 +239,9 @@ class ProjectIndex:
         words = hint.lower()
 
         def rank(member: Member) -> tuple[int, int, bool]:
-            hinted = sum(kind.removesuffix("[]").lower() in words for kind in member.method.parameters)
-            return _fit(arguments, member.method, self._is_kind), hinted if words else 0, member.method.has_body
+            kinds = [kind.removesuffix("[]").lower() for kind in member.method.parameters]
+            hinted = sum(len(kind) for kind in kinds if kind in words)
+            return _fit(arguments, member.method, self._is_kind), hinted, member.method.has_body
 
         return max(candidates, key=rank, default=None)
 

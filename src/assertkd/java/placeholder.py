@@ -7,6 +7,8 @@ from assertkd.java.structure import JavaTest, Span
 from assertkd.records import MARKER
 
 TEXT_BLOCK = '"""'
+LINE_COMMENT = re.compile(r"[ \t]*(?://[^\n]*|/\*.*?\*/[ \t]*(?=\n|$))", re.DOTALL)
+"""A comment behind a statement on its line, with nothing but blanks behind it."""
 COMMENT_AHEAD = re.compile(r"[ \t]*(?://|/\*|\n|$)")
 
 
@@ -16,14 +18,22 @@ def code_at(source: bytes, span: Span) -> str:
     return _dedented(text, _indentation(source, span.start))
 
 
-def cut_assertion(source: bytes, test: Span, assertion: Span) -> tuple[str, str]:
+def cut_assertion(source: bytes, test: Span, assertion: Span, keep_comment: bool = True) -> tuple[str, str]:
     """Return a test with `MARKER` in place of an assertion, and the assertion; both without their indentation.
 
     With the assertion put back, the test has its original tokens. The marker is a line comment and gets a line of its
     own: code before it on the line of the assertion stays there, code behind it goes to the next.
+
+    Args:
+        source: the test's file.
+        test: the test in it.
+        assertion: the assertion in it.
+        keep_comment: whether a comment behind the assertion on its line, which often explains it, stays.
     """
     before = source[test.start : assertion.start].decode("utf-8")
     after = source[assertion.end : test.end].decode("utf-8")
+    if not keep_comment:
+        after = LINE_COMMENT.sub("", after, count=1) if LINE_COMMENT.match(after) else after
     inner = _indentation(source, assertion.start)
     if before.rpartition("\n")[2].strip():
         before = f"{before.rstrip()}\n{inner}"

@@ -48,6 +48,10 @@ class MiningSettings(Section):
     max_assertions: int | None = Field(None, ge=1)
     """Tests with more assertions than this are counted and left out; null takes all. A few endless tests can otherwise
     fill a corpus with records that hardly differ."""
+    line_comments: Literal["keep", "remove"] = "keep"
+    """Whether a comment behind an assertion on its line, which often says what is expected (`// 3 = 1 + 2`), stays in
+    the test without the assertion. Those that stay are counted. Copies of the assertion elsewhere in its test are
+    counted too; `on_visible_answer` removes them."""
 
 
 class DataSettings(Section):

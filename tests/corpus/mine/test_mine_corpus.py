@@ -150,6 +150,30 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     assert "left out: 1 file: does not parse" in format_counts(account)
 
 
+def test_assertions_that_their_test_shows_are_counted(tmp_path: Path) -> None:
+    body = """
+        assertEquals(2, new Foo().add(1));
+        assertEquals( 2, new Foo().add(1) );
+        // assertEquals(3, new Foo().add(2));
+        assertEquals(3, new Foo().add(2));
+        assertEquals(4, new Foo().add(3)); // 4 = 3 + 1
+        assertEquals(5, new Foo().add(4)); /* 5,
+            as before */
+        assertEquals(6, new Foo().add(5)); int m; // m
+    """
+    project = write(tmp_path / "project", {"Foo.java": FOO, "FooTest.java": TEST % body})
+    lines, account = mined(tmp_path, [project])
+    assert account["total"]["assertions_shown"] == {"statement elsewhere": 2, "comment on its line": 2, "comment": 1}
+    assert "shown by its test: 1 assertion: comment\n" in format_counts(account) + "\n"
+    assert "4 = 3 + 1" in lines[3]["test_method"]
+    lines, account = mined(tmp_path, [project], line_comments="remove")
+    assert account["total"]["assertions_shown"] == {"statement elsewhere": 2, "comment": 1}
+    assert "4 = 3 + 1" not in lines[3]["test_method"]
+    assert "4 = 3 + 1" in lines[4]["test_method"]
+    assert "as before" not in lines[4]["test_method"]
+    assert "// m" in lines[5]["test_method"]
+
+
 def test_tests_with_many_assertions_can_be_left_out(tmp_path: Path) -> None:
     one, two = "assertEquals(2, new Foo().add(1));", "assertEquals(3, new Foo().add(2));"
     more = TEST.replace("FooTest", "FooMoreTest") % (one + two)

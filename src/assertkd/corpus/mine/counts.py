@@ -22,6 +22,7 @@ class Counts:
         assertions: in tests that are used.
         records: by how their test was linked.
         unlinked: assertions without a focal method, by reason.
+        shown: records whose test shows the assertion, or a comment on its line, by where.
     """
 
     files: int = 0
@@ -34,6 +35,7 @@ class Counts:
     assertions: int = 0
     records: Counter[str] = field(default_factory=Counter)
     unlinked: Counter[str] = field(default_factory=Counter)
+    shown: Counter[str] = field(default_factory=Counter)
 
     def add_left_out(self, framework: str, reason: str) -> None:
         """Count a test that is left out."""
@@ -57,6 +59,7 @@ class Counts:
             "records": self.records.total(),
             "records_by_link": dict(self.records.most_common()),
             "assertions_unlinked": dict(self.unlinked.most_common()),
+            "assertions_shown": dict(self.shown.most_common()),
         }
 
 
@@ -83,6 +86,8 @@ def format_counts(counts: Mapping[str, Any]) -> str:
     for title, key in (("files", "bad_files"), ("tests", "tests_left_out"), ("assertions", "assertions_unlinked")):
         for reason, count in counts["total"][key].items():
             lines.append(f"left out: {count:,} {title if count != 1 else title[:-1]}: {reason}")
+    for where, count in counts["total"]["assertions_shown"].items():
+        lines.append(f"shown by its test: {count:,} assertion{'s' * (count != 1)}: {where}")
     if parts := counts["total"]["files_in_part"]:
         lines.append(f"used in part: {parts:,} file{'s' * (parts != 1)}, of which parts do not parse")
     return "\n".join(lines)

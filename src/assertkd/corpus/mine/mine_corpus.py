@@ -13,6 +13,7 @@ from typing import Any
 
 from assertkd.corpus.mine.counts import Counts, summed
 from assertkd.corpus.params import MineCorpusParams
+from assertkd.corpus.visible_answers import find_visible_answers, plainest_kind
 from assertkd.errors import UserError
 from assertkd.files import write_json
 from assertkd.java.declarations import read_declarations
@@ -151,7 +152,10 @@ def _cut_records(
                 linked = True
                 assertion, owner = assertions[number], link.focal.owner
                 focal = code_at(source(owner.file), link.focal.method.span)
-                method, text = cut_assertion(source(file.path), test.span, assertion.span)
+                keep = params.mining.line_comments == "keep"
+                method, text = cut_assertion(source(file.path), test.span, assertion.span, keep)
+                if (where := _shown(method, text)) is not None:
+                    counts.shown[where] += 1
                 extra = {
                     "assertion_type": assertion.kind,
                     "link": link.how,
@@ -167,6 +171,19 @@ def _cut_records(
                 identity = f"{project.name}/{file.path}#{test_class.name}.{test.name}:{extra['line']}:{number}"
                 yield Record(identity, focal, method, text, project.name, extra)
             counts.tests_linked += linked
+
+
+def _shown(test: str, assertion: str) -> str | None:
+    """Return where a test shows its assertion or a comment on the assertion's line, or None."""
+    # Most do not; this is told without a look at the tokens.
+    copied = _squeezed(assertion).rstrip(";") in _squeezed(test)
+    kind = plainest_kind(find_visible_answers(test, assertion)) if copied else None
+    beside = test.partition(MARKER)[2].partition("\n")[0].strip()
+    return kind or ("comment on its line" if beside.startswith(("//", "/*")) else None)
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())
 
 
 def _line(source: bytes, position: int) -> int:
