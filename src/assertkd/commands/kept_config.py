@@ -33,7 +33,7 @@ def read_kept(file: Path, name: str) -> dict[str, Any]:
     if str(kept.get("run")) != name or name not in kept["runs"]:
         raise UserError(
             f"{file}: is not the config of the run `{name}`",
-            f"Let it say `run: {name}`, with runs.{name}; or delete it, and give the command all options.",
+            f"Let it say `run: {name}`, with runs.{name}; or move it away, and give the command all options.",
         )
     return kept
 

@@ -26,7 +26,7 @@ def _reproduce(options: argparse.Namespace) -> None:
     if options.config is not None:
         check_outside_stages(options.config, "--config")
         if options.config.exists():
-            raise UserError(f"--config {options.config}: exists already", "Name another file, or delete this one.")
+            raise UserError(f"--config {options.config}: exists already", "Name another file.")
         write_config(options.report, options.config)
         print(f"Configuration: {options.config}")
         return
@@ -34,7 +34,7 @@ def _reproduce(options: argparse.Namespace) -> None:
     if options.into is not None:
         check_outside_stages(folder, "--into")
         if TrainingLayout(folder).report.exists():
-            raise UserError(f"--into {folder}: holds a trained model", "Name another folder, or delete this one.")
+            raise UserError(f"--into {folder}: holds a trained model", "Name another folder.")
     with logged_to_stderr():
         reproduce(options.report, folder)
     print(f"The same weights and metrics, bit for bit: {folder}")
