@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from assertkd.corpus.params import PrepareCorpusParams, Reading
 from assertkd.corpus.prepare_corpus import prepare_corpus
@@ -33,6 +35,7 @@ GOLD = "assertEquals(0, c.size());"
         ("assertEquals( 0,\n   c . size() ) ;", STATEMENT, "/* masked */;"),
         ("Assert.assertEquals(0, c.size());", STATEMENT, "/* masked */;"),
         ("org.junit.Assert.assertEquals(0, /* none */ c.size());", STATEMENT, "/* masked */;"),
+        ("assertEquals(0, /* assertEquals(0, c.size()) */ c.size());", STATEMENT, "/* masked */;"),
         ("run(() -> assertEquals(0, c.size()));", STATEMENT, "run(() -> /* masked */);"),
         ("// expected: assertEquals(0, c.size())", COMMENT, "// expected: masked"),
         ("/* assertEquals(0,c.size()); */", COMMENT, "/* masked; */"),
@@ -51,6 +54,27 @@ def test_what_stands_behind_the_marker_is_masked_there() -> None:
     shown = find_visible_answers(test, GOLD)
     assert plainest_kind(shown) == MARKER_LINE
     assert masked(test, shown) == f"void t() {{\n    {MARKER} masked;\n}}"
+
+
+@pytest.mark.parametrize(
+    "statement", [f"assertEquals(0, c.size())\n{MARKER}\n;", f"assertEquals(0,\n{MARKER}\nc.size());"]
+)
+def test_a_marker_within_a_masked_statement_stays(statement: str) -> None:
+    test = f"void t() {{ {statement} }}"
+    answers = find_visible_answers(test, GOLD)
+    assert plainest_kind(answers) == STATEMENT
+    assert masked(test, answers) == f"void t() {{ /* masked */;\n{MARKER}\n }}"
+
+
+PARTS = (GOLD, GOLD[:-1], "f();", "Assert.", *"\"'\\;{}(\n ", '"""', "//", "/*", "*/")
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=12), st.lists(st.sampled_from(PARTS), max_size=12))
+def test_a_masked_test_shows_nothing_and_has_its_marker(before: list[str], behind: list[str]) -> None:
+    test = f"void t() {{ {''.join(before)}{MARKER}{''.join(behind)} }}"
+    hidden = masked(test, find_visible_answers(test, GOLD))
+    assert hidden.count(MARKER) == 1
+    assert find_visible_answers(hidden, GOLD) == []
 
 
 @pytest.mark.parametrize(

@@ -90,21 +90,28 @@ def plainest_kind(answers: Sequence[VisibleAnswer]) -> str | None:
 def masked(test: str, answers: Sequence[VisibleAnswer]) -> str:
     """Return a test without what it shows.
 
-    A statement becomes `/* masked */;`, and a text in a comment or a string `masked`. The last statement of a test
-    without marker becomes the marker: there the assertion belongs.
+    A statement becomes `/* masked */;`, with the marker behind it if it holds it, and a text in a comment or a string
+    `masked`. The last statement of a test without marker becomes the marker: there the assertion belongs.
     """
-    place = next((one for one in reversed(answers) if one.kind == UNMARKED), None)
-    beginning = len(test)
-    for one in reversed(answers):
-        if one.end > beginning:
-            continue
-        beginning = one.start
+    apart: list[VisibleAnswer] = []
+    for one in sorted(answers, key=lambda one: (one.start, -one.end)):
+        if not apart or one.start >= apart[-1].end:
+            apart.append(one)
+    place = next((one for one in reversed(apart) if one.kind == UNMARKED), None)
+    for one in reversed(apart):
         if one is place:
             test = place_marker(test, one.start, one.end)
             continue
         text = MASK
         if one.kind in (UNMARKED, STATEMENT):
-            text = f"/* {MASK} */" + ";" * test[one.start : one.end].endswith(";")
+            shown = test[one.start : one.end]
+            # A slash before the comment would make it one to the end of the line.
+            text = (
+                " " * test.endswith("/", 0, one.start)
+                + f"/* {MASK} */"
+                + ";" * shown.endswith(";")
+                + f"\n{MARKER}\n" * (MARKER in shown)
+            )
         test = test[: one.start] + text + test[one.end :]
     return test
 
