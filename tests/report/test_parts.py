@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from run_on_disk import COMPARED, RunOnDisk
 
+from assertkd.errors import UserError
 from assertkd.evaluation.comparison import Comparison, compare_models
 from assertkd.report import build_report as build_report_module
 from assertkd.report.columns import Column
@@ -16,7 +17,7 @@ from assertkd.report.figures.quality import differences, quality_against_cost
 from assertkd.report.figures.training import POINTS, component_curves, learning_figure
 from assertkd.report.leaderboard import Row, leaderboard, optimizer_steps, variant_rows
 from assertkd.report.leaderboard_table import leaderboard_table
-from assertkd.report.results import Model, labels_of
+from assertkd.report.results import Model, labels_of, read_log
 from assertkd.report.slices import Z, length_of, slicings, wilson
 from assertkd.settings import ReportSettings
 
@@ -321,3 +322,32 @@ class TestBudgets:
             difference = comparison.variants["longer"]["exact_match"].difference
             assert difference is not None
             assert difference.significant
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"exact_match": "1"}, "exact_match is not what `score` writes: '1'"),
+        ({"exact_match": 7}, "exact_match is not in [0, 1]: 7"),
+        ({"target_tokens": None}, "target_tokens is not what `score` writes: None"),
+        ({"id": 3}, "id is not what `score` writes: 3"),
+    ],
+)
+def test_a_damaged_prediction_is_named_with_its_line(run: RunOnDisk, change: dict[str, object], said: str) -> None:
+    model = run.add("teacher", "++++++--")
+    lines = model.evaluation.examples.read_text(encoding="utf-8").splitlines()
+    lines[2] = json.dumps(json.loads(lines[2]) | change)
+    model.evaluation.examples.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        list(model.predictions())
+    assert caught.value.problem == f"{model.evaluation.examples}:3: {said}"
+
+
+@pytest.mark.parametrize("content", [b"\n\n", b'a\n"1\n2\n', b"a\n\xff\n"])
+def test_a_damaged_table_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "step_metrics.csv"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read_log(path)
+    assert caught.value.problem.startswith(f"{path}: damaged")
+    assert len(str(caught.value).splitlines()) == 2

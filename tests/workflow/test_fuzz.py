@@ -292,7 +292,7 @@ def kinds(project: Path, folder: Path) -> dict[str, Kind]:
 
     to = Path("out")
     return {
-        "config": Kind(read_config, configs, ("*",), 230),
+        "config": Kind(read_config, configs, ("*",), 250),
         "records": Kind(read_records, sources, ("*",), 120),
         "interchange": Kind(
             lambda case: command(
@@ -321,15 +321,8 @@ def kinds(project: Path, folder: Path) -> dict[str, Kind]:
         "results": Kind(
             read_report,
             run.folder,
-            (
-                "teacher/*.json",
-                "teacher/*.csv",
-                "evaluation/**/*.json*",
-                "logits/fidelity.json",
-                "corpus/quality.json",
-                "corpus/test.jsonl",
-            ),
-            60,
+            ("teacher/*.csv", "students/**/*.csv", "evaluation/**/predictions_final.jsonl", "corpus/test.jsonl"),
+            40,
         ),
         "lock": Kind(read_lock, locks, (NAME,), 40),
     }

@@ -5,16 +5,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import pandas as pd
 
+from assertkd.errors import UserError
 from assertkd.files import read_json
-from assertkd.jsonl import read_lines
+from assertkd.jsonl import LineError, read_lines
 from assertkd.layout import TEACHER, EvaluationLayout, RunLayout, TrainingLayout, is_external, variant_and_seed
 
-SCORED = ("id", "prediction", "exact_match", "kind", "project", "target_tokens")
-"""Fields of a scored prediction that the report reads."""
+SCORED: dict[str, tuple[type, ...]] = {
+    "id": (str,),
+    "prediction": (str,),
+    "exact_match": (float, int),
+    "kind": (str,),
+    "project": (str, NoneType),
+    "target_tokens": (int,),
+}
+"""Fields of a scored prediction that the report reads, and their types."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +101,36 @@ class Model:
         Raises:
             UserError: the file is missing, or a line is no scored prediction.
         """
-        parse = lambda line: {name: line[name] for name in SCORED}  # noqa: E731
-        return read_lines(self.evaluation.examples, parse, what="a scored prediction", rule="score")
+        return read_lines(self.evaluation.examples, _scored, what="a scored prediction", rule="score")
+
+
+def _scored(line: dict[str, Any]) -> dict[str, Any]:
+    for name, types in SCORED.items():
+        if not isinstance(line[name], types):
+            raise LineError(f"{name} is not what `score` writes: {line[name]!r}")
+    if not 0 <= line["exact_match"] <= 1:
+        raise LineError(f"exact_match is not in [0, 1]: {line['exact_match']!r}")
+    return {name: line[name] for name in SCORED}
 
 
 def read_log(*places: Path) -> pd.DataFrame:
-    """Return the complete rows of the first table that exists; none where no table exists."""
-    text = next((place.read_text(encoding="utf-8") for place in places if place.is_file()), "")
-    # A last row that is being written has no line end.
-    complete = text.rpartition("\n")[0]
-    return pd.read_csv(StringIO(complete)) if complete else pd.DataFrame()
+    """Return the complete rows of the first table that exists; none where no table exists.
+
+    Raises:
+        UserError: the file is no table.
+    """
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        return pd.DataFrame()
+    try:
+        # A last row that is being written has no line end.
+        complete = path.read_text(encoding="utf-8").rpartition("\n")[0]
+        return pd.read_csv(StringIO(complete)) if complete else pd.DataFrame()
+    except ValueError as fault:
+        raise UserError(
+            f"{path}: damaged, no table can be read from it ({str(fault).splitlines()[0]})",
+            "Restore it from a copy; the report cannot be written without it.",
+        ) from None
 
 
 def models_of(names: Sequence[str], trained: Sequence[str], run_folder: Path) -> list[Model]:
