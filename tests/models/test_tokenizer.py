@@ -83,6 +83,15 @@ def test_a_damaged_tokenizer_is_named(tmp_path: Path) -> None:
             load_tokenizer(tmp_path)
 
 
+@pytest.mark.parametrize("changes", [{"model_max_length": "512"}, {"tokenizer_class": 3}, {"pad_token": 7}], ids=str)
+def test_a_tokenizer_with_values_of_a_wrong_type_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
+    TOKENIZER.save_pretrained(tmp_path)
+    file = tmp_path / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    with pytest.raises(UserError, match=rf"^{tmp_path}: (no tokenizer could be loaded|the tokenizer )"):
+        load_tokenizer(tmp_path)
+
+
 def test_a_tokenizer_that_cannot_be_kept_as_one_file_is_refused(tmp_path: Path) -> None:
     ByT5Tokenizer().save_pretrained(tmp_path)
     with pytest.raises(UserError, match=r"ByT5Tokenizer has no tokenizer\.json"):

@@ -46,8 +46,11 @@ def store_teacher_logits(
     if is_export(model) or is_export(teacher):
         log.warning("the divergence from the teacher is not measured: an export gives no distributions")
         return None
-    tokenizers = [sha256_of_file(ModelLayout(one).tokenizer) for one in (model, teacher)]
-    if tokenizers[0] != tokenizers[1] or vocab_size(model) != vocab_size(teacher):
+    tokenizers = [ModelLayout(one).tokenizer for one in (model, teacher)]
+    if not all(file.is_file() for file in tokenizers):
+        log.warning("the divergence from the teacher is not measured: a model has no tokenizer.json to compare")
+        return None
+    if len({sha256_of_file(file) for file in tokenizers}) > 1 or vocab_size(model) != vocab_size(teacher):
         log.warning("the divergence from the teacher is not measured: %s has another vocabulary", teacher)
         return None
     logits = LogitsSettings(device=settings.device, batch_size=settings.batch_size)
@@ -79,6 +82,9 @@ def store_external_teacher_logits(
     """
     if is_export(model):
         log.warning("the divergence from the teacher is not measured: an export gives no distributions")
+        return None
+    if not ModelLayout(model).tokenizer.is_file():
+        log.warning("the divergence from the teacher is not measured: %s has no tokenizer.json", model)
         return None
     prompt = Prompt(load_tokenizer(model), *limits)
     targets = {record.id: prompt.encode_target(record.assertion) for record in read_records(records_file)}

@@ -85,7 +85,9 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerFast:
             f"{name}: the tokenizer has no padding token or no end token",
             "Use the tokenizer of a T5-family sequence-to-sequence model.",
         )
-    if tokenizer.decode(tokenizer(JAVA).input_ids, skip_special_tokens=True).strip() != JAVA:
+    with loading(name, "the tokenizer could not be used"):
+        spelt = tokenizer.decode(tokenizer(JAVA).input_ids, skip_special_tokens=True).strip()
+    if spelt != JAVA:
         # transformers makes an empty vocabulary of files that it does not know, and says nothing.
         raise UserError(
             f"{name}: the tokenizer cannot spell Java; what comes back differs from what was put in",
