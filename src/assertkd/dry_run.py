@@ -3,7 +3,7 @@
 import argparse
 import io
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 
@@ -48,6 +48,11 @@ class DryRun:
         """The jobs that would run."""
         found = [vars(record) for record in self.records]
         return [PlannedJob(r["rule_name"], dict(r["wildcards"]), tuple(r["output"]), r["reason"]) for r in found]
+
+
+def rules_of(jobs: Iterable[PlannedJob]) -> set[str]:
+    """Return the names of the rules of jobs."""
+    return {job.rule for job in jobs}
 
 
 def dry_run(arguments: Sequence[str]) -> DryRun:

@@ -1,16 +1,11 @@
-# The checked settings of the run, the names of its files, and the functions that rules use in place of lambdas.
+# The names of the run's files, and the functions that rules use in place of lambdas.
 
 import os
-import sys
 from pathlib import Path
-
-from snakemake.exceptions import WorkflowError
-from snakemake.logging import logger
 
 from assertkd.cluster.params import CheckCudaParams, PrefetchModelsParams
 from assertkd.corpus.formats.registry import files_of
 from assertkd.corpus.params import MineCorpusParams, PrepareCorpusParams, PrepareUnlabelledParams
-from assertkd.errors import UserError
 from assertkd.evaluation.params import (
     ExecuteGoldParams,
     ExecuteParams,
@@ -29,35 +24,15 @@ from assertkd.logits.params import (
 from assertkd.models.model_folder import is_tokenizer_file, model_files
 from assertkd.report.params import BuildReportParams
 from assertkd.runtime.job import WANTED_MODULES
-from assertkd.runtime.machine import has_gpu, unquoted_python
-from assertkd.runtime.output import printable_output
-from assertkd.runtime.terminal import show_progress
-from assertkd.settings import load_run
-from assertkd.settings.config_file import whole_config
+from assertkd.runtime.machine import has_gpu
 from assertkd.signals import leave_usr1_to_jobs
 from assertkd.students.params import GOLD, TEXTS, DistillStudentParams, EmbedTargetsParams, encoder_slug
 from assertkd.teacher.params import TrainTeacherParams
-from assertkd.validate import validate, warnings
 
 # A second busy process makes spinning OpenMP threads ten times slower; passive ones wait instead.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 leave_usr1_to_jobs()
-
-
-try:
-    config = whole_config(["config.yaml", *workflow.overwrite_configfiles], workflow.config_settings.config_args or [])
-    RUN = load_run(config)
-    validate(RUN)
-    STUDENTS = {variant: DistillStudentParams.from_run(RUN, variant) for variant in RUN.variants}
-    sys.executable = unquoted_python(sys.executable, Path.cwd())
-except UserError as fault:
-    raise refusal(fault)
-
-if workflow.is_main_process:
-    for line in warnings(config, RUN):
-        logger.warning(f"Warning: {line}")
-    show_progress(logger)
 
 # Paths with wildcards, for rules; and those of this run, for input functions.
 FILES = RunLayout("results/{run}")

@@ -6,12 +6,16 @@ import sys
 import time
 from pathlib import Path
 
+from snakemake.logging import logger
+
 from assertkd.cluster.account import check_submission
 from assertkd.commands.kept_config import keep_config
-from assertkd.dry_run import PlannedJob, WhenPlanned
+from assertkd.dry_run import PlannedJob, WhenPlanned, rules_of
+from assertkd.errors import UserError
 from assertkd.outdated import outdated_results, retraining_notice
 from assertkd.prerequisites import check_devices, check_models
 from assertkd.runtime.logs import logged_faults
+from assertkd.runtime.output import printable_output
 from assertkd.runtime.storage import RUN_BYTES, format_bytes, size_of
 
 STARTED = time.time()
@@ -66,7 +70,8 @@ def say_disk(jobs):
     room = f"about {format_bytes(needed.total)} ({needed}), {format_bytes(free)} are free for {folder}"
     if needed.total > free:
         logger.warning(
-            f"Warning: the run may fill the disk: its jobs write {room}. Free more, or let results/ be a link to a larger disk."
+            f"Warning: the run may fill the disk: its jobs write {room}. Free more, or let results/ be a link to a larger "
+            "disk."
         )
     else:
         logger.info(f"Disk: the jobs write {room}.")
@@ -82,7 +87,7 @@ def check_start():
             check_devices(RUN, jobs)
     except UserError as fault:
         raise refusal(fault)
-    if {"train_teacher", "distill_student", "compress_logits"} & {job.rule for job in jobs}:
+    if {"train_teacher", "distill_student", "compress_logits"} & rules_of(jobs):
         say_disk(jobs)
 
 
