@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -314,3 +315,24 @@ def test_half_way_a_run_reports_who_is_done(edited: Project) -> None:
 def test_the_linters_find_nothing(project: Project) -> None:
     done = project.snakemake("--lint")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_another_file_in_a_models_folder_reruns_what_was_made_of_it(
+    project: Project, saved_t5: Callable[..., Path]
+) -> None:
+    own = saved_t5(project.folder / "own")
+    weights, tokenizer = own / "model.safetensors", own / "tokenizer.json"
+    config = {"runs": {"tiny": {"teacher": {"model": {"name": "own"}, "training": {"max_steps": 2}}}}}
+    target = "results/tiny/teacher/training_report.json"
+    done = project.snakemake("--profile", "profiles/local", target, **config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert project.planned(target, **config) == set()
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\0")
+    assert project.planned(target, **config) == {"train_teacher"}
+    tokenizer.write_text(tokenizer.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert project.planned(target, **config) == {"prepare_corpus", "train_teacher"}
+    weights.write_bytes(weights.read_bytes()[:-9])
+    refused = project.snakemake("--profile", "profiles/local", target, **config)
+    assert refused.returncode != 0
+    assert "teacher.model.name: own: the weights could not be loaded (model.safetensors: " in refused.stderr
+    assert (project.folder / target).is_file(), "nothing finished is lost"
