@@ -63,14 +63,14 @@ def say_disk(jobs):
 
     resources = workflow.resource_settings
     at_once = (resources.nodes if not workflow.local_exec else 1 if has_gpu() else resources.cores) or 1
-    needed, folder = run_disk(RUN, jobs, at_once), Path(f"results/{RUN.name}")
+    needed, folder = run_disk(RUN, jobs, at_once), RUN_FILES.folder
     place = next(path for path in (folder, folder.parent, Path()) if path.exists())
     free = shutil.disk_usage(place).free
     os.environ[RUN_BYTES] = str(needed.total + size_of(folder))
     room = f"about {format_bytes(needed.total)} ({needed}), {format_bytes(free)} are free for {folder}"
     if needed.total > free:
         logger.warning(
-            f"Warning: the run may fill the disk: its jobs write {room}. Free more, or let results/ be a link to a larger "
+            f"Warning: the run may fill the disk: its jobs write {room}. Free more, or let results be a link to a larger "
             "disk."
         )
     else:
