@@ -1,5 +1,6 @@
 """One writer an output folder: whoever comes second waits, gives up, or takes over from the dead."""
 
+import errno
 import json
 import os
 import subprocess
@@ -312,3 +313,24 @@ def test_a_file_that_is_no_lock_is_named(tmp_path: Path, content: str | None, ch
     with pytest.raises(UserError, match="is not a lock") as fault, held(tmp_path, timing=QUICK):
         pass
     assert fault.value.remedy == f"If no other process writes {tmp_path}, delete this file."
+
+
+def test_a_disk_that_fails_for_a_moment_costs_nobody_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = iter([OSError(errno.EIO, "x"), OSError(errno.ESTALE, "x")])
+    read = Path.read_bytes
+
+    def failing(path: Path) -> bytes:
+        if (fault := next(faults, None)) is not None:
+            raise fault
+        return read(path)
+
+    with held(tmp_path, timing=Timing(touch=0.02)):
+        lock = next(tmp_path.iterdir())
+        monkeypatch.setattr(Path, "read_bytes", failing)
+        before = lock.stat().st_mtime_ns
+        deadline = time.monotonic() + 60
+        while lock.stat().st_mtime_ns == before and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert next(faults, None) is None
+        assert lock.stat().st_mtime_ns > before
+    assert not lock.exists()

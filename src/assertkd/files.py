@@ -18,7 +18,7 @@ def check_folder(folder: Path, remedy: str) -> None:
     Raises:
         UserError: naming the file; `remedy` says what to do then.
     """
-    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    nearest = next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())
     if not nearest.is_dir():
         raise UserError(f"{nearest}: is not a folder", remedy)
 

@@ -170,17 +170,19 @@ def held(folder: Path, part: str = "", timing: Timing | None = None) -> Iterator
     finally:
         released.set()
         toucher.join()
-        if _read(path) == holder:
-            path.unlink(missing_ok=True)
+        # What ended the block is the fault to tell, not that the lock could not be read.
+        with suppress(OSError, UserError):
+            if _read(path) == holder:
+                path.unlink(missing_ok=True)
 
 
 def _acquire(path: Path, timing: Timing) -> Holder:
     mine = Holder.here()
     draft = path.with_name(f"{path.name}.{mine.token}")
-    draft.write_text(json.dumps(asdict(mine), indent=2) + "\n", encoding="utf-8")
     # When each time stamp of each holder's lock was first seen, by the clock of this machine: others' may differ.
     touches: dict[Holder, dict[int, float]] = {}
     try:
+        draft.write_text(json.dumps(asdict(mine), indent=2) + "\n", encoding="utf-8")
         while True:
             # Linking fails where the name is taken, on network file systems too, and the lock is whole from the start.
             with suppress(FileExistsError):
@@ -233,7 +235,14 @@ def _take_over(path: Path, draft: Path, holder: Holder) -> bool:
 
 def _keep_touching(path: Path, holder: Holder, every: float, released: threading.Event) -> None:
     while not released.wait(every):
-        if _read(path) != holder:
+        try:
+            is_lost = _read(path) != holder
+        except UserError:
+            is_lost = True
+        except OSError:
+            # A network disk may fail for a moment.
+            continue
+        if is_lost:
             print(
                 f"Error: {path}: this process slept for so long that another has taken its output folder\n"
                 "There is nothing to do: the other process continues from the last checkpoint.",
@@ -241,7 +250,7 @@ def _keep_touching(path: Path, holder: Holder, every: float, released: threading
                 flush=True,
             )
             os._exit(1)
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             os.utime(path)
 
 

@@ -62,6 +62,41 @@ def test_a_place_that_may_not_be_written_is_named(number: int) -> None:
     assert said.problem.startswith("some/place: ")
 
 
+@pytest.mark.parametrize("fault", [PermissionError(errno.EACCES, "x"), ConnectionError(errno.EPERM, "x")])
+def test_a_fault_without_a_file_is_none_of_the_disk(fault: OSError) -> None:
+    assert storage_fault(fault) is None
+
+
+def test_a_fault_that_hides_the_one_before_it_is_its_own() -> None:
+    with pytest.raises(KeyError) as caught:
+        try:
+            raise PermissionError(errno.EACCES, "x", "some/place")
+        except OSError:
+            raise KeyError("of the program") from None
+    assert storage_fault(caught.value) is None
+
+
+def test_a_full_disk_of_temporary_files_is_not_taken_for_that_of_the_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In /dev/shm, since it is a disk of its own.
+    results = tmp_path / "results/r"
+    monkeypatch.setattr("assertkd.runtime.storage._free", lambda folder: 9 if folder == results else 3)
+    monkeypatch.setattr("tempfile.tempdir", "/dev/shm")
+    said = storage_fault(full(), results)
+    assert said is not None
+    assert (said.problem.split(":")[0], "TMPDIR" in said.remedy) == ("/dev/shm", True)
+
+
+def test_a_link_that_leads_nowhere_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "results").symlink_to("absent")
+    with pytest.raises(FileExistsError) as caught:
+        (tmp_path / "results").mkdir()
+    said = storage_fault(caught.value)
+    assert said is not None
+    assert said.problem.endswith("results: a file, or a link that leads nowhere, stands where a folder is needed")
+
+
 def test_what_was_raised_while_another_fault_was_handled_counts() -> None:
     try:
         try:

@@ -76,7 +76,7 @@ def test_another_system_is_a_row_and_is_scored_again_when_its_file_changes(edite
 @pytest.mark.parametrize(
     ("system", "said"),
     [
-        ("hard_labels", "evaluation.external.hard_labels: this is the name of a variant"),
+        ("hard_labels", "evaluation.external.hard_labels: `hard_labels` is a variant; choose another name"),
         ("absent", "evaluation.external.absent: absent.txt: no such file"),
     ],
 )

@@ -38,8 +38,8 @@ def test_a_run_ends_with_its_leaderboard_and_the_place_of_the_report(finished: P
 def test_a_finished_run_says_again_where_its_report_is(finished: Project) -> None:
     done = finished.snakemake("--profile", "profiles/local")
     assert "Nothing to be done" in done.stderr
-    former = (finished.folder / TERMINAL).read_text(encoding="utf-8").rstrip().splitlines()
-    assert done.stdout.rstrip().splitlines()[-1] == former[-1]
+    report = f"Report: {finished.folder / 'results/tiny/report/report.html'}"
+    assert done.stdout.rstrip().splitlines()[-1] == report
     assert "Code quality" in done.stdout
     planned = finished.snakemake("--profile", "profiles/local", "--dry-run")
     assert "Nothing to be done" in planned.stderr + planned.stdout

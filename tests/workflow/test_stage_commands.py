@@ -181,7 +181,7 @@ def test_a_profile_that_is_not_there_is_said(project: Project) -> None:
     assert done.returncode == 1
     problem, remedy = done.stderr.splitlines()[-2:]
     assert problem.startswith("Error: profile directory given (profiles/absent)")
-    assert remedy == "Correct the profile, or name another."
+    assert remedy == "Correct these arguments, or those in the profile."
 
 
 def test_the_fault_of_a_job_stands_last(project: Project) -> None:

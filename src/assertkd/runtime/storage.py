@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,16 +16,21 @@ RUN_BYTES = "ASSERTKD_RUN_BYTES"
 """The environment variable in which the workflow says what its run takes on the disk, in bytes, by estimate."""
 
 FULL = {errno.ENOSPC: "no space is left on the disk", errno.EDQUOT: "the disk quota is used up"}
+_ELSEWHERE = "use another folder; results/ may be a link to one."
+_OWN = f"Make it readable and writable for you, or {_ELSEWHERE}"
+_REMOVE = f"Remove what stands there, or {_ELSEWHERE}"
 REFUSED = {
-    errno.EROFS: "the disk can only be read",
-    errno.EACCES: "permission denied",
-    errno.EPERM: "permission denied",
-    errno.EIO: "the disk reports an error",
-    errno.ENOTDIR: "a file stands where a folder is needed",
-    errno.EISDIR: "a folder stands where a file is needed",
-    errno.ENAMETOOLONG: "the name is too long",
-    errno.ELOOP: "the link leads to itself",
+    errno.EROFS: ("the disk can only be read", _OWN),
+    errno.EACCES: ("permission denied", _OWN),
+    errno.EPERM: ("permission denied", _OWN),
+    errno.EIO: ("the disk reports an error", f"Check the disk, or {_ELSEWHERE}"),
+    errno.ENOTDIR: ("a file stands where a folder is needed", _REMOVE),
+    errno.EISDIR: ("a folder stands where a file is needed", _REMOVE),
+    errno.EEXIST: ("a file, or a link that leads nowhere, stands where a folder is needed", _REMOVE),
+    errno.ENAMETOOLONG: ("the name is too long", "Use a shorter name, or a folder with a shorter path."),
+    errno.ELOOP: ("the link leads to itself", _REMOVE),
 }
+"""What is said of a system's error, and its remedy."""
 OS_ERROR = re.compile(r"\(os error (\d+)\)")
 """How a library written in Rust, as safetensors, puts the system's number into its message."""
 MEGABYTE = 1_000_000
@@ -34,27 +40,31 @@ def storage_fault(fault: BaseException, folder: Path | None = None) -> UserError
     """Return what to say where a file could not be written or read; None for a fault of another kind.
 
     Args:
-        fault: what was raised, or was raised while that was handled.
-        folder: where files are written, for a fault that names none; the working folder if None.
+        fault: what was raised, or what it was raised for.
+        folder: where files are written, for a full disk whose fault names no file; the working folder if None.
     """
     for one in _chain(fault):
         number, path = _number(one), getattr(one, "filename", None)
         if number in FULL:
-            place = Path(os.fsdecode(path)).parent if isinstance(path, str | bytes) else folder or Path.cwd()
-            return full_disk(FULL[number], place)
-        if number in REFUSED:
+            if isinstance(path, str | bytes):
+                return full_disk(FULL[number], Path(os.fsdecode(path)).parent)
+            return full_disk(FULL[number], _fuller(folder or Path.cwd(), Path(tempfile.gettempdir())))
+        # Without a file it may be a refused connection.
+        if number in REFUSED and (isinstance(path, str | bytes) or isinstance(one, SafetensorError)):
             named = os.fsdecode(path) if isinstance(path, str | bytes) else str(folder or Path.cwd())
-            return UserError(
-                f"{named}: {REFUSED[number]}",
-                "Make it readable and writable for you, or use another folder; results/ may be a link to one.",
-            )
+            problem, remedy = REFUSED[number]
+            return UserError(f"{named}: {problem}", remedy)
     return None
 
 
 def full_disk(problem: str, folder: Path) -> UserError:
     """Return what to say of a full disk: the folder, how much is free, and how much the run is estimated to need."""
-    place = next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
-    free = f"{format_bytes(shutil.disk_usage(place).free)} are free"
+    place = _existing(folder)
+    free = f"{format_bytes(_free(folder))} are free"
+    if folder == Path(tempfile.gettempdir()):
+        return UserError(
+            f"{folder}: {problem} ({free})", "Free more there, or set TMPDIR to a folder of a larger disk."
+        )
     wanted = os.environ.get(RUN_BYTES, "")
     need = "more"
     if wanted.isdigit():
@@ -85,12 +95,26 @@ def format_bytes(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / MEGABYTE:.1f} MB"
 
 
+def _fuller(folder: Path, temporary: Path) -> Path:
+    """Return where a write failed that names no file: temporary files may lie on a disk of their own."""
+    is_apart = _existing(folder).stat().st_dev != _existing(temporary).stat().st_dev
+    return temporary if is_apart and _free(temporary) < _free(folder) else folder
+
+
+def _existing(folder: Path) -> Path:
+    return next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+
+
+def _free(folder: Path) -> int:
+    return shutil.disk_usage(_existing(folder)).free
+
+
 def _chain(fault: BaseException | None) -> Iterator[BaseException]:
     seen: set[int] = set()
     while fault is not None and id(fault) not in seen:
         seen.add(id(fault))
         yield fault
-        fault = fault.__cause__ or fault.__context__
+        fault = fault.__cause__ or (None if fault.__suppress_context__ else fault.__context__)
 
 
 def _number(fault: BaseException) -> int | None:
