@@ -239,8 +239,10 @@ def test_a_broken_kept_config_is_said_in_two_lines_with_its_file_and_key(
 
 
 SLOW_SNAKEMAKE = f"""#!{sys.executable}
-import time
+import signal, time
 from pathlib import Path
+# Tests that a shell runs in the background ignore it, and so would this process.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     print("started", flush=True)
     time.sleep(60)
