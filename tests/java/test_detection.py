@@ -173,3 +173,16 @@ def test_nesting_without_end_is_survived() -> None:
     deep = "(" * 5000 + "1" + ")" * 5000
     test = found_in(f"class A {{ @Test public void a() {{ int n = {deep}; assertEquals(n, f({deep})); }} }}")["a"]
     assert len(test.assertions) == 1
+
+
+def test_a_concatenation_of_thousands_of_strings_has_its_type() -> None:
+    chain = " + ".join(f'"{n}"' for n in range(5000))
+    source = f"class A {{ @Test public void a() {{ var text = {chain}; f(({chain}) + 1, 1 + 2L, text); assert b; }} }}"
+    (call,) = found_in(source)["a"].calls
+    assert call.arguments == ("String", "long", "String")
+
+
+def test_expressions_nested_too_deep_cost_their_file_alone() -> None:
+    source = f"class A {{ @Test public void a() {{ f({'n = ' * 5000}1); }} }}"
+    file = read_declarations(source.encode(), "A.java")
+    assert (file.fault, file.classes) == ("nested too deep", ())

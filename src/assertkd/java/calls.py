@@ -1,6 +1,6 @@
 """The calls of a test, each with what is plain to see of the type that it is called on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from tree_sitter import Node
 
@@ -162,15 +162,18 @@ class _Walk:
         self._index[node.id] = len(self.calls)
         self.calls.append(Call(name, receiver, tuple(types), Span(node.start_byte, node.end_byte)))
 
-    def _type_of_operation(self, node: Node) -> str:
-        operator = text_of(node.child_by_field_name("operator"))
-        sides = [self._type(node.child_by_field_name(side)) for side in ("left", "right")]
-        if operator in ("==", "!=", "<", ">", "<=", ">=", "&&", "||"):
-            return "boolean"
-        if operator == "+" and "String" in sides:
-            return "String"
-        wide = [side for side in ("double", "float", "long") if side in sides]
-        return wide[0] if wide else "int" if sides in (["int", "int"], ["int", "char"], ["char", "int"]) else ""
+    def _type_of_operations(self, node: Node) -> str | int:
+        """Return the type of a binary operation; a concatenation may have thousands to its left."""
+        operations = []
+        left: Node | None = node
+        while left is not None and left.type == "binary_expression":
+            operations.append(left)
+            left = _evaluated(left.child_by_field_name("left"))
+        kind = self._type(left)
+        for operation in reversed(operations):
+            right = self._type(operation.child_by_field_name("right"))
+            kind = _type_of_operation(text_of(operation.child_by_field_name("operator")), [kind, right])
+        return kind
 
     def _element_of(self, node: Node | None) -> str | int:
         """Return the type of what an expression holds several of, or "" where it is not plain to see."""
@@ -192,8 +195,7 @@ class _Walk:
 
     def _type(self, node: Node | None) -> str | int:
         """Return the type of an expression, the index of the call that it is, or "" where it is not plain to see."""
-        while node is not None and node.type in ("parenthesized_expression", "ternary_expression"):
-            node = node.child_by_field_name("consequence") or node.named_children[0]
+        node = _evaluated(node)
         if node is None:
             return ""
         match node.type:
@@ -219,7 +221,7 @@ class _Walk:
                     return _as_class(name)
                 return f"{outer.rpartition('.')[2]}.{name}"
             case "binary_expression":
-                return self._type_of_operation(node)
+                return self._type_of_operations(node)
             case "assignment_expression":
                 return self._type(node.child_by_field_name("right"))
             case "decimal_integer_literal" | "hex_integer_literal":
@@ -228,6 +230,22 @@ class _Walk:
                 return "float" if text_of(node)[-1] in "fF" else "double"
             case kind:
                 return LITERALS.get(kind, "")
+
+
+def _evaluated(node: Node | None) -> Node | None:
+    """Return the expression inside parentheses, and the first of two alternatives."""
+    while node is not None and node.type in ("parenthesized_expression", "ternary_expression"):
+        node = node.child_by_field_name("consequence") or node.named_children[0]
+    return node
+
+
+def _type_of_operation(operator: str, sides: Sequence[str | int]) -> str:
+    if operator in ("==", "!=", "<", ">", "<=", ">=", "&&", "||"):
+        return "boolean"
+    if operator == "+" and "String" in sides:
+        return "String"
+    wide = [side for side in ("double", "float", "long") if side in sides]
+    return wide[0] if wide else "int" if sides in (["int", "int"], ["int", "char"], ["char", "int"]) else ""
 
 
 def _as_class(name: str) -> str:

@@ -29,7 +29,8 @@ def read_declarations(source: bytes, path: str) -> JavaFile:
     """Return what a compilation unit declares.
 
     Where parts of the normalised source do not parse, `in_part` is set: what else it declares is there, a method with
-    such a part too where it is clear where it ends. Where nothing is left, the file has its `fault` set.
+    such a part too where it is clear where it ends. Where nothing is left, or expressions are nested too deep to be
+    read, the file has its `fault` set.
     """
     tree, holes = parse_in_part(source)
     root = tree.root_node
@@ -44,7 +45,11 @@ def read_declarations(source: bytes, path: str) -> JavaFile:
             imports.append("".join(static + words[len(static) :]))
     framework = framework_of_imports(imports)
     in_part = root.has_error or bool(holes)
-    classes = tuple(_Reader(source, holes, package, path, framework, uses_test_library(imports)).classes(root))
+    reader = _Reader(source, holes, package, path, framework, uses_test_library(imports))
+    try:
+        classes = tuple(reader.classes(root))
+    except RecursionError:
+        return JavaFile(path, lines=lines, fault="nested too deep")
     if in_part and not any(declared.methods for declared in classes):
         return JavaFile(path, lines=lines, fault="does not parse")
     return JavaFile(path, package, tuple(imports), classes, lines, in_part=in_part)
