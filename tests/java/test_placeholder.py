@@ -55,3 +55,20 @@ def test_source_of_any_encoding_and_line_end_is_read() -> None:
     assert normalised(b"\xef\xbb\xbfa\r\nb\rc\n") == b"a\nb\nc\n"
     assert normalised("é".encode("latin-1")) == "é".encode()
     assert normalised(b"a\r\n\x1a") == b"a\n"
+
+
+@pytest.mark.parametrize(
+    ("behind", "left"),
+    [
+        (" // why\n    run();", "\n    run();"),
+        (" /* why,\n as above */\n    run();", "\n    run();"),
+        (" /* first */ y.close();\n    int z = f(); /* second */\n    run();", None),
+        (" /* first */ /* second */\n    run();", None),
+    ],
+)
+def test_nothing_but_a_trailing_comment_is_removed(behind: str, left: str | None) -> None:
+    source = f"class A {{\n@Test void a() {{\n    assertEquals(1, x);{behind}\n}}\n}}\n".encode()
+    (test,) = read_declarations(source, "A.java").classes[0].tests
+    cut, _ = cut_assertion(source, test.span, test.assertions[0].span, keep_comment=False)
+    kept, _ = cut_assertion(source, test.span, test.assertions[0].span)
+    assert cut == (kept if left is None else f"@Test void a() {{\n    {MARKER}{left}\n}}")

@@ -7,7 +7,7 @@ from assertkd.java.structure import JavaTest, Span
 from assertkd.records import MARKER
 
 TEXT_BLOCK = '"""'
-LINE_COMMENT = re.compile(r"[ \t]*(?://[^\n]*|/\*.*?\*/[ \t]*(?=\n|$))", re.DOTALL)
+TRAILING_COMMENT = re.compile(r"[ \t]*(?://[^\n]*|/\*(?:(?!\*/).)*\*/[ \t]*(?=\n|$))", re.DOTALL)
 """A comment behind a statement on its line, with nothing but blanks behind it."""
 COMMENT_AHEAD = re.compile(r"[ \t]*(?://|/\*|\n|$)")
 
@@ -32,8 +32,8 @@ def cut_assertion(source: bytes, test: Span, assertion: Span, keep_comment: bool
     """
     before = source[test.start : assertion.start].decode("utf-8")
     after = source[assertion.end : test.end].decode("utf-8")
-    if not keep_comment:
-        after = LINE_COMMENT.sub("", after, count=1) if LINE_COMMENT.match(after) else after
+    if not keep_comment and (comment := TRAILING_COMMENT.match(after)):
+        after = after[comment.end() :]
     inner = _indentation(source, assertion.start)
     if before.rpartition("\n")[2].strip():
         before = f"{before.rstrip()}\n{inner}"
