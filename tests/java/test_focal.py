@@ -1,11 +1,13 @@
 """Which method a test is linked to."""
 
+from typing import Any
+
 import pytest
 
 from assertkd.java.declarations import read_declarations
 from assertkd.java.focal import Linker
-from assertkd.java.index import ProjectIndex
-from assertkd.java.structure import JavaFile
+from assertkd.java.index import Member, ProjectIndex
+from assertkd.java.structure import JavaClass, JavaFile
 
 FOO = """package p;
 import java.util.List;
@@ -261,6 +263,27 @@ def test_what_uses_a_test_framework_serves_tests() -> None:
     assert linked_in({**files, path: f"package shop; {test}"}, path) == ["Foo.good"]
 
 
+def test_the_classes_of_a_test_library_are_its_own() -> None:
+    lists = "package org.assertj.core.util; public class Lists { public static int size(int n) { return n + 1; } }"
+    check = """package org.assertj.core.api; import static org.assertj.core.util.Lists.size;
+        import org.assertj.core.util.*;
+        public class Check { public int count(int n) { return size(n); } }"""
+    helper = "package org.assertj.core.api; import org.junit.Assert; public class Helper { void run() { f(1 + 1); } }"
+    test = """package org.assertj.core.api; import org.junit.Test;
+        class CheckTest { @Test public void a() { new Helper().run(); assertEquals(2, new Check().count(1)); } }"""
+    path = "src/test/java/org/assertj/core/api/CheckTest.java"
+    sources = {
+        "src/main/java/org/assertj/core/util/Lists.java": lists,
+        "src/main/java/org/assertj/core/api/Check.java": check,
+        "src/main/java/org/assertj/core/api/Helper.java": helper,
+        path: test,
+    }
+    assert linked_in(sources, path) == ["Check.count"]
+    index = ProjectIndex(read_declarations(source.encode(), name) for name, source in sources.items())
+    own = {name for name in ("Lists", "Check", "Helper", "CheckTest") if index.only(name) is not None}
+    assert own == {"Lists", "Check"}, "JUnit is another's, and what lies with tests declares no package"
+
+
 def test_static_factories_rank_as_constructors() -> None:
     money = """public class Money {
         public static Money of(int n) { return new Money(n + 0); }
@@ -419,3 +442,44 @@ def test_a_class_with_one_method_is_tested_by_requests() -> None:
     )
     test = 'class ShopTest { @Test public void a() { mvc.perform(get("/")).andExpect(status().isOk()); } }'
     assert shop(test, Shop=controller) == ["Shop.show"]
+
+
+def test_types_of_overloads_are_words_of_the_tests_name() -> None:
+    cart = """public class Cart {
+        public int reset(Map m) { return f(m, 1); }
+        public int reset(Set s) { return f(s, 2); }
+        public <T> int reset(T t) { return f(t, 3); }
+    }"""
+    linked_to = {}
+    for name in ("applyAfterResetMap", "worksAfterReset", "resetOfSet", "t"):
+        body = "{ assertEquals(1, cart.reset(x())); }"
+        test = f"package shop; class CartTest {{ Cart cart; @Test public void {name}() {body} }}"
+        files = [
+            read_declarations(f"package shop; {cart}".encode(), "src/main/java/shop/Cart.java"),
+            read_declarations(test.encode(), "src/test/java/shop/CartTest.java"),
+        ]
+        ((declared, one),) = files[1].tests
+        (link,) = Linker(ProjectIndex(files)).links(files[1], declared, one, [one.assertions[-1].span.end])
+        assert not isinstance(link, str)
+        linked_to[name] = link.focal.method.parameters[0]
+    assert linked_to == {"applyAfterResetMap": "Map", "worksAfterReset": "Map", "resetOfSet": "Set", "t": "Map"}
+
+
+def test_helpers_that_call_each_other_often_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up = []
+    find = ProjectIndex.find
+
+    def counted(self: ProjectIndex, declared: JavaClass, name: str, *rest: Any) -> Member | None:
+        looked_up.append(name)
+        return find(self, declared, name, *rest)
+
+    monkeypatch.setattr(ProjectIndex, "find", counted)
+    test = f"""class ShopTest {{ Cart cart = new Cart();
+        @Test public void works() {{ {"a(); " * 20} assertTrue(x); }}
+        void a() {{ {"b(); " * 300} c(); b(); }}
+        void b() {{ {"cart.go(); " * 300} }}
+        void c() {{ cart.stop(); }}
+    }}"""
+    cart = "public class Cart { public int go() { return f(1, 2); } public int stop() { return f(2, 1); } }"
+    assert shop(test, Cart=cart) == ["Cart.go"], "what is called last"
+    assert len(looked_up) < 1000

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from assertkd.java.index import Member, ProjectIndex
+from assertkd.java.names import WORD_END, has_words
 from assertkd.java.structure import CONSTRUCTOR, Assertion, Call, JavaClass, JavaFile, JavaTest
 
 CLASS_PREFIX = re.compile(r"^(?:Test|IT)(?=[A-Z])")
 CLASS_SUFFIX = re.compile(r"_?(?:Unit|Integration)?(?:Tests?|TestCases?|TestSuite|IT|ITCase|Spec)$")
 METHOD_PREFIX = re.compile(r"^(?:tests?|should|verify|check)(?=[A-Z_\d])_?")
 METHOD_SUFFIX = re.compile(r"_?Tests?$")
-WORD_END = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_")
 
 FACTORY = re.compile(r"(?:new|create|make)(?=[A-Z]|$)")
 """Beginnings of the names of static methods that make something."""
@@ -153,7 +153,7 @@ class Linker:
         """
         for name, members in self._index.members(subject).items():
             with_body = [member for member in members if member.method.has_body]
-            implied = name in IMPLICIT and (_begins(name, *parts) or _is_in(name, parts[0]))
+            implied = name in IMPLICIT and (_begins(name, *parts) or has_words(parts[0], name))
             if with_body and (_equal(name, parts[0]) or implied):
                 return with_body[0] if len(with_body) == 1 or name in IMPLICIT else None
         return None
@@ -185,7 +185,7 @@ class Linker:
             if member is None or any(s.start <= call.span.start and call.span.end <= s.end for s in on_mocks):
                 continue
             if id(member.method) not in run:
-                run[id(member.method)] = list(self._run_by(member, test.name, DEPTH))
+                run[id(member.method)] = _each_once(self._run_by(member, test.name, DEPTH))
             for act in run[id(member.method)]:
                 made |= set(act.method.makes)
                 yield call.span.end, self._index.implementation(act, made), act is member
@@ -196,8 +196,9 @@ class Linker:
             yield member
         elif depth and member.method.calls:
             file = self._index.file_of(member.owner)
-            for inner in self._called(file, member.owner, member.method.calls, test_name).members:
-                if inner is not None and inner.method is not member.method:
+            called = self._called(file, member.owner, member.method.calls, test_name).members
+            for inner in _each_once(one for one in called if one is not None):
+                if inner.method is not member.method:
                     yield from self._run_by(inner, test_name, depth - 1)
 
     def _is_tested(self, test: JavaTest, called: _Called, number: int) -> bool:
@@ -219,12 +220,15 @@ class Linker:
         for call in calls:
             arguments = [type_of(one)[0] for one in call.arguments]
             kind, home = ("", file) if call.receiver is None else type_of(call.receiver)
+            member: Member | None = None
+            owner: JavaClass | None = None
             if call.receiver is None:
-                inside = self._index.find(test_class, call.name, arguments)
-                owner = self._static_import(file, call.name) if inside is None else test_class
-            else:
-                owner = self._index.resolve(kind, home) if kind else None
-            member = None if owner is None else self._index.find(owner, call.name, arguments, test_name)
+                member = self._index.find(test_class, call.name, arguments, test_name)
+                owner = self._static_import(file, call.name) if member is None else None
+            elif kind:
+                owner = self._index.resolve(kind, home)
+            if owner is not None:
+                member = self._index.find(owner, call.name, arguments, test_name)
             called.members.append(member)
             called.unknown.append(call.receiver is not None and not kind)
             if call.name == CONSTRUCTOR:
@@ -270,6 +274,14 @@ class Linker:
         return name in self._index.members(declared) or self._index.field(declared, name) is not None
 
 
+def _each_once(members: Iterable[Member]) -> list[Member]:
+    """Return members in the order in which they come last: a helper may hold thousands of calls of few methods."""
+    found: dict[int, Member] = {}
+    for member in members:
+        found[id(member.method)] = found.pop(id(member.method), member)
+    return list(found.values())
+
+
 def _linked(member: Member, how: Literal["name", "call", "type"]) -> Link | str:
     return Link(member, how) if member.method.has_body else "the method called has no body, or several implementations"
 
@@ -282,14 +294,8 @@ def _told(called: Sequence[Member], test_name: str) -> Member | None:
     doing = [member for member in reversed(called) if not member.method.trivial]
     if CONSTRUCTOR_WORD.search(test_name):
         return next((member for member in reversed(called) if member.method.name == CONSTRUCTOR), None)
-    named = [member for member in doing if len(member.method.name) > SHORT and _is_in(member.method.name, test_name)]
+    named = [member for member in doing if len(member.method.name) > SHORT and has_words(test_name, member.method.name)]
     return max(named, key=lambda member: len(member.method.name), default=None)
-
-
-def _is_in(method: str, test_name: str) -> bool:
-    """Return whether the words of a method's name stand in a test's name."""
-    inner, outer = ([word.lower() for word in WORD_END.split(name) if word] for name in (method, test_name))
-    return any(outer[start : start + len(inner)] == inner for start in range(len(outer) - len(inner) + 1))
 
 
 def _last_tested(called: Sequence[Member]) -> Member | None:

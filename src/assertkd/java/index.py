@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from assertkd.java.names import has_words
 from assertkd.java.structure import CONSTRUCTOR, JavaClass, JavaFile, JavaTest, Method
 from assertkd.java.tests import ANNOTATIONS, framework_of_imports, uses_test_library
 
@@ -59,7 +60,12 @@ class ProjectIndex:
             for declared in file.classes:
                 self._by_name[declared.simple_name].append(declared)
         roots = tuple(f"{root}/" for root in test_roots)
-        self._tested = {file.path for file in self._files.values() if file.path.startswith(roots) or is_test_code(file)}
+        self._tested = {
+            file.path for file in self._files.values() if file.path.startswith(roots) or lies_with_tests(file)
+        }
+        # A test library's classes use each other.
+        own_packages = {file.package for file in self._files.values() if file.path not in self._tested}
+        self._tested |= {file.path for file in self._files.values() if uses_test_library(file.imports, own_packages)}
         for file in self._files.values():
             if any(not test.marks and self.framework(declared, test) for declared, test in file.tests):
                 self._tested.add(file.path)
@@ -236,11 +242,11 @@ class ProjectIndex:
         the test); then the nearest class's first, one with a body before others.
         """
         candidates = [m for m in self.members(declared).get(name, ()) if m.method.takes(len(arguments))]
-        words = hint.lower()
 
         def rank(member: Member) -> tuple[int, int, bool]:
-            kinds = [kind.removesuffix("[]").lower() for kind in member.method.parameters]
-            hinted = sum(len(kind) for kind in kinds if kind in words)
+            kinds = [kind.removesuffix("[]") for kind in member.method.parameters]
+            # A single letter is a type parameter.
+            hinted = sum(len(kind) for kind in kinds if len(kind) > 1 and has_words(hint, kind))
             return _fit(arguments, member.method, self._is_kind), hinted, member.method.has_body
 
         return max(candidates, key=rank, default=None)
@@ -251,13 +257,8 @@ class ProjectIndex:
         return any(above in one.supertypes for declared in named for one in (declared, *self.ancestors(declared)))
 
 
-def is_test_code(file: JavaFile) -> bool:
-    """Return whether a file serves tests: it lies in a source root of tests, or uses what tests are written with.
-
-    The folders of its package say nothing of it.
-    """
-    if uses_test_library(file.imports):
-        return True
+def lies_with_tests(file: JavaFile) -> bool:
+    """Return whether a file lies in a source root of tests; the folders of its package say nothing of it."""
     folders = file.path.split("/")[:-1]
     package = file.package.split(".") if file.package else []
     if package and folders[-len(package) :] == package:

@@ -1,7 +1,8 @@
 """Which methods are tests and of which framework, and which of their statements a model should learn to write."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
+from itertools import takewhile
 
 from tree_sitter import Node
 
@@ -44,9 +45,15 @@ def framework_of_imports(imports: Iterable[str]) -> str:
     return "junit4"
 
 
-def uses_test_library(imports: Iterable[str]) -> bool:
-    """Return whether a file uses what tests are written with."""
-    return any(name.removeprefix("static ").startswith(TEST_LIBRARIES) for name in imports)
+def uses_test_library(imports: Iterable[str], own_packages: Container[str] = ()) -> bool:
+    """Return whether a file uses what tests are written with, unless that is of one of the project's own packages."""
+    names = (name.removeprefix("static ") for name in imports)
+    return any(_package(name) not in own_packages for name in names if name.startswith(TEST_LIBRARIES))
+
+
+def _package(name: str) -> str:
+    """Return the package of what is imported: the names ahead of the first that begins as a class's does, or `*`."""
+    return ".".join(takewhile(lambda part: part[:1].islower(), name.split(".")))
 
 
 def test_of_method(
