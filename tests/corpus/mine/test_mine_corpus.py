@@ -297,3 +297,13 @@ def test_the_command_mines_with_the_settings_options(tmp_path: Path, capsys: pyt
     assert "No record comes out of 2 Java files" in capsys.readouterr().err
     assert main([*arguments, "--data.mining.max_assertions", "0"]) == 1
     assert "data.mining.max_assertions: must be greater than or equal to 1, not 0" in capsys.readouterr().err
+
+
+def test_a_shown_assertion_is_counted_however_it_is_laid_out_and_qualified(tmp_path: Path) -> None:
+    body = """
+        Assert.assertEquals(2, new Foo().add(1));
+        assertEquals(2, /* same */ new Foo().add(1));
+    """
+    project = write(tmp_path / "project", {"Foo.java": FOO, "FooTest.java": TEST % body})
+    _, account = mined(tmp_path, [project])
+    assert account["total"]["assertions_shown"] == {"statement elsewhere": 2}

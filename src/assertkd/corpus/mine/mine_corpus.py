@@ -175,15 +175,9 @@ def _cut_records(
 
 def _shown(test: str, assertion: str) -> str | None:
     """Return where a test shows its assertion or a comment on the assertion's line, or None."""
-    # Most do not; this is told without a look at the tokens.
-    copied = _squeezed(assertion).rstrip(";") in _squeezed(test)
-    kind = plainest_kind(find_visible_answers(test, assertion)) if copied else None
+    kind = plainest_kind(find_visible_answers(test, assertion))
     beside = test.partition(MARKER)[2].partition("\n")[0].strip()
     return kind or ("comment on its line" if beside.startswith(("//", "/*")) else None)
-
-
-def _squeezed(text: str) -> str:
-    return "".join(text.split())
 
 
 def _line(source: bytes, position: int) -> int:
