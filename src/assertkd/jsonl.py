@@ -23,8 +23,6 @@ SKIPPED = 1024**2
 DEEPEST = 100
 """Arrays and objects within each other that are read; Python itself gives up at about a thousand."""
 
-NOT_AN_OBJECT = "not a JSON object"
-
 FOREIGN_STARTS = {
     codecs.BOM_UTF32_LE: ("is UTF-32", "Save it as UTF-8."),
     codecs.BOM_UTF32_BE: ("is UTF-32", "Save it as UTF-8."),
@@ -63,7 +61,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     except ValueError:
         raise ValueError("holds a number of more digits than are read") from None
     if not isinstance(value, dict):
-        raise ValueError(NOT_AN_OBJECT)
+        raise ValueError("not a JSON object")
     if _is_nested_deeper(value, DEEPEST):
         raise ValueError(f"nested deeper than {DEEPEST}")
     return value

@@ -96,6 +96,7 @@ def test_a_missing_or_empty_file_is_said(read: Callable[[Path], object], name: s
         ("p.jsonl", b"\n\n", "p.jsonl: holds no predictions"),
         ("p.jsonl", b'{"id": "r1", "prediction": "x"}\n{"id"', "p.jsonl:2: not JSON"),
         ("p.json", b"[1]\n", "p.json:1: holds a JSON array"),
+        ("p.json", b"\xef\xbb\xbf [1]\n", "p.json:1: holds a JSON array"),
         ("p.jsonl", b"[]\n", "p.jsonl:1: holds a JSON array"),
         ("p.jsonl", b"\xff\n", "p.jsonl:1: not UTF-8"),
         ("p.jsonl", b'{"prediction": "x"}\n', "p.jsonl:1: id is missing"),

@@ -1,5 +1,6 @@
 """Predictions and references that come in files: JSONL by record id, or text with one assertion a line."""
 
+import codecs
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from assertkd.errors import UserError
 from assertkd.evaluation.score import count_of
-from assertkd.jsonl import NOT_AN_OBJECT, LineError, check_length, numbered_lines, numbered_objects, parse_object
+from assertkd.jsonl import LineError, check_length, numbered_lines, numbered_objects, parse_object
 from assertkd.predictions import PASSED_THROUGH, Prediction, storable
 from assertkd.records import as_statement
 
@@ -100,9 +101,9 @@ def is_jsonl(path: Path) -> bool:
         return True
     try:
         parse_object(first[1])
-    except ValueError as fault:
+    except ValueError:
         # An array is JSON too, and refused where its lines are read.
-        return str(fault) == NOT_AN_OBJECT and first[1].lstrip().startswith(b"[")
+        return first[1].removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
     return True
 
 
