@@ -351,3 +351,13 @@ def test_a_damaged_table_is_named(tmp_path: Path, content: bytes) -> None:
         read_log(path)
     assert caught.value.problem.startswith(f"{path}: damaged")
     assert len(str(caught.value).splitlines()) == 2
+
+
+def test_a_table_s_fault_may_have_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise ValueError
+
+    monkeypatch.setattr("pandas.read_csv", refuse)
+    (tmp_path / "step_metrics.csv").write_text("a\n1\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"no table can be read from it \(ValueError\)"):
+        read_log(tmp_path / "step_metrics.csv")

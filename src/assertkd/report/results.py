@@ -14,6 +14,7 @@ from assertkd.errors import UserError
 from assertkd.files import read_json
 from assertkd.jsonl import LineError, read_lines
 from assertkd.layout import TEACHER, EvaluationLayout, RunLayout, TrainingLayout, is_external, variant_and_seed
+from assertkd.models.loading import first_line
 
 SCORED: dict[str, tuple[type, ...]] = {
     "id": (str,),
@@ -128,7 +129,7 @@ def read_log(*places: Path) -> pd.DataFrame:
         return pd.read_csv(StringIO(complete)) if complete else pd.DataFrame()
     except ValueError as fault:
         raise UserError(
-            f"{path}: damaged, no table can be read from it ({str(fault).splitlines()[0]})",
+            f"{path}: damaged, no table can be read from it ({first_line(fault)})",
             "Restore it from a copy; the report cannot be written without it.",
         ) from None
 
