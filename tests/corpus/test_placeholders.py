@@ -47,6 +47,20 @@ def test_code_around_a_mark_stays_code(tmp_path: Path) -> None:
     assert [line.strip() for line in lines] == ["testA ( ) { int x = f ( ) ;", MARKER, "g ( ) ; }"]
 
 
+@pytest.mark.parametrize(
+    ("text", "becomes"),
+    [
+        (" it's two", f"{MARKER}\n    // it's two"),
+        (" // two", f"{MARKER} // two"),
+        (";", f"{MARKER};"),
+    ],
+)
+def test_text_behind_a_line_comment_s_mark_stays_a_comment(tmp_path: Path, text: str, becomes: str) -> None:
+    item = read(tmp_path / "raw.jsonl", f"void t() {{\n    //<ASSERTION_PLACEHOLDER>{text}\n    h();\n}}")
+    assert isinstance(item, ReadRecord)
+    assert item.record.test_method == f"void t() {{\n    {becomes}\n    h();\n}}"
+
+
 def test_the_source_for_execution_has_its_mark_read_too(tmp_path: Path) -> None:
     item = read(
         tmp_path / "raw.jsonl", f"void t() {{ {MARKER}\n}}", test_source='class T {\n  "<AssertPlaceHolder>";\n}'

@@ -102,7 +102,36 @@ def test_the_line_is_the_file_s_where_markers_before_it_get_lines_of_their_own(p
     assert (found.test, found.placeholder.line) == ("FooTest.works", 8)
 
 
-@pytest.mark.parametrize("mark", ["// assertion placeholder", "// <mask>", "ASSERTION_PLACEHOLDER;"])
+@pytest.mark.parametrize("text", [f"/** Put {MARKER} where the assertion goes, é. */", f"// {MARKER}"])
+def test_the_marker_s_text_in_a_comment_before_it_is_no_marker(project: Path, text: str) -> None:
+    source = TWO.replace("public class", f"{text}\npublic class").replace("int sum", '"<AssertPlaceHolder>"; int sum')
+    found = site(project, source, focal="Foo.add")
+    assert (found.test, found.placeholder.line) == ("FooTest.works", 7)
+    filled = found.placeholder.filled(found.source, "assertTrue(x);").decode()
+    assert filled.split() == source.replace('"<AssertPlaceHolder>";', "assertTrue(x);").split()
+    assert site(project, source, "more").placeholder.line == 9
+
+
+def test_the_marker_counts_behind_another_comment(project: Path) -> None:
+    found = site(project, ONE.replace("int sum", f"// TODO {MARKER}\n        int sum"), focal="Foo.add")
+    assert found.placeholder.line == 6
+
+
+@pytest.mark.parametrize("mark", ["//<ASSERTION_PLACEHOLDER>", MARKER])
+def test_text_behind_the_marker_stays_a_comment(project: Path, mark: str) -> None:
+    source = TWO.replace("add(1);\n", f"add(1);\n        {mark} check that it's two\n        int more;\n")
+    found = site(project, source)
+    assert found.placeholder.line == 7
+    filled = found.placeholder.filled(found.source, "assertTrue(x);").decode()
+    assert filled == source.replace(f"{mark} ", "assertTrue(x);\n        // ")
+    assert site(project, source, "more").placeholder.line == 10
+
+
+def test_a_mask_in_a_comment_may_be_of_the_test_s_subject(project: Path) -> None:
+    assert site(project, ONE.replace("int sum", "// the [MASK] bits\n        int sum")).placeholder.line == 8
+
+
+@pytest.mark.parametrize("mark", ["// assertion placeholder", "ASSERTION_PLACEHOLDER;"])
 def test_what_only_looks_like_a_marker_is_not_passed_over(project: Path, mark: str) -> None:
     with pytest.raises(UserError, match="works has what looks like a marker and is none") as fault:
         site(project, ONE.replace("add(1);\n", f"add(1);\n        {mark}\n"))

@@ -71,8 +71,29 @@ def find_placeholders(test: str) -> tuple[list[PlaceholderMatch], list[str]]:
     return found, alike
 
 
+def around_marker(test: str, mark: PlaceholderMatch) -> tuple[str, str]:
+    """Return what stands before and behind `MARKER` when it replaces a mark.
+
+    Text behind a line comment's mark would become code when an assertion replaces the marker: it goes into a line
+    comment of its own.
+    """
+    if mark.form not in (OWN, LINE_COMMENT):
+        return _around_own_line(test, mark.start, mark.end)
+    before = test[: mark.start]
+    text, line_end, after = test[mark.end :].partition("\n")
+    if text.strip() in ("", ";") or text.lstrip().startswith("//"):
+        return before, text + line_end + after
+    line = before.rpartition("\n")[2]
+    indentation = line[: len(line) - len(line.lstrip(" \t"))]
+    return before, f"\n{indentation}// {text.strip()}{line_end}{after}"
+
+
 def place_marker(test: str, start: int, end: int) -> str:
     """Return a test with `MARKER` in place of a stretch, on a line of its own: it is a line comment."""
+    return MARKER.join(_around_own_line(test, start, end))
+
+
+def _around_own_line(test: str, start: int, end: int) -> tuple[str, str]:
     before, after = test[:start], test[end:]
     line = before.rpartition("\n")[2]
     indentation = inner = line[: len(line) - len(line.lstrip(" \t"))]
@@ -82,7 +103,7 @@ def place_marker(test: str, start: int, end: int) -> str:
     if after.strip() and not after.lstrip(" \t").startswith("\n"):
         after = after.lstrip(" \t")
         after = f"\n{indentation if after.startswith('}') else inner}{after}"
-    return f"{before}{MARKER}{after}"
+    return before, after
 
 
 def _is_named_in_code(text: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from assertkd.corpus.formats.raw_line import RawLine
 from assertkd.corpus.formats.registry import read_lines_of
 from assertkd.corpus.params import Reading
-from assertkd.corpus.placeholders import LINE_COMMENT, OWN, PlaceholderMatch, find_placeholders, place_marker
+from assertkd.corpus.placeholders import OWN, PlaceholderMatch, around_marker, find_placeholders
 from assertkd.corpus.visible_answers import (
     UNMARKED,
     apply_visible_answer_policy,
@@ -209,11 +209,7 @@ def _with_own_marker(test: str, found: Sequence[PlaceholderMatch]) -> str:
     """Return a test whose only placeholder is `MARKER`; unchanged where it has none or several."""
     if len(found) != 1 or found[0].form == OWN:
         return test
-    (one,) = found
-    if one.form == LINE_COMMENT:
-        # What follows on the line stays a comment.
-        return test[: one.start] + MARKER + test[one.end :]
-    return place_marker(test, one.start, one.end)
+    return MARKER.join(around_marker(test, found[0]))
 
 
 def _with_marker(test: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from assertkd.corpus.placeholders import OWN, find_placeholders, place_marker
+from assertkd.corpus.placeholders import around_marker, find_placeholders
 from assertkd.errors import UserError
 from assertkd.java.declarations import read_declarations
 from assertkd.java.focal import Linker
@@ -61,15 +61,13 @@ def find_site(
         UserError: there is no such test or method, or it is ambiguous.
     """
     original = source.decode("utf-8")
-    marked, lines, added = _with_markers(original)
+    marked, marks = _with_markers(original)
     source = marked.encode()
     file = read_declarations(source, name)
     test_class, chosen = _chosen_test(source, file, test)
     _check_marks(name, chosen.name, source[chosen.body.start : chosen.body.end].decode("utf-8"))
     placeholder = find_placeholder(source, chosen)
-    before = source.count(MARKER.encode(), 0, placeholder.replaced.start)
-    at_marker = placeholder.replaced.start < placeholder.replaced.end
-    placeholder = replace(placeholder, line=lines[before] if at_marker else placeholder.line - sum(added[:before]))
+    placeholder = replace(placeholder, line=_line_as_given(placeholder, marks))
     others = {path: read_declarations(read_source(path), path.name) for path in more}
     others |= {path: one for path, one in nearby_files(source, file, folders).items() if path not in others}
     index = ProjectIndex([file, *others.values()])
@@ -97,25 +95,45 @@ def find_site(
     )
 
 
-def _with_markers(source: str) -> tuple[str, list[int], list[int]]:
-    """Return a file with `MARKER` for every form of it, the line of each in the file, and the lines that each adds."""
-    added: list[int] = []
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A mark that became `MARKER`: the byte where that begins, the line as the file was given, and lines it adds."""
+
+    start: int
+    line: int
+    lines_added: int
+
+
+def _with_markers(source: str) -> tuple[str, list[_Mark]]:
+    """Return a file with `MARKER` for every form of it, and its marks."""
     found, _ = find_placeholders(source)
-    lines = [source.count("\n", 0, mark.start) + 1 for mark in found]
-    # From the last to the first, so that places stay true.
+    to_end: list[tuple[int, int, int]] = []
+    # From the last to the first, so that places stay true; the bytes from a marker to the end stay the same too.
     for mark in sorted(found, key=lambda mark: mark.start, reverse=True):
-        changed = source if mark.form == OWN else place_marker(source, mark.start, mark.end)
-        added.append(changed.count("\n") - source.count("\n"))
+        line = source.count("\n", 0, mark.start) + 1
+        before, after = around_marker(source, mark)
+        changed = before + MARKER + after
+        to_end.append((len((MARKER + after).encode()), line, changed.count("\n") - source.count("\n")))
         source = changed
-    return source, sorted(lines), added[::-1]
+    length = len(source.encode())
+    return source, [_Mark(length - left, line, added) for left, line, added in to_end]
+
+
+def _line_as_given(placeholder: Placeholder, marks: list[_Mark]) -> int:
+    """Return the line of a placeholder in the file as it was given."""
+    start = placeholder.replaced.start
+    at_mark = (mark.line for mark in marks if mark.start == start)
+    return next(at_mark, placeholder.line - sum(mark.lines_added for mark in marks if mark.start < start))
 
 
 def _check_marks(file: str, test: str, body: str) -> None:
-    """Raise UserError where a test has no marker, but something that looks like one."""
-    found, alike = find_placeholders(body)
-    if alike and not found:
+    """Raise UserError where a test has no marker, but something that has its name."""
+    if MARKER in body:
+        return
+    # Words like a mask may be of the test's subject.
+    if named := [kind for kind in find_placeholders(body)[1] if kind.startswith("name in")]:
         raise UserError(
-            f"{file}: {test} has what looks like a marker and is none ({alike[0]})",
+            f"{file}: {test} has what looks like a marker and is none ({named[0]})",
             f"Write {MARKER} where the assertion goes.",
         )
 
