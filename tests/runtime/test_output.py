@@ -22,19 +22,22 @@ from assertkd.runtime.output import printable_output
     ],
 )
 def test_what_a_terminal_would_obey_is_escaped(
-    text: str, shown: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    text: str, shown: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    logger, without_handlers = (logging.getLogger(f"assertkd.{name}") for name in ("test_output", "without.handlers"))
+    for one in (logger, without_handlers):
+        # pytest keeps what reaches the root, and cannot pass all of it on from one process to another.
+        monkeypatch.setattr(one, "propagate", False)
     assert printable(text) == shown
     assert str(UserError(text, text)) == f"{shown}\n{shown}"
     with printable_output():
         print(text)
-        logging.getLogger("assertkd.without.handlers").warning("%s", text.replace("\r", ""))
+        without_handlers.warning("%s", text.replace("\r", ""))
         print("step 1\rstep 2", file=sys.stderr)
     printed = capsys.readouterr()
     assert printed.out == f"{shown}\n"
     assert printed.err.replace("\\r", "").endswith("step 1\rstep 2\n")
     assert "\x1b" not in printed.err
-    logger = logging.getLogger("assertkd.test_output")
     with attached(logging.FileHandler(tmp_path / "job.log", encoding="utf-8"), logger):
         logger.warning("%s", text)
     assert (tmp_path / "job.log").read_text(encoding="utf-8").endswith(f"WARNING {shown}\n")
