@@ -174,7 +174,11 @@ def test_a_file_that_is_being_written_is_understood(project: Path) -> None:
         (ONE, None, "Foo.absent", "Foo has no method 'absent' with a body", "It has add, twice."),
         (ONE.replace("new Foo().add(1)", "1"), None, None, "it is not clear what works tests", "--focal Class.method"),
         ("class A {}", None, None, "holds no test", "JUnit"),
-        ("class A { @Test void a( }", None, None, "holds no test; it does not parse", "JUnit"),
+        ("class A { @Test void a( }", None, None, "holds no test (does not parse)", "JUnit"),
+        pytest.param(
+            f"class A {{ @Test void a() {{ f({'n = ' * 5000}1); }} }}", None, None, "(nested too deep)", "JUnit",
+            id="nested too deep",
+        ),
         (TWO.replace("new Foo().", f"{MARKER}\n f."), None, None, "2 of its tests hold the marker", "--test"),
     ],
 )  # fmt: skip

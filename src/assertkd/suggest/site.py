@@ -145,7 +145,7 @@ def _chosen_test(source: bytes, file: JavaFile, name: str | None) -> tuple[JavaC
     if not tests:
         fault = read_declarations(source, file.path).fault
         raise UserError(
-            f"{file.path}: holds no test" + (f"; it {fault}" if fault else ""),
+            f"{file.path}: holds no test" + (f" ({fault})" if fault else ""),
             "Give a Java file with a JUnit or TestNG test in it.",
         )
     if name is not None:
