@@ -343,7 +343,7 @@ def test_a_damaged_prediction_is_named_with_its_line(run: RunOnDisk, change: dic
     assert caught.value.problem == f"{model.evaluation.examples}:3: {said}"
 
 
-@pytest.mark.parametrize("content", [b"\n\n", b'a\n"1\n2\n', b"a\n\xff\n"])
+@pytest.mark.parametrize("content", [b"a,timestamp\n1,x\n2:3,y\n", b"\n\n", b'a\n"1\n2\n', b"a\n\xff\n"])
 def test_a_damaged_table_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "step_metrics.csv"
     path.write_bytes(content)

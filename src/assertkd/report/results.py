@@ -118,7 +118,7 @@ def read_log(*places: Path) -> pd.DataFrame:
     """Return the complete rows of the first table that exists; none where no table exists.
 
     Raises:
-        UserError: the file is no table.
+        UserError: the file is no table, or holds a text where a number is needed.
     """
     path = next((place for place in places if place.is_file()), None)
     if path is None:
@@ -126,12 +126,15 @@ def read_log(*places: Path) -> pd.DataFrame:
     try:
         # A last row that is being written has no line end.
         complete = path.read_text(encoding="utf-8").rpartition("\n")[0]
-        return pd.read_csv(StringIO(complete)) if complete else pd.DataFrame()
-    except ValueError as fault:
+        table = pd.read_csv(StringIO(complete)) if complete else pd.DataFrame()
+        for column in table.columns.drop("timestamp", errors="ignore"):
+            pd.to_numeric(table[column])
+    except (ValueError, TypeError) as fault:
         raise UserError(
             f"{path}: damaged, no table can be read from it ({first_line(fault)})",
             "Restore it from a copy; the report cannot be written without it.",
         ) from None
+    return table
 
 
 def models_of(names: Sequence[str], trained: Sequence[str], run_folder: Path) -> list[Model]:
