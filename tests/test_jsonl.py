@@ -98,8 +98,6 @@ def test_a_fault_while_writing_leaves_the_former_file(path: Path) -> None:
     [
         (b"", "not JSON"),
         (b"{", "not JSON"),
-        (rb'{"a": "\uD800"}', r"holds half of a surrogate pair, which is no character"),
-        (rb'{"a": ["\udc00\ud800"]}', r"holds half of a surrogate pair, which is no character"),
         (b"[" * 100_000, "nested deeper than 100"),
         (b"\xff", "not UTF-8"),
         (b"[1]", "not a JSON object"),

@@ -2,7 +2,6 @@
 
 import codecs
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -21,8 +20,6 @@ LONGEST_LINE = 128 * 1024**2
 """Bytes of a line that is read. 1,500 target tokens of logits over CodeT5+'s vocabulary take as much."""
 SKIPPED = 1024**2
 """Bytes of a longer line that are passed over at once."""
-HALF_OF_A_PAIR = re.compile(rb"\\u[dD]")
-"""What may be half of a surrogate pair."""
 DEEPEST = 100
 """Arrays and objects within each other that are read; Python itself gives up at about a thousand."""
 
@@ -45,8 +42,8 @@ def parse_object(raw: bytes) -> dict[str, Any]:
 
     Raises:
         ValueError: the line is not UTF-8, not JSON or not an object, is longer than `LONGEST_LINE` or nested deeper
-            than `DEEPEST`, or has a key twice, a number that JSON lacks, one of thousands of digits, or half of a
-            surrogate pair; its text says which.
+            than `DEEPEST`, or has a key twice, a number that JSON lacks, or one of thousands of digits; its text says
+            which.
     """
     check_length(raw)
     try:
@@ -67,17 +64,15 @@ def parse_object(raw: bytes) -> dict[str, Any]:
         raise ValueError("not a JSON object")
     if _is_nested_deeper(value, DEEPEST):
         raise ValueError(f"nested deeper than {DEEPEST}")
-    if HALF_OF_A_PAIR.search(raw) and not _is_unicode(value):
-        raise ValueError("holds half of a surrogate pair, which is no character")
     return value
 
 
-def _is_unicode(value: Any) -> bool:
+def check_characters(value: Any) -> None:
+    """Raise LineError if a text in a value of JSON is none: halves of surrogate pairs are no characters."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        raise LineError("holds half of a surrogate pair") from None
 
 
 def check_length(raw: bytes) -> None:

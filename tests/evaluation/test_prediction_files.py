@@ -10,7 +10,7 @@ import pytest
 from assertkd.errors import UserError
 from assertkd.evaluation.import_predictions import import_predictions
 from assertkd.evaluation.params import ImportPredictionsParams
-from assertkd.evaluation.prediction_files import read_own_references, read_references, with_predictions
+from assertkd.evaluation.prediction_files import read_json_lines, read_own_references, read_references, with_predictions
 from assertkd.predictions import Prediction, read_predictions
 from assertkd.records import MARKER, Record, write_records
 
@@ -144,3 +144,10 @@ def test_another_systems_predictions_become_those_of_the_test_split(tmp_path: Pa
         assert texts(found) == ["fail ( ) ;", "", "assertEquals ( 3 , three ( ) ) ;"][:count]
         assert [one.about for one in found] == [{"project": "p/q"}] * count
         assert json.loads((folder / "measured.json").read_text()) == {"examples": count}
+
+
+def test_half_of_a_surrogate_pair_is_no_prediction(tmp_path: Path) -> None:
+    file = tmp_path / "predictions.jsonl"
+    file.write_text('{"id": "a", "prediction": "\\ud83d\\ude00"}\n{"id": "b", "prediction": "\\ud800"}\n')
+    with pytest.raises(UserError, match=r"predictions\.jsonl:2: holds half of a surrogate pair"):
+        read_json_lines(file, ("prediction",))

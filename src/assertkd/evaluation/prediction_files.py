@@ -8,7 +8,7 @@ from pathlib import Path
 
 from assertkd.errors import UserError
 from assertkd.evaluation.score import count_of
-from assertkd.jsonl import LineError, check_length, numbered_lines, numbered_objects, parse_object
+from assertkd.jsonl import LineError, check_characters, check_length, numbered_lines, numbered_objects, parse_object
 from assertkd.predictions import PASSED_THROUGH, Prediction, storable
 from assertkd.records import as_statement
 
@@ -117,6 +117,7 @@ def read_json_lines(path: Path, fields: Sequence[str]) -> dict[str, Prediction]:
     for number, raw in numbered_objects(path, "Name an existing file."):
         try:
             line = parse_object(raw)
+            check_characters(line)
             if line.get("id") is None:
                 raise ValueError("id is missing")
             texts = [line[name] for name in fields if line.get(name) is not None]
