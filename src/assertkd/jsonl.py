@@ -67,10 +67,10 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     return value
 
 
-def check_characters(value: Any) -> None:
-    """Raise LineError if a text in a value of JSON is none: halves of surrogate pairs are no characters."""
+def encoded(text: str) -> bytes:
+    """Return a text in UTF-8; LineError if it holds half of a surrogate pair, which JSON may and which is no character."""
     try:
-        json.dumps(value, ensure_ascii=False).encode()
+        return text.encode("utf-8")
     except UnicodeEncodeError:
         raise LineError("holds half of a surrogate pair") from None
 

@@ -16,7 +16,7 @@ from assertkd.corpus.visible_answers import (
     plainest_kind,
 )
 from assertkd.errors import UserError
-from assertkd.jsonl import LineError, as_line
+from assertkd.jsonl import LineError, as_line, encoded
 from assertkd.records import MARKER, NAMED_FIELDS, TEACHER_FIELDS, Record, line_id
 from assertkd.settings.data import VisibleAnswerPolicy
 
@@ -152,11 +152,10 @@ def _treated(
 
 def _check_storable(fields: dict[str, Any]) -> None:
     try:
-        as_line({name: value for name, value in fields.items() if name not in TEACHER_FIELDS}).encode("utf-8")
-    except UnicodeEncodeError:
-        raise LineError("holds half of a surrogate pair") from None
+        line = as_line({name: value for name, value in fields.items() if name not in TEACHER_FIELDS})
     except ValueError:
         raise LineError("holds a number that is too large") from None
+    encoded(line)
 
 
 def _assertions(line: dict[str, Any], max_characters: int) -> list[str]:

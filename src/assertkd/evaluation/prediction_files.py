@@ -1,6 +1,7 @@
 """Predictions and references that come in files: JSONL by record id, or text with one assertion a line."""
 
 import codecs
+import json
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -8,8 +9,8 @@ from pathlib import Path
 
 from assertkd.errors import UserError
 from assertkd.evaluation.score import count_of
-from assertkd.jsonl import LineError, check_characters, check_length, numbered_lines, numbered_objects, parse_object
-from assertkd.predictions import PASSED_THROUGH, Prediction, storable
+from assertkd.jsonl import LineError, check_length, encoded, numbered_lines, numbered_objects, parse_object
+from assertkd.predictions import PASSED_THROUGH, Prediction
 from assertkd.records import as_statement
 
 PREDICTION, TEACHER_PREDICTION, REFERENCE = "prediction", "teacher_prediction", "reference"
@@ -117,7 +118,7 @@ def read_json_lines(path: Path, fields: Sequence[str]) -> dict[str, Prediction]:
     for number, raw in numbered_objects(path, "Name an existing file."):
         try:
             line = parse_object(raw)
-            check_characters(line)
+            encoded(json.dumps(line, ensure_ascii=False))
             if line.get("id") is None:
                 raise ValueError("id is missing")
             texts = [line[name] for name in fields if line.get(name) is not None]
@@ -133,7 +134,7 @@ def read_json_lines(path: Path, fields: Sequence[str]) -> dict[str, Prediction]:
                 f"{path}:{number}: {fault}", f'Give one JSON object a line: {{"id": …, "{fields[0]}": …}}.'
             ) from None
         about = {name: line[name] for name in PASSED_THROUGH if line.get(name) is not None}
-        found[str(line["id"])] = Prediction(str(line["id"]), storable(texts[0]), storable(reference), about)
+        found[str(line["id"])] = Prediction(str(line["id"]), texts[0], reference, about)
     if not found:
         raise UserError(f"{path}: holds no predictions", "Give one JSON object a line.")
     return found

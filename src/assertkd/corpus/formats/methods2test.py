@@ -10,7 +10,7 @@ from assertkd.java.placeholder import cut_assertion
 from assertkd.java.source import child_text, parse
 from assertkd.java.structure import Span
 from assertkd.java.tests import assertions_in
-from assertkd.jsonl import LONGEST_LINE, LineError
+from assertkd.jsonl import LONGEST_LINE, LineError, encoded
 
 
 def is_object(line: Fields) -> bool:
@@ -82,10 +82,7 @@ def records_of(line: Fields) -> list[Fields]:
 
 def _cut(test: str) -> Iterator[tuple[str, str, str]]:
     """Yield the test with the marker in place of each of its assertions, the assertion, and what it calls."""
-    try:
-        body = test.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8")
-    except UnicodeEncodeError:
-        raise LineError("holds half of a surrogate pair") from None
+    body = encoded(test.replace("\r\n", "\n").replace("\r", "\n"))
     opening = b"class T {\n"
     source = opening + body + b"\n}\n"
     types = parse(source).root_node.named_children
