@@ -7,13 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from assertkd.java.index import Member, ProjectIndex
-from assertkd.java.names import WORD_END, has_words
+from assertkd.java.names import begins, has_words, is_name, parts_of, shortened, stems
 from assertkd.java.structure import CONSTRUCTOR, Assertion, Call, JavaClass, JavaFile, JavaTest
-
-CLASS_PREFIX = re.compile(r"^(?:Test|IT)(?=[A-Z])")
-CLASS_SUFFIX = re.compile(r"_?(?:Unit|Integration)?(?:Tests?|TestCases?|TestSuite|IT|ITCase|Spec)$")
-METHOD_PREFIX = re.compile(r"^(?:tests?|should|verify|check)(?=[A-Z_\d])_?")
-METHOD_SUFFIX = re.compile(r"_?Tests?$")
 
 FACTORY = re.compile(r"(?:new|create|make)(?=[A-Z]|$)")
 """Beginnings of the names of static methods that make something."""
@@ -105,11 +100,10 @@ class Linker:
         self, subject: JavaClass | None, test_name: str, called: Sequence[Member], is_request: bool
     ) -> Link | str:
         if subject is not None:
-            stem = METHOD_SUFFIX.sub("", METHOD_PREFIX.sub("", test_name))
-            parts = [stem, *stem.split("_")[1:]]
+            parts = parts_of(test_name)
             own = [member for member in called if self._belongs(member.owner, subject)]
             methods = [member for member in reversed(own) if member.method.name != CONSTRUCTOR]
-            named = [member for member in methods if _begins(member.method.name, *parts)]
+            named = [member for member in methods if begins(member.method.name, *parts)]
             # Of those with the longest name the last call counts.
             by_name = max(named, key=lambda m: len(m.method.name), default=None) or self._uncalled(subject, parts)
             if by_name is not None:
@@ -153,8 +147,8 @@ class Linker:
         """
         for name, members in self._index.members(subject).items():
             with_body = [member for member in members if member.method.has_body]
-            implied = name in IMPLICIT and (_begins(name, *parts) or has_words(parts[0], name))
-            if with_body and (_equal(name, parts[0]) or implied):
+            implied = name in IMPLICIT and (begins(name, *parts) or has_words(parts[0], name))
+            if with_body and (is_name(name, parts[0]) or implied):
                 return with_body[0] if len(with_body) == 1 or name in IMPLICIT else None
         return None
 
@@ -291,9 +285,9 @@ def _told(called: Sequence[Member], test_name: str) -> Member | None:
 
     A test of a constructor says so: `testConstructorsByArray`.
     """
-    doing = [member for member in reversed(called) if not member.method.trivial]
     if CONSTRUCTOR_WORD.search(test_name):
         return next((member for member in reversed(called) if member.method.name == CONSTRUCTOR), None)
+    doing = [member for member in reversed(called) if not member.method.trivial]
     named = [member for member in doing if len(member.method.name) > SHORT and has_words(test_name, member.method.name)]
     return max(named, key=lambda member: len(member.method.name), default=None)
 
@@ -319,31 +313,3 @@ def _is_factory(member: Member) -> bool:
     owner, method = member.owner.simple_name, member.method
     makes = method.returns.rpartition(".")[2] == owner and owner not in method.parameters
     return method.static and (makes or FACTORY.match(method.name) is not None)
-
-
-def stems(class_name: str) -> Iterator[str]:
-    """Yield what a test class's name says of the class under test, most specific first."""
-    without_suffix = CLASS_SUFFIX.sub("", class_name)
-    without_both = CLASS_PREFIX.sub("", without_suffix)
-    yield from dict.fromkeys(
-        name for name in (without_suffix, CLASS_PREFIX.sub("", class_name), without_both) if name and name != class_name
-    )
-
-
-def shortened(stem: str) -> Iterator[str]:
-    """Yield a name without its last word, its last two words, …: `StringUtilsTrim` gives `StringUtils`, `String`."""
-    for match in reversed(list(WORD_END.finditer(stem))):
-        if match.start():
-            yield stem[: match.start()]
-
-
-def _equal(method: str, stem: str) -> bool:
-    return bool(stem) and method[:1].lower() == stem[:1].lower() and method[1:] == stem[1:]
-
-
-def _begins(method: str, stem: str, *later: str) -> bool:
-    """Return whether a test's name begins with a method's and a word ends there, or a later part equals it."""
-    if any(_equal(method, part) for part in later):
-        return True
-    head, rest = stem[: len(method)], stem[len(method) :]
-    return _equal(method, head) and not rest[:1].islower()

@@ -1,8 +1,13 @@
-"""Names as the words that they are made of: `testAddAll_two` as test, add, all, two."""
+"""What the names of tests say of what they test, and the words that names are made of (`testAddAll_two`)."""
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 
+CLASS_PREFIX = re.compile(r"^(?:Test|IT)(?=[A-Z])")
+CLASS_SUFFIX = re.compile(r"_?(?:Unit|Integration)?(?:Tests?|TestCases?|TestSuite|IT|ITCase|Spec)$")
+METHOD_PREFIX = re.compile(r"^(?:tests?|should|verify|check)(?=[A-Z_\d])_?")
+METHOD_SUFFIX = re.compile(r"_?Tests?$")
 WORD_END = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_")
 
 
@@ -15,3 +20,38 @@ def has_words(name: str, part: str) -> bool:
 @lru_cache(maxsize=10_000)
 def _words(name: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in WORD_END.split(name) if word)
+
+
+def stems(class_name: str) -> Iterator[str]:
+    """Yield what a test class's name says of the class under test, most specific first."""
+    without_suffix = CLASS_SUFFIX.sub("", class_name)
+    without_both = CLASS_PREFIX.sub("", without_suffix)
+    yield from dict.fromkeys(
+        name for name in (without_suffix, CLASS_PREFIX.sub("", class_name), without_both) if name and name != class_name
+    )
+
+
+def shortened(stem: str) -> Iterator[str]:
+    """Yield a name without its last word, its last two words, …: `StringUtilsTrim` gives `StringUtils`, `String`."""
+    for match in reversed(list(WORD_END.finditer(stem))):
+        if match.start():
+            yield stem[: match.start()]
+
+
+def parts_of(test_name: str) -> list[str]:
+    """Return what a test method's name says of the method under test: without `test`, and each part behind a `_`."""
+    stem = METHOD_SUFFIX.sub("", METHOD_PREFIX.sub("", test_name))
+    return [stem, *stem.split("_")[1:]]
+
+
+def is_name(method: str, stem: str) -> bool:
+    """Return whether a part of a test's name is a method's, whatever the case of its first letter."""
+    return bool(stem) and method[:1].lower() == stem[:1].lower() and method[1:] == stem[1:]
+
+
+def begins(method: str, stem: str, *later: str) -> bool:
+    """Return whether a test's name begins with a method's and a word ends there, or a later part equals it."""
+    if any(is_name(method, part) for part in later):
+        return True
+    head, rest = stem[: len(method)], stem[len(method) :]
+    return is_name(method, head) and not rest[:1].islower()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from assertkd.java.declarations import read_declarations
-from assertkd.java.focal import shortened, stems
+from assertkd.java.names import shortened, stems
 from assertkd.java.projects import source_files
 from assertkd.java.source import read_source
 from assertkd.java.structure import JavaFile
