@@ -101,17 +101,22 @@ def check_models(run: RunSettings, jobs: Collection[PlannedJob], files: RunLayou
             tokenizer = load_tokenizer(source)
     except UserError as fault:
         faults[named] = fault
-    for key, name in models.items():
+    # Variants often begin with the same model.
+    unusable: dict[str, UserError] = {}
+    for name in dict.fromkeys(models.values()):
         try:
             check_model(name, tokenizer)
-            entries = vocab_size(name)
+            entries = None if largest is None else vocab_size(name)
             if largest is not None and entries is not None and entries > largest:
                 raise UserError(
                     f"{name} has {entries} vocabulary entries, the run's own tokenizer {largest} at most",
                     "Set tokenizer.name to this model's, so that all models of the run have one tokenizer.",
                 )
         except UserError as fault:
-            faults.setdefault(key, fault)
+            unusable[name] = fault
+    for key, name in models.items():
+        if name in unusable:
+            faults.setdefault(key, unusable[name])
     for key, encoder in encoders.items():
         try:
             check_encoder(encoder)
