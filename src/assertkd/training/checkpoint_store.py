@@ -5,7 +5,8 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,12 +76,20 @@ class CheckpointStore:
         """
         partial = self.folder / f".step-{step:08d}.{os.getpid()}.partial"
         shutil.rmtree(partial, ignore_errors=True)
-        try:
-            self._write(partial, step, tensors, state, growing, files)
-        except BaseException:
-            # On a full disk it would keep the room that others need.
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+        with _removed_on_failure(partial):
+            partial.mkdir()
+            for name, named in tensors.items():
+                save_file({key: value.contiguous() for key, value in named.items()}, partial / f"{name}.safetensors")
+            for name, path in files.items():
+                link_or_copy(path, partial / name)
+            for path in partial.iterdir():
+                _sync(path)
+            checksums = {path.name: sha256_of_file(path) for path in sorted(partial.iterdir())}
+            body = {"step": step, "state": dict(state), "growing": dict(growing), "checksums": checksums}
+            content = {"sha256": _digest(body), "body": body}
+            (partial / STATE).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+            _sync(partial / STATE)
+            _sync(partial)
         final = self.folder / f"step-{step:08d}"
         # A damaged one, or the same step once more.
         shutil.rmtree(final, ignore_errors=True)
@@ -88,29 +97,6 @@ class CheckpointStore:
         _sync(self.folder)
         for old in self._newest_first()[KEPT:]:
             shutil.rmtree(old)
-
-    @staticmethod
-    def _write(
-        folder: Path,
-        step: int,
-        tensors: Mapping[str, Mapping[str, Tensor]],
-        state: Mapping[str, Any],
-        growing: Mapping[str, int],
-        files: Mapping[str, Path],
-    ) -> None:
-        folder.mkdir()
-        for name, named in tensors.items():
-            save_file({key: value.contiguous() for key, value in named.items()}, folder / f"{name}.safetensors")
-        for name, path in files.items():
-            link_or_copy(path, folder / name)
-        for path in folder.iterdir():
-            _sync(path)
-        checksums = {path.name: sha256_of_file(path) for path in sorted(folder.iterdir())}
-        body = {"step": step, "state": dict(state), "growing": dict(growing), "checksums": checksums}
-        content = {"sha256": _digest(body), "body": body}
-        (folder / STATE).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        _sync(folder / STATE)
-        _sync(folder)
 
     def latest(self) -> Checkpoint | None:
         """Return the newest checkpoint that is whole, or None where there is none.
@@ -176,3 +162,13 @@ def _sync(path: Path) -> None:
 
 def _digest(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+@contextmanager
+def _removed_on_failure(folder: Path) -> Iterator[None]:
+    """Remove a folder if the block that fills it fails: on a full disk it would keep the room that others need."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
