@@ -11,7 +11,7 @@ from assertkd.errors import UserError
 from assertkd.runtime.machine import unquoted_python
 from assertkd.runtime.terminal import show_progress
 from assertkd.settings import load_run
-from assertkd.settings.config_file import check_config_files, whole_config
+from assertkd.settings.config_file import whole_config
 from assertkd.students.params import DistillStudentParams
 from assertkd.validate import validate, warnings
 
@@ -24,25 +24,22 @@ def refusal(fault):
     return WorkflowError(str(fault))
 
 
-if workflow.is_main_process:
-    # Snakemake takes the last of two equal keys, and says of a broken file neither what is wrong nor where.
-    try:
-        check_config_files([Path("config.yaml"), *workflow.overwrite_configfiles])
-    except UserError as fault:
-        raise refusal(fault)
-
-
-configfile: "config.yaml"
-
-
 try:
-    config = whole_config(["config.yaml", *workflow.overwrite_configfiles], workflow.config_settings.config_args or [])
-    RUN = load_run(config)
+    # Before Snakemake reads config.yaml: it takes the last of two equal keys, and says of a broken file neither what is
+    # wrong nor where.
+    CONFIG = whole_config(["config.yaml", *workflow.overwrite_configfiles], workflow.config_settings.config_args or [])
+    RUN = load_run(CONFIG)
     validate(RUN)
     STUDENTS = {variant: DistillStudentParams.from_run(RUN, variant) for variant in RUN.variants}
     sys.executable = unquoted_python(sys.executable, Path.cwd())
 except UserError as fault:
     raise refusal(fault)
+
+
+configfile: "config.yaml"
+
+
+config = CONFIG
 
 if workflow.is_main_process:
     for line in warnings(config, RUN):

@@ -6,7 +6,7 @@ broken. The profiles therefore call `check_command_line`.
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,20 +76,10 @@ def whole_config(files: Iterable[Path | str], options: Sequence[str]) -> dict[st
     return config
 
 
-def with_text_names(config: dict[str, Any]) -> dict[str, Any]:
+def with_text_names(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config in which runs and variants are named by texts, where YAML read a number."""
     named = {key: config[key] for key in SECTIONS_OF_NAMES if isinstance(config.get(key), dict)}
-    return config | {key: {str(name): value for name, value in section.items()} for key, section in named.items()}
-
-
-def check_config_files(paths: Iterable[Path | str]) -> None:
-    """Read config files as `load_config` does, for its faults.
-
-    Raises:
-        UserError: the first fault.
-    """
-    for path in paths:
-        load_config(Path(path))
+    return dict(config) | {key: {str(name): value for name, value in section.items()} for key, section in named.items()}
 
 
 def check_command_line() -> None:
@@ -97,7 +87,8 @@ def check_command_line() -> None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--configfile", "--configfiles", nargs="+", default=[], dest="files")
     try:
-        check_config_files(parser.parse_known_args(sys.argv[1:])[0].files)
+        for file in parser.parse_known_args(sys.argv[1:])[0].files:
+            load_config(Path(file))
     except UserError as fault:
         print(f"Error: {fault}", file=sys.stderr)
         raise SystemExit(1) from None

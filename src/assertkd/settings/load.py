@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from assertkd.errors import UserError, nearest
 from assertkd.layout import EXTERNAL, STAGE_FOLDERS, TEACHER
 from assertkd.settings.cluster import ClusterSettings
-from assertkd.settings.config_file import SECTIONS_OF_NAMES
+from assertkd.settings.config_file import SECTIONS_OF_NAMES, with_text_names
 from assertkd.settings.data import DataSettings
 from assertkd.settings.distillation import DistillationSettings, TeacherSettings
 from assertkd.settings.evaluation import EvaluationSettings, ReportSettings
@@ -92,10 +92,8 @@ def load_run(config: Mapping[str, Any], source: str = "config.yaml (or what --co
     check_shape(config, source)
     faults: list[str] = []
     _check_keys(config, "", ("run", "runs", "seeds", "variants", *SECTIONS), faults)
-    # YAML may hold a name as a number.
-    runs, variants = (
-        {str(name): value for name, value in (config.get(key) or {}).items()} for key in SECTIONS_OF_NAMES
-    )
+    config = with_text_names(config)
+    runs, variants = (config.get(key) or {} for key in SECTIONS_OF_NAMES)
     faults += [*_name_faults("runs", runs, {}), *_name_faults("variants", variants, TAKEN)]
     resolved = {name: _resolve_run(name, config, runs, variants, faults) for name in runs}
     chosen = str(config.get("run"))
