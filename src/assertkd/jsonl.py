@@ -68,7 +68,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
 
 
 def encoded(text: str) -> bytes:
-    """Return a text in UTF-8; LineError if it holds half of a surrogate pair, which JSON may and which is no character."""
+    """Return a text in UTF-8; LineError if it holds half of a surrogate pair, which JSON may and UTF-8 may not."""
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError:

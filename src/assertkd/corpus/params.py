@@ -10,7 +10,6 @@ from assertkd.settings.section import Section
 
 FILES = {"train_file", "validation_file", "test_file"}
 MINING = {"java_sources", "mining"}
-READING = {"format", "multiple", "max_characters", "on_bad_record", "on_visible_answer"}
 STUDENTS_ALONE = {"labelled_share", "unlabelled"}
 
 
@@ -58,7 +57,12 @@ class PrepareCorpusParams(Section):
         if data.has_external_teacher:
             without_effect = {"embedded", "source", "multiple", *FILES, *MINING}
         elif data.source == "embedded":
-            without_effect = {"distillation_jsonl", *READING - {"on_visible_answer"}, *FILES, *MINING}
+            without_effect = {
+                "distillation_jsonl",
+                *Reading.model_fields.keys() - {"on_visible_answer"},
+                *FILES,
+                *MINING,
+            }
         else:
             without_effect = {"embedded", "distillation_jsonl", *MINING}
         if data.is_mined:

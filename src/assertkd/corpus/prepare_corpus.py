@@ -16,6 +16,7 @@ from assertkd.corpus.leakage import focal_key, triple_key
 from assertkd.corpus.params import PrepareCorpusParams, Reading
 from assertkd.corpus.record_audit import RecordAudit
 from assertkd.corpus.split import split_off
+from assertkd.corpus.visible_answers import SHOWN
 from assertkd.errors import UserError
 from assertkd.files import write_json
 from assertkd.layout import SPLITS, CorpusLayout
@@ -171,9 +172,8 @@ def visible_answers_warning(quality: Mapping[str, Any]) -> str | None:
     total = sum(quality["kept"].values())
     shares = ", ".join(f"{one['share']:.1%} of {name}" for name, one in of_splits.items())
     return (
-        f"{count} of {total} records ({count / total:.1%}; {shares}) show their own assertion in the test, where "
-        "copying it is enough for an exact match: visible_answers in quality.json counts them by kind, and "
-        "data.on_visible_answer: reject (or mask) takes them out."
+        f"{count} of {total} records ({count / total:.1%}; {shares}) {SHOWN}: visible_answers in quality.json counts "
+        "them by kind, and data.on_visible_answer: reject (or mask) takes them out."
     )
 
 

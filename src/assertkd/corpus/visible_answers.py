@@ -21,6 +21,9 @@ UNMARKED, STATEMENT, MARKER_LINE, COMMENT, STRING = (
 """Where an assertion is shown, the plainest first."""
 KINDS = (UNMARKED, STATEMENT, MARKER_LINE, COMMENT, STRING)
 
+SHOWN = "show their own assertion in the test, where copying it is enough for an exact match"
+"""What is said of records."""
+
 MASK = "masked"
 """What a shown assertion becomes in a comment or a string; a statement becomes this as a comment."""
 

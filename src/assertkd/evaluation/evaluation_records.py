@@ -7,6 +7,7 @@ from pathlib import Path
 
 from assertkd.corpus.params import Reading
 from assertkd.corpus.record_audit import RecordAudit
+from assertkd.corpus.visible_answers import SHOWN
 from assertkd.errors import UserError
 from assertkd.evaluation.score import count_of
 from assertkd.logits.interchange.lines import InterchangeLine, read_interchange
@@ -99,9 +100,8 @@ def read_evaluation_records(
     kinds = audit.shown_by_kind(records)
     if kinds and reading.on_visible_answer == "keep":
         log.warning(
-            "%s: %d of %d records show their own assertion in the test, where copying it is enough for an exact match "
-            "(%s)",
-            *(path, sum(kinds.values()), len(records)),
+            "%s: %d of %d records %s (%s)",
+            *(path, sum(kinds.values()), len(records), SHOWN),
             "; ".join(f"{count} {kind}" for kind, count in kinds.items()),
         )
     return EvaluationRecords(path, records, {id_: f"{file}:{line}" for id_, (file, line) in audit.places.items()})

@@ -59,9 +59,8 @@ def job(
     The environment modules that the workflow requests must be loaded.
     A `UserError` is logged and printed as its two lines, and ends the process with exit code 1. Running out of memory
     ends it in the same way, with the keys of the settings that take less, and so does a disk that is full or may not be
-    written. A stopping signal (`assertkd.signals`) is
-    logged and ends it with 128 + the signal's number, so that the workflow may try again. Any other exception is logged
-    with its traceback and raised.
+    written. A stopping signal (`assertkd.signals`) is logged and ends it with 128 + the signal's number, so that the
+    workflow may try again. Any other exception is logged with its traceback and raised.
 
     Args:
         log: the job's log file, replaced.
