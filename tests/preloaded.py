@@ -1,8 +1,7 @@
 """A Python whose programs start at once: each is forked off a process that has imported what takes seconds to import.
 
 A driven Snakemake starts a process per job, and importing torch, transformers and Snakemake takes longer than most jobs
-of a test. The project's own modules are not imported beforehand. What must be measured of a fresh process needs
-one of its own.
+of a test. What must be measured of a fresh process, and what runs other sources of the project, needs one of its own.
 """
 
 import atexit
@@ -14,6 +13,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
@@ -26,7 +26,8 @@ IMPORTED = (
     *LIBRARIES,
     *("snakemake.cli", "snakemake.executors.local", "snakemake_executor_plugin_slurm"),
     *("transformers.models.t5.modeling_t5", "transformers.models.auto.modeling_auto", "transformers.generation"),
-    *("tokenizers", "safetensors.torch"),
+    *("assertkd.cli", "assertkd.teacher.train_teacher", "assertkd.students.distill_student"),
+    *("assertkd.logits.compress_logits", "assertkd.evaluation.score", "assertkd.report.build_report"),
 )
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 """What libraries read from the environment when they are imported."""
@@ -139,8 +140,27 @@ def watch(connection: socket.socket, program: int) -> NoReturn:
     os._exit(0)
 
 
-def run(request: dict[str, Any], executable: str) -> None:
-    """Become the program of a request."""
+def run(request: dict[str, Any], executable: str) -> NoReturn:
+    """Become the program of a request, and end as it ends, but leave the interpreter to the system to take down."""
+    code: object = None
+    try:
+        run_program(request, executable)
+    except SystemExit as ended:
+        code = ended.code
+    except Exception:  # noqa: BLE001 -- the interpreter's own answer to any
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
+
+
+def run_program(request: dict[str, Any], executable: str) -> None:
+    """Run the program of a request in this process."""
     try:
         os.setpgid(0, request["group"])
     except PermissionError:
@@ -157,6 +177,9 @@ def run(request: dict[str, Any], executable: str) -> None:
     kind, *rest = request["arguments"]
     if kind == "-m":
         sys.argv, sys.path[0] = rest, request["folder"]
+        if not hasattr(sys.modules.get(rest[0]), "__path__"):
+            # A module is to run as a whole; of a package its `__main__` does.
+            sys.modules.pop(rest[0], None)
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
     elif kind == "-c":
         sys.argv, sys.path[0] = ["-c", *rest[1:]], ""

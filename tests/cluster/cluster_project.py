@@ -1,13 +1,14 @@
 """A copy of the project whose jobs go to the cluster, through the profile as it is shipped."""
 
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 from driver import TINY, Project
 from slurm import Cluster
+
+from preloaded import python
 
 QUICKER = ("--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "10")
 """In place of the profile's waits, which suit jobs of hours: all that its tests change of it."""
@@ -24,11 +25,15 @@ class ClusterProject:
     def folder(self) -> Path:
         return self.project.folder
 
+    def interpreter(self) -> str:
+        """Return the Python that runs Snakemake, here and in jobs, whose programs are no children of the jobs."""
+        return python()
+
     def command(self, *arguments: str, config: dict[str, object] | None = None, run: str = "tiny") -> list[str]:
         """Return the command that runs the profile with `config` merged over the tiny run's."""
         (self.folder / "edit.yaml").write_text(yaml.safe_dump(config or {}), encoding="utf-8")
         files = ("--configfile", str(TINY), "edit.yaml", "--config", f"run={run}")
-        return [sys.executable, "-m", "snakemake", "--profile", "profiles/delftblue", *QUICKER, *arguments, *files]
+        return [self.interpreter(), "-m", "snakemake", "--profile", "profiles/delftblue", *QUICKER, *arguments, *files]
 
     def environment(self) -> dict[str, str]:
         """Return what a user's shell has; that jobs have no network is the workflow's business."""

@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -69,6 +70,10 @@ class HitProject(ClusterProject):
         self.before = before
         self.process: subprocess.Popen[str] | None = None
         self.said = self.folder / "said.txt"
+
+    def interpreter(self) -> str:
+        """Return this Python: what happens to a job is to happen to all its processes."""
+        return sys.executable
 
     def set_profile(self, **changes: dict[str, object]) -> None:
         """Change values within sections of this copy's profile."""
