@@ -7,6 +7,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -44,8 +45,21 @@ def preloaded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that take longest first, so that of several processes none is left with them at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("workflow") is None)
+    """Put the tests that take longest first, so that of several processes none is left with them at the end.
+
+    The very first make the run that others share, and these come last of them, so that no process waits for it.
+    """
+    shared = Counter(item.path for item in items if "finished" in getattr(item, "fixturenames", ()))
+    first = max(shared, key=shared.__getitem__, default=None)
+
+    def place(item: pytest.Item) -> int:
+        if item.path == first:
+            return 0
+        if item.get_closest_marker("workflow") is None:
+            return 3
+        return 2 if item.path in shared else 1
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
