@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from assertkd.evaluation.execution.confine import find_confinement
 from assertkd.evaluation.execution.jdk import ToolMissingError, find_toolchain
-from assertkd.evaluation.execution.process import best_isolation
 from assertkd.runtime.machine import cores, has_gpu
 
 LOCKS = tuple(Path(__file__).parents[2] / f"{name}.lock" for name in ("requirements", "requirements-torch"))
@@ -63,7 +63,7 @@ def examine(configfile: Path) -> list[Finding]:
 def packages(locks: Sequence[Path]) -> Iterator[Finding]:
     """Yield what AssertKD needs and does not find, and which versions differ from the locked ones."""
     try:
-        needed = [REQUIREMENT.findall(line)[0] for line in requires("assertkd") or [] if "extra ==" not in line]
+        needed = [REQUIREMENT.findall(line)[0] for line in requires("assertkd") or [] if ";" not in line]
     except PackageNotFoundError:
         needed = []
     if missing := [name for name in needed if _version(name) is None]:
@@ -148,12 +148,12 @@ def java() -> Iterator[Finding]:
         return
     jars = ", ".join(jar.name for jar in toolchain.junit)
     yield Finding("Java", f"JDK {toolchain.version}, {jars}")
-    isolation = best_isolation()
-    yield Finding(
-        "isolation",
-        {"namespaces": "Java runs without network and with one writable folder", "limits": "limits alone"}[isolation],
-        "" if isolation == "namespaces" else "Predicted code could reach files and network: docs/execution.md.",
-    )
+    try:
+        found = find_confinement(toolchain.java).bwrap
+    except ToolMissingError as missing:
+        yield Finding("isolation", str(missing), "All other metrics are there (docs/execution.md#isolation).")
+    else:
+        yield Finding("isolation", f"Java runs confined by {found}")
 
 
 def slurm() -> Finding:

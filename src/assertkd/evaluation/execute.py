@@ -182,9 +182,11 @@ def _pool(settings: ExecuteSettings, subjects: Sequence[Subject], workers: int) 
             )
     try:
         toolchain = find_toolchain(settings.jdk_home, settings.junit)
+        return ExecutionPool(
+            toolchain, class_path, workers=workers, heap_mb=settings.memory_mb, unconfined=settings.unconfined
+        )
     except ToolMissingError as missing:
         return str(missing)
-    return ExecutionPool(toolchain, class_path, workers=workers, heap_mb=settings.memory_mb)
 
 
 def _write_absent(settings: ExecuteSettings, why: str, output: Path, summary_file: Path) -> None:

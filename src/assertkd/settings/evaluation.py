@@ -29,6 +29,9 @@ class ExecuteSettings(Section):
     """Time limit of one test, in seconds."""
     memory_mb: int = Field(256, ge=32, le=65_536)
     """Java heap of a process that runs tests, in MiB."""
+    unconfined: bool = False
+    """Run predicted code unconfined, with all your rights, where this machine has no bubblewrap that works; otherwise
+    it is not run there, and the report says why. For models and records that you trust."""
     mutants: int = Field(8, ge=0, le=100)
     """Most mutants of a focal method for `kills`, 0 for none."""
 

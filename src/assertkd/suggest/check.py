@@ -55,10 +55,11 @@ def check_assertions(
         class_path: the project's compiled classes, where there are any, and what its tests need beside JUnit.
 
     Raises:
-        UserError: there is no JDK or JUnit, the test does not compile even without an assertion, or it cannot be run.
+        UserError: there is no JDK or JUnit or no way to confine them, the test does not compile even without an
+            assertion, or it cannot be run.
     """
     try:
-        toolchain = find_toolchain()
+        execution_pool = ExecutionPool(find_toolchain(), class_path, workers=1)
     except ToolMissingError as missing:
         raise UserError(f"--check: {missing}", "Install it, or leave --check out.") from None
     # Other tests of the file may have markers too.
@@ -76,7 +77,7 @@ def check_assertions(
         for path, file in nearby.items():
             # The path that the file's package requires.
             others["/".join([*filter(None, file.package.split(".")), path.name])] = read_source(path).decode("utf-8")
-    with ExecutionPool(toolchain, class_path, workers=1) as execution_pool:
+    with execution_pool:
         texts = ["", *(text for text in assertions if is_whole_statement(text))]
         units = [Unit(execution_pool.new_folder(), {**others, **subject.filled(text)}) for text in texts]
         errors = execution_pool.compile(units)

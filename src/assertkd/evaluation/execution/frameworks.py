@@ -115,7 +115,7 @@ def programs(libraries: Sequence[Path]) -> dict[str, str]:
     """Return the sources of what runs tests with these jars, by their names."""
     held = {key for jar in libraries for key in _libraries_in(jar)}
     names = (*RUNNER, *(one.program for one in FRAMEWORKS if one.key in held))
-    return {name: (PROGRAMS / name).read_text(encoding="utf-8") for name in names}
+    return {f"assertkd/{name}": (PROGRAMS / name).read_text(encoding="utf-8") for name in names}
 
 
 def _libraries_in(jar: Path) -> set[str]:

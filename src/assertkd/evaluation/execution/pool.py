@@ -9,13 +9,13 @@ from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 from assertkd.errors import UserError
 from assertkd.evaluation.execution.compiler import Compiler, Unit
+from assertkd.evaluation.execution.confine import find_confinement
 from assertkd.evaluation.execution.frameworks import programs, split_class_path
 from assertkd.evaluation.execution.jdk import Toolchain
-from assertkd.evaluation.execution.process import Isolation, best_isolation
 from assertkd.evaluation.execution.runner import Runner
 
 Case = TypeVar("Case")
@@ -33,7 +33,10 @@ class ExecutionPool:
         class_path: what tests are compiled and run against beside these; frameworks in it replace them.
         workers: runners, each in a JVM of its own.
         heap_mb: Java heap of each, in MiB.
-        isolation: how the processes are confined; None for the best that works here.
+        unconfined: whether the processes are not confined.
+
+    Raises:
+        ToolMissingError: they cannot be confined here, and are to be.
     """
 
     def __init__(
@@ -43,11 +46,11 @@ class ExecutionPool:
         *,
         workers: int = 2,
         heap_mb: int = 256,
-        isolation: Isolation | None = None,
+        unconfined: bool = False,
     ) -> None:
         self.toolchain = toolchain
         self.libraries, self.class_path = split_class_path([path.resolve() for path in class_path], toolchain.junit)
-        self.isolation = isolation or best_isolation()
+        self._confinement = None if unconfined else find_confinement(toolchain.java)
         self._workers, self._heap_mb = workers, heap_mb
         self._runners: SimpleQueue[Runner] = SimpleQueue()
         self._folders = 0
@@ -58,7 +61,7 @@ class ExecutionPool:
             self._classes = self.folder / "classes"
             self._classes.mkdir()
             self._compiler = opening.enter_context(
-                Compiler(self.toolchain, self.isolation, [*self.libraries, *self.class_path], self._classes)
+                Compiler(self.toolchain, self._confinement, [*self.libraries, *self.class_path], self._classes)
             )
             program = self._classes / "runner"
             [error] = self.compile([Unit(program, programs(self.libraries))])
@@ -72,19 +75,27 @@ class ExecutionPool:
                 home.mkdir()
                 runner = Runner(
                     self.toolchain.java,
-                    self.isolation,
+                    self._confinement,
                     program,
+                    self._classes,
                     self.libraries,
                     self.class_path,
                     home,
                     self._heap_mb,
                 )
                 self._runners.put(opening.enter_context(runner))
+            # A process ends with the thread that started it.
+            self._threads = opening.enter_context(ThreadPoolExecutor(self._workers))
             self._open = opening.pop_all()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._open.close()
+
+    @property
+    def isolation(self) -> Literal["bubblewrap", "none"]:
+        """What confines the processes."""
+        return "none" if self._confinement is None else "bubblewrap"
 
     def new_folder(self) -> Path:
         """Return a folder for a unit's classes, which does not exist yet."""
@@ -111,19 +122,19 @@ class ExecutionPool:
         done = 0
         left = iter(cases)
         running: deque[list[Future[Result]]] = deque()
-        with ThreadPoolExecutor(self._workers) as pool:
-            try:
-                while (batch := list(islice(left, AT_A_TIME))) or running:
-                    if batch:
-                        running.append([pool.submit(self._with_runner, work) for work in prepare(batch)])
-                    if len(running) > 1 or not batch:
-                        for future in running.popleft():
-                            yield future.result()
-                            done += 1
-                    if progress is not None:
-                        progress(done)
-            finally:
-                pool.shutdown(cancel_futures=True)
+        try:
+            while (batch := list(islice(left, AT_A_TIME))) or running:
+                if batch:
+                    running.append([self._threads.submit(self._with_runner, work) for work in prepare(batch)])
+                if len(running) > 1 or not batch:
+                    for future in running.popleft():
+                        yield future.result()
+                        done += 1
+                if progress is not None:
+                    progress(done)
+        finally:
+            for future in (future for batch in running for future in batch):
+                future.cancel()
 
     def _with_runner(self, work: Callable[[Runner], Result]) -> Result:
         runner = self._runners.get()

@@ -1,4 +1,4 @@
-"""A Java process, confined as strictly as this machine allows and spoken to through its standard input and output."""
+"""A Java process, confined, and spoken to through two named pipes that its tests do not find."""
 
 import contextlib
 import os
@@ -6,16 +6,24 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
-CONFINE = Path(__file__).with_name("confine.py")
-PROBE_SECONDS = 10
+from assertkd.errors import UserError
+from assertkd.evaluation.execution.confine import Confinement, limited, new_user
 
 LONGEST_LINE = 1 << 16
+START_SECONDS = 60.0
+"""How long a new process may take until it is ready, before any time of its work counts."""
+
+LOOK_SECONDS = 0.2
+"""How often a process that says nothing is asked whether it still runs."""
+
+KILL_SECONDS = 30.0
+"""How long the system may take to end a process."""
+
 JVM_OPTIONS = (
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
@@ -25,36 +33,39 @@ JVM_OPTIONS = (
     "-XX:ReservedCodeCacheSize=64m",
     "-XX:CompressedClassSpaceSize=128m",
     "-XX:+ExitOnOutOfMemoryError",
+    "-XX:+DisableAttachMechanism",
     "-Djava.awt.headless=true",
     "-Dfile.encoding=UTF-8",
     "-Duser.language=en",
     "-Duser.timezone=UTC",
+    *(["-XX:-UseContainerSupport"] if sys.platform == "linux" else []),
 )
-"""Little start-up time and little address space; same locale and time zone everywhere."""
+"""Little start-up time and little address space; same locale and time zone everywhere; no sight of the machine."""
 
 BESIDE_HEAP_MB = 1536
 """Address space of a JVM beside its heap: classes, code, the JDK's own files, and some hundred threads."""
 
-Isolation = Literal["namespaces", "limits"]
-"""`namespaces`: no network, one writable folder, no sight of other processes, all of it ends with the process.
-`limits`: time, memory and size of files alone."""
-
 
 class ProcessEndedError(Exception):
-    """The process ended, or closed its output, before it had answered."""
+    """The process ended, closed its end, or said what makes no sense, before it had answered."""
 
 
 class DeadlinePassedError(Exception):
-    """The process did not answer in time."""
+    """The process did not take a message, or did not answer, in time."""
 
 
 class JavaProcess:
-    """A Java program in a process group of its own; killed with all that it started on leaving the `with` block.
+    """A Java program; killed with all that it started on leaving the `with` block.
+
+    Its arguments begin with two named pipes: it reads requests from the first and writes replies, the first of them
+    the line `ready`, to the second. They lose their names once both ends are open.
 
     Args:
         java: the `java` program.
-        arguments: what to run.
-        isolation: how it is confined.
+        program: options and the program.
+        arguments: of the program, behind the pipes.
+        confinement: what confines it; None for nothing.
+        readable: files and folders that it may read, beside the JDK's.
         folder: where it runs; the one folder that it may write to.
         heap_mb: Java heap, in MiB.
         keep_files: whether what it writes stays; otherwise the folder is in memory, 64 MiB, and forgotten.
@@ -63,17 +74,29 @@ class JavaProcess:
     def __init__(
         self,
         java: Path,
+        program: Sequence[str | Path],
         arguments: Sequence[str | Path],
-        isolation: Isolation,
+        confinement: Confinement | None,
+        readable: Iterable[Path],
         folder: Path,
         heap_mb: int,
         *,
         keep_files: bool,
     ) -> None:
-        command = [java, *JVM_OPTIONS, f"-Xmx{heap_mb}m", f"-Djava.io.tmpdir={folder}", *arguments]
-        self._command = confined(command, isolation, folder, heap_mb + BESIDE_HEAP_MB, keep_files=keep_files)
+        self._java, self._confinement, self._folder, self._keep_files = java, confinement, folder, keep_files
+        self._heap_mb = heap_mb
+        self._pipes = folder.with_name(f"{folder.name}-pipes")
+        self._pipes.mkdir(mode=0o755)
+        self._readable = [*readable, self._pipes]
+        names = [self._pipes / name for name in ("requests", "replies")]
+        options = [*JVM_OPTIONS, f"-Xmx{heap_mb}m", f"-Djava.io.tmpdir={folder}"]
+        limits = limited((heap_mb + BESIDE_HEAP_MB) << 20, is_alone=confinement is not None)
+        self._command = [str(part) for part in (*limits, java, *options, *program, *names, *arguments)]
         # No secret, proxy or option of ours is in it. glibc would reserve address space for dozens of memory arenas.
         self._environment = {"PATH": os.defpath, "LANG": "C.UTF-8", "HOME": str(folder), "MALLOC_ARENA_MAX": "2"}
+        self._user = new_user()
+        if keep_files and confinement is not None and os.geteuid() == 0:
+            os.chown(folder, self._user, self._user)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -88,53 +111,63 @@ class JavaProcess:
         return self._process is not None
 
     def start(self) -> None:
-        """Start it; it must not be running."""
-        self._process = process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            env=self._environment,
-            start_new_session=True,
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._input, self._output, self._read = process.stdin, process.stdout, b""
-        self._readable = select.poll()
-        self._readable.register(self._output, select.POLLIN)
+        """Start it, and wait until it is ready; it must not be running.
 
-    def send(self, message: bytes) -> None:
-        """Write to its standard input.
+        It ends with the thread that starts it.
 
         Raises:
-            ProcessEndedError: it has ended.
+            UserError: it does not become ready.
         """
-        view = memoryview(message)
+        requests, replies = self._pipes / "requests", self._pipes / "replies"
+        for path in (requests, replies):
+            path.unlink(missing_ok=True)
+            os.mkfifo(path)
+            # The folder above is ours alone.
+            path.chmod(0o666)
+        # Held open for reading too, a pipe can be opened and written to before there is anybody who reads.
+        self._requests = os.open(requests, os.O_RDWR | os.O_NONBLOCK)
+        self._replies = os.open(replies, os.O_RDONLY | os.O_NONBLOCK)
+        self._read = b""
+        self._process = self._started()
         try:
-            while view:
-                view = view[self._input.write(view) :]
-        except OSError:
-            raise ProcessEndedError from None
+            if self.receive_line(time.monotonic() + START_SECONDS) != "ready":
+                raise ProcessEndedError
+        except (ProcessEndedError, DeadlinePassedError):
+            self.kill()
+            raise UserError(
+                f"{self._java}: a JVM with {self._heap_mb} MiB of heap did not start",
+                "Check evaluation.execute.jdk_home and memory_mb, and that the machine has that much memory.",
+            ) from None
+        finally:
+            requests.unlink()
+            replies.unlink()
 
-    def receive(self, size: int, deadline: float) -> bytes:
-        """Return exactly `size` bytes of its output.
+    def send(self, message: bytes, deadline: float) -> None:
+        """Write a request.
 
         Args:
-            size: how many.
+            message: all of it.
             deadline: until when, on `time.monotonic`'s clock.
 
         Raises:
-            ProcessEndedError: it ended before.
-            DeadlinePassedError: it took longer.
+            ProcessEndedError: it has ended.
+            DeadlinePassedError: it did not take the message in time.
         """
+        view = memoryview(message)
+        while view:
+            self._wait(self._requests, select.POLLOUT, deadline)
+            with contextlib.suppress(BlockingIOError):
+                view = view[os.write(self._requests, view[: select.PIPE_BUF]) :]
+
+    def receive(self, size: int, deadline: float) -> bytes:
+        """Return exactly `size` bytes of its replies; `deadline` and faults as in `send`."""
         while len(self._read) < size:
             self._read += self._more(deadline)
         taken, self._read = self._read[:size], self._read[size:]
         return taken
 
     def receive_line(self, deadline: float) -> str:
-        """Return the next line of its output without its end; raises as `receive` does, also for an endless line."""
+        """Return the next line of its replies without its end; raises as `receive` does, also for an endless line."""
         while b"\n" not in self._read:
             if len(self._read) > LONGEST_LINE:
                 raise ProcessEndedError
@@ -143,41 +176,48 @@ class JavaProcess:
         return line.decode("utf-8", errors="replace")
 
     def kill(self) -> None:
-        """End it, if it runs, and everything in its process group."""
+        """End it, if it runs, and everything that it started."""
         if self._process is not None:
-            with self._process, contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(KILL_SECONDS)
+            os.close(self._requests)
+            os.close(self._replies)
             self._process = None
 
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._confinement is not None:
+            return self._confinement.start(
+                self._command, self._readable, self._folder, self._environment, self._user, keep_files=self._keep_files
+            )
+        return subprocess.Popen(
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self._folder,
+            env=self._environment,
+            start_new_session=True,
+        )
+
     def _more(self, deadline: float) -> bytes:
-        left = deadline - time.monotonic()
-        if left <= 0 or not self._readable.poll(1000 * left):
+        while True:
+            self._wait(self._replies, select.POLLIN, deadline)
+            with contextlib.suppress(BlockingIOError):
+                if data := os.read(self._replies, LONGEST_LINE):
+                    return data
+                raise ProcessEndedError
+
+    def _wait(self, pipe: int, event: int, deadline: float) -> None:
+        """Wait until a pipe is ready; raises as `send` does."""
+        assert self._process is not None
+        ready = select.poll()
+        ready.register(pipe, event)
+        while not ready.poll(1000 * max(0.0, min(LOOK_SECONDS, deadline - time.monotonic()))):
+            if time.monotonic() >= deadline:
+                raise DeadlinePassedError
+            if self._process.poll() is not None:
+                raise ProcessEndedError
+        if time.monotonic() >= deadline:
             raise DeadlinePassedError
-        data: bytes = self._output.read(LONGEST_LINE)
-        if not data:
-            raise ProcessEndedError
-        return data
-
-
-def best_isolation() -> Isolation:
-    """Return the strongest isolation that works here, found by trying."""
-    probe = [sys.executable, "-I", "-c", ""]
-    with tempfile.TemporaryDirectory(prefix="assertkd-") as folder:
-        for keep_files in (True, False):
-            command = confined(probe, "namespaces", Path(folder), 4096, keep_files=keep_files)
-            try:
-                subprocess.run(
-                    command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_SECONDS, check=True
-                )
-            except (OSError, subprocess.SubprocessError):
-                return "limits"
-    return "namespaces"
-
-
-def confined(
-    command: Sequence[str | Path], isolation: Isolation, folder: Path, address_space_mb: int, *, keep_files: bool
-) -> list[str]:
-    """Return the command line that runs `command`, an absolute path and arguments, confined; see `JavaProcess`."""
-    kind = "limits" if isolation == "limits" else ("folder" if keep_files else "memory")
-    script = [sys.executable, "-I", CONFINE, kind, folder, address_space_mb << 20]
-    return [str(part) for part in (*script, *command)]

@@ -1,5 +1,6 @@
 """A warm JVM that runs single tests, each under a time limit; restarted after every test that spoils it."""
 
+import functools
 import os
 import secrets
 import time
@@ -7,11 +8,42 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from assertkd.errors import UserError
-from assertkd.evaluation.execution.process import DeadlinePassedError, Isolation, JavaProcess, ProcessEndedError
+from assertkd.evaluation.execution.confine import Confinement
+from assertkd.evaluation.execution.messages import printable
+from assertkd.evaluation.execution.process import DeadlinePassedError, JavaProcess, ProcessEndedError
+from assertkd.java.projects import is_regular
 
-START_SECONDS = 20.0
-"""How long a new JVM may take to start, before a test's own time counts."""
+LEEWAY_SECONDS = 1.0
+
+INTIMATE = (
+    # Reflection, and method handles: a lambda's class names MethodHandles alone.
+    *(b"java/lang/reflect/", b";)Ljava/lang/Class;", b"\x00\x1djava/lang/invoke/MethodHandle", b"java/lang/invoke/Var"),
+    *(b"java/lang/ClassLoader", b"java/net/URLClassLoader", b"java/beans/", b"javax/script/", b"javax/tools/"),
+    # The JVM's own parts.
+    *(
+        b"sun/",
+        b"jdk/",
+        b"java/lang/instrument/",
+        b"java/lang/foreign/",
+        b"java/lang/management/",
+        b"javax/management/",
+    ),
+    *(b"java/lang/Runtime", b"java/lang/Process", b"java/lang/ThreadGroup", b"java/io/FileDescriptor", b"loadLibrary"),
+    *(b"getAllStackTraces", b"addShutdownHook"),
+    # What is set for the whole process.
+    *(
+        b"java/security/Security",
+        b"java/security/Provider",
+        b"HandlerFactory",
+        b"SocketImplFactory",
+        b"SecurityManager",
+    ),
+    *(b"java/util/logging/LogManager", b"java/util/logging/Handler", b"java/net/Authenticator"),
+    *(b"java/net/ProxySelector", b"java/net/CookieHandler", b"java/net/ResponseCache"),
+    # The frameworks' own machinery, and the program here.
+    *(b"org/junit/platform/", b"org/junit/internal/", b"org/testng/internal/", b"assertkd/"),
+)
+"""Names as they stand in compiled classes."""
 
 PASSED, FAILED, TIMED_OUT, DIED, LEFT_THREADS = "passed", "failed", "timed out", "ended the process", "left threads"
 NOT_RUN = "not run"
@@ -45,8 +77,9 @@ class Runner(JavaProcess):
 
     Args:
         java: the `java` program.
-        isolation: how the process is confined.
+        confinement: what confines the process; None for nothing.
         program: the folder of the compiled program.
+        classes: the folder that has those of all tests.
         libraries: the jars of the frameworks.
         class_path: what every test sees beside its own folders.
         folder: an existing folder, empty, where tests run and may write.
@@ -56,20 +89,23 @@ class Runner(JavaProcess):
     def __init__(
         self,
         java: Path,
-        isolation: Isolation,
+        confinement: Confinement | None,
         program: Path,
+        classes: Path,
         libraries: Sequence[Path],
         class_path: Sequence[Path],
         folder: Path,
         heap_mb: int,
     ) -> None:
-        own_class_path = os.pathsep.join(map(str, (program, *libraries)))
-        arguments: list[str | Path] = ["-ea", "-cp", own_class_path, "Runner", *class_path]
-        super().__init__(java, arguments, isolation, folder, heap_mb, keep_files=False)
-        self._java, self._heap_mb = java, heap_mb
+        options = ["-ea", "-cp", os.pathsep.join(map(str, (program, *libraries))), "assertkd.Runner"]
+        readable = [classes, *libraries, *class_path]
+        super().__init__(java, options, class_path, confinement, readable, folder, heap_mb, keep_files=False)
 
     def run(self, test_class: str, method: str, folders: Sequence[Path], seconds: float) -> TestOutcome:
         """Run one test.
+
+        A test that leaves something behind in a process that others have used is run again in a new one, as is one
+        that ends it: what an earlier test did may have been the cause.
 
         Args:
             test_class: binary name of its class.
@@ -77,45 +113,42 @@ class Runner(JavaProcess):
             folders: where its classes are, the first that has a class wins.
             seconds: how long it may take.
         """
-        fresh = not self.is_running
+        is_fresh = not self.is_running
         outcome = self._attempt(test_class, method, folders, seconds)
-        if outcome.ended == DIED and not fresh:
-            # What an earlier test left running may have ended the process: only a fresh one can tell.
-            return self._attempt(test_class, method, folders, seconds)
+        if not is_fresh and not self.is_running and outcome.ended != TIMED_OUT:
+            outcome = self._attempt(test_class, method, folders, seconds)
+        if any(reaches_into_jvm(folder) for folder in folders):
+            self.kill()
         return outcome
 
     def _attempt(self, test_class: str, method: str, folders: Sequence[Path], seconds: float) -> TestOutcome:
         if not self.is_running:
-            self._start()
-        word = secrets.token_hex(8)
+            self.start()
+        word = secrets.token_hex(16)
+        request = "\t".join((word, test_class, method, os.pathsep.join(map(str, folders))))
         deadline = time.monotonic() + seconds
         try:
-            request = "\t".join((word, test_class, method, os.pathsep.join(map(str, folders))))
-            self.send(request.encode() + b"\n")
-            while True:
-                reply = self.receive_line(deadline).split("\t")
-                if reply[0] == word and len(reply) == 5:
-                    break
+            self.send(request.encode() + b"\n", deadline)
+            said, verdict, left, milliseconds, message = self.receive_line(deadline).split("\t")
+            if said != word or not 0 <= (taken := int(milliseconds) / 1000) <= seconds + LEEWAY_SECONDS:
+                raise ValueError(said)
         except DeadlinePassedError:
             self.kill()
             return TestOutcome(TIMED_OUT, f"took longer than {seconds:g} s", seconds)
-        except ProcessEndedError:
+        except (ProcessEndedError, ValueError):
             self.kill()
             return TestOutcome(DIED, "the process that ran it ended")
-        _, verdict, left, milliseconds, message = reply
         if left != "clean":
             self.kill()
-        taken = int(milliseconds) / 1000
         if verdict != PASSED:
-            return TestOutcome(NOT_RUN if verdict == NOT_RUN else FAILED, message, taken)
-        return TestOutcome(PASSED, "", taken) if left == "clean" else TestOutcome(LEFT_THREADS, "threads go on", taken)
+            return TestOutcome(NOT_RUN if verdict == NOT_RUN else FAILED, printable(message), taken)
+        return (
+            TestOutcome(LEFT_THREADS, "threads go on", taken) if left == "threads" else TestOutcome(PASSED, "", taken)
+        )
 
-    def _start(self) -> None:
-        self.start()
-        try:
-            self.receive_line(time.monotonic() + START_SECONDS)
-        except (ProcessEndedError, DeadlinePassedError):
-            raise UserError(
-                f"{self._java}: a JVM with {self._heap_mb} MiB of heap did not start",
-                "Check evaluation.execute.jdk_home and memory_mb, and that the machine has that much memory.",
-            ) from None
+
+@functools.lru_cache(maxsize=4096)
+def reaches_into_jvm(folder: Path) -> bool:
+    """Return whether classes of a folder name what can change a JVM in ways that leave no trace to look for."""
+    classes = (path for path in folder.rglob("*.class") if is_regular(path))
+    return any(name in code for path in classes for code in [path.read_bytes()] for name in INTIMATE)

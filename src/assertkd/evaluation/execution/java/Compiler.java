@@ -4,14 +4,16 @@ import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.EOFException;
 import java.io.File;
+import java.io.FileInputStream;
+import java.io.FileOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
 import java.io.StringWriter;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -41,8 +43,9 @@ import javax.tools.ToolProvider;
  * may refer to it. Where the class path has annotation processors, every unit has a task of its own. A unit that fails
  * beside others is compiled alone before it is blamed.
  *
- * <p>A request on standard input: the number of units (0 ends the program), then for each its folder, its number of
- * files, and for each file its path within the unit and its source. A reply on standard output: for each unit, in
+ * <p>The program's arguments are two named pipes, the first for requests, the second for replies, and class path
+ * entries. Its first reply is the line {@code ready}. A request: the number of units (0 ends the program), then for each
+ * its folder, its number of files, and for each file its path within the unit and its source. A reply: for each unit, in
  * order, an empty text or the first error. Numbers are big-endian ints; a text is its length in bytes and UTF-8.
  */
 public final class Compiler {
@@ -189,15 +192,15 @@ public final class Compiler {
     }
 
     public static void main(String[] arguments) throws IOException, InterruptedException {
-        DataInputStream in = new DataInputStream(new BufferedInputStream(System.in));
-        DataOutputStream out = new DataOutputStream(new BufferedOutputStream(System.out));
-        // javac itself prints where it crashes.
-        System.setOut(new PrintStream(java.io.OutputStream.nullOutputStream()));
+        DataOutputStream out = new DataOutputStream(new BufferedOutputStream(new FileOutputStream(arguments[1])));
+        DataInputStream in = new DataInputStream(new BufferedInputStream(new FileInputStream(arguments[0])));
         List<File> classPath = new ArrayList<>();
-        for (String entry : arguments) {
+        for (String entry : Arrays.asList(arguments).subList(2, arguments.length)) {
             classPath.add(new File(entry));
         }
         Compiler compiler = new Compiler(classPath);
+        out.writeBytes("ready\n");
+        out.flush();
         Runnable serving = () -> {
             try {
                 compiler.serve(in, out);

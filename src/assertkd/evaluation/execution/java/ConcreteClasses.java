@@ -1,3 +1,5 @@
+package assertkd;
+
 import java.io.File;
 import java.io.IOException;
 import java.lang.reflect.Modifier;

@@ -1,3 +1,5 @@
+package assertkd;
+
 /** A test framework, which runs the tests of one method of a class. */
 interface Framework {
     /**

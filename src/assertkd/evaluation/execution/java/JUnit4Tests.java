@@ -1,3 +1,5 @@
+package assertkd;
+
 import java.lang.reflect.Constructor;
 import java.lang.reflect.Modifier;
 import java.util.List;

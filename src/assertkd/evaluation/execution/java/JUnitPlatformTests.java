@@ -1,3 +1,5 @@
+package assertkd;
+
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.platform.engine.FilterResult;

@@ -1,7 +1,8 @@
+package assertkd;
+
 import java.io.BufferedReader;
 import java.io.ByteArrayInputStream;
 import java.io.File;
-import java.io.FileDescriptor;
 import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
@@ -15,6 +16,7 @@ import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
@@ -27,87 +29,117 @@ import java.util.concurrent.ForkJoinWorkerThread;
 /**
  * Runs single tests by their framework, one after the other, each with a class loader and a thread of its own.
  *
- * <p>A request is a line on standard input: a word that the reply repeats, the test's class, its method, and the
- * folders of its classes with the path separator between them; tabs between the four. The program's arguments are
- * class path entries that every test sees behind its own. A reply is a line on standard
- * output, the first of all {@code ready}: the word, {@code passed}, {@code failed} or {@code not run}, {@code clean} or
- * {@code threads} (the test left threads behind, and this process is of no use any more), milliseconds, and what is
- * wrong; tabs between the five.
+ * <p>The program's arguments are two named pipes and class path entries that every test sees behind its own. A request
+ * is a line of the first pipe: a word that the reply repeats, the test's class, its method, and the folders of its
+ * classes with the path separator between them; tabs between the four. A reply is a line into the second, the first of
+ * all {@code ready}: the word, {@code passed}, {@code failed} or {@code not run}, {@code clean}, {@code threads} or
+ * {@code changed} (what a test left behind: then this process is of no use any more), milliseconds, and what is wrong;
+ * tabs between the five.
  *
  * <p>A test of an abstract class or an interface is run in every class of the same folders, and of the class path's,
  * that extends it.
  *
- * <p>It trusts tests no further than needed to go on: who started it has to limit time, memory and everything else.
+ * <p>It trusts tests no further than needed to go on: who started it has to limit time, memory and everything else. No
+ * field has the pipes, and once opened they have no name.
  */
 public final class Runner {
     private static final int LONGEST_MESSAGE = 300;
     private static final int GRACE_MILLISECONDS = 500;
 
+    /** What a test has to leave as it finds it. */
+    private static final class State {
+        final Set<Thread> threads = threads();
+        final Properties properties = (Properties) System.getProperties().clone();
+        final Object[] others = others();
+        final File folder = new File(System.getProperty("java.io.tmpdir"));
+
+        String left() throws InterruptedException {
+            long grace = System.nanoTime() + GRACE_MILLISECONDS * 1_000_000L;
+            Set<Thread> more = moreThreads();
+            while (more.stream().anyMatch(State::isTests) && System.nanoTime() < grace) {
+                Thread.sleep(5);
+                more = moreThreads();
+            }
+            if (more.stream().anyMatch(State::isTests)) {
+                return "threads";
+            }
+            String[] files = folder.list();
+            boolean same = more.isEmpty() && files != null && files.length == 0
+                && Arrays.equals(others, others()) && properties.equals(System.getProperties());
+            return same ? "clean" : "changed";
+        }
+
+        private Set<Thread> moreThreads() {
+            Set<Thread> more = threads();
+            more.removeAll(threads);
+            return more;
+        }
+
+        /** Return whether a thread is a test's, and not one that the JDK keeps for later. */
+        private static boolean isTests(Thread thread) {
+            boolean jdks = thread.getClass().getClassLoader() == null
+                && thread.getClass().getName().startsWith("jdk.internal.");
+            boolean idle = thread instanceof ForkJoinWorkerThread
+                && ((ForkJoinWorkerThread) thread).getPool() == ForkJoinPool.commonPool()
+                && ForkJoinPool.commonPool().isQuiescent();
+            return !jdks && !idle;
+        }
+
+        private static Set<Thread> threads() {
+            ThreadGroup root = Thread.currentThread().getThreadGroup();
+            while (root.getParent() != null) {
+                root = root.getParent();
+            }
+            Thread[] found = new Thread[root.activeCount() + 1024];
+            return new HashSet<>(Arrays.asList(found).subList(0, root.enumerate(found)));
+        }
+
+        private static Object[] others() {
+            return new Object[] {
+                System.in, System.out, System.err, Locale.getDefault(), TimeZone.getDefault(),
+                Thread.getDefaultUncaughtExceptionHandler(), ForkJoinPool.commonPool().hasQueuedSubmissions()};
+        }
+    }
+
     private Runner() {}
 
-    public static void main(String[] arguments) throws IOException {
+    public static void main(String[] arguments) throws IOException, InterruptedException {
+        PrintStream replies = new PrintStream(new FileOutputStream(arguments[1]), false, StandardCharsets.UTF_8);
         BufferedReader requests = new BufferedReader(
-            new InputStreamReader(new FileInputStream(FileDescriptor.in), StandardCharsets.UTF_8));
-        PrintStream replies = new PrintStream(new FileOutputStream(FileDescriptor.out), false, StandardCharsets.UTF_8);
+            new InputStreamReader(new FileInputStream(arguments[0]), StandardCharsets.UTF_8));
         // What tests print goes nowhere, and what they read has ended.
         System.setIn(new ByteArrayInputStream(new byte[0]));
         System.setOut(new PrintStream(OutputStream.nullOutputStream()));
         System.setErr(new PrintStream(OutputStream.nullOutputStream()));
-        Properties properties = (Properties) System.getProperties().clone();
-        PrintStream out = System.out;
-        PrintStream err = System.err;
+        Locale.setDefault(Locale.ROOT);
         List<URL> classPath = new ArrayList<>();
-        for (String entry : arguments) {
+        for (String entry : Arrays.asList(arguments).subList(2, arguments.length)) {
             classPath.add(new File(entry).toURI().toURL());
         }
+        State state = new State();
         replies.print("ready\n");
         replies.flush();
         for (String line = requests.readLine(); line != null; line = requests.readLine()) {
             String[] request = line.split("\t", -1);
-            replies.print(request[0] + "\t" + run(request[1], request[2], urls(request[3], classPath)) + "\n");
+            String ended = run(request[1], request[2], urls(request[3], classPath), state);
+            replies.print(request[0] + "\t" + ended + "\n");
             replies.flush();
-            System.setProperties((Properties) properties.clone());
-            System.setOut(out);
-            System.setErr(err);
-            Locale.setDefault(Locale.ROOT);
-            TimeZone.setDefault(null);
         }
     }
 
-    private static String run(String className, String method, URL[] classes) throws IOException {
-        ThreadGroup group = new ThreadGroup("test");
+    private static String run(String className, String method, URL[] classes, State state)
+            throws IOException, InterruptedException {
         String[] ended = {"failed", "the test's thread ended"};
         long start = System.nanoTime();
-        long end = start;
         try (URLClassLoader loader = new URLClassLoader(classes, Runner.class.getClassLoader())) {
-            Thread thread = new Thread(group, () -> judge(loader, className, method, ended), "test");
+            Runnable test = () -> judge(loader, className, method, ended);
+            Thread thread = new Thread(new ThreadGroup("test"), test, "test");
             thread.setContextClassLoader(loader);
             thread.start();
             thread.join();
-            end = System.nanoTime();
-            long grace = System.nanoTime() + GRACE_MILLISECONDS * 1_000_000L;
-            while (hasThreads(group) && System.nanoTime() < grace) {
-                Thread.sleep(5);
-            }
-        } catch (InterruptedException interrupted) {
-            ended[1] = "the runner was interrupted";
+            long milliseconds = (System.nanoTime() - start) / 1_000_000;
+            return String.join("\t", ended[0], state.left(), Long.toString(milliseconds), oneLine(ended[1]));
         }
-        long milliseconds = (end - start) / 1_000_000;
-        String left = hasThreads(group) ? "threads" : "clean";
-        return String.join("\t", ended[0], left, Long.toString(milliseconds), oneLine(ended[1]));
-    }
-
-    /** Return whether threads of a group are alive; those of the common pool, which end with the JVM, do not count. */
-    private static boolean hasThreads(ThreadGroup group) {
-        Thread[] threads = new Thread[group.activeCount() + 16];
-        for (int index = group.enumerate(threads) - 1; index >= 0; index--) {
-            boolean pooled = threads[index] instanceof ForkJoinWorkerThread
-                && ((ForkJoinWorkerThread) threads[index]).getPool() == ForkJoinPool.commonPool();
-            if (!pooled) {
-                return true;
-            }
-        }
-        return false;
     }
 
     /** Put into {@code ended} how a test ends, and what is wrong or null. */
@@ -155,7 +187,7 @@ public final class Runner {
 
     private static Framework framework(String name, String what) throws Exception {
         try {
-            return (Framework) Class.forName(name).getDeclaredConstructor().newInstance();
+            return (Framework) Class.forName("assertkd." + name).getDeclaredConstructor().newInstance();
         } catch (ClassNotFoundException absent) {
             throw new Framework.NotRunException("it needs " + what + ", which was not found");
         }

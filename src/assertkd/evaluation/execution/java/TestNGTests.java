@@ -1,3 +1,5 @@
+package assertkd;
+
 import java.lang.reflect.Method;
 import java.util.ArrayList;
 import java.util.Arrays;
