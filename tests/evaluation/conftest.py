@@ -1,10 +1,11 @@
-"""A pool that all tests share, skipped where the machine has no JDK or no JUnit; and small records to run."""
+"""A pool that all tests share, skipped where the machine has no JDK or JUnit, or cannot confine what it runs."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
 
+from assertkd.evaluation.execution.confine import find_confinement
 from assertkd.evaluation.execution.jdk import Toolchain, ToolMissingError, find_toolchain
 from assertkd.evaluation.execution.pool import ExecutionPool
 
@@ -14,7 +15,9 @@ def toolchain() -> Toolchain:
     """Return this machine's JDK and JUnit."""
     given = os.environ.get("ASSERTKD_JUNIT_CLASSPATH")
     try:
-        return find_toolchain(junit=given.split(os.pathsep) if given else ())
+        found = find_toolchain(junit=given.split(os.pathsep) if given else ())
+        find_confinement(found.java)
+        return found
     except ToolMissingError as missing:
         pytest.skip(str(missing))
 

@@ -10,6 +10,7 @@ from java_source import box
 from assertkd.errors import UserError
 from assertkd.evaluation import execute as stage
 from assertkd.evaluation.execute import execute, execute_gold
+from assertkd.evaluation.execution import pool
 from assertkd.evaluation.execution.jdk import Toolchain, ToolMissingError
 from assertkd.evaluation.execution.predicted import read_executions
 from assertkd.evaluation.params import ExecuteGoldParams, ExecuteParams
@@ -103,6 +104,32 @@ def test_a_machine_without_java_leaves_the_metrics_absent(tmp_path: Path, monkey
     }
     with pytest.raises(UserError, match="enabled is true, but assertions cannot be executed: no JDK"):
         files.execute(ExecuteSettings(enabled=True))
+
+
+@pytest.mark.java
+def test_what_cannot_be_confined_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "find_confinement", cannot_confine)
+    files = Files(tmp_path, [box("a", GOLD)], [GOLD])
+    files.execute(ExecuteSettings())
+    assert json.loads(files.summary.read_text(encoding="utf-8")) == {"absent": "no bubblewrap was found"}
+    with pytest.raises(UserError, match="enabled is true, but assertions cannot be executed: no bubblewrap"):
+        files.execute(ExecuteSettings(enabled=True))
+
+
+@pytest.mark.java
+def test_it_runs_unconfined_where_that_is_asked_for(
+    tmp_path: Path, settings: ExecuteSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "find_confinement", cannot_confine)
+    files = Files(tmp_path, [box("a", GOLD)], ["assertEquals(5, box.size(2) );"])
+    files.execute(settings.model_copy(update={"unconfined": True, "mutants": 0}))
+    assert [one.passes for one in read_executions(files.executions)] == [True]
+    for summary in (files.gold_summary, files.summary):
+        assert json.loads(summary.read_text(encoding="utf-8"))["isolation"] == "none"
+
+
+def cannot_confine(java: Path) -> None:
+    raise ToolMissingError("no bubblewrap was found")
 
 
 def test_a_missing_class_path_is_named(tmp_path: Path) -> None:

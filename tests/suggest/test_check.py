@@ -7,6 +7,8 @@ import pytest
 
 from assertkd.cli import main
 from assertkd.errors import UserError
+from assertkd.evaluation.execution import pool
+from assertkd.evaluation.execution.confine import find_confinement
 from assertkd.evaluation.execution.jdk import ToolMissingError, find_toolchain
 from assertkd.java.projects import project_root
 from assertkd.records import MARKER
@@ -46,7 +48,7 @@ def site(project: Path, source: str = TEST) -> AssertionSite:
 
 def needs_java() -> None:
     try:
-        find_toolchain()
+        find_confinement(find_toolchain().java)
     except ToolMissingError as missing:
         pytest.skip(str(missing))
 
@@ -80,6 +82,18 @@ def test_a_test_that_cannot_compile_here_is_said(project: Path) -> None:
     with pytest.raises(UserError, match="does not compile, whatever replaces the placeholder") as fault:
         check_assertions(site(project, source), ["assertEquals(2, sum);"], [project])
     assert "--class-path" in fault.value.remedy
+
+
+@pytest.mark.java
+def test_what_cannot_be_confined_is_not_run(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_java()
+
+    def cannot_confine(java: Path) -> None:
+        raise ToolMissingError("no bubblewrap was found")
+
+    monkeypatch.setattr(pool, "find_confinement", cannot_confine)
+    with pytest.raises(UserError, match="--check: no bubblewrap was found"):
+        check_assertions(site(project), ["assertEquals(2, sum);"], [project])
 
 
 @pytest.mark.java
