@@ -1,10 +1,12 @@
 """Sources of mined records, read back from their project."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from assertkd.corpus.visible_answers import apply_visible_answer_policy
 from assertkd.evaluation.execution.units import subject_of, with_sources
 from assertkd.records import MARKER, Record
 
@@ -64,6 +66,24 @@ def test_files_that_cannot_be_read_are_left_out(checkout: Path, file: object) ->
 def test_a_test_that_has_changed_is_left_out(checkout: Path) -> None:
     (checkout / "src/QueueTest.java").write_text(TEST.replace("queue.add(1)", "queue.add(2)"), encoding="utf-8")
     assert "test_source" not in with_sources(record(test_file="src/QueueTest.java"), checkout).extra
+
+
+def test_a_test_whose_shown_assertion_is_masked_is_found_by_its_name_and_line(checkout: Path) -> None:
+    twice = TEST.replace("queue.add(1);", "assertEquals(1, queue.size()); // assertEquals(1, queue.size());")
+    (checkout / "src/QueueTest.java").write_text(twice, encoding="utf-8")
+    test = twice[twice.index("@Test") : twice.index("    @Test public")].strip().replace("\n    ", "\n")
+    cut = test.replace("\n    assertEquals(1, queue.size());\n", f"\n    {MARKER}\n")
+    mined = replace(record(test_file="src/QueueTest.java", test_name="QueueTest.adds", line=8), test_method=cut)
+    shown, kind = apply_visible_answer_policy(mined.test_method, mined.assertion, "mask")
+    assert (kind, shown.count("masked")) == ("statement elsewhere", 2)
+    masked = replace(mined, test_method=shown)
+    subject = subject_of(with_sources(masked, checkout))
+    assert subject is not None
+    assert (subject.test_class, subject.test_method) == ("org.example.QueueTest", "adds")
+    assert shown in subject.test_source
+    for other in ({"test_name": "QueueTest.other"}, {"line": 9}, {"line": None}):
+        elsewhere = replace(masked, extra=masked.extra | other)
+        assert "test_source" not in with_sources(elsewhere, checkout).extra, other
 
 
 def test_of_equal_tests_the_one_on_the_records_line_is_run(checkout: Path) -> None:

@@ -68,8 +68,13 @@ def find_method(root: Node, method: str, line: int | None = None) -> Node | None
     """
     method_tokens = _tokens_of_method(method.encode("utf-8", errors="replace"))
     found = [node for node in _walk(root) if node.type in METHODS and tokens(node) == method_tokens]
-    on_line = [node for node in found if line is not None and node.start_point[0] < line <= node.end_point[0] + 1]
+    on_line = [node for node in found if line is not None and has_line(node, line)]
     return next(iter([*on_line, *found]), None)
+
+
+def has_line(node: Node, line: int) -> bool:
+    """Return whether a node has a line, counted from 1."""
+    return node.start_point[0] < line <= node.end_point[0] + 1
 
 
 def tokens(node: Node) -> tuple[str, ...]:

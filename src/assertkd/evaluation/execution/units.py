@@ -5,7 +5,8 @@ from pathlib import Path
 
 from tree_sitter import Node
 
-from assertkd.evaluation.execution.mutants import find_method, tokens
+from assertkd.evaluation.execution.mutants import find_method, has_line, tokens
+from assertkd.java.calls import descendants
 from assertkd.java.projects import is_regular
 from assertkd.java.source import TYPES, child_text, parse, read_source, text_of, translated
 from assertkd.metrics.assertion_form import is_assertion
@@ -146,14 +147,29 @@ def with_sources(record: Record, checkout: Path) -> Record:
 def _with_marker(source: str, record: Record) -> str | None:
     """Return a test file with the record's test, which has the marker, in place of the same test with its assertion.
 
-    Of several tests with the same tokens it is the one on the record's `line`.
+    It is the one that the record names, or else the one with the same tokens.
     """
     data = source.encode("utf-8")
+    root, line = parse(data).root_node, _line(record, "line")
     text = record.test_method.replace(MARKER, record.assertion)
-    method = find_method(parse(data).root_node, text, _line(record, "line"))
+    method = _named_test(root, source, record) or find_method(root, text, line)
     if method is None:
         return None
     return (data[: method.start_byte] + record.test_method.encode() + data[method.end_byte :]).decode("utf-8")
+
+
+def _named_test(root: Node, source: str, record: Record) -> Node | None:
+    """Return the test with the record's `test_name` around its `line`, if the assertion begins there; else None.
+
+    What the test shows of the assertion may have been masked in the record.
+    """
+    name, line = str(record.extra.get("test_name")).rpartition(".")[2], _line(record, "line") or 0
+    begins = record.assertion.partition("\n")[0]
+    if not any(begins in text for text in source.split("\n")[line - 1 : line]):
+        return None
+    around = (node for node in descendants(root, "method_declaration") if child_text(node, "name") == name)
+    # The innermost of those of one name begins last.
+    return max((node for node in around if has_line(node, line)), key=lambda node: node.start_byte, default=None)
 
 
 def _line(record: Record, name: str) -> int | None:
