@@ -8,7 +8,8 @@ from typing import Literal
 
 from assertkd.java.index import Member, ProjectIndex
 from assertkd.java.names import begins, has_words, is_name, parts_of, shortened, stems
-from assertkd.java.structure import CONSTRUCTOR, Assertion, Call, JavaClass, JavaFile, JavaTest
+from assertkd.java.resolution import CallResolver, ResolvedCalls
+from assertkd.java.structure import CONSTRUCTOR, Assertion, JavaClass, JavaFile, JavaTest
 
 FACTORY = re.compile(r"(?:new|create|make)(?=[A-Z]|$)")
 """Beginnings of the names of static methods that make something."""
@@ -41,24 +42,12 @@ class Link:
     how: Literal["name", "call", "type"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Called:
-    """What the calls of a test mean.
-
-    Attributes:
-        members: of each call the project's method, or None where it is another's or not known.
-        unknown: of each call whether it is not plain to see what it is called on.
-    """
-
-    members: list[Member | None]
-    unknown: list[bool]
-
-
 class Linker:
     """Links the tests of one project."""
 
     def __init__(self, index: ProjectIndex) -> None:
         self._index = index
+        self._calls = CallResolver(index)
 
     def assertions(self, file: JavaFile, test_class: JavaClass, test: JavaTest) -> list[Assertion]:
         """Return the outermost assertion statements of a test, in their order.
@@ -66,10 +55,10 @@ class Linker:
         A statement is one by the names that it calls, where these are not all methods of the code under test: a test of
         a `TokenVerifier` calls `verifier.verify(text)` to see what it does.
         """
-        called = self._called(file, test_class, test.calls, test.name)
+        resolved = self._calls.resolve(file, test_class, test.calls, test.name)
         found: list[Assertion] = []
         for assertion in test.assertions:
-            foreign = not assertion.calls or any(not self._is_tested(test, called, one) for one in assertion.calls)
+            foreign = not assertion.calls or any(not self._is_tested(test, resolved, one) for one in assertion.calls)
             if foreign and (not found or found[-1].span.end <= assertion.span.start):
                 found.append(assertion)
         return found
@@ -84,7 +73,7 @@ class Linker:
         """
         subject = self._class_named(file, test_class.name.partition(".")[0])
         is_request = any(call.name in REQUESTS for call in test.calls)
-        calls = deque(self._acts(file, test_class, test))
+        calls = deque(self._tested_calls(file, test_class, test))
         # Each method once, that called last at the end: a test may hold thousands of calls of few methods.
         helped: dict[int, Member] = {}
         called: dict[int, Member] = {}
@@ -108,11 +97,11 @@ class Linker:
             by_name = max(named, key=lambda m: len(m.method.name), default=None) or self._uncalled(subject, parts)
             if by_name is not None:
                 return _linked(by_name, "name")
-            if (last := _told(own, test_name) or _last_tested(own)) is not None:
+            if (last := _named_in_test(own, test_name) or _last_tested(own)) is not None:
                 return _linked(last, "call")
             if not called and is_request and (only := self._only(subject)) is not None:
                 return Link(only, "name")
-        if (last := _told(called, test_name) or self._of_one_class(called)) is not None:
+        if (last := _named_in_test(called, test_name) or self._of_one_class(called)) is not None:
             return _linked(last, "type")
         if called:
             return "methods of several classes are called, and the test names none"
@@ -164,18 +153,20 @@ class Linker:
         methods = [method for method in own if method.name != CONSTRUCTOR and not method.trivial]
         return Member(subject, methods[0]) if len(methods) == 1 else None
 
-    def _acts(self, file: JavaFile, test_class: JavaClass, test: JavaTest) -> Iterator[tuple[int, Member, bool]]:
+    def _tested_calls(
+        self, file: JavaFile, test_class: JavaClass, test: JavaTest
+    ) -> Iterator[tuple[int, Member, bool]]:
         """Yield where calls end that run one of the project's own methods, the method, and whether a test calls it."""
-        called = self._called(file, test_class, test.calls, test.name)
+        resolved = self._calls.resolve(file, test_class, test.calls, test.name)
         on_mocks = [
             one.span
             for one in test.mock_statements
-            if any(not self._is_tested(test, called, number) for number in one.calls)
+            if any(not self._is_tested(test, resolved, number) for number in one.calls)
         ]
         made = set(test_class.makes)
         # What a helper runs is the same each time that a test calls it.
         run: dict[int, list[Member]] = {}
-        for call, member in zip(test.calls, called.members, strict=True):
+        for call, member in zip(test.calls, resolved.members, strict=True):
             if member is None or any(s.start <= call.span.start and call.span.end <= s.end for s in on_mocks):
                 continue
             if id(member.method) not in run:
@@ -190,82 +181,17 @@ class Linker:
             yield member
         elif depth and member.method.calls:
             file = self._index.file_of(member.owner)
-            called = self._called(file, member.owner, member.method.calls, test_name).members
+            called = self._calls.resolve(file, member.owner, member.method.calls, test_name).members
             for inner in _each_once(one for one in called if one is not None):
                 if inner.method is not member.method:
                     yield from self._run_by(inner, test_name, depth - 1)
 
-    def _is_tested(self, test: JavaTest, called: _Called, number: int) -> bool:
+    def _is_tested(self, test: JavaTest, resolved: ResolvedCalls, number: int) -> bool:
         """Return whether a call is one of the code under test, as far as its name tells where nothing else does."""
-        member, call = called.members[number], test.calls[number]
+        member, call = resolved.members[number], test.calls[number]
         if member is None:
-            return called.unknown[number] and self._index.declares(call.name, len(call.arguments))
+            return resolved.unknown[number] and self._index.declares(call.name, len(call.arguments))
         return self._index.is_own(member.owner)
-
-    def _called(self, file: JavaFile, test_class: JavaClass, calls: Sequence[Call], test_name: str) -> _Called:
-        types: list[tuple[str, JavaFile]] = []
-        called = _Called([], [])
-
-        def type_of(kind: str | int) -> tuple[str, JavaFile]:
-            if isinstance(kind, int):
-                return types[kind]
-            return self._variable(kind, test_class, file) if "." in kind else (kind, file)
-
-        for call in calls:
-            arguments = [type_of(one)[0] for one in call.arguments]
-            kind, home = ("", file) if call.receiver is None else type_of(call.receiver)
-            member: Member | None = None
-            owner: JavaClass | None = None
-            if call.receiver is None:
-                member = self._index.find(test_class, call.name, arguments, test_name)
-                owner = self._static_import(file, call.name) if member is None else None
-            elif kind:
-                owner = self._index.resolve(kind, home)
-            if owner is not None:
-                member = self._index.find(owner, call.name, arguments, test_name)
-            called.members.append(member)
-            called.unknown.append(call.receiver is not None and not kind)
-            if call.name == CONSTRUCTOR:
-                types.append((kind, file))
-            elif member is None:
-                types.append(("", file))
-            else:
-                types.append(self._returned(member))
-        return called
-
-    def _returned(self, member: Member) -> tuple[str, JavaFile]:
-        """Return the type of what a method returns: that of the instances that it creates where they have one."""
-        home, method = self._index.file_of(member.owner), member.method
-        if len(method.makes) == 1:
-            made, declared = (self._index.resolve(kind, home) for kind in (method.makes[0], method.returns))
-            if made is not None and declared in self._index.ancestors(made):
-                return method.makes[0], home
-        return method.returns, home
-
-    def _variable(self, name: str, test_class: JavaClass, file: JavaFile) -> tuple[str, JavaFile]:
-        """Return the type that `.name` or `Type.CONSTANT` of a `Call` stands for, and the file that knows it."""
-        owner, _, field = name.rpartition(".")
-        if not owner:
-            found = self._index.field(test_class, field)
-            imported = self._static_import(file, field)
-            if found is None and imported is not None:
-                found = self._index.field(imported, field)
-            return found or (field if field[:1].isupper() else "", file)
-        declared = self._index.resolve(owner, file)
-        found = None if declared is None else self._index.field(declared, field)
-        return found or (name if field[:1].isupper() else "", file)
-
-    def _static_import(self, file: JavaFile, name: str) -> JavaClass | None:
-        for line in file.imports:
-            owner, _, member = line.rpartition(".")
-            if line.startswith("static ") and member in (name, "*"):
-                found = self._index.resolve(owner.removeprefix("static ").rpartition(".")[2], file)
-                if found is not None and (member == name or self._has(found, name)):
-                    return found
-        return None
-
-    def _has(self, declared: JavaClass, name: str) -> bool:
-        return name in self._index.members(declared) or self._index.field(declared, name) is not None
 
 
 def _each_once(members: Iterable[Member]) -> list[Member]:
@@ -280,7 +206,7 @@ def _linked(member: Member, how: Literal["name", "call", "type"]) -> Link | str:
     return Link(member, how) if member.method.has_body else "the method called has no body, or several implementations"
 
 
-def _told(called: Sequence[Member], test_name: str) -> Member | None:
+def _named_in_test(called: Sequence[Member], test_name: str) -> Member | None:
     """Return the last called method that does something and whose name is part of the test's, or None.
 
     A test of a constructor says so: `testConstructorsByArray`.

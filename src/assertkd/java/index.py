@@ -2,10 +2,11 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from assertkd.java.names import has_words
+from assertkd.java.overloads import fit
 from assertkd.java.structure import CONSTRUCTOR, JavaClass, JavaFile, JavaTest, Method
 from assertkd.java.tests import ANNOTATIONS, framework_of_imports, uses_test_library
 
@@ -16,12 +17,6 @@ JUNIT3_BASE = re.compile(r"\w*(?:Test|Tests|Case|TestBase|TestSupport)")
 """Names of classes of libraries that are a `TestCase`."""
 LIBRARY_MARKS = frozenset({"Property", "Example", "FuzzTest"})
 """Annotations of libraries that mark tests (jqwik, Jazzer), beside those whose names end with `Test`."""
-WIDER = ("byte", "short", "char", "int", "long", "float", "double")
-"""Primitive numbers; each can be passed where one further right is declared (JLS 5.1.2, but for byte to char)."""
-PRIMITIVE = frozenset({*WIDER, "boolean"})
-BOXES = {name.capitalize(): name for name in PRIMITIVE - {"char", "int"}} | {"Character": "char", "Integer": "int"}
-SAME, KIN, UNKNOWN, AGAINST = 12, 8, 0, -24
-"""What a parameter adds where its type is the argument's, one that the argument can have, unclear, or impossible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +196,7 @@ class ProjectIndex:
             ]
             if overriding:
                 found[heir.package, heir.name] = max(
-                    overriding, key=lambda m: _fit(member.method.parameters, m.method, self._is_kind)
+                    overriding, key=lambda m: fit(member.method.parameters, m.method, self._is_kind)
                 )
         if len(found) > 1:
             found = {name: one for name, one in found.items() if self._runs(one.owner, made)}
@@ -247,7 +242,7 @@ class ProjectIndex:
             kinds = [kind.removesuffix("[]") for kind in member.method.parameters]
             # A single letter is a type parameter.
             hinted = sum(len(kind) for kind in kinds if len(kind) > 1 and has_words(hint, kind))
-            return _fit(arguments, member.method, self._is_kind), hinted, member.method.has_body
+            return fit(arguments, member.method, self._is_kind), hinted, member.method.has_body
 
         return max(candidates, key=rank, default=None)
 
@@ -268,44 +263,3 @@ def lies_with_tests(file: JavaFile) -> bool:
         last = len(folders) - 1 - folders[::-1].index("src")
         folders = folders[last + 1 : last + 2] or folders
     return any(word.lower() in TEST_WORDS for folder in folders for word in WORDS.findall(folder))
-
-
-def _fit(arguments: Sequence[str], method: Method, is_kind: Callable[[str, str], bool]) -> int:
-    """Return how well arguments fit; the highest of several overloads is likeliest to be meant.
-
-    Args:
-        arguments: their types, "" where not known, "null" and "->" (lambda) as such.
-        method: one that takes this number of arguments.
-        is_kind: whether the first named type inherits from the second.
-    """
-    parameters = list(method.parameters)
-    if method.variadic:
-        if len(arguments) == len(parameters) and arguments[-1].endswith("[]"):
-            parameters[-1] += "[]"
-        parameters += parameters[-1:] * (len(arguments) - len(parameters))
-    fits = sum(_parameter_fit(*pair, is_kind) for pair in zip(arguments, parameters, strict=False))
-    return fits - method.variadic
-
-
-def _parameter_fit(argument: str, parameter: str, is_kind: Callable[[str, str], bool]) -> int:
-    if argument == parameter:
-        return SAME
-    if argument in ("", "->") or argument.startswith("."):
-        # What is not plain to see is seldom a primitive number.
-        return UNKNOWN - (parameter in PRIMITIVE)
-    if argument == "null":
-        return AGAINST if parameter in PRIMITIVE else UNKNOWN
-    if argument in WIDER and parameter in WIDER:
-        steps = WIDER.index(parameter) - WIDER.index(argument)
-        return KIN - steps if steps > 0 else AGAINST
-    if BOXES.get(argument) == parameter or BOXES.get(parameter) == argument:
-        return KIN - len(WIDER)
-    if argument in PRIMITIVE or parameter in PRIMITIVE:
-        # A primitive may still be boxed into an Object or a type parameter, never become another class.
-        return AGAINST if parameter in PRIMITIVE or parameter in (*BOXES, "String") else UNKNOWN - 1
-    if argument.endswith("[]") != parameter.endswith("[]"):
-        return UNKNOWN - 1 if parameter == "Object" or len(parameter) == 1 else AGAINST
-    if argument.endswith("[]"):
-        inner = argument.removesuffix("[]"), parameter.removesuffix("[]")
-        return AGAINST if PRIMITIVE.intersection(inner) else UNKNOWN
-    return KIN if is_kind(argument, parameter) else UNKNOWN - (parameter == "Object")
