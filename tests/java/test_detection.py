@@ -114,8 +114,27 @@ def test_a_disabled_test_is_known(source: str, disabled: bool) -> None:
 def test_outermost_assertion_statements_are_found_in_their_order(statements: str, kinds: list[str]) -> None:
     file = file_of(f"class A {{ @Test public void a() {{ {statements} }} }}")
     (declared,) = file.classes
-    found = Linker(ProjectIndex([file])).assertions(file, declared, declared.tests[0])
+    found = Linker(ProjectIndex([file])).assertions(file, declared, declared.tests[0])[0]
     assert [assertion.kind for assertion in found] == kinds
+
+
+@pytest.mark.parametrize(
+    ("statements", "statement_count", "inner_count"),
+    [
+        ('return of(dynamicTest("a", () -> assertEquals(3, f())), dynamicTest("b", () -> { assertTrue(x); }));', 1, 1),
+        ('return all().map(n -> dynamicTest("n" + n, () -> assertThat(assertTwice(n)).isEqualTo(n)));', 0, 1),
+        ('tests.add(dynamicTest("a", () -> assertTrue(x))); tests.add(dynamicTest("b", () -> assertFalse(x)));', 0, 2),
+        ("assertAll(() -> assertTrue(x), () -> assertFalse(y)); run(() -> { assertTrue(x); });", 2, 0),
+        ("when(mock.verifyAll()).thenReturn(true); assertTrue(false); assertEquals(1, expectOne());", 1, 0),
+        ("return verifier.verifyIt(1) ? verify(2) : 0;", 0, 1),
+    ],
+)  # fmt: skip
+def test_assertions_that_are_no_statements_are_counted(statements: str, statement_count: int, inner_count: int) -> None:
+    file = file_of(f"class A {{ Verifier verifier; @TestFactory Object a() {{ {statements} }} }}")
+    verifier = read_declarations(b"class Verifier { boolean verifyIt(int n) { return n > 1; } }", "Verifier.java")
+    (declared,) = file.classes
+    found, inner = Linker(ProjectIndex([file, verifier])).assertions(file, declared, declared.tests[0])
+    assert (len(found), inner) == (statement_count, inner_count)
 
 
 def test_a_file_that_does_not_parse_has_a_fault_and_no_classes() -> None:

@@ -164,7 +164,7 @@ def linked_in(sources: dict[str, str], test: str) -> list[str]:
     linker = Linker(index)
     found = []
     for declared, one in file.tests:
-        ends = [assertion.span.end for assertion in linker.assertions(file, declared, one)]
+        ends = [assertion.span.end for assertion in linker.assertions(file, declared, one)[0]]
         for link in linker.links(file, declared, one, ends):
             found.append(link if isinstance(link, str) else link.focal.label)
     return found
@@ -248,6 +248,90 @@ def test_the_implementation_of_an_abstract_method_is_tested() -> None:
     assert shop(made, Engine=two) == ["Fast.run"]
     given = "class ShopTest { @Test public void a(Engine e) { assertEquals(9, e.run(3)); } }"
     assert shop(given, Engine=two) == [NO_BODY]
+
+
+PARSERS = {
+    "Parser": "public interface Parser { String next(); default boolean more() { return n > 1; } }",
+    "FastParser": "class FastParser implements Parser { public String next() { return f(1); } }",
+    "SlowParser": "class SlowParser implements Parser { public String next() { return f(2); } }",
+    "Listed": "class Listed implements Parser { public String next() { return f(3); } }",
+    "Factory": """public class Factory {
+        public Parser createParser(java.io.Reader reader) { return make(new char[] {1}, 2); }
+        public Parser createParser(byte[] bytes) { Parser made = new SlowParser(); made.more(); return made; }
+        private Parser make(char[] text, int n) { return new Inner(n).parser(); }
+        static class Inner { Inner(int n) { this.n = n + 1; } Parser parser() { return new FastParser(); } }
+    }""",
+}
+
+
+@pytest.mark.parametrize(
+    ("test", "focal"),
+    [
+        ("class ShopTest { { Parser p = new Factory().createParser(new StringReader(s)); p.next();", "FastParser.next"),
+        ("class ShopTest { { Parser p = new Factory().createParser(new byte[0]); p.next();", "SlowParser.next"),
+        ("class ShopTest { Parser p; Parser q = new Listed(); { f(new SlowParser()); p.next();", "SlowParser.next"),
+        ("class ShopTest { Parser p; Parser q = new Listed(); { p.next();", "Listed.next"),
+        ("class SlowTest { Parser p; Parser q = new Listed(); { p.next();", "SlowParser.next"),
+        ("class ShopTest { Parser p; Parser q = f(new FastParser(), new SlowParser()); { p.next();", NO_BODY),
+        ("class ShopTest { Parser p; { p.next();", NO_BODY),
+    ],
+)  # fmt: skip
+def test_of_several_implementations_the_one_made_or_named_is_tested(test: str, focal: str) -> None:
+    head, _, body = test.rpartition("{")
+    (found,) = shop(f"{head} @Test public void a() {{ {body} assertTrue(x); }} }}", **PARSERS)
+    assert found == focal
+
+
+def test_words_of_a_test_classs_name_tell_among_classes() -> None:
+    classes = {
+        "Soup": "public class Soup { public static Doc parse(String s) { return Reader.read(s); } }",
+        "Doc": "public class Doc { public Doc select(String s) { return f(s); } public String text() { return f(); } }",
+        "Mark": "public class Mark { public String html(int n) { return f(n); } }",
+        "Links": "public class Links { public static Link connect(String s) { return new Link(s + 1); } }",
+        "Link": "public class Link { Link(String s) {} public Doc fetch() { return f(3); } }",
+    }
+    body = """Doc d = Soup.parse("x"); new Mark().html(3); assertTrue(d.select("a").text().isEmpty());"""
+    several = "methods of several classes are called, and the test names none"
+    cases = {
+        ("HtmlParserTest", body): "Soup.parse",
+        ("SelectorTest", body): "Doc.select",
+        ("SelectsWithParserTest", body): "Doc.select",
+        ("SoupTests", body): "Soup.parse",
+        ("BasicTest", body): several,
+        ("ConnectTest", 'Doc d = Links.connect("x").fetch(); Soup.parse("y"); assertNull(d);'): several,
+        ("LinkingTest", 'Doc d = Links.connect("x").fetch(); Soup.parse("y"); assertNull(d);'): "Link.fetch",
+    }
+    for (name, statements), focal in cases.items():
+        assert shop(f"class {name} {{ @Test public void a() {{ {statements} }} }}", **classes) == [focal], name
+
+
+def test_the_only_class_that_implements_a_librarys_interface_is_tested() -> None:
+    classes = {
+        "ShopPath": "public class ShopPath implements Path { public Path join(Path other) { return f(other, 1); } }",
+        "Names": "public class Names implements Iterator<String> { public String next() { return f(1); } }",
+        "Two": "class A implements Job { public void run() { f(1); } } class B implements Job { public void run() {} }",
+    }
+    imports = "import java.nio.file.Path; import java.util.Iterator; import org.quartz.Job;"
+    for body, focal in (
+        ("Path p = f(); p.join(f());", "ShopPath.join"),
+        ("Iterator<String> p = f(); p.next();", ""),
+        ("Job p = f(); p.run();", ""),
+        ("Path p = f(); p.split(f());", ""),
+        ("Path p = new Path();", ""),
+    ):
+        found = shop(f"{imports} class ShopTest {{ @Test public void a() {{ {body} assertTrue(x); }} }}", **classes)
+        assert found == [focal or "no class under test is named, and none of the project is called"], body
+
+
+def test_closing_and_what_a_helper_gets_are_not_tested() -> None:
+    pen = """public class Pen { Pen(int n) { f(n, 1); } void write(int n) { f(n); }
+        void close() { f(2); } int getN(int n) { return f(n); } }"""
+    test = """class ShopTest { Pen pen() { pen.getN(3); return pen; } Pen pen;
+        @Test public void a() { pen.write(3); pen.close(); assertTrue(x); }
+        @Test public void b() { pen(); assertTrue(x); }
+        @Test public void c() { new Pen(3).close(); assertTrue(x); } }"""
+    none = "no class under test is named, and none of the project is called"
+    assert shop(test, Pen=pen) == ["Pen.write", none, "Pen.Pen"]
 
 
 def test_what_uses_a_test_framework_serves_tests() -> None:

@@ -69,7 +69,7 @@ EXCERPTS = {
             "AbstractExpandedDecoder": """public abstract String parseInformation();
                 public static AbstractExpandedDecoder createDecoder(BitArray information) { return f(information); }""",
             "AnyAIDecoder extends AbstractExpandedDecoder": "public String parseInformation() { return f(1); }",
-            "AI01decoder extends AbstractExpandedDecoder": "public String parseInformation() { return f(2); }",
+            "AI013x0xDecoder extends AbstractExpandedDecoder": "public String parseInformation() { return f(2); }",
         },
         "AbstractExpandedDecoder decoder = AbstractExpandedDecoder.createDecoder(x); decoder.parseInformation();",
     ),

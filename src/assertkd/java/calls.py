@@ -1,11 +1,12 @@
 """The calls of a test, each with what is plain to see of the type that it is called on."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from tree_sitter import Node
 
 from assertkd.java.assertions import makes_mock
-from assertkd.java.source import annotations_of, simple_type, text_of
+from assertkd.java.source import annotations_of, child_text, simple_type, text_of
 from assertkd.java.structure import CONSTRUCTOR, Call, Span
 
 LITERALS = {
@@ -101,6 +102,28 @@ def calls_in(body: Node, fields: Mapping[str, str], parameters: Node | None = No
             before_body = 1 if node.type == "enhanced_for_statement" else 0
             waiting += [*inside[:before_body], (node, True), *inside[before_body:]]
     return tuple(walk.calls)
+
+
+def returned_by(body: Node, parameters: Node | None) -> Iterator[str | Call]:
+    """Yield what the `return` statements of a method give back: types of new instances, and results of plain calls.
+
+    A call is plain where it is one of the same class or of a new instance; of its arguments only types are told.
+    """
+    declarators = descendants(body, "variable_declarator")
+    made = {child_text(one, "name"): one.child_by_field_name("value") for one in declarators}
+    for returned in descendants(body, "return_statement"):
+        value = _evaluated(returned.named_children[0]) if returned.named_children else None
+        while value is not None and value.type == "cast_expression":
+            value = _evaluated(value.child_by_field_name("value"))
+        if value is not None and value.type == "identifier":
+            value = made.get(text_of(value))
+        if value is not None and value.type == "object_creation_expression":
+            yield simple_type(value.child_by_field_name("type"))
+        elif value is not None and value.type == "method_invocation":
+            calls = calls_in(value, {}, parameters)
+            if calls and not isinstance(calls[-1].receiver, int):
+                arguments = tuple(one if isinstance(one, str) else "" for one in calls[-1].arguments)
+                yield replace(calls[-1], arguments=arguments)
 
 
 class _Walk:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tree_sitter import Node
 
-from assertkd.java.calls import assigned_types, calls_in, declared_types, descendants
+from assertkd.java.calls import assigned_types, calls_in, declared_types, descendants, returned_by
 from assertkd.java.source import (
     COMMENTS,
     METHODS,
@@ -16,11 +16,13 @@ from assertkd.java.source import (
     simple_type,
     text_of,
 )
-from assertkd.java.structure import CONSTRUCTOR, JavaClass, JavaFile, Method, Span
+from assertkd.java.structure import CONSTRUCTOR, Call, JavaClass, JavaFile, Method, Span
 from assertkd.java.tests import framework_of_imports, test_of_method, uses_test_library
 
 COMPUTING = frozenset({"if", "for", "while", "throw", "(", "new", "?", "+", "-", "*", "/", "%", "[", "<", ">", "->"})
 """Tokens that a mere getter does without."""
+VALUES = frozenset({"String", "Object", "Integer", "Long", "Double", "Boolean", "Character"})
+"""Returned types that no class of a project stands for."""
 MOST_TOKENS_OF_TRIVIAL = 16
 """A body with more tokens is no mere getter."""
 
@@ -190,6 +192,8 @@ def _method(node: Node, class_name: str, owner: Node, fields: Mapping[str, str] 
         if "parameter" in child.type and child.type != "receiver_parameter"
     ]
     returns = class_name if is_constructor else simple_type(node.child_by_field_name("type"))
+    gives_instance = body is not None and not is_constructor and returns[:1].isupper() and returns not in VALUES
+    returned = dict.fromkeys(returned_by(body, parameters)) if body is not None and gives_instance else ()
     return Method(
         name=CONSTRUCTOR if is_constructor else text_of(node.child_by_field_name("name")),
         parameters=tuple(_parameter_type(parameter) for parameter in listed),
@@ -199,18 +203,10 @@ def _method(node: Node, class_name: str, owner: Node, fields: Mapping[str, str] 
         has_body=body is not None,
         trivial=body is not None and returns != "void" and (_is_trivial(body) or _delegates(node, body)),
         static=any(child.type == "modifiers" and "static" in text_of(child).split() for child in node.children),
-        makes=() if body is None or is_constructor else tuple(dict.fromkeys(_returned_instances(body))),
+        makes=tuple(one for one in returned if isinstance(one, str)),
+        passes_on=tuple(one for one in returned if isinstance(one, Call)),
         calls=() if body is None or fields is None or is_constructor else calls_in(body, fields, parameters),
     )
-
-
-def _returned_instances(body: Node) -> Iterator[str]:
-    for returned in descendants(body, "return_statement"):
-        value = returned.named_children[0] if returned.named_children else None
-        while value is not None and value.type in ("parenthesized_expression", "cast_expression"):
-            value = value.named_children[-1]
-        if value is not None and value.type == "object_creation_expression":
-            yield simple_type(value.child_by_field_name("type"))
 
 
 def _parameter_type(parameter: Node) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from assertkd.java.index import Member, ProjectIndex
-from assertkd.java.names import begins, has_words, is_name, parts_of, shortened, stems
+from assertkd.java.names import begins, has_words, is_name, likeness, parts_of, shortened, stems
 from assertkd.java.resolution import CallResolver, ResolvedCalls
 from assertkd.java.structure import CONSTRUCTOR, Assertion, JavaClass, JavaFile, JavaTest
 
@@ -15,14 +15,16 @@ FACTORY = re.compile(r"(?:new|create|make)(?=[A-Z]|$)")
 """Beginnings of the names of static methods that make something."""
 GETTER = re.compile(r"(?:get|is|has)(?=[A-Z])")
 CONSTRUCTOR_WORD = re.compile(r"(?:(?<![A-Za-z])c|C)onstructors?(?![a-z])")
-PREPARES, LOOKS = 2, 3
-"""Ranks of what is called to make an instance, and to look at a result; those of what is likelier tested are lower."""
+PREPARES, MAKES, LOOKS = 2, 4, 5
+"""Ranks of factories, constructors, and what only looks at a result; those of what is likelier tested are lower."""
 SHORT = 3
 """Letters of names that are too common to tell anything where they stand inside a test's name."""
 DEPTH = 2
 """Methods of tests' classes, called by each other, whose calls count as the test's."""
 REQUESTS = frozenset({"perform", "exchange", "retrieve", "andExpect", "statusCode", "getForObject", "getForEntity"})
 """What a test calls that tests a class by requests to a server (Spring, REST Assured)."""
+CLOSING = frozenset({"close", "flush"})
+"""Methods that end what was done before, which is tested."""
 IMPLICIT = frozenset({"equals", "hashCode", "toString", "compareTo"})
 """Methods that run without a call of that name: inside `assertEquals`, string concatenation, collections."""
 
@@ -49,8 +51,8 @@ class Linker:
         self._index = index
         self._calls = CallResolver(index)
 
-    def assertions(self, file: JavaFile, test_class: JavaClass, test: JavaTest) -> list[Assertion]:
-        """Return the outermost assertion statements of a test, in their order.
+    def assertions(self, file: JavaFile, test_class: JavaClass, test: JavaTest) -> tuple[list[Assertion], int]:
+        """Return the outermost assertion statements of a test in their order, and how many are no statements.
 
         A statement is one by the names that it calls, where these are not all methods of the code under test: a test of
         a `TokenVerifier` calls `verifier.verify(text)` to see what it does.
@@ -61,7 +63,7 @@ class Linker:
             foreign = not assertion.calls or any(not self._is_tested(test, resolved, one) for one in assertion.calls)
             if foreign and (not found or found[-1].span.end <= assertion.span.start):
                 found.append(assertion)
-        return found
+        return found, sum(not self._is_tested(test, resolved, one) for one in test.inner_claims)
 
     def links(
         self, file: JavaFile, test_class: JavaClass, test: JavaTest, positions: Iterable[int]
@@ -80,13 +82,20 @@ class Linker:
         for position in positions:
             while calls and calls[0][0] <= position:
                 _, member, is_direct = calls.popleft()
+                if not is_direct and GETTER.match(member.method.name):
+                    continue
                 seen = called if is_direct else helped
                 seen[id(member.method)] = seen.pop(id(member.method), member)
             # What the test calls itself counts more than what its helpers call.
-            yield self._link(subject, test.name, [*helped.values(), *called.values()], is_request)
+            yield self._link(subject, test_class.name, test.name, [*helped.values(), *called.values()], is_request)
 
     def _link(
-        self, subject: JavaClass | None, test_name: str, called: Sequence[Member], is_request: bool
+        self,
+        subject: JavaClass | None,
+        class_name: str,
+        test_name: str,
+        called: Sequence[Member],
+        is_request: bool,
     ) -> Link | str:
         if subject is not None:
             parts = parts_of(test_name)
@@ -101,7 +110,11 @@ class Linker:
                 return _linked(last, "call")
             if not called and is_request and (only := self._only(subject)) is not None:
                 return Link(only, "name")
-        if (last := _named_in_test(called, test_name) or self._of_one_class(called)) is not None:
+        if (
+            last := _named_in_test(called, test_name)
+            or self._of_one_class(called)
+            or self._named_in_class(called, class_name)
+        ) is not None:
             return _linked(last, "type")
         if called:
             return "methods of several classes are called, and the test names none"
@@ -143,9 +156,33 @@ class Linker:
 
     def _of_one_class(self, called: Sequence[Member]) -> Member | None:
         """Return the last called method where all that do something are of one class and its kin, or None."""
-        doing = [member.owner for member in called if _rank(member) < PREPARES]
-        of_one = all(self._belongs(owner, doing[0]) for owner in doing)
-        return _last_tested(called) if of_one else None
+        doing = self._doing(called)
+        of_one = all(self._belongs(member.owner, doing[0].owner) for member in doing)
+        return _last_tested(doing or called) if of_one else None
+
+    def _doing(self, called: Sequence[Member]) -> list[Member]:
+        """Return the methods that do something, in their order, without those that make what is tested."""
+        return [member for member in called if _rank(member) < PREPARES and not self._makes(member)]
+
+    def _named_in_class(self, called: Sequence[Member], class_name: str) -> Member | None:
+        """Return the last called method of those likest to the test class by name, else of one class that is likest."""
+        doing = self._doing(called)[::-1]
+        if not doing:
+            return None
+        best = max(doing, key=lambda member: likeness(member.method.name, class_name))
+        if likeness(best.method.name, class_name):
+            return best
+        likest = max(likeness(member.owner.simple_name, class_name) for member in doing)
+        of_likest = [member for member in doing if likeness(member.owner.simple_name, class_name) == likest]
+        of_one = all(self._belongs(member.owner, of_likest[0].owner) for member in of_likest)
+        return _last_tested(of_likest[::-1]) if likest and of_one else None
+
+    def _makes(self, member: Member) -> bool:
+        """Return whether a method makes an instance of another class, of which a test calls what it tests."""
+        method = member.method
+        is_factory = FACTORY.match(method.name) and method.returns[:1].isupper()
+        makes = is_factory or (method.static and self._calls.created_by(member))
+        return bool(makes) and member.owner.simple_name not in method.parameters
 
     def _only(self, subject: JavaClass) -> Member | None:
         """Return the method of a class that has just one that does something, as a test that sends requests runs it."""
@@ -163,7 +200,7 @@ class Linker:
             for one in test.mock_statements
             if any(not self._is_tested(test, resolved, number) for number in one.calls)
         ]
-        made = set(test_class.makes)
+        made: set[str] = set()
         # What a helper runs is the same each time that a test calls it.
         run: dict[int, list[Member]] = {}
         for call, member in zip(test.calls, resolved.members, strict=True):
@@ -172,8 +209,10 @@ class Linker:
             if id(member.method) not in run:
                 run[id(member.method)] = _each_once(self._run_by(member, test.name, DEPTH))
             for act in run[id(member.method)]:
-                made |= set(act.method.makes)
-                yield call.span.end, self._index.implementation(act, made), act is member
+                made |= {one.name for one in self._calls.created_by(act)}
+                if act.method.name == CONSTRUCTOR:
+                    made.add(act.owner.name)
+                yield call.span.end, self._calls.implementation(act, made, test_class), act is member
 
     def _run_by(self, member: Member, test_name: str, depth: int) -> Iterator[Member]:
         """Yield a method if it is one of the project's own, or those that it calls if it is one of tests."""
@@ -226,10 +265,12 @@ def _last_tested(called: Sequence[Member]) -> Member | None:
 def _rank(member: Member) -> int:
     """Return a rank of a called method; that of the lowest is likeliest to be what is tested."""
     method = member.method
-    is_empty = method.name == CONSTRUCTOR and not method.parameters
-    if method.trivial or method.name in IMPLICIT or is_empty:
-        return LOOKS + is_empty
-    if method.name == CONSTRUCTOR or _is_factory(member):
+    is_constructor = method.name == CONSTRUCTOR
+    if method.trivial or method.name in CLOSING or (is_constructor and not method.parameters):
+        return LOOKS + is_constructor
+    if is_constructor or method.name in IMPLICIT:
+        return MAKES - (not is_constructor)
+    if _is_factory(member):
         return PREPARES
     return int(GETTER.match(method.name) is not None and not method.parameters)
 

@@ -49,6 +49,7 @@ class ProjectIndex:
         self._inherited: dict[int, tuple[JavaClass, ...]] = {}
         self._members: dict[int, dict[str, list[Member]]] = {}
         self._heirs: dict[int, list[JavaClass]] | None = None
+        self._heirs_of_libraries: dict[str, list[JavaClass]] | None = None
         self._own_methods: dict[str, list[Method]] | None = None
         for file in files:
             self._files[file.path] = file
@@ -175,17 +176,8 @@ class ProjectIndex:
             self._members[id(declared)] = known = dict(known)
         return known
 
-    def implementation(self, member: Member, made: Collection[str]) -> Member:
-        """Return the method that runs when a method without a body is called; itself where that is not clear.
-
-        It is the only one of the project's classes, or that of the only one that is created.
-
-        Args:
-            member: a method.
-            made: names of the classes whose instances are created where the call is.
-        """
-        if member.method.has_body:
-            return member
+    def implementations(self, member: Member) -> list[Member]:
+        """Return the methods of the project that can run when a method without a body is called."""
         found = {}
         for heir in self._heirs_of(member.owner):
             overriding = [
@@ -198,11 +190,27 @@ class ProjectIndex:
                 found[heir.package, heir.name] = max(
                     overriding, key=lambda m: fit(member.method.parameters, m.method, self._is_kind)
                 )
-        if len(found) > 1:
-            found = {name: one for name, one in found.items() if self._runs(one.owner, made)}
-        return next(iter(found.values())) if len(found) == 1 else member
+        return list(found.values())
 
-    def _runs(self, owner: JavaClass, made: Collection[str]) -> bool:
+    def only_heir(self, kind: str, method: str, count: int) -> JavaClass | None:
+        """Return the project's own class that inherits from a library's and has a method with this many arguments.
+
+        None where there is no such class, or several.
+        """
+        if self._heirs_of_libraries is None:
+            self._heirs_of_libraries = defaultdict(list)
+            for one in (one for file in self._files.values() for one in file.classes if self.is_own(one)):
+                for name in {name for above in (one, *self.ancestors(one)) for name in above.supertypes}:
+                    self._heirs_of_libraries[name].append(one)
+        found = [
+            heir
+            for heir in self._heirs_of_libraries.get(kind, ())
+            if any(one.method.takes(count) and one.method.has_body for one in self.members(heir).get(method, ()))
+        ]
+        return found[0] if len(found) == 1 else None
+
+    def is_made(self, owner: JavaClass, made: Collection[str]) -> bool:
+        """Return whether a class or one that inherits from it has one of these names."""
         return any(one.name in made or one.simple_name in made for one in (owner, *self._heirs_of(owner)))
 
     def _heirs_of(self, declared: JavaClass) -> list[JavaClass]:

@@ -8,6 +8,10 @@ CLASS_PREFIX = re.compile(r"^(?:Test|IT)(?=[A-Z])")
 CLASS_SUFFIX = re.compile(r"_?(?:Unit|Integration)?(?:Tests?|TestCases?|TestSuite|IT|ITCase|Spec)$")
 METHOD_PREFIX = re.compile(r"^(?:tests?|should|verify|check)(?=[A-Z_\d])_?")
 METHOD_SUFFIX = re.compile(r"_?Tests?$")
+ENDING = re.compile(r"(?:ations?|ions?|ings?|ers?|ors?|ed|es|s|e)$")
+PREPOSITION = re.compile(r"(?<=[a-z0-9])(?:With|Without|For|By|In|Of|On|From|To|When|And|Using)(?=[A-Z])")
+SHORTEST_SUBJECT = 3
+"""Letters of a word without its ending that says what something is about."""
 WORD_END = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_")
 
 
@@ -20,6 +24,24 @@ def has_words(name: str, part: str) -> bool:
 @lru_cache(maxsize=10_000)
 def _words(name: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in WORD_END.split(name) if word)
+
+
+def likeness(name: str, test_class: str) -> int:
+    """Return how many words a name shares with a test class's, the last of which counts twice.
+
+    The last is that before a preposition (`MocksWithConstructorTest`). Endings make no difference: `parse` is like
+    `HtmlParserTest`.
+    """
+    about = CLASS_PREFIX.sub("", CLASS_SUFFIX.sub("", test_class))
+    shared = set(_subjects(name)).intersection(_subjects(about))
+    first = _subjects(PREPOSITION.split(about)[0])
+    return len(shared) + (first[-1] in shared if first else 0)
+
+
+@lru_cache(maxsize=10_000)
+def _subjects(name: str) -> tuple[str, ...]:
+    words = (ENDING.sub("", word) for part in name.split(".") for word in _words(part))
+    return tuple(word for word in words if len(word) >= SHORTEST_SUBJECT)
 
 
 def stems(class_name: str) -> Iterator[str]:

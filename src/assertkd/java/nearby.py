@@ -13,7 +13,7 @@ from assertkd.java.structure import JavaFile
 
 TYPE_NAME = re.compile(rb"\b[A-Z]\w*")
 ROUNDS = 3
-"""Files are looked for by the names in the test, then by those in what was found: supertypes, returned types."""
+"""Files are looked for by the names in the test, then in what was found: supertypes, what is returned."""
 
 
 def nearby_files(source: bytes, file: JavaFile, folders: Sequence[Path]) -> dict[Path, JavaFile]:
@@ -41,6 +41,8 @@ def nearby_files(source: bytes, file: JavaFile, folders: Sequence[Path]) -> dict
                 found[path] = read_declarations(read_source(path), path.relative_to(folder).as_posix())
                 new.append(found[path])
         classes = [declared for one in new for declared in one.classes]
-        named = (name for c in classes for name in (*c.supertypes, *(method.returns for method in c.methods)))
+        methods = (method for declared in classes for method in declared.methods)
+        named = [name for declared in classes for name in declared.supertypes]
+        named += [name for method in methods for name in (method.returns, *method.makes)]
         wanted = {name.partition(".")[0].removesuffix("[]") for name in named}
     return {path: one for path, one in found.items() if own.isdisjoint((c.package, c.name) for c in one.classes)}

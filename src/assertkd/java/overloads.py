@@ -50,4 +50,6 @@ def _parameter_fit(argument: str, parameter: str, is_kind: Callable[[str, str], 
     if argument.endswith("[]"):
         inner = argument.removesuffix("[]"), parameter.removesuffix("[]")
         return AGAINST if PRIMITIVE.intersection(inner) else UNKNOWN
-    return KIN if is_kind(argument, parameter) else UNKNOWN - (parameter == "Object")
+    # Classes of libraries are named after what they extend: `StringReader`.
+    is_kin = argument.endswith(parameter) or is_kind(argument, parameter)
+    return KIN if is_kin else UNKNOWN - (parameter == "Object")

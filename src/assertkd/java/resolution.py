@@ -1,10 +1,14 @@
 """Which methods of a project the calls of a test mean."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from assertkd.java.index import Member, ProjectIndex
+from assertkd.java.names import has_words, likeness
 from assertkd.java.structure import CONSTRUCTOR, Call, JavaClass, JavaFile
+
+DEPTH = 3
+"""Methods that return each other's results, one behind the other, which are followed to what is created."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,7 @@ class CallResolver:
 
     def __init__(self, index: ProjectIndex) -> None:
         self._index = index
+        self._created: dict[int, list[JavaClass]] = {}
 
     def resolve(self, file: JavaFile, test_class: JavaClass, calls: Sequence[Call], test_name: str) -> ResolvedCalls:
         """Return what the calls of a test mean, or of a method of a class that helps tests.
@@ -53,6 +58,8 @@ class CallResolver:
                 owner = self._static_import(file, call.name) if member is None else None
             elif kind:
                 owner = self._index.resolve(kind, home)
+                if owner is None and call.name != CONSTRUCTOR and _is_of_library(kind, home):
+                    owner = self._index.only_heir(kind, call.name, len(call.arguments))
             if owner is not None:
                 member = self._index.find(owner, call.name, arguments, test_name)
             resolved.members.append(member)
@@ -65,14 +72,55 @@ class CallResolver:
                 types.append(self._returned(member))
         return resolved
 
+    def implementation(self, member: Member, made: Collection[str], test_class: JavaClass) -> Member:
+        """Return the method that runs when a method without a body is called; itself where that is not clear.
+
+        Of several implementations that of a class is taken which is created near the call; which is named as the test
+        is; which the test's class creates; which is named after what declares the method (`RealSource` after `Source`).
+
+        Args:
+            member: a method.
+            made: names of the classes whose instances are created up to the call.
+            test_class: the test's.
+        """
+        if member.method.has_body:
+            return member
+        found = self._index.implementations(member)
+        likest = max((likeness(one.owner.simple_name, test_class.name) for one in found), default=0)
+        ways: tuple[Callable[[Member], bool], ...] = (
+            lambda one: self._index.is_made(one.owner, made),
+            lambda one: likeness(one.owner.simple_name, test_class.name) == likest,
+            lambda one: self._index.is_made(one.owner, test_class.makes),
+            lambda one: has_words(one.owner.simple_name, member.owner.simple_name),
+        )
+        for fits in ways:
+            if len(found) > 1:
+                found = [one for one in found if fits(one)] or found
+        return found[0] if len(found) == 1 else member
+
+    def created_by(self, member: Member, depth: int = DEPTH) -> list[JavaClass]:
+        """Return the project's classes of which a method returns new instances, itself or by what it returns of."""
+        known = self._created.get(id(member.method))
+        if known is not None:
+            return known
+        home = self._index.file_of(member.owner)
+        created = [self._index.resolve(kind, home) for kind in member.method.makes]
+        for call in member.method.passes_on if depth else ():
+            owner = member.owner if call.receiver is None else self._index.resolve(str(call.receiver), home)
+            called = self._index.find(owner, call.name, [str(one) for one in call.arguments]) if owner else None
+            created += self.created_by(called, depth - 1) if called is not None else []
+        found = list({id(one): one for one in created if one is not None}.values())
+        if depth == DEPTH:
+            self._created[id(member.method)] = found
+        return found
+
     def _returned(self, member: Member) -> tuple[str, JavaFile]:
         """Return the type of what a method returns: that of the instances that it creates where they have one."""
-        home, method = self._index.file_of(member.owner), member.method
-        if len(method.makes) == 1:
-            made, declared = (self._index.resolve(kind, home) for kind in (method.makes[0], method.returns))
-            if made is not None and declared in self._index.ancestors(made):
-                return method.makes[0], home
-        return method.returns, home
+        home, created = self._index.file_of(member.owner), self.created_by(member)
+        declared = self._index.resolve(member.method.returns, home) if len(created) == 1 else None
+        if declared is not None and declared in self._index.ancestors(created[0]):
+            return created[0].name, self._index.file_of(created[0])
+        return member.method.returns, home
 
     def _variable(self, name: str, test_class: JavaClass, file: JavaFile) -> tuple[str, JavaFile]:
         """Return the type that `.name` or `Type.CONSTANT` of a `Call` stands for, and the file that knows it."""
@@ -98,3 +146,8 @@ class CallResolver:
 
     def _has(self, declared: JavaClass, name: str) -> bool:
         return name in self._index.members(declared) or self._index.field(declared, name) is not None
+
+
+def _is_of_library(kind: str, file: JavaFile) -> bool:
+    """Return whether a file imports a type of this name, but not as a collection, which many projects implement."""
+    return any(line.endswith(f".{kind}") and not line.startswith(("java.util.", "static ")) for line in file.imports)

@@ -48,6 +48,7 @@ class Method:
             nothing is never trivial, since it is there to change something.
         static: whether it is called on its class.
         makes: types of the instances that its `return` statements create.
+        passes_on: calls whose results they give back, of methods of its own class or of a new instance.
         calls: those in its body, where its class has tests or helps them: of others they are not read.
     """
 
@@ -60,6 +61,7 @@ class Method:
     trivial: bool
     static: bool = False
     makes: tuple[str, ...] = ()
+    passes_on: tuple[Call, ...] = ()
     calls: tuple[Call, ...] = ()
 
     def takes(self, count: int) -> bool:
@@ -108,6 +110,8 @@ class JavaTest:
         assertions: assertion statements in their order, those inside others too.
         calls: in the order in which they are completed.
         mock_statements: in their order.
+        inner_claims: indexes of calls that have an assertion's name and are no statement of their own, as in a lambda
+            that is returned: `return of(dynamicTest("adds", () -> assertEquals(3, add(1, 2))))`.
         marks: annotations that make it a test if one of them stands for `@Test`; none where it is marked as one.
         parses: whether all of it does.
     """
@@ -120,6 +124,7 @@ class JavaTest:
     assertions: tuple[Assertion, ...]
     calls: tuple[Call, ...]
     mock_statements: tuple[MockStatement, ...] = ()
+    inner_claims: tuple[int, ...] = ()
     marks: tuple[str, ...] = ()
     parses: bool = True
 

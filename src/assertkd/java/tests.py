@@ -1,15 +1,15 @@
 """Which methods are tests and of which framework, and which of their statements a model should learn to write."""
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
 
 from tree_sitter import Node
 
-from assertkd.java.assertions import assertion_of, mock_calls_of
+from assertkd.java.assertions import NAME, assertion_of, mock_calls_of
 from assertkd.java.calls import calls_in
-from assertkd.java.source import annotations_of, text_of
-from assertkd.java.structure import Assertion, JavaTest, MockStatement, Span
+from assertkd.java.source import annotations_of, child_text, text_of
+from assertkd.java.structure import Assertion, Call, JavaTest, MockStatement, Span
 
 PACKAGES = {"org.junit.jupiter": "junit5", "org.testng": "testng", "org.junit": "junit4"}
 """Longer names first: `org.junit.jupiter` is no `org.junit` of JUnit 4."""
@@ -104,7 +104,7 @@ def test_of_method(
     def indexes(nodes: Iterable[Node]) -> tuple[int, ...]:
         return tuple(index[Span(node.start_byte, node.end_byte)] for node in nodes)
 
-    assertions, mock_statements = [], []
+    assertions, mock_statements, failing = [], [], []
     for statement in _statements(body):
         span = Span(statement.start_byte, statement.end_byte)
         if mock_calls := mock_calls_of(statement):
@@ -114,6 +114,11 @@ def test_of_method(
                 mock_statements.append(MockStatement(Span(before.start_byte, before.end_byte), indexes(mock_calls)))
         if (found_assertion := assertion_of(statement)) is not None:
             assertions.append(Assertion(found_assertion[0], span, indexes(found_assertion[1])))
+        elif statement.type == "expression_statement" and NAME.fullmatch(
+            child_text(statement.named_children[0], "name")
+        ):
+            failing.append(span)
+    statements = [*failing, *(one.span for one in assertions), *(one.span for one in mock_statements)]
     return JavaTest(
         name=name,
         framework=found,
@@ -123,9 +128,20 @@ def test_of_method(
         assertions=tuple(assertions),
         calls=calls,
         mock_statements=tuple(mock_statements),
+        inner_claims=tuple(_inner_claims(calls, statements)),
         marks=others,
         parses=parses,
     )
+
+
+def _inner_claims(calls: Sequence[Call], statements: Sequence[Span]) -> Iterator[int]:
+    """Yield the indexes of the outermost calls with an assertion's name that lie in none of these statements."""
+    claims = ((call.span, number) for number, call in enumerate(calls) if NAME.fullmatch(call.name))
+    end = 0
+    for span, number in sorted([*((span, -1) for span in statements), *claims], key=lambda one: one[0].start):
+        if number >= 0 and span.start >= end:
+            yield number
+        end = max(end, span.end)
 
 
 def assertions_in(body: Node) -> Iterator[Assertion]:

@@ -3,6 +3,7 @@
 import json
 import logging
 import multiprocessing
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
@@ -29,6 +30,8 @@ CHUNK = 16
 """Files that a process parses at once."""
 CACHED_SOURCES = 64
 """Sources in memory while records are cut: tests and their focal methods are in few files at a time."""
+NO_STATEMENT = "no statement of their own (in a lambda that is returned or passed on)"
+"""Why assertions are not used: nothing could be cut out that a statement replaces."""
 
 log = logging.getLogger(__name__)
 
@@ -135,12 +138,14 @@ def _cut_records(
                 if index.is_left_out(test_class, test):
                     counts.add_left_out("junit3", "named as JUnit 3 names tests, in a class that is no TestCase")
                 continue
-            assertions = linker.assertions(file, test_class, test)
-            fault = _fault(test, assertions, source(file.path), params)
+            assertions, inner = linker.assertions(file, test_class, test)
+            fault = _fault(test, assertions, inner, source(file.path), params)
             if fault is not None:
                 counts.add_left_out(framework, fault)
                 continue
             counts.tests[framework] += 1
+            counts.assertions += inner
+            counts.unlinked += Counter({NO_STATEMENT: inner})
             linked = False
             ends = [assertion.span.end for assertion in assertions]
             for number, link in enumerate(linker.links(file, test_class, test, ends)):
@@ -184,14 +189,16 @@ def _line(source: bytes, position: int) -> int:
     return source.count(b"\n", 0, position) + 1
 
 
-def _fault(test: JavaTest, assertions: Sequence[Assertion], source: bytes, params: MineCorpusParams) -> str | None:
+def _fault(
+    test: JavaTest, assertions: Sequence[Assertion], inner: int, source: bytes, params: MineCorpusParams
+) -> str | None:
     """Return why a test is left out, or None."""
     most = params.mining.max_assertions
     text = source[test.span.start : test.span.end].decode("utf-8")
     if not test.parses:
         return "does not parse"
     if not assertions:
-        return "no assertion"
+        return f"no assertion but such as are {NO_STATEMENT}" if inner else "no assertion"
     if test.disabled:
         return "disabled"
     if most is not None and len(assertions) > most:
