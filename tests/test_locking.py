@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from assertkd import locking
+from assertkd import lock_holder
 from assertkd.errors import UserError
 from assertkd.locking import NAME, Timing, held
 
@@ -146,8 +146,8 @@ def test_a_number_that_another_process_now_has_does_not_count_as_the_holder(tmp_
 
 
 def test_a_machine_that_was_started_anew_has_no_holders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    left_by(tmp_path, boot="another start", machine=locking.MACHINE or "x")
-    monkeypatch.setattr(locking, "MACHINE", locking.MACHINE or "x")
+    left_by(tmp_path, boot="another start", machine=lock_holder.MACHINE_ID or "x")
+    monkeypatch.setattr(lock_holder, "MACHINE_ID", lock_holder.MACHINE_ID or "x")
     with held(tmp_path, timing=Timing(touch=0.1, silence=3600, patience=3600)):
         pass
 
@@ -167,7 +167,7 @@ def test_a_holder_whose_number_does_not_count_here_is_given_time_to_touch(
 
 
 def test_a_living_holder_is_known_after_this_machine_got_another_name() -> None:
-    holder = locking.Holder.here()
+    holder = lock_holder.Holder.here()
     assert not replace(holder, host="former name").is_gone()
     assert replace(holder, host="former name", started_after_boot=0.5).is_gone()
 
@@ -187,7 +187,7 @@ def test_a_step_of_the_clock_leaves_a_living_holder_its_lock(
 def test_the_start_of_a_process_is_counted_from_the_boot() -> None:
     uptime = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
     age = time.time() - psutil.Process().create_time()
-    assert locking.Holder.here().started_after_boot == pytest.approx(uptime - age, abs=5)
+    assert lock_holder.Holder.here().started_after_boot == pytest.approx(uptime - age, abs=5)
 
 
 @pytest.mark.parametrize("state", ["COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY"])
