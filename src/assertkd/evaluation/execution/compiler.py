@@ -32,6 +32,11 @@ class Unit:
     folder: Path
     sources: Mapping[str, str]
 
+    @property
+    def packages(self) -> set[str]:
+        """Folders of its files, as `org/example`; "" for the unnamed package."""
+        return {path.rpartition("/")[0] for path in self.sources}
+
 
 class Compiler(JavaProcess):
     """The compiling process; use it in a `with` block.

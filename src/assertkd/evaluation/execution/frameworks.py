@@ -9,6 +9,9 @@ JARS = Path("/usr/share/java")
 """Where Debian's packages put jars."""
 
 PROGRAMS = Path(__file__).parent / "java"
+PACKAGE = "assertkd"
+"""That of the programs."""
+
 RUNNER = ("Runner.java", "Framework.java", "ConcreteClasses.java")
 """What runs tests, whatever their framework."""
 
@@ -115,16 +118,25 @@ def programs(libraries: Sequence[Path]) -> dict[str, str]:
     """Return the sources of what runs tests with these jars, by their names."""
     held = {key for jar in libraries for key in _libraries_in(jar)}
     names = (*RUNNER, *(one.program for one in FRAMEWORKS if one.key in held))
-    return {f"assertkd/{name}": (PROGRAMS / name).read_text(encoding="utf-8") for name in names}
+    return {f"{PACKAGE}/{name}": (PROGRAMS / name).read_text(encoding="utf-8") for name in names}
+
+
+def packages_of(jars: Sequence[Path]) -> set[str]:
+    """Return the folders of the classes in jars, as `org/junit`, and the one of the programs here."""
+    folders = {name.rpartition("/")[0] for jar in jars for name in _names_in(jar) if name.endswith(".class")}
+    return folders - {""} | {PACKAGE}
 
 
 def _libraries_in(jar: Path) -> set[str]:
+    return _names_in(jar).intersection(LIBRARIES)
+
+
+def _names_in(jar: Path) -> set[str]:
     try:
         with zipfile.ZipFile(jar) as archive:
-            names = set(archive.namelist())
+            return set(archive.namelist())
     except (OSError, zipfile.BadZipFile):
         return set()
-    return names.intersection(LIBRARIES)
 
 
 def _siblings(jars: Sequence[Path]) -> Iterator[Path]:

@@ -14,7 +14,7 @@ from typing import Literal, Self, TypeVar
 from assertkd.errors import UserError
 from assertkd.evaluation.execution.compiler import Compiler, Unit
 from assertkd.evaluation.execution.confine import find_confinement
-from assertkd.evaluation.execution.frameworks import programs, split_class_path
+from assertkd.evaluation.execution.frameworks import packages_of, programs, split_class_path
 from assertkd.evaluation.execution.jdk import Toolchain
 from assertkd.evaluation.execution.runner import Runner
 
@@ -50,6 +50,7 @@ class ExecutionPool:
     ) -> None:
         self.toolchain = toolchain
         self.libraries, self.class_path = split_class_path([path.resolve() for path in class_path], toolchain.junit)
+        self._packages = packages_of(self.libraries)
         self._confinement = None if unconfined else find_confinement(toolchain.java)
         self._workers, self._heap_mb = workers, heap_mb
         self._runners: SimpleQueue[Runner] = SimpleQueue()
@@ -64,7 +65,7 @@ class ExecutionPool:
                 Compiler(self.toolchain, self._confinement, [*self.libraries, *self.class_path], self._classes)
             )
             program = self._classes / "runner"
-            [error] = self.compile([Unit(program, programs(self.libraries))])
+            [error] = self._compiler.compile([Unit(program, programs(self.libraries))])
             if error is not None:
                 raise UserError(
                     f"{self.toolchain.java}: the program that runs tests does not compile ({error})",
@@ -103,8 +104,18 @@ class ExecutionPool:
         return self._classes / f"{self._folders}"
 
     def compile(self, units: Sequence[Unit]) -> list[str | None]:
-        """Return for each unit None where it compiled, or its first error."""
-        return self._compiler.compile(units)
+        """Return for each unit None where it compiled, or its first error.
+
+        One that declares types in a package of the test frameworks is refused: their own would be run.
+        """
+        refused = {id(unit): package for unit in units for package in self._packages.intersection(unit.packages)}
+        errors = iter(self._compiler.compile([unit for unit in units if id(unit) not in refused]))
+        return [
+            f"its package {refused[id(unit)].replace('/', '.')} is one of the test frameworks'"
+            if id(unit) in refused
+            else next(errors)
+            for unit in units
+        ]
 
     def each(
         self,

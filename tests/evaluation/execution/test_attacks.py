@@ -1,0 +1,222 @@
+"""Attacks in one run of the stage among honest records: each fails alone, and nothing outside is touched."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from attacks import ATTACKS, TEXTS, assertion
+from java_source import box
+
+from assertkd.evaluation.execute import execute, execute_gold
+from assertkd.evaluation.execution.gold import GoldExecution, read_gold_executions
+from assertkd.evaluation.execution.jdk import Toolchain
+from assertkd.evaluation.execution.predicted import PredictedExecution, read_executions
+from assertkd.evaluation.params import ExecuteGoldParams, ExecuteParams
+from assertkd.predictions import Prediction, write_predictions
+from assertkd.records import MARKER, Record, write_records
+from assertkd.settings import ExecuteSettings
+
+pytestmark = pytest.mark.java
+
+SECRET = "a text that is in no result"
+HONEST, WRONG = "assertEquals(5, box.size( 2));", "assertEquals(4, box.size(2));"
+SECONDS = 4.0
+
+SHARED = """package p.shared;
+import static org.junit.Assert.*;
+import java.util.*;
+import org.junit.Test;
+public class NAME {
+    @Test
+    public void sizes() throws Exception {
+        Box box = new Box();
+        List<Integer> sizes = Arrays.asList(box.size(2));
+        MARKER
+    }
+}
+"""
+
+
+def shared(id_: str, name: str, more: str = "", package: str = "p.shared") -> Record:
+    """Return a record whose test class has this name, in a package that other records have too."""
+    record = box(id_)
+    source = SHARED.replace("NAME", name).replace("MARKER", MARKER) + more
+    sources = {"test_source": source, "class_source": record.extra["class_source"].replace(f"p.{id_}", "p.shared")}
+    sources = {key: text.replace("package p.shared;", f"package {package};") for key, text in sources.items()}
+    return replace(record, extra=sources)
+
+
+def hostile_records() -> dict[str, tuple[Record, bool]]:
+    """Return records whose own code is hostile, or has names that could disturb others; whether its gold passes."""
+    static, constructor = box("static"), box("constructor")
+    for record, code in ((static, "static { Box.class.getName(); if (true) System.exit(0); }"), (constructor, "")):
+        code = code or "public Box() { while (size == 3) { } }"
+        record.extra["class_source"] = record.extra["class_source"].replace("private int", f"{code} private int")
+    unnamed = shared("like_the_runner", "Runner", package="x")
+    sources = {key: text.replace("package x;", "") for key, text in unnamed.extra.items()}
+    return {
+        "static": (static, False),
+        "constructor": (constructor, False),
+        "neighbour": (shared("neighbour", "NeighbourTest"), True),
+        "list": (shared("list", "ListTest", "class List<T> { } class Arrays { }"), False),
+        "like_the_runner": (replace(unnamed, extra=sources), True),
+        "of_the_frameworks": (shared("of_the_frameworks", "Assert", package="org.junit"), False),
+        "of_the_runner": (shared("of_the_runner", "Runner", package="assertkd"), False),
+        "of_the_jdk": (shared("of_the_jdk", "Objects", package="java.util"), False),
+        "part_of_a_name": (shared("part_of_a_name", "junit", package="org"), False),
+    }
+
+
+@dataclass
+class Outside:
+    """What no test may touch."""
+
+    folder: Path
+    unix: socket.socket
+    tcp: socket.socket
+    fifo: int
+
+    def is_untouched(self) -> bool:
+        """Whether nothing was changed, connected to or written to."""
+        for server in (self.unix, self.tcp):
+            server.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                server.accept()
+        written = os.read(self.fifo, 1)
+        text = (self.folder / "secret").read_text(encoding="utf-8")
+        return [path.name for path in self.folder.iterdir()] == ["secret"] and text == SECRET and not written
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
+    folder = tmp_path_factory.mktemp("outside")
+    (folder / "files").mkdir()
+    (folder / "files" / "secret").write_text(SECRET, encoding="utf-8")
+    for path in (folder, folder / "files", *folder.parents):
+        if path.is_relative_to(tmp_path_factory.getbasetemp().parent):
+            path.chmod(0o777)
+    (folder / "files" / "secret").chmod(0o666)
+    os.mkfifo(folder / "fifo")
+    (folder / "fifo").chmod(0o666)
+    fifo = os.open(folder / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    with socket.socket(socket.AF_UNIX) as unix, socket.create_server(("127.0.0.1", 0)) as tcp:
+        unix.bind(str(folder / "socket"))
+        (folder / "socket").chmod(0o777)
+        unix.listen()
+        yield Outside(folder / "files", unix, tcp, fifo)
+    os.close(fifo)
+
+
+@dataclass
+class Finished:
+    """What a run of the stage wrote."""
+
+    gold: dict[str, GoldExecution]
+    predicted: dict[str, PredictedExecution]
+    text: str
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def finished(toolchain: Toolchain, outside: Outside, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Return the results of all attacks, with an honest and a wrong prediction around each few of them."""
+    folder = tmp_path_factory.mktemp("run")
+    places = {
+        "OUTSIDE": str(outside.folder),
+        "SOCKET": str(outside.folder.with_name("socket")),
+        "FIFO": str(outside.folder.with_name("fifo")),
+        "PORT": str(outside.tcp.getsockname()[1]),
+    }
+    records: list[Record] = []
+    texts: dict[str, str] = {}
+    for number, (name, text) in enumerate([*ATTACKS.items(), *TEXTS.items()]):
+        records.append(box(name))
+        if name in ATTACKS:
+            for place, value in places.items():
+                text = text.replace(place, value)
+            text = assertion(text)
+        texts[name] = text
+        kind, honest = ("honest", HONEST) if number % 3 else ("wrong", WRONG)
+        records.append(box(f"{kind}{number}"))
+        texts[f"{kind}{number}"] = honest
+    for name, (record, _) in hostile_records().items():
+        records.append(record)
+        texts[name] = HONEST
+    write_records(folder / "test.jsonl", records)
+    write_predictions(folder / "predictions.jsonl", (Prediction(r.id, texts[r.id], r.assertion) for r in records))
+    settings = ExecuteSettings(
+        seconds=SECONDS, mutants=1, memory_mb=64, junit=tuple(str(jar) for jar in toolchain.junit), enabled=True
+    )
+    started = time.monotonic()
+    files = (folder / "test.jsonl", folder / "gold_execution.jsonl", folder / "gold_execution.json")
+    execute_gold(ExecuteGoldParams(execute=settings, limit=None), *files)
+    execute(ExecuteParams(execute=settings), *files, folder)
+    written = [path for path in folder.iterdir() if "execution" in path.name]
+    return Finished(
+        read_gold_executions(files[1]),
+        {one.id: one for one in read_executions(folder / "execution.jsonl")},
+        "".join(path.read_text(encoding="utf-8") for path in written),
+        time.monotonic() - started,
+    )
+
+
+def test_it_was_confined(finished: Finished) -> None:
+    assert finished.text.count('"isolation": "bubblewrap"') == 2
+    assert len(ATTACKS) >= 40
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_fails(finished: Finished, name: str) -> None:
+    one = finished.predicted[name]
+    assert (one.compiles, one.passes, one.killed) == (True, False, 0), one.message
+    assert len(one.message) <= 300
+    assert one.message.isprintable()
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_what_is_no_assertion_is_not_run(finished: Finished, name: str) -> None:
+    one = finished.predicted[name]
+    assert (one.passes, one.killed) == (False, 0)
+    assert one.ended in ("no whole statement", "no assertion", "does not compile")
+
+
+def test_honest_predictions_are_judged_as_if_they_were_alone(finished: Finished) -> None:
+    others = {name: one for name, one in finished.predicted.items() if name.startswith(("honest", "wrong"))}
+    assert len(others) == len(ATTACKS) + len(TEXTS)
+    for name, one in others.items():
+        is_honest = name.startswith("honest")
+        found = (one.passes, one.killed, one.gold_killed)
+        assert found == (is_honest, int(is_honest), 1), f"{name}: {one.ended} ({one.message})"
+        assert is_honest or "expected:<4> but was:<5>" in one.message
+
+
+def test_records_with_hostile_code_or_names_fail_alone(finished: Finished) -> None:
+    expected = {name: passes for name, (_, passes) in hostile_records().items()}
+    assert {name: finished.gold[name].ended == "passed" for name in expected} == expected
+    assert "package" in finished.gold["of_the_frameworks"].message
+    assert all(finished.predicted[name].passes for name, passes in expected.items() if passes)
+
+
+def test_nothing_outside_is_touched(finished: Finished, outside: Outside) -> None:
+    assert finished.predicted
+    assert outside.is_untouched()
+
+
+def test_no_file_s_content_leaves_in_a_message(finished: Finished) -> None:
+    assert SECRET not in finished.text
+
+
+def test_no_process_is_left(finished: Finished) -> None:
+    assert finished.predicted
+    listed = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert not [line for line in listed.splitlines() if "assertkd.Runner" in line and f"-Xmx{64}m" in line]
+
+
+def test_it_comes_to_an_end(finished: Finished) -> None:
+    assert finished.seconds < 5 * 60, "an attack that hangs costs its time limit, and no more"
+    assert finished.predicted["loop"].ended == "timed out"
