@@ -1,5 +1,6 @@
 """A config file's faults are found with file and line, in seconds, and before Snakemake reads the file."""
 
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -168,3 +169,37 @@ def test_the_files_of_a_command_line_are_checked(
     assert capsys.readouterr().err == (
         "Error: bad.yaml:2: the key `a` stands twice, first in line 1\nCorrect that line.\n"
     )
+
+
+SHELL_SYNTAX = ["$(id)", "`id`", "${HOME}", "a\\", """it's "so\"""", "one\ntwo", "\x1b[0m"]
+
+
+@pytest.mark.parametrize("value", SHELL_SYNTAX)
+@pytest.mark.parametrize("flag", ["--config", "-C"])
+def test_a_value_that_a_shell_would_read_is_refused_on_a_cluster(
+    value: str, flag: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["snakemake", flag, "run=x", f"report={{title: {value}}}", "--cores", "1"])
+    check_command_line()
+    with pytest.raises(SystemExit):
+        check_command_line(executor="slurm")
+    printed = capsys.readouterr().err
+    assert printed.startswith("Error: --config report: a shell on the way to the cluster's job would read ")
+    assert printed.endswith("\nWrite the value into a file, and name that with --configfile.\n")
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--executor", "slurm"])
+    with pytest.raises(SystemExit):
+        check_command_line()
+    monkeypatch.setattr(sys, "argv", [*sys.argv[:-1], "local"])
+    check_command_line(executor="slurm")
+
+
+@pytest.mark.parametrize(
+    "value", ["a; touch b", "Ben's", 'data={train_file: "a b.jsonl"}', "a & b > c | d", "été", "#!"]
+)
+def test_what_the_submission_s_quotes_protect_reaches_a_job(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["snakemake", "--config", f"title={value}"])
+    check_command_line(executor="slurm")
+    wrapped = repr(f"title={value}").replace('"', '\\"')  # as Snakemake and the executor plugin quote it
+    command = subprocess.run(["sh", "-c", f'printf %s "{wrapped}"'], capture_output=True, text=True, check=True).stdout
+    argument = subprocess.run(["sh", "-c", f"printf %s {command}"], capture_output=True, text=True, check=True).stdout
+    assert argument == f"title={value}"

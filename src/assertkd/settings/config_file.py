@@ -20,6 +20,8 @@ MAX_BYTES = 1_000_000
 YTE_KEY = "__use_yte__"
 """Makes Snakemake take a config for a template with Python code."""
 
+LOCAL_EXECUTORS = ("local", "dryrun", "touch")
+
 SECTIONS_OF_NAMES = ("runs", "variants")
 """Keys of the config that hold entries by the names that users give them."""
 
@@ -82,13 +84,42 @@ def with_text_names(config: Mapping[str, Any]) -> dict[str, Any]:
     return dict(config) | {key: {str(name): value for name, value in section.items()} for key, section in named.items()}
 
 
-def check_command_line() -> None:
-    """Check the files of `--configfile` among this process's arguments; end it with two lines at the first fault."""
+def check_command_line(executor: str = "local") -> None:
+    """Check `--configfile` and `--config` among this process's arguments; end it with two lines at the first fault.
+
+    Args:
+        executor: the profile's.
+    """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--configfile", "--configfiles", nargs="+", default=[], dest="files")
+    parser.add_argument("--config", "-C", nargs="*", action="extend", default=[], dest="options")
+    parser.add_argument("--executor", "-e", default=executor)
+    arguments = parser.parse_known_args(sys.argv[1:])[0]
     try:
-        for file in parser.parse_known_args(sys.argv[1:])[0].files:
+        for file in arguments.files:
             load_config(Path(file))
+        if arguments.executor not in LOCAL_EXECUTORS:
+            refuse_shell_syntax(arguments.options)
     except UserError as fault:
         print(f"Error: {fault}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def refuse_shell_syntax(options: Sequence[str]) -> None:
+    """Refuse values that would not reach a cluster's jobs as they are: shells read the command twice on the way.
+
+    It stands between double quotes first, then between single ones, or double ones where it holds a single one.
+
+    Raises:
+        UserError: a value has what a shell expands there, or both kinds of quotes, or a line break.
+    """
+    for option in options:
+        key, _, value = option.partition("=")
+        found = [sign for sign in "$`\\" if sign in value]
+        found += ["both kinds of quotes"] if "'" in value and '"' in value else []
+        found += ["a line break or another control character"] if not value.isprintable() else []
+        if found:
+            raise UserError(
+                f"--config {key}: a shell on the way to the cluster's job would read {' and '.join(found)} in it",
+                "Write the value into a file, and name that with --configfile.",
+            )
