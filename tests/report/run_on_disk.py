@@ -134,10 +134,10 @@ class RunOnDisk:
                 "examples_seen": 10 * steps,
                 "target_tokens": 300 * steps,
                 "seconds": 12.5,
-                "machine": {"device": "cpu"},
+                "machine": {"device": "cpu", "host": "my-own-host"},
                 "versions": {"torch": "2"},
                 "git_commit": "0123456789abcdef",
-                "inputs": {"train.jsonl": "ab" * 32},
+                "inputs": {"/data/of/me/train.jsonl": "ab" * 32},
             }
             self.write(f"{name}/training_report.json", report)
         return Model(name, self.folder)

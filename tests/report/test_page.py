@@ -128,9 +128,44 @@ def test_nothing_is_fetched_and_nothing_else_runs(evil_page: Path) -> None:
             assert value.startswith(("#", "data:text/csv"))
     [policy] = [meta["content"] for meta in elements.named("meta") if meta.get("http-equiv")]
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert policy.endswith("; base-uri 'none'")
     assert "eval" not in policy
     hashes = re.findall(r"'sha256-([^']+)'", policy)
     assert hashes == [base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in elements.scripts]
+
+
+def test_host_and_whole_paths_are_shown_only_where_they_are_asked_for(run: RunOnDisk, tmp_path: Path) -> None:
+    pages, models = [], models_of(run)
+    for machine in (False, True):
+        build_report(ReportSettings(machine=machine), COMPARED, models, tmp_path / "report", cache_of(run))
+        pages.append((tmp_path / "report/report.html").read_text(encoding="utf-8"))
+    for place in ("my-own-host", "/data/of/me/train.jsonl"):
+        assert [place in page for page in pages] == [False, True]
+    assert "…/train.jsonl" in pages[0]
+
+
+@pytest.mark.parametrize(
+    ("summary", "note"),
+    [
+        ({"absent": "no bubblewrap was found"}, "No prediction was compiled and run: no bubblewrap was found."),
+        ({"absent": None, "isolation": "none"}, "Predictions were run unconfined"),
+        ({"absent": None, "isolation": "bubblewrap"}, None),
+    ],
+)
+def test_the_page_says_how_predictions_were_run(
+    run: RunOnDisk, tmp_path: Path, summary: dict[str, str], note: str | None
+) -> None:
+    path = run.write("evaluation/gold_execution.json", summary)
+    try:
+        build_report(ReportSettings(), COMPARED, models_of(run), tmp_path / "report")
+    finally:
+        path.unlink()
+    page = (tmp_path / "report/report.html").read_text(encoding="utf-8")
+    if note is None:
+        assert "compiled and run:" not in page
+        assert "unconfined" not in page
+    else:
+        assert note in page
 
 
 def test_scripts_may_stand_in_html() -> None:

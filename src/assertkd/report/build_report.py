@@ -23,7 +23,7 @@ from assertkd.report.leaderboard_table import leaderboard_table
 from assertkd.report.loss_scaling import analyse_scaling
 from assertkd.report.page import SECTIONS, write_page
 from assertkd.report.params import ComparisonParams
-from assertkd.report.provenance import settings_of, trainings
+from assertkd.report.provenance import settings_of, trainings, without_places
 from assertkd.report.results import Model, labels_of, state_of
 from assertkd.report.slices import FEW, slicings
 from assertkd.settings import ReportSettings
@@ -63,6 +63,9 @@ def build_report(
     quality, records = read_json(run.corpus.quality), {} if unlabelled is None else read_json(unlabelled)
     # A corpus of an earlier version has none.
     notes += quality.pop("warnings", [])
+    notes += execution_notes(run.gold_summary)
+    if not settings.machine:
+        notes, quality, records = map(without_places, (notes, quality, records))
     comparison = None
     if models:
         names, scores = [model.name for model in models], run.folder / "evaluation"
@@ -100,7 +103,7 @@ def build_report(
             *corpus_tables(quality),
             *(replace(table, title=f"unlabelled: {table.title}") for table in corpus_tables(records)),
         ],
-        "settings": settings_of(models, labels),
+        "settings": settings_of(models, labels, settings.machine),
     }
     has = context | {"results": True, "examples": examples.get("examples"), "provenance": True}
     figures = [context["differences"], context["cost"], *context["training"], context["rate_distortion"]]
@@ -150,6 +153,16 @@ def _lead(run: RunLayout, models: Sequence[Model], rows: Sequence[Row]) -> str:
     students = sum(not model.is_teacher and not model.is_external for model in models)
     counted = f"{students} student{'' if students == 1 else 's'} on {rows[0].n:,} test examples"
     return f"Run {run.folder.name}: {counted} that no training and no choice has seen."
+
+
+def execution_notes(gold_summary: Path) -> list[str]:
+    """Return what a reader has to know of how predictions were run: not at all, and why, or unconfined."""
+    summary = read_json(gold_summary) if gold_summary.is_file() else {}
+    if summary.get("absent"):
+        return [f"No prediction was compiled and run: {summary['absent']}."]
+    if summary.get("isolation") == "none":
+        return ["Predictions were run unconfined, with all rights of the user (evaluation.execute.unconfined)."]
+    return []
 
 
 def _cache_warnings(cache: Mapping[str, Any] | None, models: Sequence[Model]) -> Iterator[str]:

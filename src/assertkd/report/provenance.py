@@ -1,5 +1,6 @@
 """Provenance of a run: its trainings at a glance, and every setting, version and hash."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ SHOWN = (
     *("machine", "versions", "git_commit", "inputs"),
 )
 """Keys of `training_report.json` that the page shows for every model, in this order."""
+
+PATH = re.compile(r"(?<![^\s'\"(=:])/(?:[^\s/:'\"]+/)+([^\s/:'\"]+)")
+"""An absolute path in a text."""
 
 HEADINGS = {
     "examples": "examples",
@@ -38,15 +42,33 @@ def trainings(models: Sequence[Model], labels: Mapping[str, str]) -> Table | Non
     return Table("", list(HEADINGS.values()), rows) if rows else None
 
 
-def settings_of(models: Sequence[Model], labels: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return per trained model its label and, as YAML, settings, versions and hashes."""
+def settings_of(models: Sequence[Model], labels: Mapping[str, str], machine: bool) -> list[tuple[str, str]]:
+    """Return per trained model its label and, as YAML, settings, versions and hashes.
+
+    Args:
+        models: those of the page.
+        labels: by their names.
+        machine: whether host and whole paths stay.
+    """
     settings = []
     for model in models:
         if model.is_trained:
             report = model.training_report()
             shown = {key: report[key] for key in SHOWN if key in report}
+            if not machine:
+                shown = without_places(shown)
+                shown.get("machine", {}).pop("host", None)
             settings.append((labels[model.name], yaml.safe_dump(shown, sort_keys=False, allow_unicode=True)))
     return settings
+
+
+def without_places(value: Any) -> Any:
+    """Return a JSON value in which absolute paths are cut to their last part, in keys too."""
+    if isinstance(value, Mapping):
+        return {without_places(key): without_places(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_places(one) for one in value]
+    return PATH.sub(r"…/\1", value) if isinstance(value, str) else value
 
 
 def _glance(report: Mapping[str, Any]) -> list[str]:

@@ -76,6 +76,8 @@ class ReportSettings(Section):
     """Heading of the page."""
     note: str = ""
     """What its readers have to know about this run, above the results; empty for nothing."""
+    machine: bool = False
+    """Whether the page names the host and the whole paths of inputs; otherwise paths are cut to their last part."""
     examples: int = Field(5000, ge=0, le=100_000)
     """Most test examples in the page's browser, with every model's prediction; 0 leaves the browser out. Where the test
     split has more, examples at even distances are taken. A thousand add 0.1 to 0.2 MB to the page."""
