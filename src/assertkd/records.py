@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from assertkd.jsonl import read_lines, write_lines
+from assertkd.errors import UserError
+from assertkd.jsonl import numbered_lines, parse_object, read_lines, write_lines
 
 MARKER = "// <ASSERTION_PLACEHOLDER>"
 """The placeholder of the assertion in `test_method` (and `test_source`)."""
@@ -15,14 +16,28 @@ PLACEHOLDER_TOKEN = "<extra_id_0>"
 
 NAMED_FIELDS = ("id", "focal_method", "test_method", "assertion", "project")
 
+LOGITS, LOGPROBS = "teacher_logits_compressed", "teacher_logprobs"
+"""The fields of a teacher's distributions: the whole ones, or their likeliest tokens."""
+
 TEACHER_FIELDS = (
-    "teacher_logits_compressed",
+    LOGITS,
     "teacher_logits_shape",
     "teacher_logits_dtype",
+    LOGPROBS,
     "teacher_prediction",
     "target_ids",
 )
 """Fields of a line that hold a teacher's output (see `logits.interchange`): no part of the record, and very large."""
+
+
+def teacher_distributions(path: Path) -> str | None:
+    """Return the field in which a JSONL file's first record has a teacher's distributions; None if in none."""
+    try:
+        _, raw = next(numbered_lines(path, ""))
+        line = parse_object(raw)
+    except (OSError, ValueError, StopIteration, UserError):
+        return None
+    return next((name for name in (LOGITS, LOGPROBS) if name in line), None)
 
 
 def line_id(line: dict[str, Any], path: Path, number: int) -> str:

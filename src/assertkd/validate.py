@@ -9,6 +9,7 @@ from assertkd.errors import UserError
 from assertkd.losses.loss_plan import plan_loss
 from assertkd.losses.schedule import progress
 from assertkd.losses.without_effect import without_effect
+from assertkd.records import LOGPROBS, teacher_distributions
 from assertkd.settings import RunSettings, TrainingSettings
 from assertkd.settings.model import SCRATCH, missing_layers
 from assertkd.students.params import DistillStudentParams, encoder_slug
@@ -191,6 +192,13 @@ def _external_teacher(run: RunSettings, students: Mapping[str, DistillStudentPar
             "logits.codec: `hidden` stores what enters the teacher's head, which data.distillation_jsonl does not "
             "hold: use `dense` or `topk`"
         )
+    elif run.logits.codec != "topk":
+        for split, file in run.data.files.items():
+            if teacher_distributions(Path(file)) == LOGPROBS:
+                yield (
+                    f"logits.codec: `{run.logits.codec}` stores the whole distribution, and data.distillation_jsonl."
+                    f"{split}, {file}, gives {LOGPROBS}, those of the likeliest tokens: use `topk`"
+                )
     needs_teacher = "needs the teacher itself, and data.distillation_jsonl gives its answers alone"
     if run.data.unlabelled is not None:
         yield f"data.unlabelled: {needs_teacher}"

@@ -305,6 +305,9 @@ def test_files_with_logits_stand_in_for_a_teacher(folder: Path) -> None:
     run, _ = resolved("distill", "--train_data_path", "train.jsonl", "--val_data_path", "v.jsonl")
     assert run.data.distillation_jsonl.model_dump() == {"train": "train.jsonl", "validation": "v.jsonl", "test": None}
     assert (run.logits.codec, run.tokenizer.name) == ("dense", "Salesforce/codet5p-770m")
+    (folder / "served.jsonl").write_text('{"teacher_logprobs": []}\n', encoding="utf-8")
+    served, _ = resolved("distill", "--train_data_path", "served.jsonl", "--output_dir", "results/served")
+    assert (served.data.distillation_jsonl.train, served.logits.codec) == ("served.jsonl", "topk")
     named = ("distill", "--train_data_path", "train.jsonl", "--tokenizer.name", "t", "--logits.codec", "topk")
     chosen(*named, keep=True)
     again, _ = resolved("distill", "--train_data_path", "train.jsonl", "--val_data_path", "train.jsonl")

@@ -40,10 +40,16 @@ def given_run(make_run: Callable[..., Any], tmp_path: Path) -> Any:
     return run
 
 
-def taken(run: Any, tmp_path: Path, supervision: Supervision, files: list[Path] | None = None) -> Path:
+def taken(
+    run: Any,
+    tmp_path: Path,
+    supervision: Supervision,
+    files: list[Path] | None = None,
+    settings: LogitsSettings = SETTINGS,
+) -> Path:
     """Import the given files and return the folder of the stores."""
     files = files or [tmp_path / "given" / name for name in FILES.values()]
-    params = ImportLogitsParams(logits=SETTINGS, temperatures=(), supervision=supervision)
+    params = ImportLogitsParams(logits=settings, temperatures=(), supervision=supervision)
     import_logits(params, files, run.folder / "corpus", tmp_path / "taken")
     return tmp_path / "taken"
 
@@ -80,6 +86,43 @@ def test_what_the_codec_keeps_is_measured(given_run, tmp_path) -> None:
     assert (line["codec"], report["in_use"]) == ("dense", "dense")
     # float16 in the files, float16 in the store.
     assert [kl["mean"] for kl in line["kl"].values()] == pytest.approx([0, 0, 0], abs=1e-12)
+
+
+def test_what_was_not_given_is_said_with_a_bound(given_run, tmp_path) -> None:
+    """Against the divergence of the teacher itself, which the bound has to cover."""
+    mass, bound, true = [], [], []
+
+    def as_served(number: int, line: dict[str, Any]) -> dict[str, Any]:
+        logits = given_run.logits(line["id"])
+        log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        rows = []
+        for row, target in zip(log_p, line["target_ids"], strict=True):
+            given = sorted({target, *np.argsort(-row)[:8].tolist()})
+            rows.append({str(identity): float(row[identity]) for identity in given})
+            if line["id"].startswith("train"):
+                rest = np.delete(row, given)
+                mass.append(np.exp(rest).sum())
+                bound.append(mass[-1] * np.log(len(rest)))
+                true.append((np.exp(rest) * (rest - np.log(mass[-1] / len(rest)))).sum())
+        del line["teacher_logits_compressed"], line["teacher_logits_shape"]
+        return line | {"teacher_logprobs": rows}
+
+    for name in FILES.values():
+        edited(tmp_path / "given" / name, as_served)
+    topk = SETTINGS.model_copy(update={"codec": "topk"})
+    folder = taken(given_run, tmp_path, half_labelled(), settings=topk)
+    report = json.loads((folder / "fidelity.json").read_text(encoding="utf-8"))
+    assert report["given"]["tail_mass"] == pytest.approx(np.mean(mass), rel=1e-6)
+    assert report["given"]["kl_bound"] == pytest.approx(np.mean(bound), rel=1e-6)
+    assert 0 < np.mean(true) < np.mean(bound)
+    [line] = report["codecs"]
+    assert line["kl"]["1"]["mean"] < 0.05
+    assert (line["kl"]["2"], line["kl"]["4"]) == (None, None), "at other temperatures nothing is known"
+    assert {split: StoreReader(folder / split).manifest.rows for split in FILES} == {
+        "train": 7,
+        "validation": 3,
+        "test": 4,
+    }
 
 
 def test_lines_that_the_corpus_did_not_take_are_passed_over(given_run, tmp_path) -> None:

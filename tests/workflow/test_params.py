@@ -2,6 +2,7 @@
 
 import json
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -413,6 +414,19 @@ def test_a_given_teacher_needs_its_tokenizer_and_a_codec_that_takes_logits() -> 
     tokenizer, codec = caught.value.problem.splitlines()
     assert tokenizer.startswith("tokenizer.name: is needed with data.distillation_jsonl")
     assert codec.startswith("logits.codec: `hidden` stores what enters the teacher's head")
+
+
+def test_log_probabilities_of_the_likeliest_tokens_need_the_codec_that_keeps_them(tmp_path: Path) -> None:
+    file = tmp_path / "served.jsonl"
+    file.write_text('{"teacher_logprobs": []}\n', encoding="utf-8")
+    served = GIVEN | {"data.distillation_jsonl": {"train": "t.jsonl", "test": str(file)}}
+    validate(loaded(served | {"logits.codec": "topk"}))
+    with pytest.raises(UserError) as caught:
+        validate(loaded(served))
+    assert caught.value.problem == (
+        f"logits.codec: `dense` stores the whole distribution, and data.distillation_jsonl.test, {file}, gives "
+        "teacher_logprobs, those of the likeliest tokens: use `topk`"
+    )
 
 
 def test_a_given_test_needs_given_training_records() -> None:

@@ -47,8 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     command = commands.add_parser(
         "import",
         help="make a store of a JSONL file of logits",
-        description="Checks every line of a JSONL file of records with teacher_logits_compressed and makes one store "
-        "of it. The workflow does this itself where data.distillation_jsonl names such files.",
+        description="Checks every line of a JSONL file of records with teacher_logits_compressed, or with "
+        "teacher_logprobs (which need --codec topk), and makes one store of it. The workflow does this itself where "
+        "data.distillation_jsonl names such files.",
     )
     command.add_argument("file", type=Path, help="the JSONL file")
     command.add_argument("--tokenizer", required=True, metavar="NAME", help="hub name or folder: that of the teacher")

@@ -12,9 +12,9 @@ import yaml
 from assertkd.commands.kept_config import explicit_settings, minimal_config, read_kept, reset_key, whole_config
 from assertkd.commands.options import settings_of
 from assertkd.errors import UserError
-from assertkd.jsonl import numbered_lines, parse_object
 from assertkd.layout import SPLITS
 from assertkd.outdated import changed_settings, format_change
+from assertkd.records import LOGPROBS, teacher_distributions
 from assertkd.settings import RunSettings, load_run
 from assertkd.settings.load import NAME, SECTIONS
 from assertkd.settings.section import merged_over
@@ -71,15 +71,6 @@ def run_config(options: argparse.Namespace, config: Mapping[str, Any]) -> RunCon
         if key.endswith("_file") and str(file) not in chosen.run.data.files.values():
             raise UserError(f"data.{key}: {file} has no effect: {_records(chosen.run)}", _file_remedy(chosen))
     return chosen
-
-
-def holds_logits(path: Path) -> bool:
-    """Return whether the first record of a JSONL file has a teacher's logits; False if the file is missing."""
-    try:
-        _, raw = next(numbered_lines(path, ""))
-        return "teacher_logits_compressed" in parse_object(raw)
-    except (OSError, ValueError, StopIteration, UserError):
-        return False
 
 
 def _run_name(options: argparse.Namespace, config: Mapping[str, Any]) -> tuple[str, bool]:
@@ -247,7 +238,8 @@ def _with_external_teacher(settings: Mapping[str, Any], earlier: Mapping[str, An
     """
     data = dict(settings.get("data", {}))
     files = {split: data[key] for split in SPLITS if (key := f"{split}_file") in data}
-    if not any(holds_logits(Path(str(file))) for file in files.values()):
+    held = {teacher_distributions(Path(str(file))) for file in files.values()} - {None}
+    if not held:
         source = {"source": "files"} if "train" in files else {}
         return {**settings, "data": {**source, **data}} if data else dict(settings)
     for split in files:
@@ -255,7 +247,7 @@ def _with_external_teacher(settings: Mapping[str, Any], earlier: Mapping[str, An
     data["distillation_jsonl"] = {**data.get("distillation_jsonl", {}), **files}
     result: dict[str, Any] = {**settings, "data": data}
     if "codec" not in earlier.get("logits", {}):
-        result["logits"] = {"codec": "dense", **settings.get("logits", {})}
+        result["logits"] = {"codec": "topk" if LOGPROBS in held else "dense", **settings.get("logits", {})}
     if "name" not in earlier.get("tokenizer", {}):
         teacher = merged_over(earlier, settings).get("teacher", {}).get("model", {}).get("name")
         tokenizer = {"name": teacher or "Salesforce/codet5p-770m"}

@@ -12,6 +12,7 @@ from assertkd.files import sha256_of_file
 from assertkd.layout import ModelLayout
 from assertkd.logits.interchange.import_file import ExternalExample, write_stores
 from assertkd.logits.interchange.lines import InterchangeLine
+from assertkd.logits.interchange.token_names import TokenNames
 from assertkd.logits.params import LogitsParams
 from assertkd.logits.store.manifest import Provenance
 from assertkd.logits.store.reader import StoreReader
@@ -91,9 +92,9 @@ def store_external_teacher_logits(
     digests = sha256_of_file(ModelLayout(model).tokenizer), sha256_of_file(records_file)
     provenance = Provenance(tokenizer=digests[0], teacher=digests[1], corpus=digests[1])
     examples = (_external_example(replace(line, id=id_), targets[id_]) for id_, line in records.lines(targets))
-    entries = len(prompt.tokenizer.get_vocab())
+    names = TokenNames(prompt.tokenizer)
     try:
-        write_stores(examples, {"test": (folder, provenance)}, "dense", {}, entries=entries, temperatures=())
+        write_stores(examples, {"test": (folder, provenance)}, "dense", {}, names=names, temperatures=())
     except UserError as fault:
         log.warning("the divergence from the teacher is not measured: %s", fault.problem)
         return None

@@ -4,8 +4,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from assertkd.corpus.split import labelled_ids
 from assertkd.corpus.targets import Supervision, write_teacher_predictions
 from assertkd.errors import UserError
@@ -16,6 +14,7 @@ from assertkd.logits.fidelity.imported import imported_fidelity
 from assertkd.logits.fidelity.measure import draw_sample
 from assertkd.logits.interchange.import_file import NO_HEAD, ExternalExample, each_once, sha256_of_files, write_stores
 from assertkd.logits.interchange.lines import read_interchange
+from assertkd.logits.interchange.token_names import TokenNames
 from assertkd.logits.params import ImportLogitsParams
 from assertkd.logits.store.manifest import Provenance
 from assertkd.models.tokenizer import load_tokenizer
@@ -60,19 +59,19 @@ def import_logits(params: ImportLogitsParams, files: Sequence[Path], corpus: Pat
     predictions: dict[str, dict[str, str]] = {split: {} for split in SPLITS}
     records = _corpus_records(inputs, supervision)
     drawn, sample = _sampled_ids(records, prompt, params.logits.fidelity), list[ExternalExample]()
-    parameters, entries = codec_parameters(params.logits, params.temperatures), len(prompt.tokenizer.get_vocab())
+    parameters, names = codec_parameters(params.logits, params.temperatures), TokenNames(prompt.tokenizer)
     manifests = write_stores(
         _keeping(drawn, sample, _examples_of_corpus(files, records, prompt, predictions)),
         stores,
         params.logits.codec,
         parameters,
-        entries=entries,
+        names=names,
         temperatures=params.temperatures,
         examples_per_shard=params.logits.examples_per_shard,
     )
     codec = build_codec(params.logits.codec, manifests["train"].identity.vocab_size, NO_HEAD, parameters)
-    logits = (one.line.logits(len(one.target_ids), entries).astype(np.float32) for one in sample)
-    report = imported_fidelity(logits, codec, params.temperatures)
+    distributions = (one.line.distributions(one.target_ids, names, codec.vocab_size) for one in sample)
+    report = imported_fidelity(distributions, codec, params.temperatures)
     report["sample"] |= {"split": "train", "seed": params.logits.fidelity.seed}
     write_json(outputs.fidelity, report)
     write_teacher_predictions(outputs.teacher_predictions, predictions)

@@ -25,8 +25,9 @@ class DistillationFilesSettings(Section):
     """Files of records with a teacher's logits and predictions, which take the place of a teacher."""
 
     train: str | None = None
-    """JSONL file of training records with `teacher_logits_compressed` and `teacher_prediction`. Where it is set, no
-    teacher is trained or run, and records come from these files whatever `data.source` says."""
+    """JSONL file of training records with `teacher_logits_compressed` (or `teacher_logprobs`, which need the codec
+    `topk`) and `teacher_prediction`. Where it is set, no teacher is trained or run, and records come from these files
+    whatever `data.source` says."""
     validation: str | None = None
     """The same for validation; without it `data.validation_share` of the training file is split off."""
     test: str | None = None

@@ -11,6 +11,7 @@ from assertkd.batching.distributions import TeacherView
 from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
 from assertkd.logits.codecs.head import Float32, StoredHead
+from assertkd.logits.codecs.support import TopLogprobs
 
 Encoder = Callable[[Float32], Payload]
 """Turns the hidden vectors (T, d) of one example into its arrays. Pure: the same vectors give the same arrays."""
@@ -57,6 +58,13 @@ class Codec(ABC):
     def encode_logits(self, logits: Float32) -> Payload:
         """Return the arrays of logits (T, V), where the codec takes them; UserError if they do not fit the format."""
         raise NotImplementedError
+
+    def encode_top(self, top: TopLogprobs) -> Payload:
+        """Return the arrays of the likeliest tokens' log-probabilities; UserError if the codec does not take them."""
+        raise UserError(
+            f"log-probabilities of the likeliest tokens, and the codec `{self.name}` stores the whole distribution",
+            "Use the codec `topk`: logits.codec: topk in a run, --codec topk with `assertkd logits import`.",
+        )
 
     @abstractmethod
     def collate(self, payloads: Sequence[Payload], head: StoredHead | None) -> TeacherView:

@@ -16,6 +16,69 @@ FARTHEST = 1e8
 
 
 @dataclass(frozen=True, slots=True)
+class TopLogprobs:
+    """The likeliest tokens of T distributions at T = 1 that something else than a head gave; the others' mass is even.
+
+    Attributes:
+        ids: (T, K) int64, likeliest first, each once in a row.
+        log_p: (T, K) float64, their log-probabilities; minus infinity at the padding behind a row's tokens.
+        vocab_size: V, among which the rest of the mass is spread evenly, since nothing more is known of it.
+    """
+
+    ids: npt.NDArray[np.int64]
+    log_p: Float64
+    vocab_size: int
+
+    def __len__(self) -> int:
+        """Return T."""
+        return len(self.ids)
+
+    @property
+    def held(self) -> npt.NDArray[np.int64]:
+        """The number of tokens of each distribution, (T,)."""
+        held: npt.NDArray[np.int64] = np.isfinite(self.log_p).sum(axis=1)
+        return held
+
+    @property
+    def log_tail(self) -> Float64:
+        """The log of the mass outside the tokens, (T,); minus infinity where there is none."""
+        with np.errstate(divide="ignore"):
+            outside = np.log((1.0 - np.exp(self.log_p).sum(axis=1)).clip(min=0.0))
+        return np.where(self.held < self.vocab_size, outside, -np.inf)
+
+    def logits(self) -> Float32:
+        """Return the whole distributions, (T, V) log-probabilities; for few positions."""
+        whole = np.repeat(self.log_other[:, None], self.vocab_size, axis=1)
+        rows, columns = np.isfinite(self.log_p).nonzero()
+        whole[rows, self.ids[rows, columns]] = self.log_p[rows, columns]
+        return np.maximum(whole, -FARTHEST).astype(np.float32)
+
+    @property
+    def log_other(self) -> Float64:
+        """The log-probability of each token outside, (T,)."""
+        return self.log_tail - np.log(np.maximum(self.vocab_size - self.held, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ordered:
+    """Tokens in the order of their likelihood.
+
+    Attributes:
+        ids: (T, K) int64, those that may be kept.
+        distance: (T, K) float32, theirs from the likeliest.
+        rest: (T, R) float32, the distances of all others.
+        counts: of tokens at each of these distances, (T, R) or 1.
+        held: (T,), how many of the first K are tokens and no padding.
+    """
+
+    ids: npt.NDArray[np.int64]
+    distance: Float32
+    rest: Float32
+    counts: Float32 | float
+    held: npt.NDArray[np.int64] | int
+
+
+@dataclass(frozen=True, slots=True)
 class Support:
     """The likeliest tokens of T distributions, K >= k of each.
 
@@ -33,7 +96,9 @@ class Support:
     tail: Float64
 
 
-def choose_support(logits: Float32, temperatures: Sequence[float], price: float, max_k: int) -> Support:
+def choose_support(
+    distributions: Float32 | TopLogprobs, temperatures: Sequence[float], price: float, max_k: int
+) -> Support:
     """Return the support of each distribution that minimises KL(full ‖ kept) + price · k.
 
     "Kept" as a distribution spreads the mass outside the support evenly over the tokens there. Its KL for every k comes
@@ -41,34 +106,39 @@ def choose_support(logits: Float32, temperatures: Sequence[float], price: float,
     and Z the sum of w over all, it is `(-A - W · log(W / (V - k))) / Z`.
 
     Args:
-        logits: (T, V), finite.
+        distributions: finite logits (T, V), or what is given of the likeliest tokens.
         temperatures: n of them, above 0, for the tails.
         price: nats an entry, above 0.
         max_k: most entries.
     """
-    vocabulary = logits.shape[1]
-    width = min(max_k, vocabulary)
-    ids, distance, rest = _sorted_head(logits, width)
-    ks = np.arange(1, width + 1)
-    inside, outside = _masses(distance, rest, 1.0)
+    if isinstance(distributions, TopLogprobs):
+        vocabulary, ordered = distributions.vocab_size, _ordered_top(distributions, max_k)
+    else:
+        vocabulary = distributions.shape[1]
+        ids, distance, rest = _sorted_head(distributions, min(max_k, vocabulary))
+        ordered = _Ordered(ids, distance, rest, 1.0, distance.shape[1])
+    distance, rest, counts = ordered.distance, ordered.rest, ordered.counts
+    ks = np.arange(1, distance.shape[1] + 1)
+    inside, outside = _masses(ordered, 1.0)
     wide = distance.astype(np.float64)
-    spread = _sums_behind(wide * np.exp(-wide), _scaled_sum(rest, 1.0, rest))
+    spread = _sums_behind(wide * np.exp(-wide), _scaled_sum(rest, 1.0, counts * rest))
     with np.errstate(divide="ignore", invalid="ignore"):
         even = np.where(outside > 0, outside * np.log(outside / (vocabulary - ks)), 0.0)
     divergence = ((-spread - even) / (inside + outside)).clip(min=0.0)
-    k = (divergence + price * ks).argmin(axis=1) + 1
+    cost = np.where(ks <= np.reshape(ordered.held, (-1, 1)), divergence + price * ks, np.inf)
+    k = cost.argmin(axis=1) + 1
     last = k[:, None] - 1
     # The tail's likeliest token bounds its mass from below, where the sum of exponentials has underflowed.
     with_next = np.concatenate([distance, rest.min(axis=1, initial=np.inf, keepdims=True)], axis=1)
     nearest = np.take_along_axis(with_next, k[:, None], axis=1)
     tails = []
     for temperature in temperatures:
-        within, without = (np.take_along_axis(mass, last, axis=1) for mass in _masses(distance, rest, temperature))
+        within, without = (np.take_along_axis(mass, last, axis=1) for mass in _masses(ordered, temperature))
         with np.errstate(divide="ignore"):
             tails.append(np.maximum(np.log(without), -nearest / temperature) - np.log(within))
     tail = np.concatenate(tails, axis=1).clip(-LARGEST_ODDS, LARGEST_ODDS)
     tail[k == vocabulary] = -np.inf
-    return Support(k, ids, distance, tail)
+    return Support(k, ordered.ids, distance, tail)
 
 
 def _sorted_head(logits: Float32, width: int) -> tuple[npt.NDArray[np.int64], Float32, Float32]:
@@ -93,13 +163,24 @@ def _distances(keys: npt.NDArray[np.uint64]) -> Float32:
     return (keys >> np.uint64(32)).astype(np.uint32).view(np.float32)
 
 
-def _masses(distance: Float32, rest: Float32, temperature: float) -> tuple[Float64, Float64]:
+def _ordered_top(top: TopLogprobs, max_k: int) -> _Ordered:
+    """Return what is given in order: beyond `max_k` tokens one by one, and all that are not given at one distance."""
+    others = np.maximum(top.vocab_size - top.held, 0)
+    likeliest = top.log_p[:, :1]
+    distances = np.concatenate([likeliest - top.log_p, likeliest - top.log_other[:, None]], axis=1)
+    distance = np.minimum(distances, FARTHEST).astype(np.float32)
+    width = min(max_k, top.ids.shape[1])
+    counts = np.concatenate([np.isfinite(top.log_p[:, width:]), others[:, None]], axis=1).astype(np.float32)
+    return _Ordered(top.ids[:, :width], distance[:, :width], distance[:, width:], counts, top.held.clip(max=width))
+
+
+def _masses(tokens: _Ordered, temperature: float) -> tuple[Float64, Float64]:
     """Return the sums of exp(-distance / T) over the first k and over all others, (T, K) each, for k = 1..K."""
-    weights = np.exp(-distance.astype(np.float64) / temperature)
-    return weights.cumsum(axis=1), _sums_behind(weights, _scaled_sum(rest, temperature))
+    weights = np.exp(-tokens.distance.astype(np.float64) / temperature)
+    return weights.cumsum(axis=1), _sums_behind(weights, _scaled_sum(tokens.rest, temperature, tokens.counts))
 
 
-def _scaled_sum(rest: Float32, temperature: float, factor: Float32 | float = 1.0) -> Float64:
+def _scaled_sum(rest: Float32, temperature: float, factor: Float32 | float) -> Float64:
     """Return the sum of factor · exp(-rest / T) of each row, (T,): float32 exponentials that cannot all underflow."""
     least = rest.min(axis=1, initial=FARTHEST, keepdims=True)
     summed: Float64 = (factor * np.exp((least - rest) / temperature)).sum(axis=1, dtype=np.float64)

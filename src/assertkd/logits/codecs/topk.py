@@ -23,7 +23,7 @@ from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
 from assertkd.logits.codecs.codec import Codec, Encoder, checked_hidden
 from assertkd.logits.codecs.head import Float32, StoredHead
-from assertkd.logits.codecs.support import choose_support
+from assertkd.logits.codecs.support import TopLogprobs, choose_support
 
 LEVELS = 255
 STEPS = 2.0**-12 * 2.0 ** (np.arange(256) / 8)
@@ -143,6 +143,10 @@ class TopKCodec(Codec):
         """Return the arrays of logits (T, V); UserError if one is NaN or infinite."""
         return self._encode(logits.astype(np.float32, copy=False), None)
 
+    def encode_top(self, top: TopLogprobs) -> Payload:
+        """Return the arrays of the likeliest tokens' log-probabilities; tails follow from an even rest at T = 1."""
+        return self._encode_chunk(top)
+
     def validate(self, arrays: Payload, tokens: int) -> None:
         """Raise ValueError unless the shapes are right, and supports and tails possible."""
         super().validate(arrays, tokens)
@@ -187,10 +191,10 @@ class TopKCodec(Codec):
             parts.append(self._encode_chunk(logits))
         return {name: self._joined(parts, name) for name in self.layout}
 
-    def _encode_chunk(self, logits: Float32) -> Payload:
+    def _encode_chunk(self, distributions: Float32 | TopLogprobs) -> Payload:
         types = {name: dtype for name, (dtype, _) in self.layout.items()}
         price = self.tolerance * (types["ids"].itemsize + 1)
-        support = choose_support(logits, self.temperatures, price, self.max_k)
+        support = choose_support(distributions, self.temperatures, price, self.max_k)
         last = np.take_along_axis(support.distance, support.k[:, None] - 1, axis=1)[:, 0]
         codes = np.searchsorted(STEPS, last.astype(np.float64) / LEVELS).clip(max=len(STEPS) - 1)
         levels = np.rint(support.distance / STEPS[codes][:, None]).clip(max=LEVELS)

@@ -9,18 +9,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
 from assertkd.layout import ModelLayout
 from assertkd.logits.codecs.codec import Codec
 from assertkd.logits.codecs.registry import CODECS, build_codec
+from assertkd.logits.codecs.support import TopLogprobs
 from assertkd.logits.interchange.lines import InterchangeLine, read_interchange
+from assertkd.logits.interchange.token_names import TokenNames
 from assertkd.logits.store.manifest import Manifest, Provenance
 from assertkd.logits.store.writer import StoreWriter
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts.prompt import Prompt
+from assertkd.records import LOGPROBS
 
 NO_HEAD = 1
 """Width of the hidden vectors in the manifest of a store that came without any."""
@@ -71,7 +72,7 @@ def import_file(
         {output.name: (output, provenance)},
         codec,
         {"temperatures": temperatures} if temperatures else {},
-        entries=len(prompt.tokenizer.get_vocab()),
+        names=TokenNames(prompt.tokenizer),
         temperatures=temperatures,
     )[output.name]
 
@@ -82,7 +83,7 @@ def write_stores(
     codec: str,
     parameters: Mapping[str, Any],
     *,
-    entries: int,
+    names: TokenNames,
     temperatures: Sequence[float],
     examples_per_shard: int = 1024,
 ) -> dict[str, Manifest]:
@@ -93,7 +94,7 @@ def write_stores(
         stores: split name to the store's folder and what it comes from.
         codec: name of a codec that takes logits.
         parameters: the codec's.
-        entries: of the tokenizer.
+        names: the tokenizer's tokens.
         temperatures: those that the distillation is configured for, for the manifest.
         examples_per_shard: examples a shard.
 
@@ -103,8 +104,9 @@ def write_stores(
     remaining = iter(examples)
     first = next(remaining, None)
     if first is None:
-        raise UserError("The files hold no logits", "Give JSONL files with teacher_logits_compressed.")
-    vocab_size = first.line.logits(len(first.target_ids), entries).shape[1]
+        raise UserError("The files hold no logits", f"Give JSONL files with teacher_logits_compressed or {LOGPROBS}.")
+    held = first.line.distributions(first.target_ids, names)
+    vocab_size = held.vocab_size if isinstance(held, TopLogprobs) else held.shape[1]
     encoder = build_codec(codec, vocab_size, NO_HEAD, parameters)
     takes_logits = [name for name, kind in CODECS.items() if kind.encode_logits is not Codec.encode_logits]
     if codec not in takes_logits:
@@ -121,11 +123,17 @@ def write_stores(
     for example in chain([first], remaining):
         writer, line = writers[example.split], example.line
         if not writer.is_done(line.id):
-            logits = line.logits(len(example.target_ids), entries, vocab_size)
-            writer.add(line.id, example.target_ids, logits.astype(np.float32), line.where)
+            distributions = line.distributions(example.target_ids, names, vocab_size)
+            writer.add(line.id, example.target_ids, distributions, line.where)
     manifests = {split: writer.finish() for split, writer in writers.items()}
     for split, manifest in manifests.items():
         log.info("%s: %d examples, %d target tokens", split, manifest.rows, manifest.tokens)
+    if names.unresolved:
+        log.warning(
+            "%d log-probabilities are of tokens that cannot be told from others by what is given, or that the "
+            "tokenizer lacks: their mass is in the tails. Ask the server for ids (return_tokens_as_token_ids).",
+            names.unresolved,
+        )
     return manifests
 
 

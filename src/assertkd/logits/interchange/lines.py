@@ -6,14 +6,15 @@ A line is the record's own fields and
     teacher_logits_shape        [T, V]
     teacher_logits_dtype        "float16"
     target_ids                  the T token ids that the teacher was fed, the end of sequence last
+    teacher_logprobs            in place of all logits, log-probabilities of the likeliest tokens (`logprobs.py`)
     teacher_prediction          what the teacher writes itself
 
-Of these only `teacher_logits_compressed` is needed. A line without shape and `target_ids` holds the logits along its
-`assertion`: T is the number of its tokens, and V follows from the size.
+Of these only `teacher_logits_compressed` or `teacher_logprobs` is needed. A line without shape and `target_ids` holds
+what is along its `assertion`: T is the number of its tokens, and V follows from the size.
 """
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,11 @@ import numpy.typing as npt
 
 from assertkd.errors import UserError
 from assertkd.jsonl import numbered_objects, parse_object
-from assertkd.records import line_id
+from assertkd.logits.codecs.head import Float32
+from assertkd.logits.codecs.support import TopLogprobs
+from assertkd.logits.interchange.logprobs import read_top_logprobs
+from assertkd.logits.interchange.token_names import TokenNames
+from assertkd.records import LOGPROBS, line_id
 
 DTYPE = "float16"
 STORED = np.dtype("<f2")
@@ -60,6 +65,7 @@ class InterchangeLine:
         target_ids: of the logits' rows, or None.
         packed: the logits, from `pack_logits` or another program, or None.
         shape: (T, V) as declared, or None.
+        logprobs: of the likeliest tokens, as a server answered, or None.
     """
 
     where: str
@@ -69,6 +75,26 @@ class InterchangeLine:
     target_ids: list[int] | None
     packed: str | None
     shape: list[int] | None
+    logprobs: Any = None
+
+    def distributions(
+        self, target_ids: Sequence[int], names: TokenNames, vocab_size: int | None = None
+    ) -> Float32 | TopLogprobs:
+        """Return what the line holds along its target: the logits (T, V), or what is given of the likeliest tokens.
+
+        Args:
+            target_ids: the T target tokens.
+            names: those of the tokenizer; V is at least their number, and is that where no logits say more.
+            vocab_size: V of the lines before; None for the first.
+
+        Raises:
+            UserError: nothing is there, or not what it should be (file:line is named).
+        """
+        if self.logprobs is None:
+            return self.logits(len(target_ids), names.entries, vocab_size).astype(np.float32)
+        if self.packed is not None:
+            raise UserError(f"{self.where}: both teacher_logits_compressed and {LOGPROBS}", "Leave one of them out.")
+        return read_top_logprobs(self.logprobs, self.where, target_ids, names, vocab_size or names.entries)
 
     def logits(self, tokens: int, entries: int, vocab_size: int | None = None) -> Float16:
         """Return the logits, (T, V) float16, finite; no memory is taken for a size that was not checked first.
@@ -205,6 +231,7 @@ def _parsed(line: dict[str, Any], where: str, identity: str) -> InterchangeLine:
         target_ids=ids,
         packed=_text(line, "teacher_logits_compressed", where),
         shape=shape,
+        logprobs=line.get(LOGPROBS),
     )
 
 

@@ -10,6 +10,7 @@ from assertkd.errors import UserError
 from assertkd.files import sha256_of_file, written_whole
 from assertkd.logits.codecs.codec import Codec
 from assertkd.logits.codecs.head import HEAD_FILE, Float32, balance_head, head_bytes
+from assertkd.logits.codecs.support import TopLogprobs
 from assertkd.logits.store.manifest import Identity, Manifest, Provenance, ShardEntry, read_manifest, write_manifest
 from assertkd.logits.store.shard import EncodedExample, read_index, target_hash, write_shard
 
@@ -78,13 +79,16 @@ class StoreWriter:
         """Return whether this example has been added, in this run or one that it resumes."""
         return example_id in self._done
 
-    def add(self, example_id: str, target_ids: Sequence[int], rows: Float32, where: str | None = None) -> None:
+    def add(
+        self, example_id: str, target_ids: Sequence[int], rows: Float32 | TopLogprobs, where: str | None = None
+    ) -> None:
         """Encode and append one example.
 
         Args:
             example_id: unique in the store.
             target_ids: the T token ids of its target, the end of sequence included.
-            rows: (T, d), the vectors that enter the teacher's head at these tokens; (T, V), logits, without a head.
+            rows: (T, d), the vectors that enter the teacher's head at these tokens; without a head (T, V), logits, or
+                what is given of the likeliest tokens.
             where: its place, for messages; its id if None.
 
         Raises:
@@ -98,7 +102,7 @@ class StoreWriter:
                 f"example {example_id!r} comes twice", "Give every record an id of its own: rerun `prepare_corpus`."
             )
         try:
-            arrays = self._encode(rows)
+            arrays = self._codec.encode_top(rows) if isinstance(rows, TopLogprobs) else self._encode(rows)
         except UserError as fault:
             raise UserError(f"{where or f'example {example_id!r}'}: {fault.problem}", fault.remedy) from None
         self._codec.validate(arrays, len(target_ids))
