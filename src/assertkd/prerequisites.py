@@ -103,9 +103,10 @@ def check_models(run: RunSettings, jobs: Collection[PlannedJob], files: RunLayou
         faults[named] = fault
     # Variants often begin with the same model.
     unusable: dict[str, UserError] = {}
+    stored = run.teacher.model.name if any(job.rule.startswith("compress_") for job in jobs) else None
     for name in dict.fromkeys(models.values()):
         try:
-            check_model(name, tokenizer)
+            check_model(name, tokenizer, is_stored=name == stored)
             entries = None if largest is None else vocab_size(name)
             if largest is not None and entries is not None and entries > largest:
                 raise UserError(

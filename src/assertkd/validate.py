@@ -177,9 +177,14 @@ def _encoders(students: Mapping[str, DistillStudentParams]) -> Iterator[str]:
 
 def _layers(run: RunSettings, students: Mapping[str, DistillStudentParams]) -> Iterator[str]:
     model = run.teacher.model
-    held = {"encoder": model.scratch.encoder_layers, "decoder": model.scratch.decoder_layers}
+    sizes = model.scratch
+    held = {"encoder": sizes.encoder_layers, "decoder": sizes.decoder_layers}
+    if sizes.family == "causal":
+        held.pop("encoder")
     for name, student in students.items():
         if model.name == SCRATCH and student.model.layers is not None:
+            if sizes.family == "causal" and student.model.teacher_decoder_layers is not None:
+                yield f"variants.{name}.model.teacher_decoder_layers: the teacher has one stack, of teacher_layers"
             for line in missing_layers(student.model.layers, held):
                 yield f"variants.{name}.model.teacher_layers: {line}"
 

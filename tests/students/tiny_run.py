@@ -1,7 +1,7 @@
 """The config of a tiny run, and a function that distils one variant of it."""
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,11 @@ class Taught:
     """A run's folder with `corpus/`, `teacher/` and `logits/`, as the rules leave them."""
 
     folder: Path
+    config: dict[str, Any] = field(default_factory=lambda: CONFIG)
 
     def run_with(self, variant: dict[str, Any]) -> RunSettings:
         """Return the settings of the run with this one variant, checked."""
-        config = deepcopy(CONFIG) | {"variants": {"x": variant}}
+        config = deepcopy(self.config) | {"variants": {"x": variant}}
         run = load_run(config)
         validate(run)
         return run

@@ -130,8 +130,9 @@ def _activations(shape: ModelShape, training: TrainingSettings, inputs: int, tar
     batch, width, heads = training.batch_size, shape.width, shape.heads
     per_token = ACTIVATIONS_PER_LAYER * width
     encoder = shape.encoder_layers * batch * inputs * (per_token + SCORES_PER_HEAD * heads * inputs)
-    # A decoder layer attends twice: to the targets and to the input.
-    decoder = shape.decoder_layers * batch * targets * (per_token + SCORES_PER_HEAD * heads * (targets + inputs))
+    # A decoder layer attends twice, to the targets and to the input; without an encoder it reads the input as well.
+    written = targets if shape.encoder_layers else inputs + targets
+    decoder = shape.decoder_layers * batch * written * (per_token + SCORES_PER_HEAD * heads * (targets + inputs))
     precision = 2 if training.precision == "fp32" else 1
     logits = LOGIT_COPIES * 4 * batch * targets * shape.vocab_size
     return int(precision * (encoder + decoder) + logits)

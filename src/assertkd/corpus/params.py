@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from assertkd.layout import RunLayout
 from assertkd.settings import DataSettings, MiningSettings, RunSettings, TokenizerSettings
 from assertkd.settings.data import Format, VisibleAnswerPolicy
@@ -49,6 +51,8 @@ class PrepareCorpusParams(Section):
     tokenizer: TokenizerSettings
     teacher: str
     """The teacher's name, whose tokenizer is the default; `scratch` where another tokenizer is used."""
+    decoder_only: bool = Field(False, exclude_if=lambda it: not it)
+    """Whether the teacher is a decoder-only model from scratch, whose form of inputs no tokenizer says."""
 
     @classmethod
     def from_run(cls, run: RunSettings) -> "PrepareCorpusParams":
@@ -73,6 +77,7 @@ class PrepareCorpusParams(Section):
             data=data.with_defaults(without_effect | STUDENTS_ALONE),
             tokenizer=run.tokenizer.with_defaults(() if trains_tokenizer else {"vocab_size"}),
             teacher=SCRATCH if has_named_tokenizer else run.teacher.model.name,
+            decoder_only=run.teacher.model.name == SCRATCH and run.teacher.model.scratch.family == "causal",
         )
 
 

@@ -22,6 +22,7 @@ from assertkd.files import write_json
 from assertkd.layout import SPLITS, CorpusLayout
 from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
 from assertkd.prompts.prompt import Prompt
+from assertkd.prompts.prompt_form import choose_form
 from assertkd.records import MARKER, Record, write_records
 from assertkd.settings import DataSettings
 from assertkd.settings.model import SCRATCH
@@ -139,11 +140,13 @@ def _without_leaks(splits: dict[str, list[Record]], audit: RecordAudit) -> dict[
 
 def _tokenizer(params: PrepareCorpusParams, records: Sequence[Record]) -> PreTrainedTokenizerFast:
     if params.tokenizer.name is not None or params.teacher != SCRATCH:
-        return load_tokenizer(params.tokenizer.name or params.teacher)
-    texts = (
-        text for r in records for text in (r.focal_method, *r.test_method.split(MARKER), r.assertion) if text.strip()
-    )
-    return train_tokenizer(texts, params.tokenizer.vocab_size)
+        tokenizer = load_tokenizer(params.tokenizer.name or params.teacher)
+    else:
+        fields = (field for r in records for field in (r.focal_method, *r.test_method.split(MARKER), r.assertion))
+        tokenizer = train_tokenizer((text for text in fields if text.strip()), params.tokenizer.vocab_size)
+    if params.tokenizer.prompt is not None or params.decoder_only:
+        choose_form(tokenizer, params.tokenizer.prompt)
+    return tokenizer
 
 
 def input_statistics(records: Sequence[Record], prompt: Prompt) -> dict[str, Any]:

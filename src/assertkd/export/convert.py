@@ -1,5 +1,6 @@
 """From a `final_model/` to the form of CTranslate2."""
 
+import copy
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,6 +68,18 @@ def converted(model_folder: Path, folder: Path, quantization: Quantization) -> I
     """
     tokenizer, limits = load_tokenizer(model_folder), limits_of(model_folder)
     model = load_model(model_folder, tokenizer=tokenizer)
+    description = ExportDescription(
+        format="ctranslate2",
+        quantization=quantization,
+        compute_type="float32" if model.hidden_size < NARROW else quantization,
+        parameters=parameter_count(model),
+        max_input_len=limits.input,
+        max_output_len=limits.output,
+        eos_token_id=int(tokenizer.eos_token_id),
+        end_token_ids=tuple(model.end_token_ids.tolist()),
+        decoder_only=not model.has_encoder,
+        source=str(model_folder),
+    )
     network = model.network_for_ctranslate2()
     # Imported where it is used, since it takes long.
     from ctranslate2.converters import TransformersConverter
@@ -78,7 +91,12 @@ def converted(model_folder: Path, folder: Path, quantization: Quantization) -> I
             return network
 
         def load_tokenizer(self, *_: Any, **__: Any) -> Any:
-            return tokenizer
+            if tokenizer.bos_token is not None or model.has_encoder:
+                return tokenizer
+            # It has to name some token; inputs begin with whatever their form says.
+            named = copy.deepcopy(tokenizer)
+            named.bos_token = tokenizer.eos_token
+            return named
 
     with TemporaryDirectory(prefix=f"{folder.name}.", suffix=".partial", dir=folder.parent) as temporary:
         # The temporary folder itself is closed to other users.
@@ -86,16 +104,5 @@ def converted(model_folder: Path, folder: Path, quantization: Quantization) -> I
         with loading(model_folder, "CTranslate2 cannot express such a model", IN_OWN_FORM):
             Converter(str(model_folder)).convert(str(export), quantization=quantization)
         tokenizer.save_pretrained(str(export / TOKENIZER))
-        description = ExportDescription(
-            format="ctranslate2",
-            quantization=quantization,
-            compute_type="float32" if model.hidden_size < NARROW else quantization,
-            parameters=parameter_count(model),
-            max_input_len=limits.input,
-            max_output_len=limits.output,
-            eos_token_id=int(tokenizer.eos_token_id),
-            end_token_ids=tuple(model.end_token_ids.tolist()),
-            source=str(model_folder),
-        )
         write_json(export / DESCRIPTION, asdict(description))
         yield export

@@ -1,7 +1,7 @@
 """The configuration of a pretrained model: what its files say, and what of it counts here."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 
 from transformers import AutoConfig, GenerationConfig, PreTrainedConfig, PreTrainedTokenizerFast
@@ -9,6 +9,7 @@ from transformers.utils import cached_file
 
 from assertkd.errors import UserError
 from assertkd.layout import ModelLayout
+from assertkd.models.distillable import DistillableModel
 from assertkd.models.hub import located
 from assertkd.models.loading import loading
 from assertkd.models.model_folder import input_length, output_length, read_config, read_object
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 def load_configuration(
     name: str | Path,
-    families: Collection[str],
+    families: Mapping[str, type[DistillableModel]],
     tokenizer: PreTrainedTokenizerFast | None = None,
     *,
     called: str | None = None,
@@ -39,7 +40,7 @@ def load_configuration(
 
     Args:
         name: hub name or folder.
-        families: the values of `model_type` that are known.
+        families: by the values of `model_type` that are known.
         tokenizer: that the model is used with; None where only its weights or sizes are.
         called: the model's name in an error, where it is not `name`.
         only_local: whether nothing may be fetched.
@@ -69,14 +70,15 @@ def load_configuration(
             generation = read_object(Path(found)) if found is not None else {}
         if plain.get("model_type") not in families:
             raise UserError(
-                f"{called}: is a {plain.get('model_type')!r} model, not of a family that can be taught "
-                f"({', '.join(families)})",
-                "Use T5, CodeT5 or CodeT5+ (220M or 770M); larger CodeT5+ models bring their own code, which is not "
-                "run.",
+                f"{called}: is a {plain.get('model_type')!r} model, neither of the T5 family nor a decoder-only model "
+                "that transformers has",
+                "Use T5, CodeT5 or CodeT5+ (220M or 770M), or a decoder-only model as Qwen2.5-Coder; models that bring "
+                "their own code, as larger CodeT5+, are not run.",
             )
         config: PreTrainedConfig = AutoConfig.from_pretrained(
             source, trust_remote_code=False, local_files_only=only_local
         )
+        families[config.model_type].check_config(called, config)
         named = tuple(
             named_tokens(called, file.name, content)
             for file, content in ((files.generation_config, generation), (files.config, plain))

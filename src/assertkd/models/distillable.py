@@ -1,7 +1,7 @@
 """The seam between models and everything above them: what a model family has to offer to be taught and to teach."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self, cast
@@ -10,11 +10,14 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
+from assertkd.models.decoding import evaluation_mode
+from assertkd.models.generation import Choice, DecodingSteps, drawn_by, most_probable, write_tokens
 from assertkd.models.hub import located
 from assertkd.models.loading import loading, unloadable
+from assertkd.models.low_rank import add_adapters
 from assertkd.models.model_folder import FAILURE, check_weights, local_folder, output_length
 from assertkd.models.special_tokens import END, PAD, START
-from assertkd.settings.model import ScratchSettings
+from assertkd.settings.model import LoraSettings, ScratchSettings
 
 IGNORED = -100
 """Label at padding."""
@@ -58,17 +61,41 @@ class DistillableModel(nn.Module, ABC):
     turns these into what its network takes.
 
     Attributes:
-        architecture: the family's network.
+        architecture: the family's network, where it has one.
         published: configurations of public models by hub name, so that their sizes are known before a download.
-        network: of the class `architecture`; nothing above `models/` touches it.
+        has_encoder: whether an encoder reads the input; else the target continues it.
+        network: of the class that `architecture_of` names; nothing above `models/` touches it.
     """
 
     architecture: ClassVar[type[PreTrainedModel]]
     published: ClassVar[Mapping[str, PreTrainedConfig]] = {}
+    has_encoder: ClassVar[bool] = True
 
     def __init__(self, network: PreTrainedModel) -> None:
         super().__init__()
         self.network = network
+        self._merge_adapters: Callable[[], PreTrainedModel] | None = None
+
+    @classmethod
+    def check_config(cls, name: str | Path, config: PreTrainedConfig) -> None:
+        """Refuse the configuration of a model (`name`) that the family cannot compute.
+
+        Raises:
+            UserError: saying what it has that the family does not know.
+        """
+
+    @classmethod
+    def check_logits(cls, name: str | Path, config: PreTrainedConfig) -> None:
+        """Refuse the configuration of a model (`name`) whose logits are not `head_inputs @ head_weight.T`.
+
+        Raises:
+            UserError: saying what else they are.
+        """
+
+    @classmethod
+    def architecture_of(cls, config: PreTrainedConfig) -> type[PreTrainedModel]:
+        """Return the class of the network that a configuration of this family describes."""
+        return cls.architecture
 
     @classmethod
     @abstractmethod
@@ -85,7 +112,7 @@ class DistillableModel(nn.Module, ABC):
     @classmethod
     def from_config(cls, config: PreTrainedConfig, dropout: float) -> Self:
         """Return a model with random weights, which come from torch's global generator."""
-        return cls(cls.architecture(cls.with_dropout(config, dropout)))
+        return cls(cls.architecture_of(config)(cls.with_dropout(config, dropout)))
 
     @classmethod
     def from_pretrained(cls, name: str | Path, config: PreTrainedConfig, dropout: float) -> Self:
@@ -97,15 +124,15 @@ class DistillableModel(nn.Module, ABC):
         Raises:
             UserError: the weights are missing or damaged.
         """
-        config = cls.with_dropout(config, dropout)
+        config, architecture = cls.with_dropout(config, dropout), cls.architecture_of(config)
         decoding = GenerationConfig(**{key: getattr(config, key, None) for key in (PAD, END, START)})
         with loading(name, FAILURE):
             if (folder := local_folder(name)) is not None:
                 with torch.device("meta"):
-                    expected = cls.architecture(config)
+                    expected = architecture(config)
                 check_weights(name, folder, expected)
                 decoding.max_new_tokens = output_length(folder)
-            network, loaded = cls.architecture.from_pretrained(
+            network, loaded = architecture.from_pretrained(
                 located(name),
                 config=config,
                 generation_config=decoding,
@@ -171,14 +198,16 @@ class DistillableModel(nn.Module, ABC):
         """The head, (V, d), detached."""
         return cast(Tensor, self.network.get_output_embeddings().weight.detach())
 
-    @abstractmethod
+    @torch.inference_mode()
     def generate(self, input_ids: Tensor, attention_mask: Tensor, max_new_tokens: int, num_beams: int = 1) -> Tensor:
         """Return the outputs, (B, T) with T <= max_new_tokens, end token included, padded behind it.
 
-        Greedy for one beam. The model must be in evaluation mode.
+        Greedy for one beam, the outputs of transformers' `generate`, only faster. The model must be in evaluation mode.
         """
+        if num_beams == 1:
+            return self._write(input_ids, attention_mask, 1, max_new_tokens, most_probable)[:, 0]
+        return self.search_beams(input_ids, attention_mask, max_new_tokens, num_beams)
 
-    @abstractmethod
     def sample(
         self,
         input_ids: Tensor,
@@ -204,6 +233,29 @@ class DistillableModel(nn.Module, ABC):
             generator: source of randomness; one on the CPU draws the same numbers for every device. It advances by
                 B · K · max_new_tokens numbers whatever is drawn.
         """
+        uniform = torch.rand(len(input_ids) * samples, max_new_tokens, generator=generator, device=generator.device)
+        choose = drawn_by((1 - uniform).to(input_ids.device), temperature)
+        with evaluation_mode(self.network):
+            written = self._write(input_ids, attention_mask, samples, max_new_tokens, choose)
+        # A copy, because what inference mode makes cannot take part in a later forward pass with gradient.
+        return written.clone()
+
+    @abstractmethod
+    def decoding_steps(
+        self, input_ids: Tensor, attention_mask: Tensor, sequences: int, max_new_tokens: int
+    ) -> tuple[DecodingSteps, Tensor]:
+        """Return the steps that write `sequences` outputs for each input, and their start tokens, (B, K)."""
+
+    @abstractmethod
+    def search_beams(self, input_ids: Tensor, attention_mask: Tensor, max_new_tokens: int, num_beams: int) -> Tensor:
+        """Return the best outputs of beam search, (B, T); see `generate`."""
+
+    @torch.inference_mode()
+    def _write(
+        self, input_ids: Tensor, attention_mask: Tensor, sequences: int, max_new_tokens: int, choose: Choice
+    ) -> Tensor:
+        steps, start = self.decoding_steps(input_ids, attention_mask, sequences, max_new_tokens)
+        return write_tokens(steps, start, self.pad_token_id, self.end_token_ids, max_new_tokens, choose)
 
     @abstractmethod
     def parameter_groups(self) -> Mapping[str, Sequence[nn.Parameter]]:
@@ -212,6 +264,18 @@ class DistillableModel(nn.Module, ABC):
     def weights(self) -> dict[str, nn.Parameter]:
         """Return every weight once, by the name that it has in the saved file."""
         return dict(self.network.named_parameters())
+
+    def trained_weights(self) -> dict[str, nn.Parameter]:
+        """Return those of `weights` that training changes: all, or the adapters alone."""
+        return {name: weight for name, weight in self.weights().items() if weight.requires_grad}
+
+    def add_adapters(self, settings: LoraSettings) -> None:
+        """Put low-rank adapters beside the weights, which stay as they are; `save` adds them to the weights.
+
+        Raises:
+            UserError: the model has no layer of the names in `settings`.
+        """
+        self._merge_adapters = add_adapters(self.network, settings)
 
     def truncate_vocabulary(self, entries: int) -> None:
         """Keep the first `entries` of the vocabulary, in the embeddings and in the head."""
@@ -248,12 +312,19 @@ class DistillableModel(nn.Module, ABC):
     def network_for_ctranslate2(self) -> PreTrainedModel:
         """Return the network, with the configuration by which CTranslate2's converter computes what this model does.
 
+        The converter may take it apart, so that the model is of no more use.
+
         Raises:
             UserError: CTranslate2 cannot express the model.
         """
 
     def save(self, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-        """Write weights (safetensors), configuration and tokenizer to `folder`, in the transformers form."""
+        """Write weights (safetensors), configuration and tokenizer to `folder`, in the transformers form.
+
+        Adapters are added to the weights for good.
+        """
+        if self._merge_adapters is not None:
+            self.network, self._merge_adapters = self._merge_adapters(), None
         folder.mkdir(parents=True, exist_ok=True)
         self.network.save_pretrained(str(folder), safe_serialization=True)
         tokenizer.save_pretrained(str(folder))

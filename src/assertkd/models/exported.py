@@ -1,6 +1,6 @@
 """Models in the form of CTranslate2: small, fast on CPUs, and run without torch or transformers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class ExportDescription:
         eos_token_id: the tokenizer's end token.
         source: the model's folder.
         end_token_ids: all tokens that end an output; empty for `eos_token_id` alone.
+        decoder_only: whether the model continues its inputs.
     """
 
     format: str
@@ -47,6 +48,7 @@ class ExportDescription:
     eos_token_id: int
     source: str
     end_token_ids: tuple[int, ...] = ()
+    decoder_only: bool = False
 
 
 def is_export(folder: Path) -> bool:
@@ -70,6 +72,8 @@ def describe_export(folder: Path) -> ExportDescription:
             for one in fields(ExportDescription)
             if one.type in (int, str) and type(content[one.name]) is not one.type
         ]
+        if type(content.get("decoder_only", False)) is not bool:
+            wrong.append("decoder_only")
         if wrong or not isinstance(ends, list) or not all(type(one) is int for one in ends):
             raise TypeError(f"{(*wrong, 'end_token_ids')[0]} has another type")
         return ExportDescription(**content | {"end_token_ids": tuple(ends)})
@@ -97,6 +101,8 @@ class ExportedTokenizer:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self.eos_token_id = eos_token_id
+        config = ModelLayout(folder).tokenizer_config
+        self.init_kwargs: Mapping[str, Any] = read_object(config) if config.is_file() else {}
 
     def get_vocab(self) -> dict[str, int]:
         """Return token to id, special tokens included."""
@@ -143,7 +149,8 @@ class ExportedModel(TextGenerator):
         self.tokenizer = ExportedTokenizer(folder / TOKENIZER, self.description.eos_token_id)
         self.parameters = self.description.parameters
         with loading(folder, "the export could not be loaded", f" {REMEDY}"):
-            self._translator = ctranslate2.Translator(
+            kind = ctranslate2.Generator if self.description.decoder_only else ctranslate2.Translator
+            self._model: Any = kind(
                 str(folder), device="cpu", compute_type=self.description.compute_type, intra_threads=threads
             )
             self._ends = self.tokenizer.tokens(self.description.end_token_ids or [self.description.eos_token_id])
@@ -151,7 +158,7 @@ class ExportedModel(TextGenerator):
     def generate_batch(self, batch: Sequence[Sequence[int]], max_new_tokens: int, num_beams: int) -> list[str]:
         """Return the texts of a batch."""
         outputs = self._search(batch, num_beams, max_new_tokens)
-        return [self.tokenizer.decode(self.tokenizer.ids(one.hypotheses[0])) for one in outputs]
+        return [self.tokenizer.decode(self.tokenizer.ids(hypotheses[0])) for hypotheses, _ in outputs]
 
     def best_hypotheses(
         self, encoded_input: Sequence[int], num_beams: int, max_new_tokens: int
@@ -161,20 +168,22 @@ class ExportedModel(TextGenerator):
         Each is its token ids, the end token left out, and its score: the mean log-probability of its tokens, the end
         token included, in nats; at most 0.
         """
-        [output] = self._search(
+        [(hypotheses, scores)] = self._search(
             [encoded_input], num_beams, max_new_tokens, num_hypotheses=num_beams, return_scores=True
         )
-        hypotheses = map(self.tokenizer.ids, output.hypotheses)
-        return list(zip(hypotheses, output.scores, strict=True))
+        return list(zip(map(self.tokenizer.ids, hypotheses), scores, strict=True))
 
-    def _search(self, batch: Sequence[Sequence[int]], num_beams: int, max_new_tokens: int, **options: Any) -> Any:
-        return self._translator.translate_batch(
-            [self.tokenizer.tokens(one) for one in batch],
-            beam_size=num_beams,
-            end_token=self._ends,
-            # By default the end token is excluded at the first step, which also shifts the scores.
-            min_decoding_length=0,
-            max_decoding_length=max_new_tokens,
-            max_input_length=0,
-            **options,
-        )
+    def _search(
+        self, batch: Sequence[Sequence[int]], num_beams: int, max_new_tokens: int, **options: Any
+    ) -> list[tuple[list[list[str]], list[float]]]:
+        """Return, for each input, hypotheses as tokens, best first, and their scores on request."""
+        inputs = [self.tokenizer.tokens(one) for one in batch]
+        options |= {"beam_size": num_beams, "end_token": self._ends}
+        # By default the end token is excluded at the first step, which also shifts the scores.
+        if self.description.decoder_only:
+            lengths = {"min_length": 0, "max_length": max_new_tokens, "include_prompt_in_result": False}
+            written = self._model.generate_batch(inputs, **options, **lengths)
+            return [(one.sequences, one.scores) for one in written]
+        lengths = {"min_decoding_length": 0, "max_decoding_length": max_new_tokens, "max_input_length": 0}
+        written = self._model.translate_batch(inputs, **options, **lengths)
+        return [(one.hypotheses, one.scores) for one in written]

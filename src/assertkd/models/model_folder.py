@@ -30,6 +30,8 @@ OF_TOKENIZERS = ("tokenizer", "special_tokens", "added_tokens", "merges", "vocab
 """How the names of the files begin that a tokenizer is made of."""
 
 ADAPTER, ENCODER = "adapter_config.json", "modules.json"
+INPUT_LENGTH = "trained_input_length"
+"""Key of `config.json` for the longest input, where `n_positions` means something else."""
 PYTORCH_WEIGHTS, PYTORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 FLOATING = ("F64", "F32", "F16", "BF16")
 """Types of weights, by their names in safetensors."""
@@ -137,7 +139,8 @@ def read_object(file: Path) -> dict[str, Any]:
 
 def input_length(folder: Path) -> int | None:
     """Return the longest input that the model of a folder was trained for, in tokens; None where it names none."""
-    return _length(ModelLayout(folder).config, "n_positions")
+    file = ModelLayout(folder).config
+    return _length(file, INPUT_LENGTH) or _length(file, "n_positions")
 
 
 def output_length(folder: Path) -> int | None:

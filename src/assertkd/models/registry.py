@@ -9,6 +9,8 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
 from assertkd.layout import ModelLayout
+from assertkd.models.causal import architectures
+from assertkd.models.causal.model import CausalModel
 from assertkd.models.configuration import NO_MODEL, load_configuration
 from assertkd.models.distillable import DistillableModel, ModelShape
 from assertkd.models.loading import loading
@@ -19,11 +21,12 @@ from assertkd.settings import ModelSettings
 from assertkd.settings.model import SCRATCH
 
 FAMILIES: dict[str, type[DistillableModel]] = {
+    **dict.fromkeys(architectures.NAMES, CausalModel),
     "t5": T5Model,
 }
 
-SCRATCH_FAMILY = "t5"
-"""Family of the models that are built from sizes."""
+SCRATCH_FAMILIES: dict[str, type[DistillableModel]] = {"t5": T5Model, "causal": CausalModel}
+"""Families of the models that are built from sizes, by their name in the settings."""
 
 PADDED_TO = 128
 """Vocabularies are padded to a multiple of this at most."""
@@ -67,7 +70,7 @@ def build_model(
     """
     entries = max(entries or 0, len(tokenizer))
     if settings.name == SCRATCH:
-        family = FAMILIES[SCRATCH_FAMILY]
+        family = SCRATCH_FAMILIES[settings.scratch.family]
         config = family.scratch_config(settings.scratch, entries, tokenizer.pad_token_id, tokenizer.eos_token_id)
         return family.from_config(config, dropout)
     config = load_configuration(settings.name, FAMILIES, tokenizer)
@@ -79,12 +82,13 @@ def build_model(
     return model
 
 
-def check_model(name: str, tokenizer: PreTrainedTokenizerFast | None) -> None:
+def check_model(name: str, tokenizer: PreTrainedTokenizerFast | None, *, is_stored: bool = False) -> None:
     """Refuse a model that `build_model` would refuse, as far as its files are on this machine; no weights are read.
 
     Args:
         name: hub name or folder.
         tokenizer: the run's; None where it is not known yet.
+        is_stored: whether its logits are to be stored.
 
     Raises:
         UserError: see `build_model`.
@@ -95,8 +99,10 @@ def check_model(name: str, tokenizer: PreTrainedTokenizerFast | None) -> None:
     config = load_configuration(folder, FAMILIES, tokenizer, called=name)
     if tokenizer is not None:
         _check_own_tokenizer(name, config.vocab_size, tokenizer)
+    if is_stored:
+        FAMILIES[config.model_type].check_logits(name, config)
     with loading(name, FAILURE), torch.device("meta"):
-        check_weights(name, folder, FAMILIES[config.model_type].architecture(config))
+        check_weights(name, folder, FAMILIES[config.model_type].architecture_of(config)(config))
 
 
 def random_model(settings: ModelSettings, vocab_size: int, *, only_local: bool = False) -> DistillableModel:
@@ -160,7 +166,7 @@ def _configuration(
     settings: ModelSettings, vocab_size: int, only_local: bool
 ) -> tuple[type[DistillableModel], PreTrainedConfig]:
     if settings.name == SCRATCH:
-        family = FAMILIES[SCRATCH_FAMILY]
+        family = SCRATCH_FAMILIES[settings.scratch.family]
         return family, family.scratch_config(settings.scratch, vocab_size)
     for family in FAMILIES.values():
         if settings.name in family.published:

@@ -5,12 +5,16 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers.utils import cached_file
 
 from assertkd.errors import UserError
 from assertkd.layout import ModelLayout
+from assertkd.models.causal.architectures import is_decoder_only
 from assertkd.models.hub import located
 from assertkd.models.loading import loading
 from assertkd.models.model_folder import check_files, read_object
+from assertkd.models.special_tokens import PAD
+from assertkd.prompts.prompt_form import KEY, choose_form
 from assertkd.records import PLACEHOLDER_TOKEN
 
 SENTINELS = [f"<extra_id_{number}>" for number in reversed(range(100))]
@@ -63,6 +67,9 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerFast:
     """Return the tokenizer of a hub name or folder; a folder with CodeT5's `vocab.json` and `merges.txt` alone will do.
 
+    Beside a decoder-only model it pads with the model's padding token or the end token where it has no token for that,
+    and has a form of inputs for such a model (`prompt_form`).
+
     Raises:
         UserError: there is none, it cannot be kept as `tokenizer.json`, it lacks a padding token, an end token or the
             gap's, or it cannot spell Java.
@@ -80,10 +87,12 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerFast:
             f"{name}: {type(tokenizer).__name__} has no tokenizer.json, which finds the places of tokens in a text",
             "Use a model with such a tokenizer, as CodeT5+.",
         )
+    with loading(name, "no tokenizer could be loaded"):
+        _follow_decoder_only_model(name, tokenizer)
     if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
         raise UserError(
             f"{name}: the tokenizer has no padding token or no end token",
-            "Use the tokenizer of a T5-family sequence-to-sequence model.",
+            "Use the tokenizer of a T5-family or decoder-only model, in that model's folder.",
         )
     with loading(name, "the tokenizer could not be used"):
         spelt = tokenizer.decode(tokenizer(JAVA).input_ids, skip_special_tokens=True).strip()
@@ -106,3 +115,21 @@ def _loaded(name: str | Path) -> PreTrainedTokenizerFast:
     except TypeError:
         # CodeT5's own files describe each sentinel by an object, which transformers 5 takes no more.
         return AutoTokenizer.from_pretrained(source, trust_remote_code=False, additional_special_tokens=SENTINELS)
+
+
+def _follow_decoder_only_model(name: str | Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Give a tokenizer the padding token and the form of inputs of a decoder-only model in its folder."""
+    file = cached_file(
+        located(name),
+        ModelLayout(Path(name)).config.name,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    config = {} if file is None else read_object(Path(file))
+    if not is_decoder_only(config.get("model_type"), config.get("architectures")):
+        return
+    if tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
+        pad = config.get(PAD)
+        tokenizer.pad_token = tokenizer.eos_token if pad is None else tokenizer.convert_ids_to_tokens(pad)
+    if KEY not in tokenizer.init_kwargs:
+        choose_form(tokenizer, None)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from assertkd.prompts.critical_tokens import critical_pieces
+from assertkd.prompts.prompt_form import FormTokenizer, PromptForm, form_of
 from assertkd.records import MARKER, PLACEHOLDER_TOKEN, Record
 
 FOCAL_FLOOR = 4
@@ -16,7 +17,7 @@ class EncodedInput:
     """A record as model input.
 
     Attributes:
-        ids: token ids, the end token last.
+        ids: token ids, those that end an input last.
         cut: how many tokens were left out because the input was longer than allowed.
     """
 
@@ -24,15 +25,12 @@ class EncodedInput:
     cut: int
 
 
-class PromptTokenizer(Protocol):
+class PromptTokenizer(FormTokenizer, Protocol):
     """The part of a tokenizer that a prompt uses. `PreTrainedTokenizerFast` has it, and `ExportedTokenizer`."""
 
     @property
     def eos_token_id(self) -> int:
         """The end token."""
-
-    def get_vocab(self) -> dict[str, int]:
-        """Return token to id, special tokens included."""
 
     def __call__(
         self,
@@ -50,14 +48,19 @@ class PromptTokenizer(Protocol):
 
 
 class Prompt:
-    """Turns records into token ids: focal method, a blank line, the test with a token in place of the marker."""
+    """Turns records into token ids: focal method, a blank line, the test with a token in place of the marker.
+
+    The tokens around them are the tokenizer's (`prompt_form`), or none and the end token.
+    """
 
     def __init__(self, tokenizer: PromptTokenizer, max_input_len: int, max_output_len: int) -> None:
         self.tokenizer = tokenizer
         self.max_input_len = max_input_len
         self.max_output_len = max_output_len
         entries = tokenizer.get_vocab()
-        self._placeholder = [entries[PLACEHOLDER_TOKEN]] if PLACEHOLDER_TOKEN in entries else self._ids(MARKER)
+        self._form = form_of(tokenizer) or PromptForm(
+            [], [entries[PLACEHOLDER_TOKEN]] if PLACEHOLDER_TOKEN in entries else self._ids(MARKER), [self._end]
+        )
 
     def encode_input(self, focal_method: str, test_method: str) -> EncodedInput:
         """Return the input of at most `max_input_len` tokens.
@@ -69,16 +72,16 @@ class Prompt:
         before, _, after = test_method.partition(MARKER)
         focal = self._ids(focal_method.rstrip() + "\n\n")
         left = self._ids(before)
-        right = [*self._placeholder, *self._ids(after)]
+        right = [*self._form.placeholder, *self._ids(after)]
         whole = len(focal) + len(left) + len(right)
-        room = self.max_input_len - 1
+        room = self.max_input_len - len(self._form.start) - len(self._form.end)
         focal = focal[: max(room // FOCAL_FLOOR, room - len(left) - len(right))]
         test_room = room - len(focal)
         right = right[: max(test_room - test_room // 2, test_room - len(left))]
         left_room = test_room - len(right)
         left = left[max(0, len(left) - left_room) :]
         ids = [*focal, *left, *right]
-        return EncodedInput([*ids, self._end], whole - len(ids))
+        return EncodedInput([*self._form.start, *ids, *self._form.end], whole - len(ids))
 
     def encode_record(self, record: Record) -> EncodedInput:
         """Return the input of a record (see `encode_input`)."""

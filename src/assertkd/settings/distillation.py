@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from assertkd.settings.loss import LossSettings
-from assertkd.settings.model import StudentModelSettings, TeacherModelSettings
+from assertkd.settings.model import LoraSettings, StudentModelSettings, TeacherModelSettings
 from assertkd.settings.section import Section, Seed
 from assertkd.settings.training import TrainingSettings
 
@@ -14,6 +14,7 @@ class TeacherSettings(Section):
     """The model that is fine-tuned on the gold assertions and then distilled."""
 
     model: TeacherModelSettings = TeacherModelSettings()
+    lora: LoraSettings = LoraSettings()
     training: TrainingSettings = TrainingSettings()
     seed: Seed = 42
     """Seed of the teacher's initial weights, batches and dropout."""

@@ -1,13 +1,15 @@
 """Options of a model and of the tokenizer that teacher and students share."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from assertkd.settings.section import Section
+from assertkd.settings.section import Section, Share
 
 Layer = Annotated[int, Field(ge=0, lt=96)]
+
+PromptName = Literal["placeholder", "infilling", "continuation"]
 
 SCRATCH = "scratch"
 """The model name that means: build the model from its `scratch` sizes, with random weights."""
@@ -20,11 +22,18 @@ class TokenizerSettings(Section):
     """Hub name or folder; without it the teacher's own, or, for a teacher from scratch, one trained on the corpus."""
     vocab_size: int = Field(2048, ge=300, le=200_000)
     """Entries of a byte-level BPE tokenizer trained on the corpus; used only where one is trained."""
+    prompt: PromptName | None = Field(None, exclude_if=lambda form: form is None)
+    """Form of inputs. `placeholder`: focal method and test, a token in the assertion's place, the end token.
+    `infilling`: the same between the tokenizer's tokens of fill-in-the-middle. `continuation`: the same, and a comment
+    that asks for the assertion. Null: the teacher's, which is `placeholder` for the T5 family; for a decoder-only
+    model `infilling` where its tokenizer has the tokens, else `continuation`."""
 
 
 class ScratchSettings(Section):
-    """Sizes of a T5 model built with random weights (used where the model's name is `scratch`)."""
+    """Family and sizes of a model built with random weights (used where the model's name is `scratch`)."""
 
+    family: Literal["t5", "causal"] = Field("t5", exclude_if=lambda family: family == "t5")
+    """`t5`: an encoder reads the input, a decoder writes the target. `causal`: a decoder alone, as Llama."""
     d_model: int = Field(192, ge=8, multiple_of=2)
     """Width of the hidden states."""
     d_ff: int = Field(768, ge=8)
@@ -32,7 +41,7 @@ class ScratchSettings(Section):
     heads: int = Field(6, ge=1)
     """Attention heads; `d_model` must be a multiple of it."""
     encoder_layers: int = Field(3, ge=1, le=96)
-    """Encoder layers."""
+    """Encoder layers; of the family `t5` alone."""
     decoder_layers: int = Field(3, ge=1, le=96)
     """Decoder layers."""
 
@@ -40,11 +49,13 @@ class ScratchSettings(Section):
     def _heads_divide_width(self) -> "ScratchSettings":
         if self.d_model % self.heads:
             raise ValueError(f"heads ({self.heads}) must divide d_model ({self.d_model})")
+        if self.family == "causal" and self.d_model // self.heads % 2:
+            raise ValueError(f"d_model ({self.d_model}) / heads ({self.heads}) must be even for the family causal")
         return self
 
 
 class ModelSettings(Section):
-    """One seq2seq model of the T5 family."""
+    """One model: of the T5 family, or decoder-only."""
 
     name: str = "Salesforce/codet5p-220m"
     """Hub name, a folder in the transformers form, or `scratch` for a model of the `scratch` sizes."""
@@ -52,7 +63,11 @@ class ModelSettings(Section):
 
     def used(self) -> Self:
         """Return the settings with those that have no effect at their defaults."""
-        return self.with_defaults(() if self.name == SCRATCH else {"scratch"})
+        if self.name != SCRATCH:
+            return self.with_defaults({"scratch"})
+        if self.scratch.family == "t5":
+            return self
+        return self.model_copy(update={"scratch": self.scratch.with_defaults({"encoder_layers"})})
 
 
 class StudentModelSettings(ModelSettings):
@@ -60,7 +75,8 @@ class StudentModelSettings(ModelSettings):
 
     teacher_layers: tuple[Layer, ...] | None = Field(None, min_length=1, max_length=96)
     """Build the student of its teacher in place of `name` and `scratch`: copies of these encoder layers, counted from
-    0, in this order, with the teacher's embeddings, norms and head. Sizes and vocabulary are the teacher's."""
+    0, in this order, with the teacher's embeddings, norms and head; its only layers where it has no encoder. Sizes
+    and vocabulary are the teacher's."""
     teacher_decoder_layers: tuple[Layer, ...] | None = Field(None, min_length=1, max_length=96)
     """The decoder layers that go with `teacher_layers`; null for the same numbers."""
 
@@ -91,15 +107,29 @@ class TeacherModelSettings(ModelSettings):
     """Hub name, a folder in the transformers form, or `scratch` for a model of the `scratch` sizes."""
 
 
+class LoraSettings(Section):
+    """Low-rank adapters (LoRA, Hu et al. 2022): small matrices beside the model's own weights are trained, and added to
+    them at the end. For models whose gradients and optimizer state do not fit a GPU."""
+
+    rank: int = Field(0, ge=0, le=1024)
+    """Rank of the matrices; 8 to 64 is usual. 0 trains all weights instead."""
+    alpha: int = Field(32, ge=1)
+    """What they add is multiplied by `alpha / rank`."""
+    dropout: Share = 0.0
+    """Dropout rate of what enters them, from 0 to below 1."""
+    target_modules: tuple[str, ...] = ()
+    """Names of the linear layers that have them, as `q_proj`; none for all but the head."""
+
+
 def missing_layers(chosen: Mapping[str, Sequence[int]], held: Mapping[str, int]) -> list[str]:
     """Return a line for each stack of which a layer is named that the teacher does not have.
 
     Args:
         chosen: stack (`encoder`, `decoder`) to the numbers of the layers that are wanted, from 0.
-        held: stack to the teacher's number of layers.
+        held: stack to the teacher's number of layers; a stack that it does not have is left out.
     """
     return [
         f"the teacher's {stack} has no layer {', '.join(map(str, missing))}: its layers are 0 to {held[stack] - 1}"
         for stack, layers in chosen.items()
-        if (missing := [layer for layer in layers if layer >= held[stack]])
+        if (missing := [layer for layer in layers if stack in held and layer >= held[stack]])
     ]

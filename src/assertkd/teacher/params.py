@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from assertkd.settings import RunSettings, TeacherModelSettings, TrainingSettings
+from assertkd.settings.model import LoraSettings
 from assertkd.settings.section import Section, Seed
 
 
@@ -10,6 +11,8 @@ class TrainTeacherParams(Section):
     """Model, training and seed of the teacher, and the lengths of what it reads and writes."""
 
     model: TeacherModelSettings
+    lora: LoraSettings = Field(LoraSettings(), exclude_if=lambda lora: lora == LoraSettings())
+    """Its adapters; no parameter at all where all weights are trained."""
     training: TrainingSettings
     seed: Seed
     max_input_len: int
@@ -22,6 +25,7 @@ class TrainTeacherParams(Section):
         """Return the params of a run; options without effect have their defaults."""
         return cls(
             model=run.teacher.model.used(),
+            lora=run.teacher.lora if run.teacher.lora.rank else LoraSettings(),
             training=run.teacher.training.used(),
             seed=run.teacher.seed,
             max_input_len=run.data.max_input_len,

@@ -60,6 +60,8 @@ def train_teacher(
             validation_encoder=load_validation_encoder(params.validation_encoder, params.training),
         )
         model = build_model(params.model, tokenizer, params.training.dropout_rate)
+        if params.lora.rank:
+            model.add_adapters(params.lora)
         model.remember_length_limits(params.max_input_len, params.max_output_len)
         recipe = Recipe("teacher", params.model_dump(mode="json"), {"corpus": str(corpus)}, config)
         plan, settings, seed = hard_labels(), params.training, params.seed

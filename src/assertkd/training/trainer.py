@@ -192,7 +192,7 @@ class Trainer:
         Raises:
             UserError: a value of the objective was not finite.
         """
-        tensors = {"weights": {name: weight.detach() for name, weight in self.model.weights().items()}}
+        tensors = {"weights": {name: weight.detach() for name, weight in self.model.trained_weights().items()}}
         optimizer_values, tensors["optimizer"] = self.optimizer.state()
         tensors["values"] = self._values.state()
         self.position.elapsed = self.elapsed
@@ -213,7 +213,7 @@ class Trainer:
         values = checkpoint.state
         with torch.no_grad():
             former_weights = checkpoint.tensors("weights")
-            for name, weight in self.model.weights().items():
+            for name, weight in self.model.trained_weights().items():
                 weight.copy_(former_weights[name])
         self.optimizer.restore(values["optimizer"], checkpoint.tensors("optimizer"))
         self.weights.restore(values["loss_weights"])

@@ -5,8 +5,8 @@ import torch
 from scipy.stats import chi2_contingency, chisquare
 from transformers import T5Config, T5ForConditionalGeneration
 
+from assertkd.models import generation
 from assertkd.models.decoding import output_lengths, pad_sequences
-from assertkd.models.t5 import generation
 from assertkd.models.t5.model import T5Model
 
 VOCABULARY = 40

@@ -1,71 +1,14 @@
-"""Decoding with a T5 model, one token at a time; what has ended leaves the batch."""
-
-from collections.abc import Callable
+"""The decoder of a T5 model, one token at a time."""
 
 import torch
 from torch import Tensor
 from transformers import T5ForConditionalGeneration
 from transformers.models.t5.modeling_t5 import T5LayerCrossAttention, T5LayerSelfAttention
 
-COMPACT_AT = 0.75
-"""Ended rows leave the batch once at most this share goes on; sooner, copying the cache costs more than it saves."""
-
-Choice = Callable[[Tensor, Tensor, int], Tensor]
-"""The next tokens (E, K), given their logits (E, K, V), the rows (E, K) of the whole batch that they belong to, and
-the step, counted from 0."""
+from assertkd.models.generation import DecodingSteps
 
 
-@torch.inference_mode()
-def write_tokens(
-    model: T5ForConditionalGeneration,
-    input_ids: Tensor,
-    attention_mask: Tensor,
-    sequences: int,
-    max_new_tokens: int,
-    choose: Choice,
-) -> Tensor:
-    """Return the (B, K, T) tokens that `choose` picks until all have ended, K = `sequences` for each input.
-
-    T is at most `max_new_tokens`. The start token is left out, the end token is not, and padding follows it.
-
-    Args:
-        model: in evaluation mode, on the device of the inputs.
-        input_ids: (B, S).
-        attention_mask: (B, S), 1 for tokens and 0 for padding.
-        sequences: K.
-        max_new_tokens: at least 1.
-        choose: picks the next tokens.
-    """
-    config = model.generation_config
-    pad, ends = config.pad_token_id, torch.tensor(config.eos_token_id, device=input_ids.device)
-    rows = torch.arange(len(input_ids) * sequences, device=input_ids.device).view(-1, sequences)
-    written = torch.full((rows.numel(), max_new_tokens), pad, dtype=torch.long, device=input_ids.device)
-    ended = torch.zeros_like(rows, dtype=torch.bool)
-    latest = torch.full_like(rows, config.decoder_start_token_id)
-    encoded = model.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-    decoder = DecoderSteps(model, encoded, attention_mask, sequences, max_new_tokens)
-
-    for step in range(max_new_tokens):
-        latest = choose(decoder.logits(latest), rows, step).masked_fill(ended, pad)
-        written[rows, step] = latest
-        ended |= torch.isin(latest, ends)
-        going = (~ended).sum(dim=1).tolist()
-        most = max(going)
-        if most == 0:
-            written = written[:, : step + 1]
-            break
-        kept = [example for example, count in enumerate(going) if count]
-        # Examples keep as many sequences as the one with most, so that they still share their inputs' keys and values.
-        if len(kept) * most <= COMPACT_AT * rows.numel():
-            examples = torch.tensor(kept, device=rows.device)
-            chosen = ended[examples].int().argsort(dim=1, stable=True)[:, :most]
-            part = (examples[:, None], chosen)
-            rows, latest, ended = rows[part], latest[part], ended[part]
-            decoder.keep(examples, chosen)
-    return written.view(-1, sequences, written.shape[-1])
-
-
-class DecoderSteps:
+class DecoderSteps(DecodingSteps):
     """The next-token logits of several sequences for each of several encoded inputs, step after step.
 
     The same numbers as the model's own decoder with a cache, faster: the sequences of an example share the keys and
@@ -100,11 +43,7 @@ class DecoderSteps:
         self._step = 0
 
     def logits(self, latest: Tensor) -> Tensor:
-        """Return the logits of the tokens that follow `latest`, shape (E, K, V), and move on by one step.
-
-        Args:
-            latest: (E, K) the tokens of the step before, at first the start token.
-        """
+        """Return the logits of the tokens that follow `latest`, shape (E, K, V)."""
         hidden = self._model.decoder.embed_tokens(latest)
         for block, inputs, written in zip(self._blocks, self._inputs, self._written, strict=True):
             hidden = hidden + self._read_written(block.layer[0], hidden, *written)
@@ -116,12 +55,7 @@ class DecoderSteps:
         return logits
 
     def keep(self, examples: Tensor, sequences: Tensor) -> None:
-        """Go on with some of the examples, and as many sequences of each.
-
-        Args:
-            examples: (E',) indices of the examples.
-            sequences: (E', K') indices of each one's sequences.
-        """
+        """Go on with some of the examples, and as many sequences of each."""
         before = self._written[0][0].shape[0] // self._input_bias.shape[0]
         rows = (examples[:, None] * before + sequences).flatten()
         self._input_bias = self._input_bias[examples]

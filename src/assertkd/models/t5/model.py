@@ -5,14 +5,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self, cast
 
-import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, T5Config, T5ForConditionalGeneration
 
 from assertkd.errors import UserError
-from assertkd.models.decoding import evaluation_mode
 from assertkd.models.distillable import IGNORED, DistillableModel, ModelShape, TargetOutputs
-from assertkd.models.t5.generation import scaled_for_head, write_tokens
+from assertkd.models.t5.generation import DecoderSteps, scaled_for_head
 from assertkd.settings.model import ScratchSettings, missing_layers
 
 LAYER = re.compile(r"(encoder|decoder)\.block\.(\d+)\.(.+)")
@@ -92,15 +90,19 @@ class T5Model(DistillableModel):
         decoded, is_target = self._decode(input_ids, attention_mask, labels, 1, False)
         return scaled_for_head(self.network, decoded.last_hidden_state[is_target])
 
-    @torch.inference_mode()
-    def generate(self, input_ids: Tensor, attention_mask: Tensor, max_new_tokens: int, num_beams: int = 1) -> Tensor:
-        """Return the outputs, (B, T). Greedy ones are those of transformers' `generate`, only faster."""
+    def decoding_steps(
+        self, input_ids: Tensor, attention_mask: Tensor, sequences: int, max_new_tokens: int
+    ) -> tuple[DecoderSteps, Tensor]:
+        """Return the decoder's steps, and the start token of each sequence."""
+        encoded = self.network.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        start = self.network.generation_config.decoder_start_token_id
+        return (
+            DecoderSteps(self.network, encoded, attention_mask, sequences, max_new_tokens),
+            input_ids.new_full((len(input_ids), sequences), start),
+        )
 
-        def most_probable(logits: Tensor, rows: Tensor, step: int) -> Tensor:
-            return logits.argmax(dim=-1)
-
-        if num_beams == 1:
-            return write_tokens(self.network, input_ids, attention_mask, 1, max_new_tokens, most_probable)[:, 0]
+    def search_beams(self, input_ids: Tensor, attention_mask: Tensor, max_new_tokens: int, num_beams: int) -> Tensor:
+        """Return the outputs of beam search, (B, T)."""
         written: Tensor = self.network.generate(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -109,33 +111,6 @@ class T5Model(DistillableModel):
             do_sample=False,
         )
         return written[:, 1:]
-
-    def sample(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        samples: int,
-        max_new_tokens: int,
-        *,
-        temperature: float = 1.0,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """Return `samples` outputs for each input, (B, K, T)."""
-        # In (0, 1], so that the first token whose cumulated probability reaches the draw is never one of probability 0.
-        uniform = torch.rand(len(input_ids) * samples, max_new_tokens, generator=generator, device=generator.device)
-        draws = (1 - uniform).to(input_ids.device)
-
-        def drawn(logits: Tensor, rows: Tensor, step: int) -> Tensor:
-            # One number a row through the inverse distribution function: noise for the whole vocabulary, as Gumbel's
-            # trick or torch.multinomial take, would cost as much as the model's step.
-            cumulated = torch.softmax(logits.float() / temperature, dim=-1).cumsum(dim=-1)
-            reached = draws[rows, step, None] * cumulated[..., -1:]
-            return torch.searchsorted(cumulated, reached)[..., 0]
-
-        with evaluation_mode(self.network):
-            written = write_tokens(self.network, input_ids, attention_mask, samples, max_new_tokens, drawn)
-        # A copy, because what inference mode makes cannot take part in a later forward pass with gradient.
-        return written.clone()
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return the weights of encoder and decoder, which share the embeddings."""

@@ -80,7 +80,7 @@ class BestWeights(Hook):
             self._figures = figures
             if self._file is not None:
                 partial = self._file.with_name(f".{FILE}.partial")
-                save_file({name: weight.detach() for name, weight in trainer.model.weights().items()}, partial)
+                save_file({name: weight.detach() for name, weight in trainer.model.trained_weights().items()}, partial)
                 partial.replace(self._file)
         elif self._patience is not None and self.best.validations_since >= self._patience:
             trainer.position.is_stopped = True
@@ -93,7 +93,7 @@ class BestWeights(Hook):
             return
         best_weights = load_file(self._file)
         with torch.no_grad():
-            for name, weight in trainer.model.weights().items():
+            for name, weight in trainer.model.trained_weights().items():
                 weight.copy_(best_weights[name])
         trainer.position.figures = self._figures
         log.info("keeping epoch %d: %s %.4g", self.best.epoch, self.best.metric, self.best.value)

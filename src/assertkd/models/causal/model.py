@@ -1,0 +1,261 @@
+"""Decoder-only models: one stack of layers reads the input and continues it with the target."""
+
+import copy
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import LlamaConfig, PreTrainedConfig, PreTrainedModel, Qwen2Config
+
+from assertkd.errors import UserError
+from assertkd.models.causal.architectures import CAP, check_config, network_class
+from assertkd.models.causal.generation import CausalSteps, padded_left
+from assertkd.models.distillable import IGNORED, DistillableModel, ModelShape, TargetOutputs
+from assertkd.models.model_folder import FAILURE, INPUT_LENGTH
+from assertkd.settings.model import ScratchSettings, missing_layers
+
+DROPOUT = re.compile(r"(.*_)?(dropout|dropout_prob|dropout_rate|pdrop)")
+"""Names of rates of dropout in configurations."""
+
+PER_LAYER = ("layer_types", "mlp_layer_types", "no_rope_layers")
+"""Options of a configuration that have a value for each layer."""
+
+QWEN_CODER = {"max_position_embeddings": 32768, "num_key_value_heads": 2}
+
+
+class CausalModel(DistillableModel):
+    """A decoder-only network; see `DistillableModel`.
+
+    A target's tokens follow the input's without a gap. K targets of an input are K rows, each with the input before
+    it: a training step on them costs as much as one on K inputs.
+    """
+
+    has_encoder = False
+    published: ClassVar[Mapping[str, PreTrainedConfig]] = {
+        "Qwen/Qwen2.5-Coder-7B": Qwen2Config(
+            vocab_size=152064,
+            hidden_size=3584,
+            intermediate_size=18944,
+            num_hidden_layers=28,
+            num_attention_heads=28,
+            tie_word_embeddings=False,
+            **QWEN_CODER | {"num_key_value_heads": 4},
+        ),
+        "Qwen/Qwen2.5-Coder-1.5B": Qwen2Config(
+            vocab_size=151936,
+            hidden_size=1536,
+            intermediate_size=8960,
+            num_hidden_layers=28,
+            num_attention_heads=12,
+            tie_word_embeddings=True,
+            **QWEN_CODER,
+        ),
+        "Qwen/Qwen2.5-Coder-0.5B": Qwen2Config(
+            vocab_size=151936,
+            hidden_size=896,
+            intermediate_size=4864,
+            num_hidden_layers=24,
+            num_attention_heads=14,
+            tie_word_embeddings=True,
+            **QWEN_CODER,
+        ),
+    }
+
+    @classmethod
+    def check_config(cls, name: str | Path, config: PreTrainedConfig) -> None:
+        """Refuse what is no decoder-only model of attention layers and a plain head."""
+        check_config(name, config)
+
+    @classmethod
+    def check_logits(cls, name: str | Path, config: PreTrainedConfig) -> None:
+        """Refuse a model that caps its logits."""
+        if (cap := getattr(config, CAP, None)) is not None:
+            raise UserError(
+                f"{name}: caps its logits ({CAP} {cap}), so that they are no product of its head with vectors, which "
+                "is what logits are stored as",
+                "Use a teacher without such a cap.",
+            )
+
+    @classmethod
+    def architecture_of(cls, config: PreTrainedConfig) -> type[PreTrainedModel]:
+        """Return the class of the network that a configuration describes."""
+        return network_class(config)
+
+    @classmethod
+    def scratch_config(
+        cls, sizes: ScratchSettings, vocab_size: int, pad_token_id: int = 0, end_token_id: int = 1
+    ) -> LlamaConfig:
+        """Return the configuration of a Llama model of these sizes."""
+        return LlamaConfig(
+            vocab_size=vocab_size,
+            hidden_size=sizes.d_model,
+            intermediate_size=sizes.d_ff,
+            num_hidden_layers=sizes.decoder_layers,
+            num_attention_heads=sizes.heads,
+            # Positions are rotations, so that a longest one costs nothing.
+            max_position_embeddings=1 << 17,
+            pad_token_id=pad_token_id,
+            bos_token_id=None,
+            eos_token_id=end_token_id,
+            tie_word_embeddings=True,
+        )
+
+    @staticmethod
+    def with_dropout(config: PreTrainedConfig, dropout: float) -> PreTrainedConfig:
+        """Return a copy of a configuration with this dropout rate; Llama, Qwen and Gemma drop out attention alone."""
+        own = copy.deepcopy(config)
+        for key, value in config.to_dict().items():
+            if DROPOUT.fullmatch(key) and type(value) in (int, float):
+                setattr(own, key, dropout)
+        return own
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path, config: PreTrainedConfig, dropout: float) -> Self:
+        """Return the model of a hub name or folder, after a comparison with what transformers computes.
+
+        Raises:
+            UserError: the weights are missing or damaged, or the network does more behind its layers than is known.
+        """
+        model = super().from_pretrained(name, config, dropout)
+        model.network.eval()
+        token = torch.tensor([[model.pad_token_id]])
+        with torch.inference_mode():
+            own = model._logits(model.network.base_model(input_ids=token, use_cache=False).last_hidden_state)
+            theirs = model.network(input_ids=token, use_cache=False).logits
+        if model.head_bias is not None or not torch.allclose(own, theirs, rtol=1e-4, atol=1e-4):
+            raise UserError(
+                f"{name}: {FAILURE} ({type(model.network).__name__} has more than a matrix between layers and logits)",
+                "Use a decoder-only model as Qwen2.5-Coder, Llama, SmolLM2, StarCoder2 or Gemma.",
+            )
+        return model
+
+    @staticmethod
+    def shape_of(config: PreTrainedConfig) -> ModelShape:
+        """Return the sizes that a configuration names."""
+        return ModelShape(
+            config.vocab_size, config.hidden_size, config.num_attention_heads, 0, config.num_hidden_layers
+        )
+
+    @property
+    def head_bias(self) -> Tensor | None:
+        """The head's bias, (V,), where it has one."""
+        return cast(nn.Linear, self.network.get_output_embeddings()).bias
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        labels: Tensor,
+        *,
+        targets_per_input: int = 1,
+        hidden_states: bool = False,
+    ) -> TargetOutputs:
+        """Return logits, and the hidden states on request, at the labels."""
+        last, *states = self._read(input_ids, attention_mask, labels, targets_per_input, hidden_states)
+        return TargetOutputs(self._logits(last), tuple(states))
+
+    def head_inputs(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> Tensor:
+        """Return the (N, d) vectors that enter the head."""
+        self.check_logits(self.network.config.name_or_path or "the model", self.network.config)
+        (last,) = self._read(input_ids, attention_mask, labels, 1, False)
+        return last
+
+    def decoding_steps(
+        self, input_ids: Tensor, attention_mask: Tensor, sequences: int, max_new_tokens: int
+    ) -> tuple[CausalSteps, Tensor]:
+        """Return the steps, and in place of start tokens, which there are none of, the padding token."""
+        return (
+            CausalSteps(self.network, self._logits, input_ids, attention_mask, sequences),
+            input_ids.new_full((len(input_ids), sequences), self.pad_token_id),
+        )
+
+    def search_beams(self, input_ids: Tensor, attention_mask: Tensor, max_new_tokens: int, num_beams: int) -> Tensor:
+        """Return the outputs of beam search, (B, T)."""
+        inputs, mask = padded_left(input_ids, attention_mask)
+        written: Tensor = self.network.generate(
+            input_ids=inputs,
+            attention_mask=mask,
+            max_new_tokens=max_new_tokens,
+            num_beams=num_beams,
+            do_sample=False,
+        )
+        return written[:, inputs.shape[1] :]
+
+    def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
+        """Return all weights, as those of the decoder."""
+        return {"decoder": list(self.network.parameters())}
+
+    def with_layers(self, layers: Mapping[str, Sequence[int]], dropout: float) -> Self:
+        """Return a model of copies of these layers; those of the encoder have to be the same, since there is none."""
+        chosen, config = layers["decoder"], self.with_dropout(self.network.config, dropout)
+        faults = missing_layers({"decoder": chosen}, {"decoder": config.num_hidden_layers})
+        if [*layers["encoder"]] != [*chosen]:
+            faults.append("the teacher has no encoder, so that teacher_decoder_layers has no meaning")
+        if faults:
+            raise UserError(f"model.teacher_layers: {'; '.join(faults)}", "Name layers that the teacher has.")
+        for key in PER_LAYER:
+            if (values := getattr(config, key, None)) is not None:
+                setattr(config, key, [values[layer] for layer in chosen])
+        stack = self._stack_name(config.num_hidden_layers)
+        config.num_hidden_layers = len(chosen)
+        weights, network = self.network.state_dict(), type(self.network)(config)
+        numbered = re.compile(re.escape(stack) + r"\.(\d+)\.(.+)")
+        own = {}
+        for name in network.state_dict():
+            match = numbered.fullmatch(name)
+            own[name] = weights[f"{stack}.{chosen[int(match[1])]}.{match[2]}" if match else name]
+        network.load_state_dict(own)
+        network.generation_config = copy.deepcopy(self.network.generation_config)
+        return type(self)(network)
+
+    def remember_length_limits(self, max_input: int, max_output: int) -> None:
+        """Note the longest input and output; `n_positions` is in some families the number of vectors of positions.
+
+        Raises:
+            UserError: together they are longer than the model has positions.
+        """
+        positions = getattr(self.network.config, "max_position_embeddings", None)
+        if positions is not None and max_input + max_output > positions:
+            raise UserError(
+                f"data.max_input_len + data.max_output_len: {max_input + max_output}, and the model has {positions} "
+                "positions for both",
+                "Set shorter lengths, or use another model.",
+            )
+        setattr(self.network.config, INPUT_LENGTH, max_input)
+        self.network.generation_config.max_new_tokens = max_output
+
+    def network_for_ctranslate2(self) -> PreTrainedModel:
+        """Return the network."""
+        return self.network
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        logits: Tensor = self.network.get_output_embeddings()(hidden)
+        cap = getattr(self.network.config, CAP, None)
+        return logits if cap is None else cap * torch.tanh(logits / cap)
+
+    def _read(
+        self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, targets_per_input: int, hidden_states: bool
+    ) -> list[Tensor]:
+        """Return, at the N places before a target token, what enters the head, then each layer's states on request."""
+        if targets_per_input > 1:
+            input_ids = input_ids.repeat_interleave(targets_per_input, dim=0)
+            attention_mask = attention_mask.repeat_interleave(targets_per_input, dim=0)
+        lengths, (count, targets) = attention_mask.sum(dim=1), labels.shape
+        padding = input_ids.new_full((count, targets - 1), self.pad_token_id)
+        rows = torch.cat([input_ids, padding], dim=1)
+        places = lengths[:, None] + torch.arange(targets - 1, device=rows.device)
+        # A target's last token is only predicted. What stands in place of padding is read by no token of the row.
+        rows = rows.scatter(1, places, labels[:, :-1].clamp(min=0))
+        # All padding is on the right, where the causal mask hides it: no other mask is needed, and positions count on.
+        outputs: Any = self.network.base_model(input_ids=rows, use_cache=False, output_hidden_states=hidden_states)
+        row, column = (labels != IGNORED).nonzero(as_tuple=True)
+        place = lengths[row] + column - 1
+        states = outputs.hidden_states if hidden_states else ()
+        return [state[row, place] for state in (outputs.last_hidden_state, *states)]
+
+    def _stack_name(self, layers: int) -> str:
+        modules: dict[str, nn.Module] = dict(self.network.named_modules())
+        return next(name for name, one in modules.items() if isinstance(one, nn.ModuleList) and len(one) == layers)
