@@ -30,7 +30,8 @@ NOBODY = 65534
 """User and group that a process believes to be; as root it really is another, one of its own."""
 
 MOST_THREADS = 512
-PROBE_BYTES = 4 << 30
+PROBE_BYTES = 64 << 30
+"""A JVM without options reserves much."""
 
 FIRST_USER, USERS = 0x70000000, 1 << 26
 """User numbers that no system gives to anybody: https://systemd.io/UIDS-GIDS."""
@@ -66,7 +67,7 @@ class Confinement:
         user: int,
         *,
         keep_files: bool,
-        errors: int = subprocess.DEVNULL,
+        output: int = subprocess.DEVNULL,
     ) -> subprocess.Popen[bytes]:
         """Start `command` confined; return bubblewrap's process, which ends with it.
 
@@ -77,7 +78,7 @@ class Confinement:
             environment: all its variables.
             user: who it is, where we are root.
             keep_files: whether what it writes stays in the folder; otherwise that is in memory.
-            errors: where its standard error goes, as in `subprocess`.
+            output: where what it prints goes, as in `subprocess`.
         """
         options = [*self._root(readable, folder, keep_files), "--chdir", folder]
         if self.setpriv is None:
@@ -94,8 +95,8 @@ class Confinement:
             return subprocess.Popen(
                 [self.bwrap, *ISOLATED, *map(str, options), "--seccomp", str(reader), "--", *map(str, command)],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
+                stdout=output,
+                stderr=output,
                 env={**environment, "LD_LIBRARY_PATH": str(self.libraries)},
                 umask=0o022,
                 pass_fds=(reader,),
@@ -185,17 +186,17 @@ def _system(home: Path, tools: Sequence[Path]) -> Iterator[Path]:
 
 def _probe(confinement: Confinement, java: Path) -> None:
     """Start a JVM confined; raise ToolMissingError where it does not run."""
-    with tempfile.TemporaryDirectory(prefix="assertkd-") as folder, tempfile.TemporaryFile() as errors:
+    with tempfile.TemporaryDirectory(prefix="assertkd-") as folder, tempfile.TemporaryFile() as output:
         command = [*limited(PROBE_BYTES, is_alone=True), str(java), "-version"]
         process = confinement.start(
-            command, (), Path(folder).resolve(), {}, new_user(), keep_files=False, errors=errors.fileno()
+            command, (), Path(folder).resolve(), {}, new_user(), keep_files=False, output=output.fileno()
         )
         try:
             status = process.wait(PROBE_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             status = process.wait()
-        errors.seek(0)
-        said = errors.read().decode(errors="replace").splitlines()
+        output.seek(0)
+        said = output.read().decode(errors="replace").splitlines()
     if status:
         raise ToolMissingError(f"{REFUSED}: {said[0] if said else f'exit status {status}'}; {REMEDY}")
