@@ -14,7 +14,7 @@ include: "workflow/rules/start.smk"
 include: "workflow/rules/corpus.smk"
 
 
-if RUN.data.has_external_teacher:
+if RUN.has_external_teacher:
 
     include: "workflow/rules/external_teacher.smk"
 
@@ -22,6 +22,11 @@ else:
 
     include: "workflow/rules/teacher.smk"
     include: "workflow/rules/logits.smk"
+
+
+if RUN.logits.server.url is not None:
+
+    include: "workflow/rules/served_teacher.smk"
 
 
 if RUN.data.unlabelled is not None:

@@ -58,6 +58,11 @@ class LogitsLayout(Layout):
     """Store of the logits on the teacher's own predictions for the training split."""
     unlabelled = Entry("unlabelled")
 
+    @property
+    def served(self) -> "InterchangeLayout":
+        """What `capture_logits` writes."""
+        return InterchangeLayout(self.folder / "served")
+
     def store(self, name: str) -> Path:
         """Return the folder of one store: a split's, `train_predictions` or `unlabelled`."""
         return self.folder / name

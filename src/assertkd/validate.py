@@ -35,7 +35,7 @@ def validate(run: RunSettings, source: str = "config.yaml") -> None:
             faults.append(f"variants.{name}: {fault.problem}")
     faults += _untrained_components(run, students)
     faults += _encoders(students)
-    faults += _external_teacher(run, students) if run.data.has_external_teacher else _layers(run, students)
+    faults += _external_teacher(run, students) if run.has_external_teacher else _layers(run, students)
     if faults:
         raise UserError("\n".join(faults), f"Correct {source}.")
 
@@ -190,9 +190,19 @@ def _layers(run: RunSettings, students: Mapping[str, DistillStudentParams]) -> I
 
 
 def _external_teacher(run: RunSettings, students: Mapping[str, DistillStudentParams]) -> Iterator[str]:
+    is_served = run.logits.server.url is not None
+    source = "logits.server" if is_served else "data.distillation_jsonl"
+    if is_served and run.data.has_external_teacher:
+        yield "logits.server.url: the files of data.distillation_jsonl have a teacher already: remove one of the two"
     if run.tokenizer.name is None:
-        yield "tokenizer.name: is needed with data.distillation_jsonl: the tokenizer that the teacher had"
-    if run.logits.codec == "hidden":
+        yield f"tokenizer.name: is needed with {source}: the tokenizer that the teacher had"
+    if is_served:
+        if run.logits.codec != "topk":
+            yield (
+                f"logits.codec: `{run.logits.codec}` stores the whole distribution, and a server gives the "
+                "log-probabilities of the likeliest tokens: use `topk`"
+            )
+    elif run.logits.codec == "hidden":
         yield (
             "logits.codec: `hidden` stores what enters the teacher's head, which data.distillation_jsonl does not "
             "hold: use `dense` or `topk`"
@@ -204,7 +214,7 @@ def _external_teacher(run: RunSettings, students: Mapping[str, DistillStudentPar
                     f"logits.codec: `{run.logits.codec}` stores the whole distribution, and data.distillation_jsonl."
                     f"{split}, {file}, gives {LOGPROBS}, those of the likeliest tokens: use `topk`"
                 )
-    needs_teacher = "needs the teacher itself, and data.distillation_jsonl gives its answers alone"
+    needs_teacher = f"needs the teacher itself, and {source} gives its answers alone"
     if run.data.unlabelled is not None:
         yield f"data.unlabelled: {needs_teacher}"
     for name, student in students.items():

@@ -63,6 +63,18 @@ def test_no_teacher_is_planned(project: Project, profile: str) -> None:
     assert project.planned(*chosen, profile=profile, **given(files, name="some/tokenizer")) == JOBS
 
 
+SERVED = {
+    "variants": ["traditional"],
+    "tokenizer": {"name": "some/tokenizer"},
+    "logits": {"codec": "topk", "server": {"url": "http://127.0.0.1:9/v1"}},
+}
+
+
+def test_a_server_is_asked_in_place_of_a_teacher(project: Project) -> None:
+    config = {"run": "given", "runs": {"given": SERVED}}
+    assert project.planned(**config) == JOBS | {"capture_logits"}
+
+
 def test_what_is_missing_is_said_before_any_job(project: Project) -> None:
     config = given(blank(project.folder, "train"))
     config["runs"]["given"]["logits"] = {"codec": "hidden"}

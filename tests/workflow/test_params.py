@@ -19,6 +19,7 @@ from assertkd.evaluation.params import (
 )
 from assertkd.layout import LogitsLayout
 from assertkd.logits.params import (
+    CaptureLogitsParams,
     CompressLogitsParams,
     CompressPredictionsParams,
     CompressUnlabelledParams,
@@ -427,6 +428,49 @@ def test_log_probabilities_of_the_likeliest_tokens_need_the_codec_that_keeps_the
         f"logits.codec: `dense` stores the whole distribution, and data.distillation_jsonl.test, {file}, gives "
         "teacher_logprobs, those of the likeliest tokens: use `topk`"
     )
+
+
+SERVED = {
+    "logits.server": {"url": "http://host/v1"},
+    "tokenizer.name": "hub/tokenizer",
+    "logits.codec": "topk",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "captures", "imports"),
+    [
+        ({"logits.server": {"url": "http://host/v1", "top_k": 5}}, True, False),
+        ({"data.labelled_share": 0.5}, True, True),
+        ({"data.max_output_len": 32}, True, True),
+        ({"logits.topk": {"max_k": 5}}, False, True),
+        ({"logits.examples_per_shard": 7}, False, True),
+        ({"teacher.seed": 7, "logits.batch_size": 7}, False, False),
+    ],
+)
+def test_a_change_reaches_the_rules_of_a_served_teacher(changes: dict[str, Any], captures: bool, imports: bool) -> None:
+    before, after = loaded(SERVED), loaded(SERVED | changes)
+    validate(before)
+    assert before.has_external_teacher
+    assert (CaptureLogitsParams.from_run(before) != CaptureLogitsParams.from_run(after)) == captures
+    assert (ImportLogitsParams.from_run(before) != ImportLogitsParams.from_run(after)) == imports
+
+
+def test_a_server_needs_a_codec_and_a_tokenizer_and_no_files_beside_it() -> None:
+    with pytest.raises(UserError) as caught:
+        validate(loaded(GIVEN | {"tokenizer.name": None, "logits.server": {"url": "http://host/v1"}}))
+    both, tokenizer, codec = caught.value.problem.splitlines()
+    assert both.startswith("logits.server.url: the files of data.distillation_jsonl have a teacher already")
+    assert tokenizer.startswith("tokenizer.name: is needed with logits.server")
+    assert codec.startswith("logits.codec: `dense` stores the whole distribution, and a server gives")
+    with pytest.raises(UserError, match=r"data\.unlabelled: needs the teacher itself, and logits\.server gives"):
+        validate(loaded(SERVED | {"data.unlabelled": "u.jsonl"}))
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "file:///etc/passwd", "http://", "ftp://host/v1", "http://a b/v1"])
+def test_a_server_has_an_address_of_the_web(url: str) -> None:
+    with pytest.raises(UserError, match=r"logits\.server\.url"):
+        loaded(SERVED | {"logits.server": {"url": url}})
 
 
 def test_a_given_test_needs_given_training_records() -> None:

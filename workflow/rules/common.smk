@@ -14,8 +14,9 @@ from assertkd.evaluation.params import (
     PredictParams,
     ScoreParams,
 )
-from assertkd.layout import TEACHER, RunLayout, external_name, is_external, student_name
+from assertkd.layout import SPLITS, TEACHER, RunLayout, external_name, is_external, student_name
 from assertkd.logits.params import (
+    CaptureLogitsParams,
     CompressLogitsParams,
     CompressPredictionsParams,
     CompressUnlabelledParams,
@@ -112,7 +113,7 @@ def every_core(wildcards):
 def trained_models():
     """Those of them that this workflow trains."""
     own = [model for model in models() if not is_external(model)]
-    return [model for model in own if model != TEACHER or not RUN.data.has_external_teacher]
+    return [model for model in own if model != TEACHER or not RUN.has_external_teacher]
 
 
 def report_files():
@@ -124,6 +125,13 @@ def source_files(wildcards):
     """The files that records are read from: those that the config names, and mined ones; none if generated."""
     mined = [RUN_FILES.corpus.mined] if RUN.data.is_mined else []
     return mined + [str(file) for path in RUN.data.files.values() for file in files_of(Path(path), RUN.data.format)]
+
+
+def teacher_files(wildcards):
+    """The files that hold an external teacher's logits: those that the config names, or what its server answered."""
+    if RUN.logits.server.url is None:
+        return source_files(wildcards)
+    return [RUN_FILES.logits.served.split(split) for split in SPLITS]
 
 
 def tokenizer_source(wildcards):

@@ -1,9 +1,9 @@
-# In place of teacher.smk and logits.smk where data.distillation_jsonl names the logits of an external teacher.
+# In place of teacher.smk and logits.smk where files hold the logits of an external teacher, or a server gives them.
 
 
 rule import_logits:
     input:
-        files=source_files,
+        files=teacher_files,
         train=FILES.corpus.train,
         validation=FILES.corpus.validation,
         test=FILES.corpus.test,

@@ -21,12 +21,12 @@ class PrefetchModelsParams(Section):
     def from_run(cls, run: RunSettings) -> "PrefetchModelsParams":
         """Return the params of a run."""
         teacher = run.teacher.model.name
-        teachers = [] if run.data.has_external_teacher else [teacher]
+        teachers = [] if run.has_external_teacher else [teacher]
         names = dict.fromkeys([*teachers, *(variant.model.name for variant in run.variants.values())])
         tokenizer = teacher if run.tokenizer.name is None else run.tokenizer.name
         students = [DistillStudentParams.from_run(run, variant) for variant in run.variants]
         validating = [student.validation_encoder for student in students]
-        if not run.data.has_external_teacher:
+        if not run.has_external_teacher:
             validating.append(TrainTeacherParams.from_run(run).validation_encoder)
         encoders = [*(encoder for student in students for encoder in student.encoders), *filter(None, validating)]
         return cls(
@@ -55,7 +55,7 @@ class CheckCudaParams(Section):
     def from_run(cls, run: RunSettings) -> "CheckCudaParams":
         """Return the params of a run."""
         trainings: dict[str, CheckedTraining] = {}
-        if not run.data.has_external_teacher:
+        if not run.has_external_teacher:
             trainings["teacher"] = _checked(run.teacher.model, run.teacher.training)
         for name, variant in run.variants.items():
             training = _checked(variant.model, variant.training)

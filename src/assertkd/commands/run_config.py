@@ -182,7 +182,9 @@ def _differences(before: RunSettings, after: RunSettings) -> list[str]:
 
 def _plan(run: RunSettings) -> str:
     """Return in one line which models are trained on what."""
-    if run.data.has_external_teacher:
+    if run.logits.server.url is not None:
+        teacher = f"none is trained, {run.logits.server.url} is asked"
+    elif run.data.has_external_teacher:
         teacher = "none is trained, its logits are in the files"
     else:
         teacher = f"{run.teacher.model.name}, fine-tuned"

@@ -6,6 +6,7 @@ from typing import ClassVar, Self
 from assertkd.corpus.targets import Supervision
 from assertkd.losses.loss_plan import plan_loss
 from assertkd.settings import LogitsSettings, RunSettings
+from assertkd.settings.logits import ServerSettings
 from assertkd.settings.section import Section
 
 
@@ -24,7 +25,7 @@ class LogitsParams(Section):
     @classmethod
     def from_run(cls, run: RunSettings) -> Self:
         """Return the params of a run; options without effect have their defaults."""
-        settings = run.logits.with_defaults({"hidden", "topk", *cls.WITHOUT_EFFECT} - {run.logits.codec})
+        settings = run.logits.with_defaults({"hidden", "topk", "server", *cls.WITHOUT_EFFECT} - {run.logits.codec})
         temperatures = set[float]()
         if settings.codec == "topk":
             learnt = [plan_loss(variant.loss).temperature for variant in run.variants.values()]
@@ -40,6 +41,18 @@ class CompressPredictionsParams(LogitsParams):
     """The params of `compress_predictions`: nothing is predicted, and no fidelity is measured."""
 
     WITHOUT_EFFECT = frozenset({"num_beams", "fidelity"})
+
+
+class CaptureLogitsParams(Section):
+    """The params of `capture_logits`: the server, and the definition of the targets."""
+
+    server: ServerSettings
+    supervision: Supervision
+
+    @classmethod
+    def from_run(cls, run: RunSettings) -> Self:
+        """Return the params of a run."""
+        return cls(server=run.logits.server, supervision=Supervision.from_run(run))
 
 
 class ImportLogitsParams(LogitsParams):

@@ -69,6 +69,11 @@ class RunSettings:
     cluster: ClusterSettings
 
     @property
+    def has_external_teacher(self) -> bool:
+        """Whether files or a server stand in for a teacher."""
+        return self.data.has_external_teacher or self.logits.server.url is not None
+
+    @property
     def baseline(self) -> str | None:
         """The variant that all others are compared with; None where the run has no variants."""
         if self.evaluation.baseline is not None or HARD_LABELS in self.variants:

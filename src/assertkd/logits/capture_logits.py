@@ -1,0 +1,199 @@
+"""The rule `capture_logits`: asks a running server what it writes and how likely it finds the targets.
+
+What arrives is kept line by line beside the output, so that a killed job or a changed run asks for the rest only.
+"""
+
+import hashlib
+import json
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from assertkd.corpus.split import labelled_ids
+from assertkd.errors import UserError
+from assertkd.jsonl import LineIndex, as_line, numbered_lines, parse_object, write_lines
+from assertkd.layout import SPLITS, CorpusLayout, InterchangeLayout
+from assertkd.logits.interchange.logprobs import read_top_logprobs
+from assertkd.logits.interchange.token_names import TokenNames
+from assertkd.logits.params import CaptureLogitsParams
+from assertkd.logits.server import Server
+from assertkd.models.tokenizer import load_tokenizer
+from assertkd.predictions import storable
+from assertkd.prompts.prompt import Prompt
+from assertkd.records import LOGPROBS, Record, read_records
+from assertkd.runtime.progress import Progress
+
+ARRIVED = "arrived.jsonl"
+"""What has arrived, for any settings; a changed run asks for the rest only. It may be deleted at any time."""
+DIGITS = 6
+"""Decimal places that are kept of a log-probability."""
+
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+
+class _Question(NamedTuple):
+    """A record to ask about; `digest` is of all that the answer depends on."""
+
+    record: Record
+    prompt: list[int]
+    gold: list[int] | None
+    digest: str
+
+
+def capture_logits(params: CaptureLogitsParams, corpus: Path, folder: Path) -> None:
+    """Write the interchange files of all splits to `folder`.
+
+    Args:
+        params: the server, lengths, and which records have gold targets; the others' target is what the server writes.
+        corpus: folder with `{split}.jsonl` and `tokenizer/`.
+        folder: of the files. What arrived for other settings stays in its `arrived.jsonl` and is used again for them.
+
+    Raises:
+        UserError: the server is down, refuses, or has another tokenizer; what has arrived by then is kept.
+    """
+    inputs, lengths, stopped = CorpusLayout(corpus), params.supervision, threading.Event()
+    prompt = Prompt(load_tokenizer(inputs.tokenizer), lengths.max_input_len, lengths.max_output_len)
+    capture = _Capture(params, prompt, stopped)
+    folder.mkdir(parents=True, exist_ok=True)
+    arrived = folder / ARRIVED
+    kept = _kept(arrived)
+    questions = {split: list(capture.questions(inputs.split(split), split)) for split in SPLITS}
+    every = [question for split in SPLITS for question in questions[split]]
+    missing = [question for question in every if question.digest not in kept]
+    before = len(every) - len(missing)
+    log.info("%d records, of which %d have arrived before", len(every), before)
+    progress = Progress("records asked for", len(every), before)
+    with arrived.open("a", encoding="utf-8", newline="") as handle:
+        answers = _in_parallel(capture.answer, missing, params.server.concurrency, stopped)
+        for number, line in enumerate(answers, start=before + 1):
+            handle.write(as_line(line))
+            handle.flush()
+            progress.at(number)
+    index = LineIndex(arrived, "capture_logits")
+    for split in SPLITS:
+        lines = index.lines(question.digest for question in questions[split])
+        write_lines(
+            InterchangeLayout(folder).split(split),
+            (one.record.as_dict() | line["answer"] for one, line in zip(questions[split], lines, strict=True)),
+        )
+
+
+class _Capture:
+    """What is asked of the server about a record, and what is kept of its answers."""
+
+    def __init__(self, params: CaptureLogitsParams, prompt: Prompt, stopped: threading.Event) -> None:
+        self._params, self._prompt = params, prompt
+        self._names = TokenNames(prompt.tokenizer)
+        self._server = Server(params.server, stopped)
+        log.info("asking %s for %s", params.server.url, self._server.model)
+
+    def questions(self, path: Path, split: str) -> Iterator[_Question]:
+        """Yield the questions about a split's records."""
+        records, supervision, server = list(read_records(path)), self._params.supervision, self._params.server
+        ids = [record.id for record in records]
+        gold = set(ids)
+        if split == "train":
+            gold = labelled_ids(ids, supervision.labelled_share, supervision.seed)
+        asked = [self._server.model, server.top_k, server.stop, supervision.max_output_len]
+        for record in records:
+            target = self._prompt.encode_target(record.assertion) if record.id in gold else None
+            prompt = self._input(record)
+            text = json.dumps([*asked, record.id, prompt, target])
+            yield _Question(record, prompt, target, hashlib.sha256(text.encode()).hexdigest())
+
+    def answer(self, question: _Question) -> dict[str, Any]:
+        """Return the line of a record, its id the question's."""
+        prediction = storable(self._server.write(question.prompt, self._prompt.max_output_len))
+        target = self._prompt.encode_target(prediction) if question.gold is None else question.gold
+        value = self._server.top_logprobs(question.prompt, target)
+        where = f"{self._params.server.url}: record {question.record.id!r}"
+        try:
+            top = read_top_logprobs(value, where, target, self._names, self._names.entries)
+        except UserError as fault:
+            raise UserError(fault.problem, "Set tokenizer.name to the tokenizer of the server's model.") from None
+        rows = [
+            {str(identity): round(log_p, DIGITS) for identity, log_p in zip(ids[:held], row[:held], strict=True)}
+            for ids, row, held in zip(top.ids.tolist(), top.log_p.tolist(), top.held.tolist(), strict=True)
+        ]
+        answer = {"target_ids": target, "teacher_prediction": prediction, LOGPROBS: rows}
+        return {"id": question.digest, "answer": answer}
+
+    def _input(self, record: Record) -> list[int]:
+        """Return the ids that the server's model continues: a T5's input gets a question in place of its end."""
+        ids, question = self._prompt.encode_record(record).ids, self._params.server.question
+        if ids[-1] != self._prompt.tokenizer.eos_token_id:
+            return ids
+        spelt = self._prompt.tokenizer(
+            question,
+            add_special_tokens=False,
+            split_special_tokens=True,
+            return_offsets_mapping=False,
+            verbose=False,
+        )
+        return [*ids[:-1], *spelt["input_ids"]]
+
+
+def _kept(path: Path) -> set[str]:
+    """Return the ids of the lines that arrived before. A last line that was cut off is removed."""
+    if not path.is_file():
+        return set()
+    ids: set[str] = set()
+    whole = 0
+    for _, raw in numbered_lines(path, ""):
+        try:
+            identity = parse_object(raw)["id"] if raw.endswith(b"\n") else None
+        except (ValueError, KeyError):
+            identity = None
+        if not isinstance(identity, str):
+            break
+        ids.add(identity)
+        whole += len(raw)
+    with path.open("r+b") as handle:
+        handle.truncate(whole)
+    return ids
+
+
+def _in_parallel(
+    ask: Callable[[_Question], Answer], questions: Iterable[_Question], workers: int, stopped: threading.Event
+) -> Iterator[Answer]:
+    """Yield the answers as they come, with up to `workers` questions on their way.
+
+    After a fault nothing more is asked, and it is raised when the answers that were on their way have come. The threads
+    are daemons, so that a process that has to stop does not wait for answers. `stopped` is set at the end.
+    """
+    remaining, lock = iter(questions), threading.Lock()
+    done: queue.SimpleQueue[tuple[Answer | None, BaseException | None, bool]] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            while not stopped.is_set():
+                with lock:
+                    question = next(remaining, None)
+                if question is None:
+                    break
+                done.put((ask(question), None, False))
+        except BaseException as fault:  # noqa: BLE001
+            done.put((None, fault, False))
+        done.put((None, None, True))
+
+    for _ in range(workers):
+        threading.Thread(target=work, daemon=True).start()
+    first: BaseException | None = None
+    try:
+        while workers:
+            answer, fault, has_ended = done.get()
+            workers -= has_ended
+            if fault is not None:
+                stopped.set()
+                first = first or fault
+            elif answer is not None:
+                yield answer
+    finally:
+        stopped.set()
+    if first is not None:
+        raise first
