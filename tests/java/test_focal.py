@@ -323,6 +323,67 @@ def test_the_only_class_that_implements_a_librarys_interface_is_tested() -> None
         assert found == [focal or "no class under test is named, and none of the project is called"], body
 
 
+def test_a_comment_among_arguments_is_none() -> None:
+    assert linked("assertEquals(3, new Foo(1 /* n */).addAll(1, // one\n2));") == "Foo.addAll(int) call"
+    assert linked("assertEquals(3, foo.add(2 // two\n));", before="Foo foo;") == "Foo.add(int) call"
+
+
+def test_what_sets_a_value_is_tested_before_what_gets_it() -> None:
+    page = """public class Page { public String text() { return f(1); }
+        public Page text(String text) { return f(text); }
+        public int size() { return f(2); }
+        public Page size(Page other, int n) { return f(3); } }"""
+    test = """class PageTest {
+        @Test public void works() { page.text("a"); assertEquals("a", page.text()); }
+        @Test public void setTextWorks() { page.text("a"); assertEquals("a", page.text()); }
+        @Test public void grows() { page.size(page, 2); assertEquals(3, page.size()); } Page page; }"""
+    files = {"src/main/java/shop/Page.java": f"package shop; {page}"}
+    path = "src/test/java/shop/PageTest.java"
+    files[path] = f"package shop; {test}"
+    *others, file = (read_declarations(source.encode(), name) for name, source in files.items())
+    linker = Linker(ProjectIndex([*others, file]))
+    found = [
+        link.focal.method.parameters
+        for declared, one in file.tests
+        for link in linker.links(file, declared, one, [one.assertions[-1].span.end])
+        if not isinstance(link, str)
+    ]
+    assert found == [("String",), ("String",), ()]
+
+
+def test_a_method_whose_name_holds_the_tests_is_tested() -> None:
+    cart = """public class Cart { public void replaceWith(Cart other) { f(other); }
+        public int count(int n) { return f(n); } public boolean replacesAll(int n) { return f(n); } }"""
+    for name, focal in {"testReplace": "replaceWith", "testReplacesAll": "replacesAll", "testRep": "count"}.items():
+        body = "c.replaceWith(c); assertTrue(c.replacesAll(2) || c.count(1) > 0);"
+        assert shop(f"class ShopTest {{ Cart c; @Test public void {name}() {{ {body} }} }}", Cart=cart) == [
+            f"Cart.{focal}"
+        ]
+
+
+def test_accessors_of_records_need_not_be_declared() -> None:
+    order = "public record Order(Cart cart) { public int twice() { return f(2); } }"
+    cart = "public class Cart { public int add(int n) { return n + 1; } }"
+    for body in ("new Order(c).cart().add(1)", "order.cart().add(1)"):
+        test = f"class ShopTest {{ Order order; @Test public void a() {{ assertEquals(1, {body}); }} }}"
+        assert shop(test, Order=order, Cart=cart) == ["Cart.add"]
+    inside = "record ShopTest(Cart cart) { @Test public void a() { assertEquals(1, cart().add(1)); } }"
+    assert shop(inside, Cart=cart) == ["Cart.add"]
+
+
+def test_a_factory_creates_and_returns_nothing_else() -> None:
+    classes = {
+        "Soup": """public class Soup {
+            public static Doc read(String s) { if (s == null) return new Doc(1); Doc d = f(s); return d; }
+            public static Doc empty() { if (x) return null; Doc d = new Doc(2); d.n(); return d; } }""",
+        "Doc": "public class Doc { Doc(int n) { f(n); } void n() {} public Doc select(String s) { return f(s); } }",
+    }
+    several = "methods of several classes are called, and the test names none"
+    for call, focal in (('read("a")', several), ("empty()", "Doc.select")):
+        test = f'class ShopTest {{ @Test public void a() {{ assertNull(Soup.{call}.select("b")); }} }}'
+        assert shop(test, **classes) == [focal]
+
+
 def test_closing_and_what_a_helper_gets_are_not_tested() -> None:
     pen = """public class Pen { Pen(int n) { f(n, 1); } void write(int n) { f(n); }
         void close() { f(2); } int getN(int n) { return f(n); } }"""
@@ -442,8 +503,6 @@ def test_what_helpers_of_tests_call_is_tested() -> None:
         "src/test/java/shop/Helper.java": helper,
         path: test,
     }
-    assert linked_in({**files, path: test}, path) == ["Cart.add", "Cart.n", "Cart.sum", "Cart.sum"]
-    files["src/test/java/shop/Helper.java"] = helper.replace("package shop;", "package shop; import org.junit.Assert;")
     assert linked_in({**files, path: test}, path) == ["Cart.add", "Cart.add", "Cart.sum", "Cart.sum"]
 
 

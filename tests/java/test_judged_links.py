@@ -1,7 +1,8 @@
 """Links of real projects, judged by reading: how many are right, and that those with an excerpt are still chosen.
 
-`judged_links.jsonl` has tests of Debian's source packages, drawn at random: the method that was chosen at first
-(`before`), the one that is chosen (null where none is), and the one that is tested.
+`judged_links.jsonl` has tests of Debian's source packages, drawn at random (98 of 14 packages, then 83 of jackson-core,
+jsoup, mockito and okio): the method that was chosen at first (`before`), the one that is chosen (null where none is),
+and the one that is tested.
 """
 
 import json
@@ -67,7 +68,10 @@ EXCERPTS = {
     "ExpandedInformationDecoderTest.testNoAi": (
         {
             "AbstractExpandedDecoder": """public abstract String parseInformation();
-                public static AbstractExpandedDecoder createDecoder(BitArray information) { return f(information); }""",
+                public static AbstractExpandedDecoder createDecoder(BitArray information) {
+                    if (f(information)) return new AnyAIDecoder();
+                    return new AI013x0xDecoder();
+                }""",
             "AnyAIDecoder extends AbstractExpandedDecoder": "public String parseInformation() { return f(1); }",
             "AI013x0xDecoder extends AbstractExpandedDecoder": "public String parseInformation() { return f(2); }",
         },
@@ -86,13 +90,15 @@ EXCERPTS = {
 
 
 def test_nine_of_ten_links_are_right() -> None:
-    assert len({(row["package"], row["file"], row["line"]) for row in JUDGED}) == len(JUDGED) == 98
+    assert len({(row["package"], row["file"], row["line"]) for row in JUDGED}) == len(JUDGED) == 181
     assert len({row["package"] for row in JUDGED}) == 14
     for name, verdict in (("before", "verdict_before"), ("chosen", "verdict")):
         assert all((row[name] is None) == (row[verdict] is None) for row in JUDGED)
         assert all(row[verdict] == "right" for row in JUDGED if row[name] == row["right"])
     verdicts = Counter(row["verdict"] for row in JUDGED)
-    assert verdicts["right"] / (verdicts["right"] + verdicts["wrong"]) >= 0.9
+    linked = verdicts["right"] + verdicts["wrong"]
+    assert verdicts["right"] / linked >= 0.9
+    assert linked / len(JUDGED) >= 0.97
 
 
 @pytest.mark.parametrize("name", EXCERPTS)

@@ -1,12 +1,11 @@
 """The calls of a test, each with what is plain to see of the type that it is called on."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from tree_sitter import Node
 
 from assertkd.java.assertions import makes_mock
-from assertkd.java.source import annotations_of, child_text, simple_type, text_of
+from assertkd.java.source import COMMENTS, annotations_of, child_text, simple_type, text_of
 from assertkd.java.structure import CONSTRUCTOR, Call, Span
 
 LITERALS = {
@@ -104,26 +103,24 @@ def calls_in(body: Node, fields: Mapping[str, str], parameters: Node | None = No
     return tuple(walk.calls)
 
 
-def returned_by(body: Node, parameters: Node | None) -> Iterator[str | Call]:
-    """Yield what the `return` statements of a method give back: types of new instances, and results of plain calls.
+def returned_by(body: Node, parameters: Node | None) -> Iterator[str | tuple[Call, ...]]:
+    """Yield what the `return` statements of a method give back: a new instance's type, or calls, the result last.
 
-    A call is plain where it is one of the same class or of a new instance; of its arguments only types are told.
+    There are no calls where something else is given back; `null` is left out.
     """
     declarators = descendants(body, "variable_declarator")
-    made = {child_text(one, "name"): one.child_by_field_name("value") for one in declarators}
+    values = {child_text(one, "name"): one.child_by_field_name("value") for one in declarators}
     for returned in descendants(body, "return_statement"):
         value = _evaluated(returned.named_children[0]) if returned.named_children else None
         while value is not None and value.type == "cast_expression":
             value = _evaluated(value.child_by_field_name("value"))
-        if value is not None and value.type == "identifier":
-            value = made.get(text_of(value))
-        if value is not None and value.type == "object_creation_expression":
+        if value is None or value.type == "null_literal":
+            continue
+        value = values.get(text_of(value)) or value
+        if value.type == "object_creation_expression":
             yield simple_type(value.child_by_field_name("type"))
-        elif value is not None and value.type == "method_invocation":
-            calls = calls_in(value, {}, parameters)
-            if calls and not isinstance(calls[-1].receiver, int):
-                arguments = tuple(one if isinstance(one, str) else "" for one in calls[-1].arguments)
-                yield replace(calls[-1], arguments=arguments)
+        else:
+            yield calls_in(value, {}, parameters) if value.type == "method_invocation" else ()
 
 
 class _Walk:
@@ -181,7 +178,8 @@ class _Walk:
 
     def _add(self, node: Node, name: str, receiver: str | int | None) -> None:
         arguments = node.child_by_field_name("arguments")
-        types = [self._type(child) for child in arguments.named_children] if arguments is not None else []
+        given = arguments.named_children if arguments is not None else ()
+        types = [self._type(argument) for argument in given if argument.type not in COMMENTS]
         self._index[node.id] = len(self.calls)
         self.calls.append(Call(name, receiver, tuple(types), Span(node.start_byte, node.end_byte)))
 

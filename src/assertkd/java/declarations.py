@@ -16,7 +16,8 @@ from assertkd.java.source import (
     simple_type,
     text_of,
 )
-from assertkd.java.structure import CONSTRUCTOR, Call, JavaClass, JavaFile, Method, Span
+from assertkd.java.source_roots import lies_with_tests
+from assertkd.java.structure import CONSTRUCTOR, JavaClass, JavaFile, Method, Span
 from assertkd.java.tests import framework_of_imports, test_of_method, uses_test_library
 
 COMPUTING = frozenset({"if", "for", "while", "throw", "(", "new", "?", "+", "-", "*", "/", "%", "[", "<", ">", "->"})
@@ -47,7 +48,8 @@ def read_declarations(source: bytes, path: str) -> JavaFile:
             imports.append("".join(static + words[len(static) :]))
     framework = framework_of_imports(imports)
     in_part = root.has_error or bool(holes)
-    reader = _Reader(source, holes, package, path, framework, uses_test_library(imports))
+    helps_tests = uses_test_library(imports) or lies_with_tests(path, package)
+    reader = _Reader(source, holes, package, path, framework, helps_tests)
     try:
         classes = tuple(reader.classes(root))
     except RecursionError:
@@ -66,7 +68,7 @@ class _Reader:
         package: the file's.
         path: the file's.
         framework: of its tests.
-        helps_tests: whether it uses what tests are written with.
+        helps_tests: whether it lies with tests or uses what they are written with.
     """
 
     def __init__(
@@ -204,7 +206,7 @@ def _method(node: Node, class_name: str, owner: Node, fields: Mapping[str, str] 
         trivial=body is not None and returns != "void" and (_is_trivial(body) or _delegates(node, body)),
         static=any(child.type == "modifiers" and "static" in text_of(child).split() for child in node.children),
         makes=tuple(one for one in returned if isinstance(one, str)),
-        passes_on=tuple(one for one in returned if isinstance(one, Call)),
+        passes_on=tuple(one for one in returned if not isinstance(one, str)),
         calls=() if body is None or fields is None or is_constructor else calls_in(body, fields, parameters),
     )
 

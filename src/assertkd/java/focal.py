@@ -82,7 +82,8 @@ class Linker:
         for position in positions:
             while calls and calls[0][0] <= position:
                 _, member, is_direct = calls.popleft()
-                if not is_direct and GETTER.match(member.method.name):
+                gets = GETTER.match(member.method.name) or member.method.name == "get"
+                if not is_direct and (gets or self._makes(member)):
                     continue
                 seen = called if is_direct else helped
                 seen[id(member.method)] = seen.pop(id(member.method), member)
@@ -157,6 +158,7 @@ class Linker:
     def _of_one_class(self, called: Sequence[Member]) -> Member | None:
         """Return the last called method where all that do something are of one class and its kin, or None."""
         doing = self._doing(called)
+        doing = [member for member in doing if not _rank(member)] or doing
         of_one = all(self._belongs(member.owner, doing[0].owner) for member in doing)
         return _last_tested(doing or called) if of_one else None
 
@@ -166,22 +168,20 @@ class Linker:
 
     def _named_in_class(self, called: Sequence[Member], class_name: str) -> Member | None:
         """Return the last called method of those likest to the test class by name, else of one class that is likest."""
-        doing = self._doing(called)[::-1]
-        if not doing:
-            return None
-        best = max(doing, key=lambda member: likeness(member.method.name, class_name))
-        if likeness(best.method.name, class_name):
+        doing = self._doing(called)
+        best = max(reversed(doing), key=lambda member: likeness(member.method.name, class_name), default=None)
+        if best is None or likeness(best.method.name, class_name):
             return best
         likest = max(likeness(member.owner.simple_name, class_name) for member in doing)
         of_likest = [member for member in doing if likeness(member.owner.simple_name, class_name) == likest]
         of_one = all(self._belongs(member.owner, of_likest[0].owner) for member in of_likest)
-        return _last_tested(of_likest[::-1]) if likest and of_one else None
+        return _last_tested(of_likest) if likest and of_one else None
 
     def _makes(self, member: Member) -> bool:
         """Return whether a method makes an instance of another class, of which a test calls what it tests."""
         method = member.method
         is_factory = FACTORY.match(method.name) and method.returns[:1].isupper()
-        makes = is_factory or (method.static and self._calls.created_by(member))
+        makes = is_factory or (method.static and self._calls.created_by(member)[1])
         return bool(makes) and member.owner.simple_name not in method.parameters
 
     def _only(self, subject: JavaClass) -> Member | None:
@@ -200,7 +200,7 @@ class Linker:
             for one in test.mock_statements
             if any(not self._is_tested(test, resolved, number) for number in one.calls)
         ]
-        made: set[str] = set()
+        made: dict[str, None] = {}
         # What a helper runs is the same each time that a test calls it.
         run: dict[int, list[Member]] = {}
         for call, member in zip(test.calls, resolved.members, strict=True):
@@ -209,10 +209,12 @@ class Linker:
             if id(member.method) not in run:
                 run[id(member.method)] = _each_once(self._run_by(member, test.name, DEPTH))
             for act in run[id(member.method)]:
-                made |= {one.name for one in self._calls.created_by(act)}
-                if act.method.name == CONSTRUCTOR:
-                    made.add(act.owner.name)
-                yield call.span.end, self._calls.implementation(act, made, test_class), act is member
+                running = self._calls.implementation(act, list(made), test_class)
+                # Of several that one method may create the first is the plainest.
+                created = [act.owner] if act.method.name == CONSTRUCTOR else self._calls.created_by(running)[0][::-1]
+                for one in created:
+                    made[one.name] = made.pop(one.name, None)
+                yield call.span.end, running, act is member
 
     def _run_by(self, member: Member, test_name: str, depth: int) -> Iterator[Member]:
         """Yield a method if it is one of the project's own, or those that it calls if it is one of tests."""
@@ -246,7 +248,7 @@ def _linked(member: Member, how: Literal["name", "call", "type"]) -> Link | str:
 
 
 def _named_in_test(called: Sequence[Member], test_name: str) -> Member | None:
-    """Return the last called method that does something and whose name is part of the test's, or None.
+    """Return the last called method that does something and whose name is part of the test's or holds it, or None.
 
     A test of a constructor says so: `testConstructorsByArray`.
     """
@@ -254,7 +256,10 @@ def _named_in_test(called: Sequence[Member], test_name: str) -> Member | None:
         return next((member for member in reversed(called) if member.method.name == CONSTRUCTOR), None)
     doing = [member for member in reversed(called) if not member.method.trivial]
     named = [member for member in doing if len(member.method.name) > SHORT and has_words(test_name, member.method.name)]
-    return max(named, key=lambda member: len(member.method.name), default=None)
+    if named:
+        return max(named, key=lambda member: (len(member.method.name), not _rank(member)))
+    stem = parts_of(test_name)[0]
+    return next((member for member in doing if len(stem) > SHORT and has_words(member.method.name, stem)), None)
 
 
 def _last_tested(called: Sequence[Member]) -> Member | None:
@@ -272,7 +277,14 @@ def _rank(member: Member) -> int:
         return MAKES - (not is_constructor)
     if _is_factory(member):
         return PREPARES
-    return int(GETTER.match(method.name) is not None and not method.parameters)
+    return int(not method.parameters and (GETTER.match(method.name) is not None or _has_setter(member)))
+
+
+def _has_setter(member: Member) -> bool:
+    """Return whether a method of the same name sets what this one gets: `text(String)` for `text()`."""
+    owner, name = member.owner, member.method.name
+    setters = (one for one in owner.methods if one.name == name and len(one.parameters) == 1)
+    return any(one.returns in ("void", owner.simple_name) for one in setters)
 
 
 def _is_factory(member: Member) -> bool:

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 from assertkd.java.names import has_words
 from assertkd.java.overloads import fit
+from assertkd.java.source_roots import lies_with_tests
 from assertkd.java.structure import CONSTRUCTOR, JavaClass, JavaFile, JavaTest, Method
 from assertkd.java.tests import ANNOTATIONS, framework_of_imports, uses_test_library
 
-TEST_WORDS = frozenset({"test", "tests", "testing", "unittest", "unittests", "it", "its", "jmh", "spec", "fixtures"})
-"""Words in the name of a source root (`src/integrationTest/java`) whose classes serve tests and are not tested."""
-WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 JUNIT3_BASE = re.compile(r"\w*(?:Test|Tests|Case|TestBase|TestSupport)")
 """Names of classes of libraries that are a `TestCase`."""
 LIBRARY_MARKS = frozenset({"Property", "Example", "FuzzTest"})
@@ -57,7 +55,7 @@ class ProjectIndex:
                 self._by_name[declared.simple_name].append(declared)
         roots = tuple(f"{root}/" for root in test_roots)
         self._tested = {
-            file.path for file in self._files.values() if file.path.startswith(roots) or lies_with_tests(file)
+            path for path, file in self._files.items() if path.startswith(roots) or lies_with_tests(path, file.package)
         }
         # A test library's classes use each other.
         own_packages = {file.package for file in self._files.values() if file.path not in self._tested}
@@ -258,16 +256,3 @@ class ProjectIndex:
         """Return whether a class of this name inherits from one of the other, here or in a library."""
         named = self._by_name.get(name.rpartition(".")[2], ())
         return any(above in one.supertypes for declared in named for one in (declared, *self.ancestors(declared)))
-
-
-def lies_with_tests(file: JavaFile) -> bool:
-    """Return whether a file lies in a source root of tests; the folders of its package say nothing of it."""
-    folders = file.path.split("/")[:-1]
-    package = file.package.split(".") if file.package else []
-    if package and folders[-len(package) :] == package:
-        folders = folders[: -len(package)]
-    if "src" in folders[:-1]:
-        # The source set: `src/main/java`, `src/testFixtures/java`.
-        last = len(folders) - 1 - folders[::-1].index("src")
-        folders = folders[last + 1 : last + 2] or folders
-    return any(word.lower() in TEST_WORDS for folder in folders for word in WORDS.findall(folder))

@@ -1,13 +1,13 @@
 """Which methods of a project the calls of a test mean."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from assertkd.java.index import Member, ProjectIndex
 from assertkd.java.names import has_words, likeness
 from assertkd.java.structure import CONSTRUCTOR, Call, JavaClass, JavaFile
 
-DEPTH = 3
+DEPTH = 8
 """Methods that return each other's results, one behind the other, which are followed to what is created."""
 
 
@@ -29,7 +29,8 @@ class CallResolver:
 
     def __init__(self, index: ProjectIndex) -> None:
         self._index = index
-        self._created: dict[int, list[JavaClass]] = {}
+        self._created: dict[int, tuple[list[JavaClass], bool]] = {}
+        self._depth = 0
 
     def resolve(self, file: JavaFile, test_class: JavaClass, calls: Sequence[Call], test_name: str) -> ResolvedCalls:
         """Return what the calls of a test mean, or of a method of a class that helps tests.
@@ -67,20 +68,26 @@ class CallResolver:
             if call.name == CONSTRUCTOR:
                 types.append((kind, file))
             elif member is None:
-                types.append(("", file))
+                types.append(self._component(owner or test_class, call) or ("", file))
             else:
                 types.append(self._returned(member))
         return resolved
 
-    def implementation(self, member: Member, made: Collection[str], test_class: JavaClass) -> Member:
+    def _component(self, owner: JavaClass, call: Call) -> tuple[str, JavaFile] | None:
+        """Return the type of a record's component where a call is that of its accessor, which need not be declared."""
+        is_accessor = owner.kind == "record" and not call.arguments and call.name in owner.fields
+        return (owner.fields[call.name], self._index.file_of(owner)) if is_accessor else None
+
+    def implementation(self, member: Member, made: Sequence[str], test_class: JavaClass) -> Member:
         """Return the method that runs when a method without a body is called; itself where that is not clear.
 
         Of several implementations that of a class is taken which is created near the call; which is named as the test
-        is; which the test's class creates; which is named after what declares the method (`RealSource` after `Source`).
+        is; which the test's class creates; which is named after what declares the method (`RealSource` after `Source`);
+        which is created last.
 
         Args:
             member: a method.
-            made: names of the classes whose instances are created up to the call.
+            made: names of the classes whose instances are created up to the call, in their order.
             test_class: the test's.
         """
         if member.method.has_body:
@@ -96,27 +103,36 @@ class CallResolver:
         for fits in ways:
             if len(found) > 1:
                 found = [one for one in found if fits(one)] or found
+        for name in reversed(made):
+            found = [one for one in found if self._index.is_made(one.owner, {name})] or found
         return found[0] if len(found) == 1 else member
 
-    def created_by(self, member: Member, depth: int = DEPTH) -> list[JavaClass]:
-        """Return the project's classes of which a method returns new instances, itself or by what it returns of."""
+    def created_by(self, member: Member) -> tuple[list[JavaClass], bool]:
+        """Return of which of the project's classes a method returns new instances, itself or by what it calls.
+
+        Also returned is whether it returns nothing else.
+        """
         known = self._created.get(id(member.method))
-        if known is not None:
-            return known
+        if known is not None or self._depth == DEPTH:
+            return known or ([], False)
+        # Methods may return each other's results.
+        self._created[id(member.method)] = [], False
+        self._depth += 1
         home = self._index.file_of(member.owner)
-        created = [self._index.resolve(kind, home) for kind in member.method.makes]
-        for call in member.method.passes_on if depth else ():
-            owner = member.owner if call.receiver is None else self._index.resolve(str(call.receiver), home)
-            called = self._index.find(owner, call.name, [str(one) for one in call.arguments]) if owner else None
-            created += self.created_by(called, depth - 1) if called is not None else []
-        found = list({id(one): one for one in created if one is not None}.values())
-        if depth == DEPTH:
-            self._created[id(member.method)] = found
-        return found
+        made = [self._index.resolve(kind, home) for kind in member.method.makes]
+        found, only = [one for one in made if one is not None], None not in made
+        for calls in member.method.passes_on:
+            called = self.resolve(home, member.owner, calls, "").members[-1] if calls else None
+            created, only_created = self.created_by(called) if called is not None else ([], False)
+            found, only = found + created, only and only_created
+        self._depth -= 1
+        unique = list({id(one): one for one in found}.values())
+        self._created[id(member.method)] = unique, only and bool(unique)
+        return self._created[id(member.method)]
 
     def _returned(self, member: Member) -> tuple[str, JavaFile]:
         """Return the type of what a method returns: that of the instances that it creates where they have one."""
-        home, created = self._index.file_of(member.owner), self.created_by(member)
+        home, (created, _) = self._index.file_of(member.owner), self.created_by(member)
         declared = self._index.resolve(member.method.returns, home) if len(created) == 1 else None
         if declared is not None and declared in self._index.ancestors(created[0]):
             return created[0].name, self._index.file_of(created[0])

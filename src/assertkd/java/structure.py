@@ -48,7 +48,8 @@ class Method:
             nothing is never trivial, since it is there to change something.
         static: whether it is called on its class.
         makes: types of the instances that its `return` statements create.
-        passes_on: calls whose results they give back, of methods of its own class or of a new instance.
+        passes_on: of each other expression that they give back the calls, that with its value last; none if it is
+            no call.
         calls: those in its body, where its class has tests or helps them: of others they are not read.
     """
 
@@ -61,7 +62,7 @@ class Method:
     trivial: bool
     static: bool = False
     makes: tuple[str, ...] = ()
-    passes_on: tuple[Call, ...] = ()
+    passes_on: tuple[tuple[Call, ...], ...] = ()
     calls: tuple[Call, ...] = ()
 
     def takes(self, count: int) -> bool:

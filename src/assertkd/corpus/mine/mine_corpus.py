@@ -3,6 +3,7 @@
 import json
 import logging
 import multiprocessing
+import re
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -32,6 +33,9 @@ CACHED_SOURCES = 64
 """Sources in memory while records are cut: tests and their focal methods are in few files at a time."""
 NO_STATEMENT = "no statement of their own (in a lambda that is returned or passed on)"
 """Why assertions are not used: nothing could be cut out that a statement replaces."""
+
+EXPECTS = re.compile(r"expect(?:Message|Cause|Failure)?")
+"""Assertions of what the test calls after them (JUnit 4's `ExpectedException`)."""
 
 log = logging.getLogger(__name__)
 
@@ -147,15 +151,18 @@ def _cut_records(
             counts.assertions += inner
             counts.unlinked += Counter({NO_STATEMENT: inner})
             linked = False
-            ends = [assertion.span.end for assertion in assertions]
-            for number, link in enumerate(linker.links(file, test_class, test, ends)):
+            ends = [*(assertion.span.end for assertion in assertions), test.body.end]
+            *links, link_to_end = linker.links(file, test_class, test, ends)
+            for number, (assertion, link) in enumerate(zip(assertions, links, strict=True)):
+                if EXPECTS.fullmatch(assertion.kind):
+                    link = link_to_end
                 counts.assertions += 1
                 if isinstance(link, str):
                     counts.unlinked[link] += 1
                     continue
                 counts.records[link.how] += 1
                 linked = True
-                assertion, owner = assertions[number], link.focal.owner
+                owner = link.focal.owner
                 focal = code_at(source(owner.file), link.focal.method.span)
                 keep = params.mining.line_comments == "keep"
                 method, text = cut_assertion(source(file.path), test.span, assertion.span, keep)
