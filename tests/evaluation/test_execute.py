@@ -11,6 +11,7 @@ from assertkd.errors import UserError
 from assertkd.evaluation import execute as stage
 from assertkd.evaluation.execute import execute, execute_gold
 from assertkd.evaluation.execution import pool
+from assertkd.evaluation.execution.confine import CannotConfineError
 from assertkd.evaluation.execution.jdk import Toolchain, ToolMissingError
 from assertkd.evaluation.execution.predicted import read_executions
 from assertkd.evaluation.params import ExecuteGoldParams, ExecuteParams
@@ -111,7 +112,9 @@ def test_what_cannot_be_confined_is_not_run(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(pool, "find_confinement", cannot_confine)
     files = Files(tmp_path, [box("a", GOLD)], [GOLD])
     files.execute(ExecuteSettings())
-    assert json.loads(files.summary.read_text(encoding="utf-8")) == {"absent": "no bubblewrap was found"}
+    assert json.loads(files.summary.read_text(encoding="utf-8")) == {
+        "absent": "no bubblewrap was found; evaluation.execute.unconfined: true runs it unconfined"
+    }
     with pytest.raises(UserError, match="enabled is true, but assertions cannot be executed: no bubblewrap"):
         files.execute(ExecuteSettings(enabled=True))
 
@@ -129,7 +132,7 @@ def test_it_runs_unconfined_where_that_is_asked_for(
 
 
 def cannot_confine(java: Path) -> None:
-    raise ToolMissingError("no bubblewrap was found")
+    raise CannotConfineError("no bubblewrap was found")
 
 
 def test_a_missing_class_path_is_named(tmp_path: Path) -> None:

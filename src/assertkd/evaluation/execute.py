@@ -10,6 +10,7 @@ from pathlib import Path
 
 from assertkd.errors import UserError
 from assertkd.evaluation.execution.build import class_path_of
+from assertkd.evaluation.execution.confine import CannotConfineError
 from assertkd.evaluation.execution.gold import gold_executions, read_gold_executions
 from assertkd.evaluation.execution.jdk import ToolMissingError, find_toolchain
 from assertkd.evaluation.execution.pool import ExecutionPool
@@ -185,6 +186,8 @@ def _pool(settings: ExecuteSettings, subjects: Sequence[Subject], workers: int) 
         return ExecutionPool(
             toolchain, class_path, workers=workers, heap_mb=settings.memory_mb, unconfined=settings.unconfined
         )
+    except CannotConfineError as fault:
+        return f"{fault}; evaluation.execute.unconfined: true runs it unconfined"
     except ToolMissingError as missing:
         return str(missing)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from assertkd.evaluation.execution.compiler import Unit
-from assertkd.evaluation.execution.confine import find_confinement
+from assertkd.evaluation.execution.confine import CannotConfineError, find_confinement
 from assertkd.evaluation.execution.frameworks import with_linked
-from assertkd.evaluation.execution.jdk import Toolchain, ToolMissingError
+from assertkd.evaluation.execution.jdk import Toolchain
 from assertkd.evaluation.execution.pool import ExecutionPool
 from assertkd.evaluation.execution.runner import FAILED, PASSED, Runner, TestOutcome
 from assertkd.evaluation.execution.syscalls import syscall_filter
@@ -121,7 +121,7 @@ def test_why_a_machine_does_not_confine_is_said(
     refusing.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
     refusing.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    with pytest.raises(ToolMissingError, match="so it is not run: bwrap: No permissions to create new namespace"):
+    with pytest.raises(CannotConfineError, match="so it is not run: bwrap: No permissions to create new namespace"):
         find_confinement.__wrapped__(toolchain.java)
 
 

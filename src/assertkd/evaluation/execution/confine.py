@@ -29,7 +29,7 @@ ISOLATED = (
 NOBODY = 65534
 """User and group that a process believes to be; as root it really is another, one of its own."""
 
-MOST_THREADS = 512
+MOST_THREADS, MOST_FILES = 512, 4096
 PROBE_BYTES = 64 << 30
 """A JVM without options reserves much."""
 
@@ -37,9 +37,12 @@ FIRST_USER, USERS = 0x70000000, 1 << 26
 """User numbers that no system gives to anybody: https://systemd.io/UIDS-GIDS."""
 
 REFUSED = "predicted code cannot be confined here, so it is not run"
-REMEDY = "evaluation.execute.unconfined: true runs it unconfined"
 
 _numbers = itertools.count()
+
+
+class CannotConfineError(ToolMissingError):
+    """The machine does not let us confine what is run; the message is the sentence that says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +124,12 @@ class Confinement:
 
 
 def limited(address_space: int, *, is_alone: bool) -> list[str]:
-    """Return what stands before a command to limit its address space (bytes), size of files, and core dumps to none.
+    """Return what stands before a command to limit its address space (bytes) and files, and core dumps to none.
 
     The number of threads too where it `is_alone` as its user, by whom they are counted. Nothing without util-linux.
     """
     prlimit = shutil.which("prlimit")
-    limits = [f"--as={address_space}", f"--fsize={FOLDER_BYTES}", "--core=0"]
+    limits = [f"--as={address_space}", f"--fsize={FOLDER_BYTES}", "--core=0", f"--nofile={MOST_FILES}"]
     return [prlimit, *limits, *([f"--nproc={MOST_THREADS}"] if is_alone else []), "--"] if prlimit else []
 
 
@@ -140,16 +143,16 @@ def find_confinement(java: Path) -> Confinement:
     """Return what confines processes of a JDK, found by trying.
 
     Raises:
-        ToolMissingError: the machine does not let us.
+        CannotConfineError: the machine does not let us.
     """
     bwrap = _bubblewrap()
     if sys.platform != "linux" or platform.machine() not in MACHINES:
-        raise ToolMissingError(f"{REFUSED}: not on {sys.platform}, {platform.machine()}; {REMEDY}")
+        raise CannotConfineError(f"{REFUSED}: not on {sys.platform}, {platform.machine()}")
     if bwrap is None:
-        raise ToolMissingError(f"{REFUSED}: no bubblewrap was found (Debian: apt-get install bubblewrap); {REMEDY}")
+        raise CannotConfineError(f"{REFUSED}: no bubblewrap was found (Debian: apt-get install bubblewrap)")
     tools = {name: shutil.which(name) for name in ("prlimit", *(["setpriv"] if os.geteuid() == 0 else []))}
     if None in tools.values():
-        raise ToolMissingError(f"{REFUSED}: {' and '.join(tools)} of util-linux were not found; {REMEDY}")
+        raise CannotConfineError(f"{REFUSED}: {' and '.join(tools)} of util-linux were not found")
     home = java.parents[1]
     system = tuple(_system(home, [Path(tool) for tool in tools.values() if tool]))
     found = Confinement(bwrap, tools.get("setpriv"), home / "lib", system)
@@ -177,7 +180,7 @@ def _system(home: Path, tools: Sequence[Path]) -> Iterator[Path]:
     try:
         said = subprocess.run(["ldd", *programs], capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as fault:
-        raise ToolMissingError(f"{REFUSED}: ldd: {fault}; {REMEDY}") from None
+        raise CannotConfineError(f"{REFUSED}: ldd: {fault}") from None
     for library in map(Path, re.findall(r"(/\S+) \(0x", said.stdout)):
         if not Path(os.path.normpath(library)).is_relative_to(home):
             yield library
@@ -185,7 +188,7 @@ def _system(home: Path, tools: Sequence[Path]) -> Iterator[Path]:
 
 
 def _probe(confinement: Confinement, java: Path) -> None:
-    """Start a JVM confined; raise ToolMissingError where it does not run."""
+    """Start a JVM confined; raise CannotConfineError where it does not run."""
     with tempfile.TemporaryDirectory(prefix="assertkd-") as folder, tempfile.TemporaryFile() as output:
         command = [*limited(PROBE_BYTES, is_alone=True), str(java), "-version"]
         process = confinement.start(
@@ -199,4 +202,4 @@ def _probe(confinement: Confinement, java: Path) -> None:
         output.seek(0)
         said = output.read().decode(errors="replace").splitlines()
     if status:
-        raise ToolMissingError(f"{REFUSED}: {said[0] if said else f'exit status {status}'}; {REMEDY}")
+        raise CannotConfineError(f"{REFUSED}: {said[0] if said else f'exit status {status}'}")

@@ -36,7 +36,7 @@ class ExecutionPool:
         unconfined: whether the processes are not confined.
 
     Raises:
-        ToolMissingError: they cannot be confined here, and are to be.
+        CannotConfineError: they cannot be confined here, and are to be.
     """
 
     def __init__(
