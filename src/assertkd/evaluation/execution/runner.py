@@ -23,7 +23,8 @@ INTIMATE = (
     *b"java/net/URLClassLoader java/beans/ javax/script/ javax/tools/".split(),
     # The JVM's own parts.
     *b"sun/ jdk/ java/lang/instrument/ java/lang/foreign/ java/lang/management/ javax/management/ loadLibrary".split(),
-    *b"java/lang/Runtime java/lang/Process java/lang/ThreadGroup java/io/FileDescriptor".split(),
+    b"\x00\x11java/lang/Runtime",
+    *b"java/lang/Process java/lang/ThreadGroup java/io/FileDescriptor".split(),
     *b"getAllStackTraces addShutdownHook".split(),
     # What is set for the whole process.
     *b"java/security/Security java/security/Provider HandlerFactory SocketImplFactory SecurityManager".split(),
