@@ -114,23 +114,18 @@ def status(code: int, **headers: str) -> Fault:
     return spoil
 
 
-def dropped(handler: BaseHTTPRequestHandler) -> bool:
-    """Promise a long answer, and end in the middle of it."""
-    handler.send_response(200)
-    handler.send_header("Content-Length", "1000")
-    handler.end_headers()
-    handler.wfile.write(b'{"choices": [')
-    handler.close_connection = True
-    return True
+def broken(content: bytes, promised: int) -> Fault:
+    """Answer something else than promised: the beginning of an object, or no JSON."""
 
+    def spoil(handler: BaseHTTPRequestHandler) -> bool:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(promised))
+        handler.end_headers()
+        handler.wfile.write(content)
+        handler.close_connection = True
+        return True
 
-def garbled(handler: BaseHTTPRequestHandler) -> bool:
-    """Answer what is no JSON."""
-    handler.send_response(200)
-    handler.send_header("Content-Length", "4")
-    handler.end_headers()
-    handler.wfile.write(b"<ht>")
-    return True
+    return spoil
 
 
 def slow(seconds: float) -> Fault:
