@@ -158,13 +158,15 @@ def serving(served: ServedModel) -> Iterator[str]:
                 fault = served.faults.pop(0) if served.faults else None
                 served.busy += 1
                 served.busiest = max(served.busiest, served.busy)
-            try:
-                if fault is None or not fault(self):
-                    time.sleep(served.delay)
-                    self._send(*served.answer(body))
-            finally:
-                with counting:
-                    served.busy -= 1
+            answer = None
+            if fault is None or not fault(self):
+                time.sleep(served.delay)
+                answer = served.answer(body)
+            # Before it is sent, since the client may then ask again.
+            with counting:
+                served.busy -= 1
+            if answer is not None:
+                self._send(*answer)
 
         def _send(self, code: int, value: dict[str, Any]) -> None:
             content = json.dumps(value).encode()
