@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 from playwright.sync_api import Browser, sync_playwright
@@ -28,6 +29,9 @@ from browser import CHROMIUM, FLAGS
 from preloaded import python
 
 torch.set_num_threads(1)
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 JAVA = """public boolean isEmpty() { return size == 0; }
 @Test public void testIsEmpty() { List<String> list = new ArrayList<>(); assertTrue(list.isEmpty()); }

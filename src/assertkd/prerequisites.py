@@ -102,22 +102,22 @@ def check_models(run: RunSettings, jobs: Collection[PlannedJob], files: RunLayou
     except UserError as fault:
         faults[named] = fault
     # Variants often begin with the same model.
-    unusable: dict[str, UserError] = {}
+    unusable: dict[tuple[str, bool], UserError] = {}
     stored = run.teacher.model.name if any(job.rule.startswith("compress_") for job in jobs) else None
-    for name in dict.fromkeys(models.values()):
+    for name, has_own in dict.fromkeys(models.values()):
         try:
-            check_model(name, tokenizer, is_stored=name == stored)
-            entries = None if largest is None else vocab_size(name)
+            check_model(name, None if has_own else tokenizer, is_stored=name == stored)
+            entries = None if largest is None or has_own else vocab_size(name)
             if largest is not None and entries is not None and entries > largest:
                 raise UserError(
                     f"{name} has {entries} vocabulary entries, the run's own tokenizer {largest} at most",
                     "Set tokenizer.name to this model's, so that all models of the run have one tokenizer.",
                 )
         except UserError as fault:
-            unusable[name] = fault
-    for key, name in models.items():
-        if name in unusable:
-            faults.setdefault(key, unusable[name])
+            unusable[name, has_own] = fault
+    for key, model in models.items():
+        if model in unusable:
+            faults.setdefault(key, unusable[model])
     for key, encoder in encoders.items():
         try:
             check_encoder(encoder)
@@ -128,16 +128,19 @@ def check_models(run: RunSettings, jobs: Collection[PlannedJob], files: RunLayou
         raise UserError(problem, " ".join(dict.fromkeys(fault.remedy for fault in faults.values())))
 
 
-def _named_models(run: RunSettings, jobs: Collection[PlannedJob]) -> dict[str, str]:
-    """Return the names of the models that trainings among the jobs begin with, by their keys."""
+def _named_models(run: RunSettings, jobs: Collection[PlannedJob]) -> dict[str, tuple[str, bool]]:
+    """Return the names of the models that trainings among the jobs begin with, by their keys.
+
+    Beside each name whether the model is used with a tokenizer of its own.
+    """
     models = {}
     if any(job.rule == "train_teacher" for job in jobs):
-        models["teacher.model.name"] = run.teacher.model.name
+        models["teacher.model.name"] = run.teacher.model.name, False
     for variant in _distilled_variants(run, jobs):
         model = run.variants[variant].model
         if model.layers is None:
-            models[f"variants.{variant}.model.name"] = model.name
-    return {key: name for key, name in models.items() if name != SCRATCH}
+            models[f"variants.{variant}.model.name"] = model.name, model.tokenizer is not None
+    return {key: model for key, model in models.items() if model[0] != SCRATCH}
 
 
 def _named_encoders(run: RunSettings, jobs: Collection[PlannedJob]) -> dict[str, str]:

@@ -35,6 +35,7 @@ def validate(run: RunSettings, source: str = "config.yaml") -> None:
             faults.append(f"variants.{name}: {fault.problem}")
     faults += _untrained_components(run, students)
     faults += _encoders(students)
+    faults += _own_tokenizers(students)
     faults += _external_teacher(run, students) if run.has_external_teacher else _layers(run, students)
     if faults:
         raise UserError("\n".join(faults), f"Correct {source}.")
@@ -187,6 +188,25 @@ def _layers(run: RunSettings, students: Mapping[str, DistillStudentParams]) -> I
                 yield f"variants.{name}.model.teacher_decoder_layers: the teacher has one stack, of teacher_layers"
             for line in missing_layers(student.model.layers, held):
                 yield f"variants.{name}.model.teacher_layers: {line}"
+
+
+def _own_tokenizers(students: Mapping[str, DistillStudentParams]) -> Iterator[str]:
+    """Yield where a student with a tokenizer of its own is to be compared with its teacher token by token."""
+    for name, student in students.items():
+        if student.model.tokenizer is None:
+            continue
+        for component in student.loss.components:
+            if component.name in ("kl", "jsd"):
+                yield (
+                    f"variants.{name}.loss: {component.name} compares teacher and student token by token, and the "
+                    "student has a tokenizer of its own (model.tokenizer): use uld (multi_component), or learn the "
+                    "teacher's texts alone (targets: teacher, components: [ce])"
+                )
+        if student.on_policy is not None:
+            yield (
+                f"variants.{name}.on_policy: the teacher scores the student's tokens, and the student has a tokenizer "
+                "of its own (model.tokenizer): remove one of the two"
+            )
 
 
 def _external_teacher(run: RunSettings, students: Mapping[str, DistillStudentParams]) -> Iterator[str]:

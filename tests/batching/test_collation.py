@@ -19,11 +19,11 @@ EXAMPLES = [Example("a", [7, 8, 9, 1], [5, 1]), Example("b", [6, 1], [4, 5, 6, 1
 class Rows:
     """A teacher whose logits at an example's t-th target are all `10 * example + t`."""
 
-    def read(self, example_id: str, target_ids: Sequence[int]) -> Payload:
-        if example_id == "b" and target_ids != [4, 5, 6, 1]:
+    def read_example(self, example: Example) -> Payload:
+        if example.id == "b" and example.target_ids != [4, 5, 6, 1]:
             raise UserError("b: another target", "Rerun.")
-        base = 10 * "abc".index(example_id)
-        return {"logits": np.array([[base + t] * 4 for t in range(len(target_ids))], dtype=np.float16)}
+        base = 10 * "abc".index(example.id)
+        return {"logits": np.array([[base + t] * 4 for t in range(len(example.target_ids))], dtype=np.float16)}
 
     def collate_views(self, payloads: Sequence[Payload]) -> DenseView:
         return DenseView(torch.from_numpy(np.concatenate([payload["logits"] for payload in payloads])))

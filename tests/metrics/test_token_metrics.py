@@ -251,7 +251,7 @@ class TestEveryMetric:
     def test_is_zero_for_nothing(self, name: str) -> None:
         assert pair_metrics()[name]("", EQUALS) == 0.0
 
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=50)
     @given(prediction=st.text(max_size=60), reference=JAVA_PIECES)
     def test_stays_between_zero_and_one(self, name: str, prediction: str, reference: list[str]) -> None:
         assert 0.0 <= pair_metrics()[name](prediction, " ".join(reference)) <= 1.0

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import ByteLevelBPETokenizer, Tokenizer, models
 from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
@@ -32,7 +32,6 @@ def test_frequent_words_are_few_tokens() -> None:
     assert len(TOKENIZER("zqxjkvwyqzxk", add_special_tokens=False)["input_ids"]) == 12
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
 def test_every_text_round_trips(text: str) -> None:
     ids = TOKENIZER(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]

@@ -261,7 +261,7 @@ FRAGMENTS = [
 TEXTS = st.one_of(st.text(st.characters(exclude_categories=["Cs"])), st.lists(st.sampled_from(FRAGMENTS)).map("".join))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=TEXTS)
 @example(text="🎉assertEquals 日result&&result日")
 @example(text="!!== ===>=->")
@@ -275,7 +275,7 @@ def test_marks_on_any_text_equal_those_by_characters(text: str, small_pieces: Pr
             assert all(critical[place] or not visible(text[place]) for place in range(start, end))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=TEXTS, cuts=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60))))
 def test_marks_on_any_spans_equal_those_by_characters(text: str, cuts: list[tuple[int, int]]) -> None:
     offsets = [(min(start, end, len(text)), min(max(start, end), len(text))) for start, end in cuts]

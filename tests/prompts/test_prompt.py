@@ -1,7 +1,7 @@
 """Model inputs and targets: never too long, cut where it hurts least, and readable again."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
@@ -65,7 +65,6 @@ def test_the_order_of_cutting(lengths: tuple[int, int, int], room: int, expected
     assert cut == sum(lengths) + 3 - len(expected.replace("<gap>", "g"))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 80), st.integers(0, 80), st.integers(0, 80), st.integers(16, 90))
 def test_no_input_is_too_long_and_the_gap_keeps_its_neighbours(focal: int, left: int, right: int, most: int) -> None:
     text, cut = encoded(focal, left, right, most)
@@ -98,7 +97,6 @@ def test_a_record_is_its_focal_method_and_test() -> None:
 JAVA = st.text(st.characters(exclude_categories=["Cs"]), max_size=40).map(str.strip)
 
 
-@settings(deadline=None)
 @given(JAVA)
 def test_targets_round_trip(text: str) -> None:
     whole = prompt(max_output_len=4096)

@@ -24,9 +24,9 @@ class OneHot:
     def __init__(self, vocab_size: int, broken: Sequence[str] = ()) -> None:
         self.vocab_size, self.broken = vocab_size, broken
 
-    def read(self, example_id: str, target_ids: Sequence[int]) -> Payload:
-        rows = np.zeros((len(target_ids), self.vocab_size), np.float16)
-        rows[np.arange(len(target_ids)), target_ids] = np.nan if example_id in self.broken else 8.0
+    def read_example(self, example: Example) -> Payload:
+        rows = np.zeros((len(example.target_ids), self.vocab_size), np.float16)
+        rows[np.arange(len(rows)), example.target_ids] = np.nan if example.id in self.broken else 8.0
         return {"logits": rows}
 
     def collate_views(self, payloads: Sequence[Payload]) -> DenseView:

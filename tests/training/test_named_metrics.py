@@ -62,8 +62,8 @@ class KnownLogits:
     def __init__(self, logits: dict[str, np.ndarray]) -> None:
         self.logits = logits
 
-    def read(self, example_id: str, target_ids: Sequence[int]) -> Payload:
-        return {"logits": self.logits[example_id]}
+    def read_example(self, example: Example) -> Payload:
+        return {"logits": self.logits[example.id]}
 
     def collate_views(self, payloads: Sequence[Payload]) -> DenseView:
         return DenseView(torch.from_numpy(np.concatenate([payload["logits"] for payload in payloads])))

@@ -219,8 +219,11 @@ def predict_settings(wildcards):
 
 
 def test_logits(wildcards):
-    """The teacher's logits on the test split, for a student's divergence from it."""
-    return [] if wildcards.model == TEACHER else [RUN_FILES.logits.test]
+    """The teacher's logits on the test split, for the divergence from it of a student with its tokenizer."""
+    if wildcards.model == TEACHER:
+        return []
+    student = STUDENTS.get(Path(wildcards.model).parts[1])
+    return [] if student is not None and student.model.tokenizer is not None else [RUN_FILES.logits.test]
 
 
 def teacher_scores(wildcards):

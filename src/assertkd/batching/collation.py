@@ -30,7 +30,7 @@ def collate(examples: Sequence[Example], pad_token_id: int, teacher: TeacherSour
         critical=_padded([example.critical or [0] for example in examples], 0, labels.shape[1]).bool(),
         teacher=None
         if teacher is None
-        else teacher.collate_views([teacher.read(example.id, example.target_ids) for example in examples]),
+        else teacher.collate_views([teacher.read_example(example) for example in examples]),
     )
 
 

@@ -74,7 +74,7 @@ Payload = Mapping[str, npt.NDArray[Any]]
 class TeacherSource(Protocol):
     """Source of a batch's teacher distributions, such as a logit store."""
 
-    def read(self, example_id: str, target_ids: Sequence[int]) -> Payload:
+    def read_example(self, example: Example) -> Payload:
         """Return the stored arrays of an example, checked against its target."""
 
     def collate_views(self, payloads: Sequence[Payload]) -> TeacherView:

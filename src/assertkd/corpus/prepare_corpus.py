@@ -10,22 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from transformers import PreTrainedTokenizerFast
 
 from assertkd.corpus.leakage import focal_key, triple_key
 from assertkd.corpus.params import PrepareCorpusParams, Reading
 from assertkd.corpus.record_audit import RecordAudit
 from assertkd.corpus.split import split_off
+from assertkd.corpus.tokenizer import choose_tokenizer
 from assertkd.corpus.visible_answers import SHOWN
 from assertkd.errors import UserError
 from assertkd.files import write_json
 from assertkd.layout import SPLITS, CorpusLayout
-from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
 from assertkd.prompts.prompt import Prompt
-from assertkd.prompts.prompt_form import choose_form
-from assertkd.records import MARKER, Record, write_records
+from assertkd.records import Record, write_records
 from assertkd.settings import DataSettings
-from assertkd.settings.model import SCRATCH
 from assertkd.synthetic import generate
 
 log = logging.getLogger(__name__)
@@ -52,7 +49,7 @@ def prepare_corpus(params: PrepareCorpusParams, folder: Path) -> dict[str, Any]:
     data, audit = params.data, RecordAudit()
     splits = _without_leaks(_split(_read(data, audit), data), audit)
     random.Random(data.split_seed).shuffle(splits["train"])
-    tokenizer = _tokenizer(params, splits["train"])
+    tokenizer = choose_tokenizer(params.tokenizer, params.teacher, splits["train"], decoder_only=params.decoder_only)
     prompt = Prompt(tokenizer, data.max_input_len, data.max_output_len)
     over_long: dict[str, int] = {}
     for name in SPLITS:
@@ -136,17 +133,6 @@ def _without_leaks(splits: dict[str, list[Record]], audit: RecordAudit) -> dict[
             reason = f"{name}: same {what} as in {other}"
             kept[name] = audit.without_overlap(kept[name], kept[other], key, reason)
     return kept
-
-
-def _tokenizer(params: PrepareCorpusParams, records: Sequence[Record]) -> PreTrainedTokenizerFast:
-    if params.tokenizer.name is not None or params.teacher != SCRATCH:
-        tokenizer = load_tokenizer(params.tokenizer.name or params.teacher)
-    else:
-        fields = (field for r in records for field in (r.focal_method, *r.test_method.split(MARKER), r.assertion))
-        tokenizer = train_tokenizer((text for text in fields if text.strip()), params.tokenizer.vocab_size)
-    if params.tokenizer.prompt is not None or params.decoder_only:
-        choose_form(tokenizer, params.tokenizer.prompt)
-    return tokenizer
 
 
 def input_statistics(records: Sequence[Record], prompt: Prompt) -> dict[str, Any]:

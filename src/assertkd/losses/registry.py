@@ -90,6 +90,7 @@ COMPONENTS: dict[str, TokenComponent | TextComponent] = {
     ),
     "kl": TokenComponent(imported("divergence:kl"), needs_teacher=True),
     "jsd": TokenComponent(imported("divergence:jsd"), needs_teacher=True),
+    "uld": TokenComponent(imported("uld:uld"), needs_teacher=True),
     "semantic": TextComponent(
         imported("semantic:semantic"),
         encoder=lambda loss: loss.semantic.encoder,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 START_AND_END: Mapping[str, tuple[float, float]] = {
     "ce": (0.35, 0.25),
     "kl": (0.60, 0.35),
+    "uld": (0.60, 0.35),
     "pans": (0.05, 0.25),
     "ast": (0.00, 0.15),
     "focal": (0.20, 0.15),

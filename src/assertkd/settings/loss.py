@@ -96,14 +96,14 @@ class LossSettings(Section):
     """`traditional`: alpha*ce + (1-alpha)*kl; `enhanced` adds pans, `ast_enhanced` adds ast;
     `multi_component`: the weighted `components`."""
     components: tuple[Component, ...] = Field(("focal", "jsd", "semantic"), min_length=1)
-    """Components of a `multi_component` loss: `ce`, `kl`, `focal`, `jsd`, `semantic`, `contrastive`, `pans`, `ast`, and
-    `risk:<metric>` for any evaluation metric."""
+    """Components of a `multi_component` loss: `ce`, `kl`, `focal`, `jsd`, `uld`, `semantic`, `contrastive`, `pans`,
+    `ast`, and `risk:<metric>` for any evaluation metric."""
     weights: tuple[Annotated[float, Field(ge=0.0)], ...] | None = None
     """Weights of `components`, in their order; null for the schedule's start values. Normalised to sum 1."""
     alpha: float = Field(0.5, ge=0.0, le=1.0)
     """Weight of the hard labels in the presets other than `multi_component`, 0 to 1."""
     temperature: float = Field(1.0, gt=0.0, le=100.0)
-    """Distillation temperature of `kl` and `jsd`."""
+    """Distillation temperature of `kl`, `jsd` and `uld`."""
     pans_weight: float = Field(0.1, ge=0.0)
     """Weight of `pans` in `enhanced`."""
     ast_weight: float = Field(0.1, ge=0.0)

@@ -1,4 +1,4 @@
-"""Options of a model and of the tokenizer that teacher and students share."""
+"""Options of a model and of a tokenizer."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
@@ -16,10 +16,11 @@ SCRATCH = "scratch"
 
 
 class TokenizerSettings(Section):
-    """The tokenizer of a run: teacher and students share it, since they share the logits' vocabulary."""
+    """A tokenizer: that of a run, which teacher and students share, or a student's own."""
 
     name: str | None = None
-    """Hub name or folder; without it the teacher's own, or, for a teacher from scratch, one trained on the corpus."""
+    """Hub name or folder; without it the model's own (for a run the teacher's), or one trained on the corpus for a
+    model from scratch."""
     vocab_size: int = Field(2048, ge=300, le=200_000)
     """Entries of a byte-level BPE tokenizer trained on the corpus; used only where one is trained."""
     prompt: PromptName | None = Field(None, exclude_if=lambda form: form is None)
@@ -58,8 +59,7 @@ class ModelSettings(Section):
     """One model: of the T5 family, or decoder-only."""
 
     name: str = "Salesforce/codet5p-220m"
-    """Hub name, a folder in the transformers form, `gguf:` and a GGUF file or a package that brings one, or `scratch`
-    for a model of the `scratch` sizes."""
+    """Hub name, a folder in the transformers form, or `scratch` for a model of the `scratch` sizes."""
     scratch: ScratchSettings = ScratchSettings()
 
     def used(self) -> Self:
@@ -80,11 +80,17 @@ class StudentModelSettings(ModelSettings):
     and vocabulary are the teacher's."""
     teacher_decoder_layers: tuple[Layer, ...] | None = Field(None, min_length=1, max_length=96)
     """The decoder layers that go with `teacher_layers`; null for the same numbers."""
+    tokenizer: TokenizerSettings | None = Field(None, exclude_if=lambda tokenizer: tokenizer is None)
+    """A tokenizer of the student's own, chosen as a run's is: `{}` for that of its model, or, for a student from
+    scratch, one trained on the corpus. Null for the run's. With its own, a student learns the teacher's texts
+    (`targets`), and its distributions by the loss component `uld`."""
 
     @model_validator(mode="after")
     def _decoder_follows_encoder(self) -> "StudentModelSettings":
         if self.teacher_decoder_layers is not None and self.teacher_layers is None:
             raise ValueError("teacher_decoder_layers goes with teacher_layers, which is not set")
+        if self.tokenizer is not None and self.teacher_layers is not None:
+            raise ValueError("a student of teacher_layers has the teacher's tokenizer, and none of its own")
         return self
 
     def used(self) -> Self:
@@ -105,8 +111,7 @@ class TeacherModelSettings(ModelSettings):
     """The teacher's model."""
 
     name: str = "Salesforce/codet5p-770m"
-    """Hub name, a folder in the transformers form, `gguf:` and a GGUF file or a package that brings one, or `scratch`
-    for a model of the `scratch` sizes."""
+    """Hub name, a folder in the transformers form, or `scratch` for a model of the `scratch` sizes."""
 
 
 class LoraSettings(Section):

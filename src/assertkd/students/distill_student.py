@@ -9,18 +9,25 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from assertkd.batching.epoch_sampling import EpochSampler
+from assertkd.batching.examples import TeacherSource
+from assertkd.corpus.tokenizer import choose_tokenizer
 from assertkd.errors import UserError
 from assertkd.files import read_json
 from assertkd.layout import CorpusLayout, LogitsLayout, TrainingLayout
+from assertkd.logits.aligned_teacher import AlignedTeacher
 from assertkd.logits.fidelity.temperature import temperature_warning
+from assertkd.logits.store.reader import JoinedStores
 from assertkd.models.distillable import DistillableModel
 from assertkd.models.embedding_file import pin_targets
 from assertkd.models.encoders import TextEncoder
 from assertkd.models.registry import build_model, load_model, weights_file
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts.prompt import Prompt
+from assertkd.records import read_records
 from assertkd.runtime.devices import resolve_device
 from assertkd.runtime.seeding import seed_everything
+from assertkd.settings import StudentModelSettings
+from assertkd.settings.model import SCRATCH
 from assertkd.students.params import DistillStudentParams, encoder_slug
 from assertkd.students.training_targets import open_training_targets
 from assertkd.training.data import (
@@ -70,7 +77,8 @@ def distill_student(
     with logged_to(results.log, continued=checkpoints.exists()):
         seed_everything(seed)
         _warn_of_unfaithful_logits(params.loss.temperature, logits)
-        tokenizer = load_tokenizer(records_files.tokenizer)
+        of_run = load_tokenizer(records_files.tokenizer)
+        tokenizer = of_run if params.model.tokenizer is None else _own_tokenizer(params.model, records_files)
         prompt = Prompt(tokenizer, supervision.max_input_len, supervision.max_output_len)
         targets = open_training_targets(params, corpus, logits)
         pool = ExamplePool(targets.records, prompt, marked=params.loss.critical_token_weight is not None)
@@ -79,18 +87,16 @@ def distill_student(
         first_epoch = examples.examples(1) if isinstance(examples, EpochSampler) else examples
         layers, dropout = params.model.layers, params.training.dropout_rate
         if layers is None:
-            entries = None if targets.teacher is None else targets.teacher.vocab_size
-            model = build_model(params.model, tokenizer, dropout, entries)
+            shared = targets.teacher if tokenizer is of_run else None
+            model = build_model(params.model, tokenizer, dropout, None if shared is None else shared.vocab_size)
         else:
             model = _load_teacher(teacher, tokenizer).with_layers(layers, dropout)
         model.remember_length_limits(supervision.max_input_len, supervision.max_output_len)
-        if targets.teacher is not None:
-            _check_vocabularies("the loss", model.vocab_size, targets.teacher.vocab_size)
         teacher_files = () if teacher is None else (weights_file(teacher),)
         data = TrainingData(
             train=examples,
             validation=validation_examples(records_files.validation, prompt, params.training),
-            teacher=targets.teacher,
+            teacher=_distributions(targets.teacher, of_run, prompt, model.vocab_size),
             files=(*targets.files, records_files.validation, *teacher_files),
             encoders=_load_encoders(params, embeddings, [example.target for example in first_epoch]),
             max_new_tokens=supervision.max_output_len,
@@ -131,6 +137,33 @@ def _load_encoders(
         computed = pin_targets(encoder, files, texts)
         log.info("%s: %d of the targets' embeddings were not in the files", name, computed)
     return {one.name: encoders[one.encoder] for one in params.loss.components if one.encoder is not None}
+
+
+def _own_tokenizer(model: StudentModelSettings, corpus: CorpusLayout) -> PreTrainedTokenizerFast:
+    """Return the tokenizer of a student that has one of its own."""
+    assert model.tokenizer is not None, "asked for"
+    is_decoder_only = model.name == SCRATCH and model.scratch.family == "causal"
+    return choose_tokenizer(model.tokenizer, model.name, read_records(corpus.train), decoder_only=is_decoder_only)
+
+
+def _distributions(
+    stores: JoinedStores | None, tokenizer: PreTrainedTokenizerFast, prompt: Prompt, entries: int
+) -> TeacherSource | None:
+    """Return the teacher's distributions over the student's vocabulary of so many entries.
+
+    Args:
+        stores: None where the loss reads none.
+        tokenizer: the teacher's.
+        prompt: how the student encodes targets.
+        entries: of the student's vocabulary.
+    """
+    if stores is None:
+        return None
+    if prompt.tokenizer is tokenizer:
+        _check_vocabularies("the loss", entries, stores.vocab_size)
+        return stores
+    of_teacher = Prompt(tokenizer, prompt.max_input_len, prompt.max_output_len)
+    return AlignedTeacher(stores, of_teacher, prompt, entries)
 
 
 def _on_policy_teacher(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Self
 
 from assertkd.batching.distributions import TeacherView
-from assertkd.batching.examples import Payload
+from assertkd.batching.examples import Example, Payload
 from assertkd.corpus.targets import read_teacher_predictions
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
@@ -116,6 +116,10 @@ class StoreReader:
             raise UserError(f"{shard.path}: example {example_id!r}: {fault}", RERUN) from None
         return arrays
 
+    def read_example(self, example: Example) -> Payload:
+        """Return `read` of the example at its target."""
+        return self.read(example.id, example.target_ids)
+
     def collate_views(self, payloads: Sequence[Payload]) -> TeacherView:
         """Return one view over the payloads of a batch, in their order."""
         return self.codec.collate(payloads, self.head)
@@ -166,6 +170,10 @@ class JoinedStores:
                 return store.read(example_id, target_ids)
         # Says what is wrong: no such example, or another target.
         return (holders or self._stores)[0].read(example_id, target_ids)
+
+    def read_example(self, example: Example) -> Payload:
+        """Return `read` of the example at its target."""
+        return self.read(example.id, example.target_ids)
 
     def collate_views(self, payloads: Sequence[Payload]) -> TeacherView:
         """Return one view over the payloads of a batch, in their order."""
