@@ -4,6 +4,9 @@ import errno
 import os
 import shutil
 import struct
+import subprocess
+import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -141,3 +144,42 @@ def test_what_a_jar_s_manifest_names_is_seen_too(toolchain: Toolchain, tmp_path:
     assert with_linked([tmp_path / "near.jar"]) == [tmp_path / "near.jar", far]
     with ExecutionPool(toolchain, [tmp_path / "near.jar"], workers=1) as pool:
         assert outcome(pool, "Assert.assertEquals(7, new p.Far().far());").ended == PASSED
+
+
+ENDLESS = """
+import sys
+from pathlib import Path
+from assertkd.evaluation.execution.compiler import Unit
+from assertkd.evaluation.execution.jdk import find_toolchain
+from assertkd.evaluation.execution.pool import ExecutionPool
+with ExecutionPool(find_toolchain(junit=sys.argv[1:]), workers=1) as pool:
+    source = "import org.junit.*; public class T { @Test public void t() { while (true) { } } }"
+    unit = Unit(pool.new_folder(), {"T.java": source})
+    pool.compile([unit])
+
+    def run(runner):
+        runner.start()
+        print(pool.folder, flush=True)
+        runner.run("T", "t", [unit.folder], 600.0)
+
+    list(pool.each([unit], lambda batch: [run]))
+"""
+
+
+@pytest.mark.java
+def test_what_runs_ends_with_whoever_started_it_even_when_that_is_killed(toolchain: Toolchain) -> None:
+    command = [sys.executable, "-c", ENDLESS, *map(str, toolchain.junit)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        folder = process.stdout.readline().strip()
+        assert folder in commands()
+        process.kill()
+    deadline = time.monotonic() + 30
+    while folder in commands() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    shutil.rmtree(folder)
+    assert folder not in commands()
+
+
+def commands() -> str:
+    return subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
