@@ -371,6 +371,21 @@ def test_accessors_of_records_need_not_be_declared() -> None:
     assert shop(inside, Cart=cart) == ["Cart.add"]
 
 
+def test_a_type_parameter_of_the_base_class_stands_for_its_argument() -> None:
+    base = """public abstract class BaseTest<T> { protected T field; protected abstract T make();
+        @Test public void a() { assertEquals(1, make().add(1)); } }"""
+    cart = "public class Cart { public int add(int n) { return n + 1; } }"
+    for body in ("make().add(1)", "this.make().add(2)", "field.add(3)"):
+        test = f"@Test public void b() {{ assertEquals(1, {body}); }}"
+        for classes in (
+            f"class ShopTest extends BaseTest<Cart> {{ {test} }}",
+            f"class ShopTest extends MidTest {{ {test} }} class MidTest extends BaseTest<Cart> {{ }}",
+        ):
+            assert shop(classes, Cart=cart, BaseTest=base) == ["Cart.add"]
+        unbound = shop(f"class ShopTest<X> extends BaseTest<X> {{ {test} }}", Cart=cart, BaseTest=base)
+        assert unbound == ["no class under test is named, and none of the project is called"]
+
+
 def test_a_factory_creates_and_returns_nothing_else() -> None:
     classes = {
         "Soup": """public class Soup {

@@ -50,7 +50,7 @@ def declared_types(declaration: Node) -> dict[str, str]:
         dimensions = text_of(declarator.child_by_field_name("dimensions")).replace(" ", "")
         is_mock = is_mocked or makes_mock(value)
         found[name] = "" if is_mock else simple_type(made.child_by_field_name("type")) + dimensions
-        if element := _element(declaration.child_by_field_name("type")):
+        if element := type_argument(declaration.child_by_field_name("type")):
             found[name + ELEMENT] = element
     return found
 
@@ -168,7 +168,7 @@ class _Walk:
         name, declared = text_of(named), simple_type(kind)
         if name:
             self._locals[name] = "" if declared == "var" else declared
-            if element := _element(kind):
+            if element := type_argument(kind):
                 self._locals[name + ELEMENT] = element
 
     def _infer(self, declared: Node, value: Node | None) -> None:
@@ -204,9 +204,9 @@ class _Walk:
             name = text_of(node) + ELEMENT
             return self._locals.get(name, self._fields.get(name, ""))
         if node.type in ("array_creation_expression", "cast_expression"):
-            return _element(node.child_by_field_name("type")) or simple_type(node.child_by_field_name("type"))
+            return type_argument(node.child_by_field_name("type")) or simple_type(node.child_by_field_name("type"))
         if node.type == "object_creation_expression":
-            return _element(node.child_by_field_name("type"))
+            return type_argument(node.child_by_field_name("type"))
         if node.type == "method_invocation":
             called = f"{text_of(node.child_by_field_name('object'))}.{text_of(node.child_by_field_name('name'))}"
             arguments = node.child_by_field_name("arguments")
@@ -274,8 +274,8 @@ def _as_class(name: str) -> str:
     return name if name[:1].isupper() and not (name.isupper() and len(name) > 1) else ""
 
 
-def _element(kind: Node | None) -> str:
-    """Return the type of what an array or a collection holds, as its declaration says; "" where it does not."""
+def type_argument(kind: Node | None) -> str:
+    """Return the only type argument of a type, or what an array holds; "" where there is none, or several."""
     if kind is not None and kind.type == "array_type":
         return simple_type(kind).removesuffix("[]")
     if kind is not None and kind.type == "generic_type":

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tree_sitter import Node
 
-from assertkd.java.calls import assigned_types, calls_in, declared_types, descendants, returned_by
+from assertkd.java.calls import assigned_types, calls_in, declared_types, descendants, returned_by, type_argument
 from assertkd.java.source import (
     COMMENTS,
     METHODS,
@@ -117,6 +117,7 @@ class _Reader:
         helps = bool(found) or self._helps_tests
         outer, _, simple = name.rpartition(".")
         is_constant = node.type == "enum_constant"
+        extended = (clause for clause in node.named_children if clause.type == "superclass")
         return JavaClass(
             name=name,
             package=self._package,
@@ -128,6 +129,7 @@ class _Reader:
             annotations=tuple(annotations),
             makes=frozenset(_made(node)),
             kind="class" if is_constant else node.type.removesuffix("_declaration"),
+            type_argument=next((type_argument(one.named_children[0]) for one in extended), ""),
         )
 
     def _parses(self, node: Node) -> bool:

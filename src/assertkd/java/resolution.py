@@ -47,7 +47,7 @@ class CallResolver:
         def type_of(kind: str | int) -> tuple[str, JavaFile]:
             if isinstance(kind, int):
                 return types[kind]
-            return self._variable(kind, test_class, file) if "." in kind else (kind, file)
+            return self._bound(*self._variable(kind, test_class, file), test_class) if "." in kind else (kind, file)
 
         for call in calls:
             arguments = [type_of(one)[0] for one in call.arguments]
@@ -70,8 +70,16 @@ class CallResolver:
             elif member is None:
                 types.append(self._component(owner or test_class, call) or ("", file))
             else:
-                types.append(self._returned(member))
+                types.append(self._bound(*self._returned(member), test_class))
         return resolved
+
+    def _bound(self, kind: str, home: JavaFile, test_class: JavaClass) -> tuple[str, JavaFile]:
+        """Return what a type parameter of a class that the test's class extends stands for; another type as it is."""
+        if kind.isupper() and len(kind) <= 2 and self._index.resolve(kind, home) is None:
+            for one in (test_class, *self._index.ancestors(test_class)):
+                if one.type_argument and not one.type_argument.isupper():
+                    return one.type_argument, self._index.file_of(one)
+        return kind, home
 
     def _component(self, owner: JavaClass, call: Call) -> tuple[str, JavaFile] | None:
         """Return the type of a record's component where a call is that of its accessor, which need not be declared."""

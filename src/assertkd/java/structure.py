@@ -143,6 +143,7 @@ class JavaClass:
         annotations: its own, without arguments.
         makes: types of all instances that its code creates.
         kind: `class`, `interface`, `enum`, `record` or `annotation_type`.
+        type_argument: the only one of the class that it extends, as in `FooTest extends BaseTest<Foo>`.
     """
 
     name: str
@@ -155,6 +156,7 @@ class JavaClass:
     annotations: tuple[str, ...] = ()
     makes: frozenset[str] = frozenset()
     kind: str = "class"
+    type_argument: str = ""
 
     @property
     def simple_name(self) -> str:
