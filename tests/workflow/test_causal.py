@@ -1,5 +1,6 @@
-"""Decoder-only teacher and student, from records to the report."""
+"""Students of both families and with other tokens than their decoder-only teacher, from records to the report."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -11,17 +12,24 @@ pytestmark = pytest.mark.workflow
 CONFIG = {
     "runs": {
         "tiny": {
-            "variants": ["half"],
+            "variants": ["half", "t5", "own"],
             "data": {"embedded": {"records": 60}},
             "teacher": {"model": {"scratch": {"family": "causal", "decoder_layers": 2}}, "training": {"epochs": 3}},
             "distillation": {"training": {"epochs": 2}},
         }
     },
-    "variants": {"half": {"model": {"teacher_layers": [1]}, "loss": {"function": "traditional"}, "targets": "both"}},
+    "variants": {
+        "half": {"model": {"teacher_layers": [1]}, "loss": {"function": "traditional"}, "targets": "both"},
+        "t5": {"loss": {"function": "traditional"}},
+        "own": {
+            "model": {"tokenizer": {"vocab_size": 320}},
+            "loss": {"components": ["ce", "uld"], "weights": [0.5, 0.5]},
+        },
+    },
 }
 
 
-def test_a_run_of_decoder_only_models(project: Project) -> None:
+def test_a_run_of_a_decoder_only_teacher(project: Project) -> None:
     done = project.snakemake("--profile", "profiles/local", **CONFIG)
     assert done.returncode == 0, done.stdout + done.stderr
     results = project.folder / "results/tiny"
@@ -31,7 +39,18 @@ def test_a_run_of_decoder_only_models(project: Project) -> None:
         assert config["trained_input_length"] == 192
         predictions = (results / "evaluation" / model / "predictions.jsonl").read_text().splitlines()
         assert len(predictions) == _lines(results / "corpus/test.jsonl")
-    assert (results / "report/report.html").is_file()
+    vocabularies = {}
+    for student in ("t5", "own"):
+        config = json.loads((results / f"students/{student}/seed42/final_model/config.json").read_text())
+        assert config["model_type"] == "t5"
+        vocabularies[student] = config["vocab_size"]
+        measured = json.loads((results / f"evaluation/students/{student}/seed42/measured.json").read_text())
+        assert ("kl_divergence" in measured) == (student == "t5"), "they can be compared token by token alone"
+    assert vocabularies["own"] == 320 < vocabularies["t5"]
+    with (results / "report/leaderboard.csv").open(encoding="utf-8", newline="") as handle:
+        assert {row["variant"] for row in csv.DictReader(handle)} == {"", "half", "t5", "own"}
+    page = (results / "report/report.html").read_text(encoding="utf-8")
+    assert "uld" in page
     tokenizer = json.loads((results / "corpus/tokenizer/tokenizer_config.json").read_text())
     assert tokenizer["prompt_form"]["placeholder"] == ["<extra_id_0>"]
 
