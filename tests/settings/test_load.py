@@ -137,7 +137,7 @@ def test_numbers_that_yaml_reads_as_strings_are_numbers() -> None:
         ),
         (
             "report: {qqqq: 1}",
-            ["report.qqqq: unknown key (known: title, note, examples)"],
+            ["report.qqqq: unknown key (known: title, note, machine, examples)"],
         ),
         (
             "teacher: {training: {epochs: many}}",

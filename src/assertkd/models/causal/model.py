@@ -23,7 +23,20 @@ DROPOUT = re.compile(r"(.*_)?(dropout|dropout_prob|dropout_rate|pdrop)")
 PER_LAYER = ("layer_types", "mlp_layer_types", "no_rope_layers")
 """Options of a configuration that have a value for each layer."""
 
-QWEN_CODER = {"max_position_embeddings": 32768, "num_key_value_heads": 2}
+
+def _qwen_coder(
+    width: int, feed_forward: int, layers: int, heads: int, *, key_heads: int = 2, vocab_size: int = 151936
+) -> PreTrainedConfig:
+    """Return the sizes of a Qwen2.5-Coder; those of fewer than 7 billion parameters tie head and embeddings."""
+    return Qwen2Config(
+        vocab_size=vocab_size,
+        hidden_size=width,
+        intermediate_size=feed_forward,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=key_heads,
+        tie_word_embeddings=key_heads == 2,
+    )
 
 
 class CausalModel(DistillableModel):
@@ -35,33 +48,9 @@ class CausalModel(DistillableModel):
 
     has_encoder = False
     published: ClassVar[Mapping[str, PreTrainedConfig]] = {
-        "Qwen/Qwen2.5-Coder-7B": Qwen2Config(
-            vocab_size=152064,
-            hidden_size=3584,
-            intermediate_size=18944,
-            num_hidden_layers=28,
-            num_attention_heads=28,
-            tie_word_embeddings=False,
-            **QWEN_CODER | {"num_key_value_heads": 4},
-        ),
-        "Qwen/Qwen2.5-Coder-1.5B": Qwen2Config(
-            vocab_size=151936,
-            hidden_size=1536,
-            intermediate_size=8960,
-            num_hidden_layers=28,
-            num_attention_heads=12,
-            tie_word_embeddings=True,
-            **QWEN_CODER,
-        ),
-        "Qwen/Qwen2.5-Coder-0.5B": Qwen2Config(
-            vocab_size=151936,
-            hidden_size=896,
-            intermediate_size=4864,
-            num_hidden_layers=24,
-            num_attention_heads=14,
-            tie_word_embeddings=True,
-            **QWEN_CODER,
-        ),
+        "Qwen/Qwen2.5-Coder-7B": _qwen_coder(3584, 18944, 28, 28, key_heads=4, vocab_size=152064),
+        "Qwen/Qwen2.5-Coder-1.5B": _qwen_coder(1536, 8960, 28, 12),
+        "Qwen/Qwen2.5-Coder-0.5B": _qwen_coder(896, 4864, 24, 14),
     }
 
     @classmethod
