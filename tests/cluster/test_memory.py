@@ -11,6 +11,7 @@ from assertkd.cluster.params import CheckedTraining, run_without_records
 from assertkd.errors import UserError
 from assertkd.settings import ModelSettings, TrainingSettings
 from assertkd.settings.config_file import load_config
+from assertkd.settings.model import LoraSettings
 
 PROJECT = Path(__file__).parents[2]
 SIZES = 512, 128, 400
@@ -65,3 +66,16 @@ def test_a_run_whose_records_are_named_later_is_read() -> None:
     assert run_without_records(named, "real").data.train_file == "mine.jsonl"
     with pytest.raises(UserError, match="run: 'absent' is not an entry"):
         run_without_records(config, "absent")
+
+
+def test_adapters_leave_the_optimizer_little() -> None:
+    qwen, training = ModelSettings(name="Qwen/Qwen2.5-Coder-7B"), TrainingSettings(precision="bf16")
+    whole = training_memory(qwen, training, *SIZES)
+    adapted = training_memory(qwen, training, *SIZES, LoraSettings(rank=16))
+    assert whole is not None and adapted is not None
+    assert whole.parameters == adapted.parameters == whole.trained == 7_615_616_512, "as its model card has it, 7.61B"
+    # Of each layer: queries and output, keys and values of 4 heads, three matrices of the feed-forward.
+    layer = 2 * (3584 + 3584) + 2 * (3584 + 512) + 3 * (3584 + 18944)
+    assert adapted.trained == 28 * 16 * layer
+    assert adapted.total < 70 * GB < 120 * GB < whole.total
+    assert adapted.checkpoints < GB

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from served_model import QUESTION, ServedModel, dropped, garbled, serving, slow, status
 
 from assertkd.corpus.targets import Supervision, read_teacher_predictions
 from assertkd.errors import UserError
@@ -30,6 +29,7 @@ from assertkd.models.registry import load_model
 from assertkd.records import MARKER, Record, read_records, write_records
 from assertkd.settings import LogitsSettings
 from assertkd.settings.logits import ServerSettings, TopKCodecSettings
+from served_model import QUESTION, ServedModel, broken, serving, slow, status
 
 SUPERVISION = Supervision(max_input_len=96, max_output_len=12, labelled_share=0.5, seed=3)
 SIZES = {"train": 8, "validation": 3, "test": 3}
@@ -117,6 +117,7 @@ def test_a_server_that_fails_for_a_while_is_asked_again(setting: Setting) -> Non
             waits.append(timeout or 0.0)
             return False
 
+    dropped, garbled = broken(b'{"choices": [', 1000), broken(b"<ht>", 4)
     spoilt = [status(429, Retry_After="7"), status(500), dropped, garbled, slow(0.6), status(503)]
     setting.served.faults = [*spoilt, status(429, Retry_After="Wed, 21 Oct 2015 07:28:00 GMT")]
     settings = setting.params(concurrency=1, timeout=0.3, max_wait=0.8).server
@@ -247,7 +248,5 @@ def test_the_key_comes_from_the_environment_and_is_written_nowhere(setting: Sett
 
 
 def test_no_redirection_takes_the_key_elsewhere(setting: Setting) -> None:
-    other = ServedModel.__new__(ServedModel)
-    other.key, other.faults, other.busy, other.busiest, other.asked = "", [], 0, 0, setting.served.asked
     setting.served.faults = [status(302, Location="http://127.0.0.1:9/v1/completions")]
     assert "HTTP 302" in refused(setting, concurrency=1).problem

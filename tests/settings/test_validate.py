@@ -171,7 +171,7 @@ def test_defaults_of_all_runs_are_passed_over() -> None:
     assert warned("{distillation: {loss: {alpha: 0.9}}, variants: {x: {loss: {components: [ce]}}}}") == []
 
 
-@pytest.mark.parametrize("name", ["quick", "demo", "codet5p", "codet5p_small", "real"])
+@pytest.mark.parametrize("name", ["quick", "demo", "codet5p", "codet5p_small", "qwen_coder", "real"])
 def test_the_shipped_runs_set_nothing_in_vain(name: str) -> None:
     whole = merged_over(load_config(PROJECT / "config.yaml"), {"run": name, "data": {"train_file": "records.jsonl"}})
     run = load_run(whole)

@@ -159,6 +159,24 @@ def test_the_focal_method_is_found_where_it_is_inherited_and_among_overloads(pro
     assert site(project, TWO, test="more", focal="Foo.add").focal_name == "Foo.add"
 
 
+def test_the_implementation_that_a_factory_creates_is_found_in_its_file(project: Path) -> None:
+    for name, code in {
+        "Engine": "public interface Engine { int run(int n); }",
+        "Engines": "public class Engines { public static Engine fast() { return pick(2); }"
+        " private static Engine pick(int n) { Engine made = new FastEngine(); return made; } }",
+        "FastEngine": "class FastEngine implements Engine { public int run(int n) { return n * n; } }",
+        "SlowEngine": "class SlowEngine implements Engine { public int run(int n) { return n + n; } }",
+    }.items():
+        (project / f"src/main/java/p/{name}.java").write_text(f"package p; {code}", encoding="utf-8")
+    source = """package p;
+        import org.junit.jupiter.api.*;
+        class FooTest { @Nested class Running {
+            @RepeatedTest(2) void runs() { Engine engine = Engines.fast(); int square = engine.run(3); } } }"""
+    found = site(project, source)
+    assert (found.test, found.focal_name) == ("FooTest.Running.runs", "FastEngine.run")
+    assert found.focal_file.endswith("src/main/java/p/FastEngine.java")
+
+
 def test_a_file_that_is_being_written_is_understood(project: Path) -> None:
     broken = ONE.replace("}\n}\n", "}\n    void broken( {\n}\n")
     assert site(project, broken).focal_name == "Foo.add"

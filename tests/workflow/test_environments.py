@@ -19,7 +19,7 @@ from driver import PROJECT, Project
 from preloaded import ENVIRONMENT
 
 # Used without an import: torch needs tensorboard, transformers sentencepiece, pytest xdist; the rest are commands.
-NOT_IMPORTED = {"tensorboard", "sentencepiece", "pytest-xdist", "ruff", "mypy", "import-linter", "snakefmt"}
+NOT_IMPORTED = {"tensorboard", "sentencepiece", "gguf", "pytest-xdist", "ruff", "mypy", "import-linter", "snakefmt"}
 NOT_IMPORTED |= {"types-pyyaml", "types-psutil", "pandas-stubs"}
 # Imported from a package that another direct dependency is made of: its own name is no dependency of ours.
 PART_OF = {"pydantic-core": "pydantic", "markupsafe": "jinja2", "snakemake-interface-executor-plugins": "snakemake"}

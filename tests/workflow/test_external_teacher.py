@@ -9,7 +9,10 @@ from driver import Project
 
 from assertkd.layout import SPLITS, InterchangeLayout
 from assertkd.logits.interchange.export import export_logits
+from assertkd.models.registry import load_model
+from assertkd.models.tokenizer import load_tokenizer
 from assertkd.report.columns import BUDGET_COLUMNS, COST_COLUMNS
+from served_model import QUESTION, ServedModel, serving
 
 pytestmark = pytest.mark.workflow
 
@@ -108,5 +111,30 @@ def test_a_run_from_exported_logits_ends_with_a_report_and_without_a_teacher(edi
     same = [name for name in original if name not in (*unknown, "note")]
     assert {name: taught[name] for name in same} == {name: original[name] for name in same}
     assert {taught[name] for name in unknown} == {""}
+    assert (student["variant"], bool(student["kl_divergence"])) == ("traditional", True)
+    assert edited.planned(**config) == set()
+
+
+@pytest.mark.long
+def test_a_run_of_a_served_teacher_has_the_leaderboard_of_that_teacher(edited: Project) -> None:
+    run = edited.folder / "results/tiny"
+    tokenizer = load_tokenizer(run / "corpus/tokenizer")
+    served = ServedModel(load_model(run / "teacher/final_model", tokenizer=tokenizer), tokenizer)
+    config = given({}, name=str(run / "corpus/tokenizer"))
+    settings = config["runs"]["given"]
+    settings["data"] = {**settings["data"], "source": "embedded", "embedded": {"records": 120}}
+    del settings["data"]["distillation_jsonl"]
+    with serving(served) as url:
+        server = {"url": url, "top_k": 400, "question": QUESTION, "stop": []}
+        settings["logits"] = {"codec": "topk", "server": server}
+        done = edited.snakemake("--profile", "profiles/local", **config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(served.asked.values()) == {1}
+    with (edited.folder / "results/given/report/leaderboard.csv").open(encoding="utf-8", newline="") as handle:
+        taught, student = csv.DictReader(handle)
+    with (run / "report/leaderboard.csv").open(encoding="utf-8", newline="") as handle:
+        original = next(csv.DictReader(handle))
+    same = [name for name in original if name not in (*COST_COLUMNS, *BUDGET_COLUMNS, "note")]
+    assert {name: taught[name] for name in same} == {name: original[name] for name in same}
     assert (student["variant"], bool(student["kl_divergence"])) == ("traditional", True)
     assert edited.planned(**config) == set()

@@ -9,7 +9,7 @@ from assertkd.cluster.memory import BYTES_PER_WEIGHT_SAVED, CHECKPOINTS
 from assertkd.dry_run import PlannedJob
 from assertkd.errors import UserError
 from assertkd.logits.codecs.registry import build_codec, codec_parameters
-from assertkd.models.registry import shape_and_parameter_count
+from assertkd.models.registry import adapter_parameter_count, shape_and_parameter_count
 from assertkd.runtime.storage import format_bytes
 from assertkd.settings import ModelSettings, RunSettings
 
@@ -64,10 +64,20 @@ def run_disk(run: RunSettings, jobs: Collection[PlannedJob], at_once: int) -> Ru
         models=BYTES_PER_WEIGHT * sum([*weights, *students]),
         # One more is written before the oldest goes, and the best weights are kept beside them.
         checkpoints=(saved + BYTES_PER_WEIGHT_SAVED + BYTES_PER_WEIGHT)
-        * max(sum(weights), sum(sorted(students)[-at_once:])),
+        * max(_trained_weights(run) if trained else 0, sum(sorted(students)[-at_once:])),
         logits=stores * records * min(TARGET_TOKENS, run.data.max_output_len) * _bytes_per_token(run),
         texts=COPIES_PER_RECORD * records * BYTES_PER_RECORD + BYTES_PER_MODEL * (len(weights) + len(students)),
     )
+
+
+def _trained_weights(run: RunSettings) -> int:
+    """Return the weights that the teacher's training changes: all, or its adapters'."""
+    if not run.teacher.lora.rank:
+        return _weights(run.teacher.model, run)
+    try:
+        return adapter_parameter_count(run.teacher.model, run.tokenizer.vocab_size, run.teacher.lora, only_local=True)
+    except UserError:
+        return 0
 
 
 def _weights(model: ModelSettings, run: RunSettings) -> int:

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from assertkd.cluster.params import CheckCudaParams, CheckedTraining
 from assertkd.errors import UserError
 from assertkd.models.distillable import ModelShape
-from assertkd.models.registry import shape_and_parameter_count
+from assertkd.models.registry import adapter_parameter_count, shape_and_parameter_count
 from assertkd.settings import ModelSettings, TrainingSettings
+from assertkd.settings.model import LoraSettings
 
 BYTES_PER_WEIGHT = 16
 """float32 weight, gradient, and AdamW's two moments."""
+BYTES_PER_WEIGHT_FROZEN = 4
+"""A float32 weight beside which adapters are trained."""
 BYTES_PER_WEIGHT_AUTOCAST = 2
 """The half-precision copy of a weight that autocast keeps through a forward and backward pass."""
 ACTIVATIONS_PER_LAYER = 34
@@ -38,11 +41,13 @@ class TrainingMemory:
 
     Attributes:
         parameters: its number of weights.
+        trained: those that training changes: all, or its adapters'.
         weights: bytes of weights, gradients and optimizer state.
         activations: bytes kept for the backward pass of one micro-batch, of full length.
     """
 
     parameters: int
+    trained: int
     weights: int
     activations: int
 
@@ -59,11 +64,16 @@ class TrainingMemory:
     @property
     def checkpoints(self) -> int:
         """Bytes on disk while it is trained."""
-        return CHECKPOINTS * BYTES_PER_WEIGHT_SAVED * self.parameters
+        return CHECKPOINTS * BYTES_PER_WEIGHT_SAVED * self.trained
 
 
 def training_memory(
-    model: ModelSettings, training: TrainingSettings, max_input_len: int, max_output_len: int, vocab_size: int
+    model: ModelSettings,
+    training: TrainingSettings,
+    max_input_len: int,
+    max_output_len: int,
+    vocab_size: int,
+    adapters: LoraSettings | None = None,
 ) -> TrainingMemory | None:
     """Return the estimate, or None where the sizes of a model of the hub are not known here.
 
@@ -71,12 +81,17 @@ def training_memory(
     """
     try:
         shape, parameters = shape_and_parameter_count(model, vocab_size, only_local=True)
+        trained, frozen = parameters, 0
+        if adapters is not None and adapters.rank:
+            trained = adapter_parameter_count(model, vocab_size, adapters, only_local=True)
+            frozen = parameters
     except UserError:
         return None
     autocast = 0 if training.precision == "fp32" else BYTES_PER_WEIGHT_AUTOCAST
     return TrainingMemory(
         parameters=parameters,
-        weights=parameters * (BYTES_PER_WEIGHT + autocast),
+        trained=trained,
+        weights=trained * (BYTES_PER_WEIGHT + autocast) + frozen * (BYTES_PER_WEIGHT_FROZEN + autocast),
         activations=_activations(shape, training, max_input_len, max_output_len),
     )
 
@@ -85,7 +100,7 @@ def format_estimates(params: CheckCudaParams) -> Iterator[str]:
     """Yield, for each training of a run, what it takes, and a table of batch sizes for GPUs of several sizes."""
     sizes = params.max_input_len, params.max_output_len, params.vocab_size
     for name, each in params.trainings.items():
-        memory = training_memory(each.model, each.training, *sizes)
+        memory = training_memory(each.model, each.training, *sizes, each.lora)
         if memory is None:
             yield f"{name} ({each.model.name}): its sizes are not known here; run prefetch_models first\n"
             continue
@@ -120,7 +135,7 @@ def largest_batch(
     for batch_size in range(effective, 0, -1):
         if effective % batch_size == 0:
             training = each.training.model_copy(update={"batch_size": batch_size})
-            memory = training_memory(each.model, training, *sizes)
+            memory = training_memory(each.model, training, *sizes, each.lora)
             if memory is not None and memory.total <= limit:
                 return batch_size, memory.total
     return None

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import Field
+
 from assertkd.settings import ModelSettings, RunSettings, TrainingSettings, load_run
-from assertkd.settings.model import SCRATCH
+from assertkd.settings.model import SCRATCH, LoraSettings
 from assertkd.settings.section import Section, merged_over
 from assertkd.students.params import DistillStudentParams
 from assertkd.teacher.params import TrainTeacherParams
@@ -41,6 +43,7 @@ class CheckedTraining(Section):
 
     model: ModelSettings
     training: TrainingSettings
+    lora: LoraSettings = Field(LoraSettings(), exclude_if=lambda lora: lora == LoraSettings())
 
 
 class CheckCudaParams(Section):
@@ -56,7 +59,8 @@ class CheckCudaParams(Section):
         """Return the params of a run."""
         trainings: dict[str, CheckedTraining] = {}
         if not run.has_external_teacher:
-            trainings["teacher"] = _checked(run.teacher.model, run.teacher.training)
+            teacher = _checked(run.teacher.model, run.teacher.training)
+            trainings["teacher"] = teacher.model_copy(update={"lora": TrainTeacherParams.from_run(run).lora})
         for name, variant in run.variants.items():
             training = _checked(variant.model, variant.training)
             if training not in trainings.values():

@@ -8,6 +8,7 @@ from huggingface_hub import constants
 
 from assertkd.cluster.params import PrefetchModelsParams
 from assertkd.models.encoders import PACKAGED, TextEncoder
+from assertkd.models.gguf import convert_gguf, is_gguf
 from assertkd.models.hub import fetch
 from assertkd.models.registry import load_model, parameter_count
 from assertkd.models.tokenizer import load_tokenizer
@@ -44,6 +45,8 @@ def prefetch_models(params: PrefetchModelsParams) -> None:
 
 
 def _here(name: str) -> Path:
+    if is_gguf(name):
+        return convert_gguf(name)
     return Path(name) if Path(name).is_dir() else fetch(name)
 
 

@@ -79,7 +79,8 @@ def _assertion_in(expression: Node, kept: bool) -> tuple[str, list[Node]] | None
     if kept:
         claims = VALUE.fullmatch(names[-1]) and (len(calls) > 1 or names[0] != "assertThat")
         return (names[-1], calls[-1:]) if claims else None
-    found = [call for call, name in zip(calls, names, strict=True) if NAME.fullmatch(name)] or _bdd(calls, names)
+    found = [call for call, name in zip(calls, names, strict=True) if NAME.fullmatch(name)]
+    found = found or _bdd(calls, names) or _waits_or_expects(calls, names)
     if found:
         return child_text(found[-1], "name"), found
     for call in calls:
@@ -126,6 +127,17 @@ def _bdd(calls: Sequence[Node], names: Sequence[str]) -> list[Node]:
             if not takes and any(RESPONSE.fullmatch(name) for name in follows):
                 return [calls[place]]
     return []
+
+
+def _waits_or_expects(calls: Sequence[Node], names: Sequence[str]) -> list[Node]:
+    """Return the call that claims something in `await().until(…)` (Awaitility) or `expect.that(x)` (Truth's rule)."""
+    if "await" in names[1:] and names[0].startswith("until"):
+        return list(calls[:1])
+    return [
+        call
+        for call, name in zip(calls, names, strict=True)
+        if name == "that" and child_text(call, "object") == "expect"
+    ]
 
 
 def makes_mock(value: Node | None) -> bool:

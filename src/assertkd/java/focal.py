@@ -37,7 +37,7 @@ class Link:
         focal: the method under test, which has a body.
         how: `name`: class and method by their names, or the class's only method; `call`: the class by its name, the
             method as the last one of it that is called up to the assertion; `type`: the last method of any of the
-            project's own classes.
+            project's own classes that the names of test or test class tell, or that is of the only class called.
     """
 
     focal: Member
@@ -71,7 +71,8 @@ class Linker:
         """Yield for each of ascending positions in a test's file the test's focal method, or why there is none.
 
         Only calls that end at or before the position are looked at, and none that prepares a mock or asks it for its
-        calls. Getters, constructors and factories are taken only where nothing else is called.
+        calls. Getters, constructors and factories are taken only where nothing else is called; getters and factories
+        that a helper of the test calls are not.
         """
         subject = self._class_named(file, test_class.name.partition(".")[0])
         is_request = any(call.name in REQUESTS for call in test.calls)

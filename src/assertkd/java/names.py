@@ -26,6 +26,7 @@ def _words(name: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in WORD_END.split(name) if word)
 
 
+@lru_cache(maxsize=10_000)
 def likeness(name: str, test_class: str) -> int:
     """Return how many words a name shares with a test class's, the last of which counts twice.
 

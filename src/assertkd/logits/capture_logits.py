@@ -28,8 +28,8 @@ from assertkd.runtime.progress import Progress
 
 ARRIVED = "arrived.jsonl"
 """What has arrived, for any settings; a changed run asks for the rest only. It may be deleted at any time."""
-DIGITS = 6
-"""Decimal places that are kept of a log-probability."""
+PRECISION = ".7g"
+"""What is kept of a log-probability, which servers compute in float32."""
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,10 @@ class _Capture:
         except UserError as fault:
             raise UserError(fault.problem, "Set tokenizer.name to the tokenizer of the server's model.") from None
         rows = [
-            {str(identity): round(log_p, DIGITS) for identity, log_p in zip(ids[:held], row[:held], strict=True)}
+            {
+                str(identity): float(format(log_p, PRECISION))
+                for identity, log_p in zip(ids[:held], row[:held], strict=True)
+            }
             for ids, row, held in zip(top.ids.tolist(), top.log_p.tolist(), top.held.tolist(), strict=True)
         ]
         answer = {"target_ids": target, "teacher_prediction": prediction, LOGPROBS: rows}

@@ -10,9 +10,10 @@ from transformers.utils import cached_file
 from assertkd.errors import UserError
 from assertkd.layout import ModelLayout
 from assertkd.models.distillable import DistillableModel
+from assertkd.models.gguf import is_gguf
 from assertkd.models.hub import located
 from assertkd.models.loading import loading
-from assertkd.models.model_folder import input_length, output_length, read_config, read_object
+from assertkd.models.model_folder import input_length, local_folder, output_length, read_config, read_object
 from assertkd.models.special_tokens import END, PAD, START, named_tokens, special_tokens
 
 NO_MODEL = "no model could be loaded"
@@ -50,7 +51,7 @@ def load_configuration(
     """
     called = called or str(name)
     with loading(called, NO_MODEL):
-        source = str(name) if only_local else located(name)
+        source = str((local_folder(name) if is_gguf(name) else None) or name) if only_local else located(name)
         files = ModelLayout(Path(source))
         if files.folder.is_dir():
             plain = read_config(files.folder)

@@ -10,6 +10,7 @@ from huggingface_hub import HfApi, constants, get_session, scan_cache_dir, try_t
 from huggingface_hub.errors import CacheNotFound, HfHubHTTPError, RepositoryNotFoundError
 
 from assertkd.errors import UserError
+from assertkd.models.gguf import convert_gguf, is_gguf
 from assertkd.models.loading import first_line
 
 WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
@@ -43,7 +44,10 @@ def located(name: str | Path) -> str:
 
     Raises:
         FileNotFoundError: the hub does not answer, and the cache has no such folder.
+        UserError: it names a GGUF model that is not there.
     """
+    if is_gguf(name):
+        return str(convert_gguf(str(name)))
     if constants.HF_HUB_OFFLINE or Path(name).is_dir() or is_reachable():
         return str(name)
     # Not by `snapshot_download`, which asks for all files of a repository, and `fetch` leaves some out.

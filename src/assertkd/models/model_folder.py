@@ -10,6 +10,7 @@ from safetensors import safe_open
 
 from assertkd.errors import UserError
 from assertkd.layout import ModelLayout
+from assertkd.models.gguf import converted_folder, gguf_file, is_gguf
 from assertkd.models.loading import first_line, unloadable
 
 if TYPE_CHECKING:
@@ -50,10 +51,13 @@ def local_folder(name: str | Path) -> Path | None:
     """Return the folder of a model on this machine, a hub name's in the cache; None if it is not here.
 
     Raises:
-        UserError: the name is neither that of a folder nor one that the hub could have.
+        UserError: the name is neither that of a folder nor one that the hub could have, or of no GGUF model.
     """
     if Path(name).is_dir():
         return Path(name)
+    if is_gguf(name):
+        converted = converted_folder(str(name))
+        return converted if converted.is_dir() else None
     # Takes a while to import, and a folder does without it.
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
@@ -70,6 +74,8 @@ def model_files(name: str | Path | None) -> list[Path]:
 
     Those of an encoder in the form of sentence-transformers lie in folders below as well.
     """
+    if name is not None and is_gguf(name):
+        return [gguf_file(str(name))]
     if name is None or not Path(name).is_dir():
         return []
     patterns = ("*", "*/*") if Path(name, ENCODER).is_file() else ("*",)

@@ -18,7 +18,7 @@ from assertkd.models.model_folder import FAILURE, TOKENIZER_FILES, check_weights
 from assertkd.models.t5.model import T5Model
 from assertkd.models.tokenizer import SENTINELS, load_tokenizer
 from assertkd.settings import ModelSettings
-from assertkd.settings.model import SCRATCH
+from assertkd.settings.model import SCRATCH, LoraSettings
 
 FAMILIES: dict[str, type[DistillableModel]] = {
     **dict.fromkeys(architectures.NAMES, CausalModel),
@@ -128,6 +128,17 @@ def shape_and_parameter_count(
     family, config = _configuration(settings, vocab_size, only_local)
     with loading(settings.name, NO_MODEL), torch.device("meta"):
         return family.shape_of(config), parameter_count(family.from_config(config, 0.0))
+
+
+def adapter_parameter_count(
+    settings: ModelSettings, vocab_size: int, adapters: LoraSettings, *, only_local: bool = False
+) -> int:
+    """Return the number of weights of the adapters beside what `random_model` returns; nothing of its size is built."""
+    family, config = _configuration(settings, vocab_size, only_local)
+    with loading(settings.name, NO_MODEL), torch.device("meta"):
+        model = family.from_config(config, 0.0)
+        model.add_adapters(adapters)
+        return sum(weight.numel() for weight in model.trained_weights().values())
 
 
 def vocab_size(name: str | Path) -> int | None:

@@ -59,7 +59,8 @@ class ModelSettings(Section):
     """One model: of the T5 family, or decoder-only."""
 
     name: str = "Salesforce/codet5p-220m"
-    """Hub name, a folder in the transformers form, or `scratch` for a model of the `scratch` sizes."""
+    """Hub name, a folder in the transformers form, `gguf:` and a GGUF file or a package that brings one, or `scratch`
+    for a model of the `scratch` sizes."""
     scratch: ScratchSettings = ScratchSettings()
 
     def used(self) -> Self:
@@ -111,7 +112,8 @@ class TeacherModelSettings(ModelSettings):
     """The teacher's model."""
 
     name: str = "Salesforce/codet5p-770m"
-    """Hub name, a folder in the transformers form, or `scratch` for a model of the `scratch` sizes."""
+    """Hub name, a folder in the transformers form, `gguf:` and a GGUF file or a package that brings one, or `scratch`
+    for a model of the `scratch` sizes."""
 
 
 class LoraSettings(Section):

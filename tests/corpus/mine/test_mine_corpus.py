@@ -113,6 +113,37 @@ def test_mined_lines_are_what_the_corpus_reads(generated: tuple[Path, list[Recor
     assert len({line["id"] for line in lines}) == len(lines)
 
 
+def test_what_is_expected_is_linked_to_what_comes_after_it(tmp_path: Path) -> None:
+    body = """@Rule public ExpectedException thrown = none();
+        @Test public void a() {
+            Foo foo = new Foo(); thrown.expect(E.class); thrown.expectMessage("x"); foo.add(-1); }"""
+    test = f"package p; import org.junit.*; public class FooTest {{ {body} }}"
+    lines, _ = mined(tmp_path, [write(tmp_path / "project", {"Foo.java": FOO, "FooTest.java": test})])
+    assert [(line["assertion_type"], line["focal_name"]) for line in lines] == [
+        ("expect", "Foo.add"),
+        ("expectMessage", "Foo.add"),
+    ]
+
+
+def test_assertions_that_are_no_statements_are_counted(tmp_path: Path) -> None:
+    body = """@TestFactory Stream<DynamicTest> some() {
+            Foo foo = new Foo();
+            foo.add(1);
+            assertNotNull(foo);
+            return of(1, 2).map(n -> dynamicTest("x", () -> assertEquals(n + 1, foo.add(n))));
+        }
+        @TestFactory DynamicTest none() { return dynamicTest("x", () -> assertEquals(1, new Foo().add(1))); }"""
+    test = f"package p; import org.junit.jupiter.api.*; class FooTest {{ {body} }}"
+    lines, counts = mined(tmp_path, [write(tmp_path / "project", {"Foo.java": FOO, "FooTest.java": test})])
+    assert [line["assertion"] for line in lines] == ["assertNotNull(foo);"]
+    total = counts["total"]
+    assert (total["assertions"], total["records"], list(total["assertions_unlinked"].values())) == (2, 1, [1])
+    assert sum(total["tests_left_out"].values()) == 1
+    printed = format_counts(counts)
+    assert "left out: 1 assertion: no statement of their own" in printed
+    assert "left out: 1 test: no assertion but such as are no statement of their own" in printed
+
+
 def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     tests = {
         "two": "assertEquals(2, new Foo().add(1)); assertEquals(3, new Foo().add(2));",

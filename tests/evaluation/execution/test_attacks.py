@@ -21,7 +21,7 @@ from assertkd.predictions import Prediction, write_predictions
 from assertkd.records import MARKER, Record, write_records
 from assertkd.settings import ExecuteSettings
 
-pytestmark = pytest.mark.java
+pytestmark = [pytest.mark.java, pytest.mark.hostile]
 
 SECRET = "a text that is in no result"
 HONEST, WRONG = "assertEquals(5, box.size( 2));", "assertEquals(4, box.size(2));"

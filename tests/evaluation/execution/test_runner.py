@@ -101,6 +101,7 @@ def test_a_process_in_which_something_is_left_runs_no_other_test(pool: Execution
         ("java.lang.invoke.MethodHandle f;", False),
         ("void f(java.lang.invoke.MethodHandle h) throws Throwable { h.invoke(); }", True),
         ("Object f() { return Runtime.getRuntime(); }", True),
+        ("Object f() { return new RuntimeException(); }", False),
         ("sun.misc.Unsafe f;", True),
     ],
 )

@@ -21,7 +21,7 @@ class Counts:
         tests_linked: those with at least one record.
         assertions: in tests that are used.
         records: by how their test was linked.
-        unlinked: assertions without a focal method, by reason.
+        unlinked: assertions without a record, by reason: no focal method, or no statement of their own.
         shown: records whose test shows the assertion, or a comment on its line, by where.
     """
 

@@ -114,12 +114,12 @@ class Confinement:
         parents = {parent for path in (*shown, folder, DEVICES[0]) for parent in path.parents}
         # Made by itself, a file's folder would be closed to others than root.
         options: list[str | int | Path] = [part for parent in sorted(parents)[1:] for part in ("--dir", parent)]
+        options += [part for path in shown for part in ("--ro-bind-try", path, path)]
+        options += [part for path in DEVICES for part in ("--dev-bind", path, path)]
         if keep_files:
             options += ["--bind", folder, folder]
         else:
             options += ["--perms", "1777", "--size", FOLDER_BYTES, "--tmpfs", folder]
-        options += [part for path in shown for part in ("--ro-bind", path, path)]
-        options += [part for path in DEVICES for part in ("--dev-bind", path, path)]
         return [*options, "--remount-ro", "/"]
 
 

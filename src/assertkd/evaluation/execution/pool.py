@@ -108,14 +108,13 @@ class ExecutionPool:
 
         One that declares types in a package of the test frameworks is refused: their own would be run.
         """
-        refused = {id(unit): package for unit in units for package in self._packages.intersection(unit.packages)}
-        errors = iter(self._compiler.compile([unit for unit in units if id(unit) not in refused]))
-        return [
-            f"its package {refused[id(unit)].replace('/', '.')} is one of the test frameworks'"
-            if id(unit) in refused
-            else next(errors)
-            for unit in units
-        ]
+        accepted = [unit for unit in units if self._refusal(unit) is None]
+        errors = iter(self._compiler.compile(accepted))
+        return [self._refusal(unit) or next(errors) for unit in units]
+
+    def _refusal(self, unit: Unit) -> str | None:
+        package = next(iter(self._packages.intersection(unit.packages)), None)
+        return package and f"its package {package.replace('/', '.')} is one of the test frameworks'"
 
     def each(
         self,

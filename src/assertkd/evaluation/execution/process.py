@@ -95,8 +95,8 @@ class JavaProcess:
         self._command = [str(part) for part in (*limits, java, *options, *program, *names, *arguments)]
         # No secret, proxy or option of ours is in it. glibc would reserve address space for dozens of memory arenas.
         self._environment = {"PATH": os.defpath, "LANG": "C.UTF-8", "HOME": str(folder), "MALLOC_ARENA_MAX": "2"}
-        self._user = new_user()
-        if keep_files and confinement is not None and os.geteuid() == 0:
+        self._user = new_user() if keep_files else None
+        if self._user is not None and confinement is not None and os.geteuid() == 0:
             os.chown(folder, self._user, self._user)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -119,9 +119,17 @@ class JavaProcess:
         Raises:
             UserError: it does not become ready.
         """
+        # A second time, because what was killed just before may still hold memory.
+        if not (self._is_ready() or self._is_ready()):
+            raise UserError(
+                f"{self._java}: a JVM with {self._heap_mb} MiB of heap did not start",
+                "Check evaluation.execute.jdk_home and memory_mb, and that the machine has that much memory.",
+            )
+
+    def _is_ready(self) -> bool:
+        """Start it; return whether it says that it is ready."""
         requests, replies = self._pipes / "requests", self._pipes / "replies"
         for path in (requests, replies):
-            path.unlink(missing_ok=True)
             os.mkfifo(path)
             # The folder above is ours alone.
             path.chmod(0o666)
@@ -129,19 +137,17 @@ class JavaProcess:
         self._requests = os.open(requests, os.O_RDWR | os.O_NONBLOCK)
         self._replies = os.open(replies, os.O_RDONLY | os.O_NONBLOCK)
         self._read = b""
-        self._process = self._started()
         try:
-            if self.receive_line(time.monotonic() + START_SECONDS) != "ready":
-                raise ProcessEndedError
+            self._process = self._started()
+            if self.receive_line(time.monotonic() + START_SECONDS) == "ready":
+                return True
         except (ProcessEndedError, DeadlinePassedError):
-            self.kill()
-            raise UserError(
-                f"{self._java}: a JVM with {self._heap_mb} MiB of heap did not start",
-                "Check evaluation.execute.jdk_home and memory_mb, and that the machine has that much memory.",
-            ) from None
+            pass
         finally:
             requests.unlink()
             replies.unlink()
+        self.kill()
+        return False
 
     def send(self, message: bytes, deadline: float) -> None:
         """Write a request.
@@ -189,8 +195,10 @@ class JavaProcess:
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._confinement is not None:
+            # What a user's last process left to the kernel would count as the next one's.
+            user = self._user or new_user()
             return self._confinement.start(
-                self._command, self._readable, self._folder, self._environment, self._user, keep_files=self._keep_files
+                self._command, self._readable, self._folder, self._environment, user, keep_files=self._keep_files
             )
         return subprocess.Popen(
             self._command,

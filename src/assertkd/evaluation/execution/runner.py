@@ -14,34 +14,24 @@ from assertkd.evaluation.execution.process import DeadlinePassedError, JavaProce
 from assertkd.java.projects import is_regular
 
 LEEWAY_SECONDS = 1.0
+"""How much longer than allowed a test may say to have taken."""
 
 INTIMATE = (
     # Reflection, and method handles: a lambda's class names MethodHandles alone.
-    *(b"java/lang/reflect/", b";)Ljava/lang/Class;", b"\x00\x1djava/lang/invoke/MethodHandle", b"java/lang/invoke/Var"),
-    *(b"java/lang/ClassLoader", b"java/net/URLClassLoader", b"java/beans/", b"javax/script/", b"javax/tools/"),
+    b"\x00\x1djava/lang/invoke/MethodHandle",
+    *b"java/lang/invoke/Var java/lang/reflect/ ;)Ljava/lang/Class; java/lang/ClassLoader".split(),
+    *b"java/net/URLClassLoader java/beans/ javax/script/ javax/tools/".split(),
     # The JVM's own parts.
-    *(
-        b"sun/",
-        b"jdk/",
-        b"java/lang/instrument/",
-        b"java/lang/foreign/",
-        b"java/lang/management/",
-        b"javax/management/",
-    ),
-    *(b"java/lang/Runtime", b"java/lang/Process", b"java/lang/ThreadGroup", b"java/io/FileDescriptor", b"loadLibrary"),
-    *(b"getAllStackTraces", b"addShutdownHook"),
+    *b"sun/ jdk/ java/lang/instrument/ java/lang/foreign/ java/lang/management/ javax/management/ loadLibrary".split(),
+    b"\x00\x11java/lang/Runtime",
+    *b"java/lang/Process java/lang/ThreadGroup java/io/FileDescriptor".split(),
+    *b"getAllStackTraces addShutdownHook".split(),
     # What is set for the whole process.
-    *(
-        b"java/security/Security",
-        b"java/security/Provider",
-        b"HandlerFactory",
-        b"SocketImplFactory",
-        b"SecurityManager",
-    ),
-    *(b"java/util/logging/LogManager", b"java/util/logging/Handler", b"java/net/Authenticator"),
-    *(b"java/net/ProxySelector", b"java/net/CookieHandler", b"java/net/ResponseCache"),
+    *b"java/security/Security java/security/Provider HandlerFactory SocketImplFactory SecurityManager".split(),
+    *b"java/util/logging/LogManager java/util/logging/Handler java/net/Authenticator".split(),
+    *b"java/net/ProxySelector java/net/CookieHandler java/net/ResponseCache".split(),
     # The frameworks' own machinery, and the program here.
-    *(b"org/junit/platform/", b"org/junit/internal/", b"org/testng/internal/", b"assertkd/"),
+    *b"org/junit/platform/ org/junit/internal/ org/testng/internal/ assertkd/".split(),
 )
 """Names as they stand in compiled classes."""
 
@@ -142,9 +132,9 @@ class Runner(JavaProcess):
             self.kill()
         if verdict != PASSED:
             return TestOutcome(NOT_RUN if verdict == NOT_RUN else FAILED, printable(message), taken)
-        return (
-            TestOutcome(LEFT_THREADS, "threads go on", taken) if left == "threads" else TestOutcome(PASSED, "", taken)
-        )
+        if left == "threads":
+            return TestOutcome(LEFT_THREADS, "threads go on", taken)
+        return TestOutcome(PASSED, "", taken)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -46,11 +46,12 @@ class TopLogprobs:
             outside = np.log((1.0 - np.exp(self.log_p).sum(axis=1)).clip(min=0.0))
         return np.where(self.held < self.vocab_size, outside, -np.inf)
 
-    def logits(self) -> Float32:
-        """Return the whole distributions, (T, V) log-probabilities; for few positions."""
-        whole = np.repeat(self.log_other[:, None], self.vocab_size, axis=1)
-        rows, columns = np.isfinite(self.log_p).nonzero()
-        whole[rows, self.ids[rows, columns]] = self.log_p[rows, columns]
+    def logits(self, part: slice = slice(None)) -> Float32:
+        """Return the whole distributions of some positions, (n, V) log-probabilities."""
+        ids, log_p = self.ids[part], self.log_p[part]
+        whole = np.repeat(self.log_other[part, None], self.vocab_size, axis=1)
+        rows, columns = np.isfinite(log_p).nonzero()
+        whole[rows, ids[rows, columns]] = log_p[rows, columns]
         return np.maximum(whole, -FARTHEST).astype(np.float32)
 
     @property

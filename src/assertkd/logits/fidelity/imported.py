@@ -11,7 +11,7 @@ from assertkd.batching.distributions import BucketedDistribution, FullDistributi
 from assertkd.logits.codecs.codec import Codec
 from assertkd.logits.codecs.head import Float32
 from assertkd.logits.codecs.support import TopLogprobs
-from assertkd.logits.fidelity.measure import TEMPERATURES, divergence, whole_distribution
+from assertkd.logits.fidelity.measure import CHUNK_ELEMENTS, TEMPERATURES, divergence, whole_distribution
 
 
 def imported_fidelity(
@@ -33,21 +33,26 @@ def imported_fidelity(
     tails: list[npt.NDArray[np.float64]] = []
     for rows in distributions:
         encoded = codec.encode_top(rows) if isinstance(rows, TopLogprobs) else codec.encode_logits(rows)
-        view, every = codec.collate([encoded], None), slice(0, len(rows))
+        view = codec.collate([encoded], None)
         examples, positions = examples + 1, positions + len(rows)
         size += sum(array.nbytes for array in encoded.values())
+        step, at = len(rows), measured
         if isinstance(rows, TopLogprobs):
             tails.append(np.stack([np.exp(rows.log_tail), np.log(np.maximum(rows.vocab_size - rows.held, 1))]))
-            rows = rows.logits()
-        for temperature in measured if not tails else [1.0]:
-            if isinstance(view, FullDistribution):
-                log_q = torch.log_softmax(view.logits(every).double() / temperature, dim=-1)
-            elif isinstance(view, BucketedDistribution) and temperature in view.temperatures:
-                log_q = whole_distribution(view.buckets(every, temperature), view.vocab_size)
-            else:
-                continue
-            log_p = torch.log_softmax(torch.from_numpy(rows).double() / temperature, dim=-1)
-            found[temperature].append(divergence(log_p, log_q))
+            # A whole distribution is made of few positions at a time, since there may be many.
+            step, at = max(1, CHUNK_ELEMENTS // rows.vocab_size), [1.0]
+        for part in (slice(start, start + step) for start in range(0, len(rows), step)):
+            logits = torch.from_numpy(rows.logits(part) if isinstance(rows, TopLogprobs) else rows[part]).double()
+            for temperature in at:
+                if isinstance(view, FullDistribution):
+                    log_q = torch.log_softmax(view.logits(part).double() / temperature, dim=-1)
+                elif isinstance(view, BucketedDistribution) and temperature in view.temperatures:
+                    log_q = whole_distribution(view.buckets(part, temperature), view.vocab_size)
+                else:
+                    continue
+                found[temperature].append(divergence(torch.log_softmax(logits / temperature, dim=-1), log_q))
+    if tails:
+        found = {1.0: found[1.0]}
     return {
         **_given(tails),
         "in_use": codec.name,

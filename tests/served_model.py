@@ -114,23 +114,18 @@ def status(code: int, **headers: str) -> Fault:
     return spoil
 
 
-def dropped(handler: BaseHTTPRequestHandler) -> bool:
-    """Promise a long answer, and end in the middle of it."""
-    handler.send_response(200)
-    handler.send_header("Content-Length", "1000")
-    handler.end_headers()
-    handler.wfile.write(b'{"choices": [')
-    handler.close_connection = True
-    return True
+def broken(content: bytes, promised: int) -> Fault:
+    """Answer something else than promised: the beginning of an object, or no JSON."""
 
+    def spoil(handler: BaseHTTPRequestHandler) -> bool:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(promised))
+        handler.end_headers()
+        handler.wfile.write(content)
+        handler.close_connection = True
+        return True
 
-def garbled(handler: BaseHTTPRequestHandler) -> bool:
-    """Answer what is no JSON."""
-    handler.send_response(200)
-    handler.send_header("Content-Length", "4")
-    handler.end_headers()
-    handler.wfile.write(b"<ht>")
-    return True
+    return spoil
 
 
 def slow(seconds: float) -> Fault:
@@ -163,13 +158,15 @@ def serving(served: ServedModel) -> Iterator[str]:
                 fault = served.faults.pop(0) if served.faults else None
                 served.busy += 1
                 served.busiest = max(served.busiest, served.busy)
-            try:
-                if fault is None or not fault(self):
-                    time.sleep(served.delay)
-                    self._send(*served.answer(body))
-            finally:
-                with counting:
-                    served.busy -= 1
+            answer = None
+            if fault is None or not fault(self):
+                time.sleep(served.delay)
+                answer = served.answer(body)
+            # Before it is sent, since the client may then ask again.
+            with counting:
+                served.busy -= 1
+            if answer is not None:
+                self._send(*answer)
 
         def _send(self, code: int, value: dict[str, Any]) -> None:
             content = json.dumps(value).encode()

@@ -1,0 +1,75 @@
+"""Models in the form of llama.cpp: named by `gguf:` and a file, or a package that brings one, and converted once."""
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import mkdtemp
+
+from huggingface_hub import constants
+
+from assertkd.errors import UserError
+from assertkd.files import sha256_of_file
+
+PREFIX = "gguf:"
+
+
+def is_gguf(name: str | Path) -> bool:
+    """Return whether a model's name is that of a GGUF file or of a package with one."""
+    return str(name).startswith(PREFIX)
+
+
+def gguf_file(name: str) -> Path:
+    """Return the file that a name means.
+
+    Raises:
+        UserError: there is neither such a file nor an installed package of this name with exactly one.
+    """
+    place = name.removeprefix(PREFIX)
+    if Path(place).is_file():
+        return Path(place)
+    package = find_spec(place) if place.isidentifier() else None
+    folders = (package and package.submodule_search_locations) or []
+    found = sorted(file for folder in folders for file in Path(folder).glob("*.gguf"))
+    if len(found) == 1:
+        return found[0]
+    if package is None:
+        raise UserError(f"{name}: no such file, and no such package", "Name a .gguf file, or install the package.")
+    raise UserError(f"{name}: the package has {len(found)} .gguf files, not one", "Name the file itself.")
+
+
+def converted_folder(name: str) -> Path:
+    """Return the folder in the hub's home that a GGUF model is converted to; it need not exist yet.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    file = gguf_file(name)
+    return Path(constants.HF_HOME, "assertkd-gguf", f"{file.stem}-{sha256_of_file(file)[:16]}")
+
+
+def convert_gguf(name: str) -> Path:
+    """Return the folder with a GGUF model in transformers' form, its weights in float32; it is made at the first call.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    folder, file = converted_folder(name), gguf_file(name)
+    if folder.is_dir():
+        return folder
+    # Takes seconds to import, and few runs need it.
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        model = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype="float32")
+        # Its weights are plain numbers now, whatever they were stored as.
+        del model.config.quantization_config
+        model.hf_quantizer = None
+        model.save_pretrained(str(partial))
+        AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name).save_pretrained(str(partial))
+        if not folder.is_dir():
+            partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
