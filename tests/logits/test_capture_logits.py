@@ -26,6 +26,8 @@ from assertkd.logits.params import CaptureLogitsParams, CompressLogitsParams, Im
 from assertkd.logits.server import Server
 from assertkd.logits.store.reader import StoreReader
 from assertkd.models.registry import load_model
+from assertkd.models.tokenizer import load_tokenizer
+from assertkd.prompts.prompt_form import choose_form, form_of
 from assertkd.records import MARKER, Record, read_records, write_records
 from assertkd.settings import LogitsSettings
 from assertkd.settings.logits import ServerSettings, TopKCodecSettings
@@ -142,6 +144,20 @@ def test_no_more_requests_than_allowed_are_on_their_way(setting: Setting) -> Non
     assert len(setting.served.asked) == 2 * sum(SIZES.values())
 
 
+def test_a_form_of_inputs_for_decoder_only_models_takes_the_place_of_the_question(setting: Setting) -> None:
+    tokenizer = load_tokenizer(setting.corpus / "tokenizer")
+    choose_form(tokenizer, "continuation")
+    tokenizer.save_pretrained(setting.corpus / "tokenizer")
+    form = form_of(tokenizer)
+    assert form is not None
+    # The server refuses what has no such end.
+    setting.served._question = form.end
+    setting.capture(question="never asked", retries=0)
+    assert len(setting.served.asked) == 2 * sum(SIZES.values())
+    never = tokenizer("never", add_special_tokens=False).input_ids
+    assert not [ids for _, ids in setting.served.asked if str(never)[1:-1] in str(ids)]
+
+
 KILLED = """
 import sys
 from pathlib import Path
@@ -220,6 +236,8 @@ def test_what_the_server_lacks_or_refuses_is_said_in_its_words(setting: Setting)
     setting.served.form = "neither"
     fault = refused(setting, top_k=5)
     assert "HTTP 400: echo and logprobs cannot be used together" in fault.problem
+    for url in ("http://[::1/v1", "http://127.0.0.1:port/v1"):
+        assert refused(setting, url=url, retries=0).problem.startswith(f"{url}: is no address (")
     fault = refused(setting, url=f"{setting.url}/elsewhere", model="tiny")
     assert "/v1/elsewhere" in fault.problem
 
@@ -236,7 +254,9 @@ def test_the_key_comes_from_the_environment_and_is_written_nowhere(setting: Sett
     setting.served.key = "s3cret"
     assert "HTTP 401: Incorrect API key provided" in refused(setting).problem
     monkeypatch.delenv("TINY_KEY", raising=False)
-    assert "TINY_KEY is not set" in refused(setting, api_key_env="TINY_KEY").problem
+    assert "TINY_KEY is not set to a key" in refused(setting, api_key_env="TINY_KEY").problem
+    monkeypatch.setenv("TINY_KEY", "two\nlines")
+    assert "two" not in str(refused(setting, api_key_env="TINY_KEY"))
     monkeypatch.setenv("TINY_KEY", "wrong")
     fault = refused(setting, api_key_env="TINY_KEY")
     assert "wrong" not in str(fault)

@@ -70,10 +70,10 @@ class Server:
         self._settings, self._url = settings, settings.url.rstrip("/")
         self._headers = {"Content-Type": "application/json"}
         if settings.api_key_env is not None:
-            key = os.environ.get(settings.api_key_env)
-            if not key:
+            key = os.environ.get(settings.api_key_env, "").strip()
+            if not key or not key.isascii() or not key.isprintable():
                 raise UserError(
-                    f"logits.server.api_key_env: the environment variable {settings.api_key_env} is not set",
+                    f"logits.server.api_key_env: the environment variable {settings.api_key_env} is not set to a key",
                     f"Set it where the job runs: export {settings.api_key_env}=…",
                 )
             self._headers["Authorization"] = f"Bearer {key}"
@@ -195,8 +195,8 @@ class Server:
 
     def _try(self, path: str, body: Mapping[str, Any] | None) -> dict[str, Any] | _Retry:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._url + path, data, self._headers)
         try:
+            request = urllib.request.Request(self._url + path, data, self._headers)
             with self._opener.open(request, timeout=self._settings.timeout) as answer:
                 content = answer.read(LONGEST_ANSWER)
         except urllib.error.HTTPError as fault:
@@ -205,11 +205,13 @@ class Server:
             raise _Refused(fault.code, _message(fault)) from None
         except urllib.error.URLError as fault:
             return _Retry(str(fault.reason))
+        except (http.client.InvalidURL, ValueError, OverflowError) as fault:
+            raise UserError(f"{self._url}: is no address ({fault})", "Correct logits.server.url.") from None
         except (http.client.HTTPException, OSError) as fault:
             return _Retry(str(fault) or type(fault).__name__)
         try:
             value = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             return _Retry("an answer that is no JSON")
         if not isinstance(value, dict):
             raise UserError(f"{self._url}{path}: the answer is no JSON object", "Check logits.server.url.")
