@@ -9,14 +9,17 @@ READY := .venv/ready
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile
 TEST := OMP_NUM_THREADS=1 pytest -m "not long and not cluster" -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-lowest test-long cluster-test cluster-test-long lint dry-run docs lock venv clean
+.PHONY: run test suite test-lowest test-long cluster-test cluster-test-long lint dry-run docs lock venv clean
 
 ## make run: the demo, from the corpus to the report
 run: venv
 	$(BIN)/python -m snakemake --profile profiles/local
 
-## make test: linters and the whole test suite but the long tests, two files at a time
-test: lint
+## make test: linters, and beside them the whole test suite but the long tests, two files at a time
+test: venv
+	@$(MAKE) --no-print-directory --jobs=2 lint suite
+
+suite: venv
 	. $(BIN)/activate && $(TEST)
 
 ## make test-long: the tests that take minutes
