@@ -5,8 +5,10 @@ of a test. What must be measured of a fresh process, and what runs other sources
 """
 
 import atexit
+import fcntl
 import gc
 import json
+import multiprocessing
 import os
 import runpy
 import select
@@ -72,12 +74,13 @@ def ask(address: str, interpreter: str) -> NoReturn:
     arguments = sys.argv[1:]
     if not arguments or not (arguments[0] in ("-m", "-c") or arguments[0].endswith(".py")):
         os.execv(interpreter, [interpreter, *arguments])
-    group = os.getpgid(0)
+    group, passed = os.getpgid(0), [0, 1, 2, *inherited()]
     request = {"arguments": arguments, "folder": str(Path.cwd()), "environment": dict(os.environ), "group": group}
+    request["descriptors"] = passed
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.connect(address)
         signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
-        socket.send_fds(connection, [json.dumps(request).encode()], [0, 1, 2])
+        socket.send_fds(connection, [json.dumps(request).encode()], passed)
         program = int(connection.recv(64))
         for number in PASSED_ON:
             signal.signal(number, lambda number, _: os.kill(program, number))
@@ -90,6 +93,13 @@ def ask(address: str, interpreter: str) -> NoReturn:
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code)
+
+
+def inherited() -> list[int]:
+    """Return the descriptors beyond the standard ones that whoever started this process passed to it."""
+    numbers = [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]
+    open_numbers = [number for number in numbers if number > 2 and Path(f"/proc/self/fd/{number}").exists()]
+    return [number for number in open_numbers if os.get_inheritable(number)]
 
 
 def accept(address: str, modules: Sequence[str]) -> socket.socket:
@@ -114,16 +124,20 @@ def accept(address: str, modules: Sequence[str]) -> socket.socket:
 def receive(connection: socket.socket) -> dict[str, Any]:
     """Fork the program and watch it; return in the program, with the request and the client's standard files."""
     with connection:
-        content, descriptors, _, _ = socket.recv_fds(connection, 1 << 20, 3)
+        content, descriptors, _, _ = socket.recv_fds(connection, 1 << 20, 64)
         program = os.fork()
         if program:
             for descriptor in descriptors:
                 os.close(descriptor)
             watch(connection, program)
-    for standard, descriptor in enumerate(descriptors):
-        os.dup2(descriptor, standard)
-        os.close(descriptor)
     request: dict[str, Any] = json.loads(content)
+    # Out of the way first: a number that is wanted may be another's.
+    moved = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 1000) for descriptor in descriptors]
+    for descriptor in descriptors:
+        os.close(descriptor)
+    for descriptor, number in zip(moved, request["descriptors"], strict=True):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
     return request
 
 
@@ -174,6 +188,8 @@ def run_program(request: dict[str, Any], executable: str) -> None:
     os.environ.update(request["environment"])
     sys.path[1:] = [*filter(None, paths[1]), *(path for path in sys.path[1:] if path not in paths[0])]
     sys.executable = executable
+    # What `multiprocessing` spawns.
+    multiprocessing.set_executable(executable)
     kind, *rest = request["arguments"]
     if kind == "-m":
         sys.argv, sys.path[0] = rest, request["folder"]
