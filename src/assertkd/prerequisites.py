@@ -102,19 +102,24 @@ def check_models(run: RunSettings, jobs: Collection[PlannedJob], files: RunLayou
     except UserError as fault:
         faults[named] = fault
     # Variants often begin with the same model.
-    unusable: dict[tuple[str, bool], UserError] = {}
+    unusable: dict[tuple[str, str | None], UserError] = {}
     stored = run.teacher.model.name if any(job.rule.startswith("compress_") for job in jobs) else None
-    for name, has_own in dict.fromkeys(models.values()):
+    for name, own in dict.fromkeys(models.values()):
         try:
-            check_model(name, None if has_own else tokenizer, is_stored=name == stored)
-            entries = None if largest is None or has_own else vocab_size(name)
+            expected = tokenizer
+            if own is not None:
+                expected = load_tokenizer(own) if own != SCRATCH and local_folder(own) is not None else None
+            if name == SCRATCH:
+                continue
+            check_model(name, expected, is_stored=name == stored)
+            entries = None if largest is None or own is not None else vocab_size(name)
             if largest is not None and entries is not None and entries > largest:
                 raise UserError(
                     f"{name} has {entries} vocabulary entries, the run's own tokenizer {largest} at most",
                     "Set tokenizer.name to this model's, so that all models of the run have one tokenizer.",
                 )
         except UserError as fault:
-            unusable[name, has_own] = fault
+            unusable[name, own] = fault
     for key, model in models.items():
         if model in unusable:
             faults.setdefault(key, unusable[model])
@@ -128,19 +133,20 @@ def check_models(run: RunSettings, jobs: Collection[PlannedJob], files: RunLayou
         raise UserError(problem, " ".join(dict.fromkeys(fault.remedy for fault in faults.values())))
 
 
-def _named_models(run: RunSettings, jobs: Collection[PlannedJob]) -> dict[str, tuple[str, bool]]:
+def _named_models(run: RunSettings, jobs: Collection[PlannedJob]) -> dict[str, tuple[str, str | None]]:
     """Return the names of the models that trainings among the jobs begin with, by their keys.
 
-    Beside each name whether the model is used with a tokenizer of its own.
+    Beside each name that of a tokenizer of its own; None for the run's.
     """
-    models = {}
+    models: dict[str, tuple[str, str | None]] = {}
     if any(job.rule == "train_teacher" for job in jobs):
-        models["teacher.model.name"] = run.teacher.model.name, False
+        models["teacher.model.name"] = run.teacher.model.name, None
     for variant in _distilled_variants(run, jobs):
         model = run.variants[variant].model
         if model.layers is None:
-            models[f"variants.{variant}.model.name"] = model.name, model.tokenizer is not None
-    return {key: model for key, model in models.items() if model[0] != SCRATCH}
+            own = None if model.tokenizer is None else model.own_tokenizer
+            models[f"variants.{variant}.model.name"] = model.name, own
+    return {key: (name, own) for key, (name, own) in models.items() if name != SCRATCH or own not in (None, SCRATCH)}
 
 
 def _named_encoders(run: RunSettings, jobs: Collection[PlannedJob]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from assertkd.errors import UserError
 from assertkd.losses.loss_plan import plan_loss
+from assertkd.losses.registry import TokenComponent, component_of
 from assertkd.losses.schedule import progress
 from assertkd.losses.without_effect import without_effect
 from assertkd.records import LOGPROBS, teacher_distributions
@@ -195,10 +196,11 @@ def _own_tokenizers(students: Mapping[str, DistillStudentParams]) -> Iterator[st
     for name, student in students.items():
         if student.model.tokenizer is None:
             continue
-        for component in student.loss.components:
-            if component.name in ("kl", "jsd"):
+        for weighted in student.loss.components:
+            component = component_of(weighted.name)
+            if isinstance(component, TokenComponent) and component.needs_teacher and not component.aligns_tokenizers:
                 yield (
-                    f"variants.{name}.loss: {component.name} compares teacher and student token by token, and the "
+                    f"variants.{name}.loss: {weighted.name} compares teacher and student token by token, and the "
                     "student has a tokenizer of its own (model.tokenizer): use uld (multi_component), or learn the "
                     "teacher's texts alone (targets: teacher, components: [ce])"
                 )

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from assertkd.batching.aligned_distribution import AlignedDistribution
+from assertkd.batching.aligned_distribution import AlignedDistribution, TokenProjection
 from assertkd.batching.distributions import DenseView, TeacherView
 from assertkd.logits.codecs.topk import TopKCodec
 from assertkd.losses.divergence import kl
@@ -39,7 +39,7 @@ def topk(logits: Tensor) -> TeacherView:
 def test_with_one_tokenizer_it_is_kl(view_of: Callable[[Tensor], TeacherView], temperature: float) -> None:
     view, labels = view_of(random_logits(0, N, V)), torch.arange(N)
     every, none = torch.arange(N), torch.full((N,), -1)
-    aligned = AlignedDistribution(view, labels, every, none, none, 0, torch.arange(V), V)
+    aligned = AlignedDistribution(view, labels, every, none, none, 0, TokenProjection.of(torch.arange(V)), V)
     values = []
     for teacher, loss in ((view, kl), (aligned, uld), (view, uld)):
         student = random_logits(1, N, V).requires_grad_()
@@ -53,7 +53,7 @@ def test_with_one_tokenizer_it_is_kl(view_of: Callable[[Tensor], TeacherView], t
 
 A, B, AB, END = range(4)
 """The teacher's vocabulary; the student's lacks `AB` and names the others 0, 1 and 2."""
-FIRST = places(0, 1, 0, 2)
+PROJECTION = TokenProjection.of(places(0, 1, 0, 2))
 
 
 def enumerated(p: list[Tensor], q: list[Tensor]) -> float:
@@ -75,7 +75,7 @@ def enumerated(p: list[Tensor], q: list[Tensor]) -> float:
 
 def aligned(view: TeacherView) -> AlignedDistribution:
     return AlignedDistribution(
-        view, places(B, AB, END), places(0, -1, -1, 2), places(-1, 0, -1), places(-1, 0, 0, -1), 1, FIRST, 3
+        view, places(B, AB, END), places(0, -1, -1, 2), places(-1, 0, -1), places(-1, 0, 0, -1), 1, PROJECTION, 3
     )
 
 

@@ -66,7 +66,6 @@ def test_spans_are_the_shortest_that_no_token_reaches_across() -> None:
         Span(range(1, 3), range(2, 3)),
         Span(range(3, 4), range(3, 4)),
     ]
-    assert [span.is_one_to_one for span in spans] == [False, False, True]
     assert aligned_spans([2], [3]) == []
 
 
@@ -85,3 +84,22 @@ def test_each_token_begins_with_the_longest_of_the_others_that_fits(teacher: str
             assert found == max((part for part in known if whole.startswith(part)), key=len)
     if teacher == student:
         assert first[: len(one)] == [*range(len(one))]
+
+
+def test_an_end_token_that_also_pads_begins_with_the_students_end() -> None:
+    for teacher_role, student in (("pad", "small"), ("bos", "metaspace"), ("unk", "large")):
+        teacher = train_tokenizer(TEXTS, 300)
+        setattr(teacher, f"{teacher_role}_token", teacher.eos_token)
+        other = TOKENIZERS[student]
+        tokens = first_tokens(teacher, other, len(teacher), len(other))
+        assert tokens[teacher.eos_token_id] == other.eos_token_id
+
+
+def test_tokens_that_were_added_as_plain_text_are_spelt() -> None:
+    tokenizer = train_tokenizer(TEXTS, 300)
+    tokenizer.add_tokens(["    ", "assertThat"])
+    text = "assertThat(a,    b);"
+    ids = Prompt(tokenizer, 64, 64).encode_target(text)
+    assert {*tokenizer.convert_tokens_to_ids(["    ", "assertThat"])} <= {*ids}
+    ends = TokenBytes(tokenizer).ends(ids, text)
+    assert (len(ends), ends[-1]) == (len(ids), len(text) + 1)

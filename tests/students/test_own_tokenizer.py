@@ -1,6 +1,7 @@
 """Students with a tokenizer of their own: which of the teacher's tokens they are taught by, and what they learn."""
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,10 @@ def test_a_student_learns_with_its_own_tokenizer(taught: Taught, tmp_path: Path,
     tokenizer, model = load_tokenizer(folder / "final_model"), load_model(folder / "final_model")
     assert len(tokenizer) == model.vocab_size == 300
     assert len(load_tokenizer(taught.folder / "corpus/tokenizer")) > 300
+    log = (folder / "distillation_log.txt").read_text(encoding="utf-8")
+    [share] = re.findall(r"([\d.]+) % of the target tokens of 64 examples go with the teacher's", log)
+    # Targets that are longer than allowed are cut at other places.
+    assert 90 < float(share) <= 100
     with (folder / "step_metrics.csv").open(newline="") as handle:
         values = [float(row["uld_loss_raw"]) for row in csv.DictReader(handle)]
     assert np.mean(values[-4:]) < 0.95 * np.mean(values[:4])

@@ -287,8 +287,8 @@ def disturb_once(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, call: i
         (validation_module, "decoded", 3),
         (CheckpointStore, "save", 2),
         (Journal, "on_epoch_end", 1),
-        (OneHot, "read", 5),
-        (OneHot, "read", 50),
+        (OneHot, "read_example", 5),
+        (OneHot, "read_example", 50),
     ],
 )
 def test_a_signal_while_validating_saving_logging_or_loading(

@@ -14,13 +14,42 @@ CHUNK_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class AlignedDistribution(BucketedDistribution):
-    """Buckets over the student's vocabulary at its N target tokens, of a teacher with M target tokens of its own.
+class TokenProjection:
+    """Which of the student's tokens the mass of each of the teacher's goes to.
 
-    Where one token of each covers the same part of the target, both predict what follows the same text. The mass of
-    each of the teacher's tokens is then that of the student's token that it begins with. Elsewhere there is one bucket
-    for everything, at which no divergence is above 0; such places belong to spans of several tokens, whose
-    probabilities as wholes `span_log_p` gives.
+    Attributes:
+        student_token: (V of the teacher,) the student's token that an entry begins with; -1 where there is none.
+        kept: the entries that begin with one, ascending.
+        ids: (U,) the student's tokens that an entry begins with, each once, ascending.
+        places: where among `ids` the token of each of `kept` is.
+    """
+
+    student_token: Tensor
+    kept: Tensor
+    ids: Tensor
+    places: Tensor
+
+    @classmethod
+    def of(cls, student_token: Tensor) -> Self:
+        """Return the projection of `token_alignment.first_tokens`."""
+        kept = (student_token >= 0).nonzero()[:, 0]
+        ids, places = torch.unique(student_token[kept], return_inverse=True)
+        return cls(student_token, kept, ids, places)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+        """Return the projection on `device`."""
+        parts = (self.student_token, self.kept, self.ids, self.places)
+        return type(self)(*(part.to(device, non_blocking=non_blocking) for part in parts))
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedDistribution(BucketedDistribution):
+    """The teacher's M target tokens seen from the student's N: buckets at single tokens, probabilities of spans.
+
+    A student that writes `assertTrue` `(` `x` where the teacher writes `assert` `True(` `x` shares the token `x` and a
+    span of two tokens each. At `x` both predict what follows `…True(`: the buckets there are the student's tokens, each
+    with the mass of all of the teacher's tokens that begin with it. At the span's tokens there is a single bucket, of
+    probability 1, so that no divergence is above 0; `span_log_p` gives the span's probability as a whole.
 
     Attributes:
         view: the teacher at its own M target tokens.
@@ -29,9 +58,11 @@ class AlignedDistribution(BucketedDistribution):
         teacher_spans: (M,) number of the span of several tokens that a token is of; -1 where it is of none.
         student_spans: (N,) the same of the student's tokens.
         spans: S, how many such spans there are.
-        first: (V of the teacher,) the student's token that each entry begins with; -1 where there is none, and its mass
-            counts as none where the teacher gives the whole vocabulary, else as the tail's.
+        projection: from the teacher's vocabulary to the student's. The mass of an entry without a token goes to the
+            tail; where the view gives the whole vocabulary it is left out.
         vocab_size: V of the student.
+
+    `rows` and the spans' numbers stay on the CPU, so that to choose rows waits for no device.
     """
 
     view: TeacherView
@@ -40,7 +71,7 @@ class AlignedDistribution(BucketedDistribution):
     teacher_spans: Tensor
     student_spans: Tensor
     spans: int
-    first: Tensor
+    projection: TokenProjection
     # `field()`, since the property of the base class would pass for a default.
     vocab_size: int = field()
 
@@ -56,45 +87,46 @@ class AlignedDistribution(BucketedDistribution):
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """Return the view on `device`."""
-        moved = {name: getattr(self, name).to(device, non_blocking=non_blocking) for name in self._tensors}
-        return replace(self, view=self.view.to(device, non_blocking), **moved)
-
-    def pin_memory(self) -> Self:
-        """Return the view in page-locked memory."""
         return replace(
-            self, view=self.view.pin_memory(), **{name: getattr(self, name).pin_memory() for name in self._tensors}
+            self,
+            view=self.view.to(device, non_blocking),
+            labels=self.labels.to(device, non_blocking=non_blocking),
+            projection=self.projection.to(device, non_blocking),
         )
 
-    @property
-    def _tensors(self) -> tuple[str, ...]:
-        return "labels", "rows", "teacher_spans", "student_spans", "first"
+    def pin_memory(self) -> Self:
+        """Return the view with the teacher's own in page-locked memory."""
+        return replace(self, view=self.view.pin_memory(), labels=self.labels.pin_memory())
 
     def buckets(self, rows: slice, temperature: float) -> Buckets:
         """Return some rows' buckets at a temperature."""
-        places = self.rows[rows]
-        known = places >= 0
-        if not known.any():
-            return self._without_support(len(places), 1)
-        # A run of the student's tokens is one of the teacher's.
-        first, last = int(places[known].min()), int(places.max()) + 1
+        rows_of_teacher = self.rows[rows]
+        known = (rows_of_teacher >= 0).nonzero()[:, 0]
+        if not len(known):
+            return self._without_support(len(rows_of_teacher), 1)
+        chosen = rows_of_teacher[known]
+        # What is a run of the student's tokens is one of the teacher's.
+        run = slice(int(chosen[0]), int(chosen[-1]) + 1)
         if isinstance(self.view, FullDistribution):
-            found = self._of_logits(self.view.logits(slice(first, last)) / temperature)
+            found = self._of_logits(self.view.logits(run) / temperature)
         else:
-            found = self._of_support(self._support(slice(first, last), temperature))
-        result = self._without_support(len(places), found.ids.shape[1])
-        chosen = places[known] - first
+            found = self._of_support(self._support(run, temperature))
+        result = self._without_support(len(rows_of_teacher), found.ids.shape[1])
+        known, chosen = (index.to(self.labels.device) for index in (known, chosen - run.start))
         result.ids[known], result.log_p[known] = found.ids[chosen], found.log_p[chosen]
         result.log_tail[known] = found.log_tail[chosen]
         return result
 
     def span_log_p(self, temperature: float) -> Tensor:
         """Return the log-probability of each span of several tokens, (S,): the sum over the teacher's tokens of it."""
-        total = self.first.new_zeros(self.spans, dtype=torch.float32)
+        total = self.labels.new_zeros(self.spans, dtype=torch.float32)
         for start in range(0, len(self.labels), CHUNK_ROWS):
             rows = slice(start, start + CHUNK_ROWS)
-            is_of_span = self.teacher_spans[rows] >= 0
-            log_p = self._labels_log_p(rows, temperature)[is_of_span]
-            total.index_add_(0, self.teacher_spans[rows][is_of_span], log_p)
+            of_span = (self.teacher_spans[rows] >= 0).nonzero()[:, 0]
+            if len(of_span):
+                numbers = self.teacher_spans[rows][of_span].to(total.device)
+                log_p = self._labels_log_p(rows, temperature)
+                total.index_add_(0, numbers, log_p[of_span.to(total.device)])
         return total
 
     def _labels_log_p(self, rows: slice, temperature: float) -> Tensor:
@@ -119,24 +151,23 @@ class AlignedDistribution(BucketedDistribution):
         return self.view.buckets(rows, temperature)
 
     def _of_logits(self, scaled: Tensor) -> Buckets:
-        known = self.first >= 0
-        ids, places = torch.unique(self.first[known], return_inverse=True)
-        p = torch.softmax(scaled.float()[:, known], dim=-1)
+        ids, places = self.projection.ids, self.projection.places
+        p = torch.softmax(scaled.float()[:, self.projection.kept], dim=-1)
         mass = p.new_zeros(len(p), len(ids)).index_add_(1, places, p)
         return Buckets(ids.expand(len(p), -1), mass.log(), mass.new_full((len(p),), -torch.inf))
 
     def _of_support(self, found: Buckets) -> Buckets:
-        firsts, p = self.first[found.ids], found.log_p.exp()
-        is_known = firsts >= 0
-        mass = p.new_zeros(len(p), self.vocab_size).scatter_add_(1, firsts.clamp(min=0), p * is_known)
+        tokens, p = self.projection.student_token[found.ids], found.log_p.exp()
+        has_token = tokens >= 0
+        mass = p.new_zeros(len(p), self.vocab_size).scatter_add_(1, tokens.clamp(min=0), p * has_token)
         kept, ids = mass.topk(min(found.ids.shape[1], self.vocab_size), dim=-1)
-        others = (p * ~is_known).sum(dim=-1) + found.log_tail.exp()
+        others = (p * ~has_token).sum(dim=-1) + found.log_tail.exp()
         # What has no mass is padding, which repeats the row's first id.
         return Buckets(torch.where(kept > 0, ids, ids[:, :1]), kept.log(), others.log())
 
     def _without_support(self, rows: int, width: int) -> Buckets:
         return Buckets(
-            self.first.new_zeros(rows, width),
-            self.first.new_full((rows, width), -torch.inf, dtype=torch.float32),
-            self.first.new_zeros(rows, dtype=torch.float32),
+            self.labels.new_zeros(rows, width),
+            self.labels.new_full((rows, width), -torch.inf, dtype=torch.float32),
+            self.labels.new_zeros(rows, dtype=torch.float32),
         )

@@ -25,7 +25,8 @@ class PrefetchModelsParams(Section):
         teacher = run.teacher.model.name
         teachers = [] if run.has_external_teacher else [teacher]
         names = dict.fromkeys([*teachers, *(variant.model.name for variant in run.variants.values())])
-        tokenizer = teacher if run.tokenizer.name is None else run.tokenizer.name
+        own = [one.model for one in run.variants.values() if one.model.tokenizer is not None]
+        tokenizers = dict.fromkeys([run.tokenizer.name or teacher, *(model.own_tokenizer for model in own)])
         students = [DistillStudentParams.from_run(run, variant) for variant in run.variants]
         validating = [student.validation_encoder for student in students]
         if not run.has_external_teacher:
@@ -33,7 +34,7 @@ class PrefetchModelsParams(Section):
         encoders = [*(encoder for student in students for encoder in student.encoders), *filter(None, validating)]
         return cls(
             models=tuple(name for name in names if name != SCRATCH),
-            tokenizers=() if tokenizer == SCRATCH else (tokenizer,),
+            tokenizers=tuple(name for name in tokenizers if name != SCRATCH),
             encoders=tuple(dict.fromkeys(encoders)),
         )
 

@@ -61,11 +61,13 @@ class TokenComponent(Component):
         needs_teacher: whether it reads the teacher's distributions.
         needs_hidden_states: whether it reads the student's hidden states.
         weighted: whether it applies token weights; its mean is then a weighted one.
+        aligns_tokenizers: whether it reads them for a student with a tokenizer of its own too.
     """
 
     needs_teacher: bool = False
     needs_hidden_states: bool = False
     weighted: bool = False
+    aligns_tokenizers: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ COMPONENTS: dict[str, TokenComponent | TextComponent] = {
     ),
     "kl": TokenComponent(imported("divergence:kl"), needs_teacher=True),
     "jsd": TokenComponent(imported("divergence:jsd"), needs_teacher=True),
-    "uld": TokenComponent(imported("uld:uld"), needs_teacher=True),
+    "uld": TokenComponent(imported("uld:uld"), needs_teacher=True, aligns_tokenizers=True),
     "semantic": TextComponent(
         imported("semantic:semantic"),
         encoder=lambda loss: loss.semantic.encoder,

@@ -9,13 +9,14 @@ from assertkd.losses.target_batch import TargetBatch
 
 
 def uld(batch: TargetBatch) -> Tensor:
-    """Return the sum over spans of τ² KL, a scalar of at least 0; with one tokenizer, `kl`.
+    """Return a sum of τ² KL over the spans of the targets, a scalar of at least 0; with one tokenizer, `kl`.
 
-    Of a span that is one token of each, the divergence over the student's vocabulary, each of the teacher's tokens
-    counting as the student's token that it begins with. That is exact where the student's tokens are the teacher's or
-    parts of them; a token of the teacher's that is only a part of one of the student's counts as a token of its own.
-    Of a span of several tokens, the divergence of two outcomes, the span and anything else, its probability being the
-    product over its tokens at τ.
+    At a span of one token each, Σ_v p(v) log (p(v) / q(v)) over the student's vocabulary, p(v) being the mass of the
+    teacher's tokens that begin with v. At a span of several tokens, with P and Q the products of its tokens'
+    probabilities, P log (P / Q) + (1 - P) log ((1 - P) / (1 - Q)). All probabilities are at τ.
+
+    The first is exact where the student's tokens are the teacher's or parts of them. A token of the teacher's that is
+    only a part of one of the student's leaves its mass with the part. See `AlignedDistribution` for an example.
 
     Sources: Boizard et al. 2024, Towards Cross-Tokenizer Distillation: the Universal Logit Distillation Loss for LLMs
     (distillation across vocabularies; they compare sorted probabilities at equal places); Patiño et al. 2025, GOLD, in
@@ -24,10 +25,11 @@ def uld(batch: TargetBatch) -> Tensor:
     total, teacher = kl(batch), batch.teacher
     if not isinstance(teacher, AlignedDistribution) or not teacher.spans:
         return total
-    places = (teacher.student_spans >= 0).nonzero().flatten()
+    of_span = (teacher.student_spans >= 0).nonzero()[:, 0]
+    numbers, places = (index.to(batch.labels.device) for index in (teacher.student_spans[of_span], of_span))
     scaled = batch.student_logits[places].to(total.dtype) / batch.temperature
     log_q = torch.log_softmax(scaled, dim=-1).gather(1, batch.labels[places, None])[:, 0]
-    spans_log_q = log_q.new_zeros(teacher.spans).index_add(0, teacher.student_spans[places], log_q)
+    spans_log_q = log_q.new_zeros(teacher.spans).index_add(0, numbers, log_q)
     return total + batch.temperature**2 * _two_outcomes(teacher.span_log_p(batch.temperature), spans_log_q).sum()
 
 

@@ -16,6 +16,8 @@ WORD_START = "▁"
 """What SentencePiece writes for a blank."""
 BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 """A token for a byte that no other token spells."""
+ROLES = ("bos_token_id", "unk_token_id", "pad_token_id", "eos_token_id")
+"""Special tokens by what they are for. One that has several roles counts by the last, so that an end is an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +32,24 @@ class Span:
     teacher: range
     student: range
 
-    @property
-    def is_one_to_one(self) -> bool:
-        """Whether it is one token of each."""
-        return len(self.teacher) == len(self.student) == 1
-
 
 class TokenBytes:
-    """What the tokens of a tokenizer spell, in UTF-8."""
+    """What the tokens of a tokenizer spell, in UTF-8.
+
+    Attributes:
+        spelt: by a token's number; None for special tokens, and for numbers without a token.
+    """
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._end = int(tokenizer.eos_token_id)
-        special = {*tokenizer.all_special_ids}
+        special, added = {*tokenizer.all_special_ids}, tokenizer.added_tokens_decoder
         is_byte_level = '"ByteLevel"' in json.dumps(json.loads(tokenizer.backend_tokenizer.to_str())["decoder"])
         characters = {character: byte for byte, character in bytes_to_unicode().items()} if is_byte_level else {}
-        # Entries between those of the vocabulary have no token.
         self.spelt: list[bytes | None] = [None] * (max(tokenizer.get_vocab().values()) + 1)
         for token, number in tokenizer.get_vocab().items():
             if number not in special:
-                self.spelt[number] = _spelt(token, characters)
+                # Those that were added to the vocabulary, as runs of blanks, are written as they are.
+                self.spelt[number] = token.encode() if number in added else _spelt(token, characters)
 
     def ends(self, ids: Sequence[int], text: str) -> list[int]:
         """Return where each token of a text ends, in bytes; an end token ends behind the text.
@@ -59,13 +60,13 @@ class TokenBytes:
         spelt = [self.spelt[number] or b"" for number in ids]
         # Some tokenizers put a blank before a text.
         blank = 1 if b"".join(spelt).startswith(b" ") and not whole.startswith(b" ") else 0
-        for number, part, end in zip(ids, spelt, accumulate(map(len, spelt), initial=-blank), strict=False):
-            if number == self._end and end == len(whole):
-                ends.append(end + 1)
+        for number, part, start in zip(ids, spelt, accumulate(map(len, spelt), initial=-blank), strict=False):
+            if number == self._end and start == len(whole):
+                ends.append(start + 1)
                 break
-            if not part or whole[max(end, 0) : end + len(part)] != part[max(-end, 0) :]:
+            if not part or whole[max(start, 0) : start + len(part)] != part[max(-start, 0) :]:
                 break
-            ends.append(end + len(part))
+            ends.append(start + len(part))
         return ends
 
 
@@ -96,23 +97,26 @@ def first_tokens(
         teacher_entries: V of the teacher, padding included.
         student_entries: V of the student, padding included.
     """
-    own, others = TokenBytes(teacher).spelt[:teacher_entries], TokenBytes(student).spelt[:student_entries]
-    first, vocabulary = torch.full((teacher_entries,), -1, dtype=torch.long), student.get_vocab()
-    numbers = {spelt: number for number, spelt in reversed([*enumerate(others)]) if spelt}
-    for number, spelt in enumerate(own):
-        if spelt:
-            begun = (numbers.get(spelt[:length], -1) for length in range(len(spelt), 0, -1))
-            first[number] = next((found for found in begun if found >= 0), -1)
+    teacher_bytes, student_bytes = TokenBytes(teacher).spelt[:teacher_entries], TokenBytes(student).spelt
+    student_bytes, student_tokens = student_bytes[:student_entries], student.get_vocab()
+    begins_with = torch.full((teacher_entries,), -1, dtype=torch.long)
+    # Of several that spell the same, the first.
+    numbers = {spelt: number for number, spelt in reversed([*enumerate(student_bytes)]) if spelt}
+    for number, spelt in enumerate(teacher_bytes):
+        for length in range(len(spelt or b""), 0, -1):
+            if spelt is not None and (found := numbers.get(spelt[:length])) is not None:
+                begins_with[number] = found
+                break
     for token, number in teacher.get_vocab().items():
         # Several may spell the same, as one and that for its byte: those of one name go together.
-        other = vocabulary.get(token, student_entries)
-        if number < teacher_entries and other < student_entries and own[number] == others[other]:
-            first[number] = other
-    for role in ("eos_token_id", "pad_token_id", "unk_token_id", "bos_token_id"):
-        numbers_of_role = getattr(teacher, role), getattr(student, role)
-        if None not in numbers_of_role:
-            first[numbers_of_role[0]] = numbers_of_role[1]
-    return first
+        same = student_tokens.get(token, student_entries)
+        if number < teacher_entries and same < student_entries and teacher_bytes[number] == student_bytes[same]:
+            begins_with[number] = same
+    for role in ROLES:
+        of_teacher, of_student = getattr(teacher, role), getattr(student, role)
+        if of_teacher is not None and of_student is not None:
+            begins_with[of_teacher] = of_student
+    return begins_with
 
 
 def _spelt(token: str, characters: dict[str, int]) -> bytes | None:

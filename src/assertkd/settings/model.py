@@ -96,9 +96,17 @@ class StudentModelSettings(ModelSettings):
 
     def used(self) -> Self:
         """Return the settings with those that have no effect at their defaults."""
-        if self.teacher_layers is None:
-            return super().used()
-        return self.with_defaults({"name", "scratch"})
+        if self.teacher_layers is not None:
+            return self.with_defaults({"name", "scratch"})
+        used = super().used()
+        if self.tokenizer is None or (self.tokenizer.name is None and self.name == SCRATCH):
+            return used
+        return used.model_copy(update={"tokenizer": self.tokenizer.with_defaults({"vocab_size"})})
+
+    @property
+    def own_tokenizer(self) -> str:
+        """Name of a tokenizer of its own: what `tokenizer` names, or the model's; `scratch` for one that is trained."""
+        return (self.tokenizer and self.tokenizer.name) or self.name
 
     @property
     def layers(self) -> dict[str, tuple[int, ...]] | None:

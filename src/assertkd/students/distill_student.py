@@ -9,7 +9,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from assertkd.batching.epoch_sampling import EpochSampler
-from assertkd.batching.examples import TeacherSource
+from assertkd.batching.examples import Example, TeacherSource
 from assertkd.corpus.tokenizer import choose_tokenizer
 from assertkd.errors import UserError
 from assertkd.files import read_json
@@ -42,6 +42,9 @@ from assertkd.training.parallel.launch import in_processes
 from assertkd.training.parallel.process_group import ProcessGroup
 from assertkd.training.provenance import Recipe
 from assertkd.training.train import logged_to, train
+
+LOGGED_EXAMPLES = 256
+"""Of a student with a tokenizer of its own, whose alignment with the teacher's tokens is logged."""
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +99,7 @@ def distill_student(
         data = TrainingData(
             train=examples,
             validation=validation_examples(records_files.validation, prompt, params.training),
-            teacher=_distributions(targets.teacher, of_run, prompt, model.vocab_size),
+            teacher=_distributions(targets.teacher, of_run, prompt, model.vocab_size, first_epoch[:LOGGED_EXAMPLES]),
             files=(*targets.files, records_files.validation, *teacher_files),
             encoders=_load_encoders(params, embeddings, [example.target for example in first_epoch]),
             max_new_tokens=supervision.max_output_len,
@@ -147,7 +150,11 @@ def _own_tokenizer(model: StudentModelSettings, corpus: CorpusLayout) -> PreTrai
 
 
 def _distributions(
-    stores: JoinedStores | None, tokenizer: PreTrainedTokenizerFast, prompt: Prompt, entries: int
+    stores: JoinedStores | None,
+    tokenizer: PreTrainedTokenizerFast,
+    prompt: Prompt,
+    entries: int,
+    some: Sequence[Example],
 ) -> TeacherSource | None:
     """Return the teacher's distributions over the student's vocabulary of so many entries.
 
@@ -156,6 +163,7 @@ def _distributions(
         tokenizer: the teacher's.
         prompt: how the student encodes targets.
         entries: of the student's vocabulary.
+        some: examples, by which the log says how far the tokens go together.
     """
     if stores is None:
         return None
@@ -163,7 +171,10 @@ def _distributions(
         _check_vocabularies("the loss", entries, stores.vocab_size)
         return stores
     of_teacher = Prompt(tokenizer, prompt.max_input_len, prompt.max_output_len)
-    return AlignedTeacher(stores, of_teacher, prompt, entries)
+    aligned = AlignedTeacher(stores, of_teacher, prompt, entries)
+    share = 100 * aligned.aligned_share(some)
+    log.info("%.1f %% of the target tokens of %d examples go with the teacher's", share, len(some))
+    return aligned
 
 
 def _on_policy_teacher(
