@@ -247,7 +247,54 @@ def test_another_tokenizer_is_seen_at_the_first_record(setting: Setting) -> None
     fault = refused(setting, concurrency=1)
     assert "record 'train-0': teacher_logprobs: row " in fault.problem
     assert "another tokenizer" in fault.problem
-    assert fault.remedy == "Set tokenizer.name to the tokenizer of the server's model."
+    assert fault.remedy.startswith("Name the tokenizer of the server's model (tokenizer.name, --tokenizer)")
+
+
+def test_only_another_tokenizer_is_blamed_on_the_tokenizer(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"logprob": 0.0, "rank": 1}
+
+    def sure_of_all(*_: Any) -> list[Any]:
+        return [{str(identity): row for identity in range(300)}] * SUPERVISION.max_output_len
+
+    monkeypatch.setattr(Server, "top_logprobs", sure_of_all)
+    fault = refused(setting, concurrency=1)
+    assert "the probabilities sum to 300, more than 1" in fault.problem
+    assert "tokenizer" not in fault.remedy
+
+
+def test_what_could_not_be_told_apart_is_in_the_log(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def by_text(_: Server, prompt: list[int], target: list[int]) -> dict[str, Any]:
+        return {
+            "tokens": [f"token_id:{identity}" for identity in target],
+            "token_logprobs": [-0.5] * len(target),
+            "top_logprobs": [{"of no tokenizer": -2.0}] * len(target),
+        }
+
+    monkeypatch.setattr(Server, "top_logprobs", by_text)
+    setting.capture(concurrency=4)
+    lines = [json.loads(line) for file in setting.files() for line in file.read_text(encoding="utf-8").splitlines()]
+    tokens = sum(len(line["target_ids"]) for line in lines)
+    assert f"{tokens} log-probabilities are of tokens that cannot be told from others" in caplog.text
+
+
+@pytest.mark.parametrize("bad", ["not JSON", '{"id": 3', "{}", '{"id": "x"}', '{"id": "x", "answer": 3, "id": "x"}'])
+def test_a_bad_line_in_the_middle_loses_no_answer(setting: Setting, bad: str) -> None:
+    setting.capture()
+    arrived = setting.output / ARRIVED
+    lines = arrived.read_text(encoding="utf-8").splitlines()
+    spoilt = "\n".join([*lines[:3], bad, *lines[3:]]) + "\n"
+    arrived.write_text(spoilt, encoding="utf-8")
+    setting.served.asked.clear()
+    with pytest.raises(UserError) as fault:
+        setting.capture()
+    assert fault.value.problem.startswith(f"{arrived}:4: ")
+    assert "Remove this line" in fault.value.remedy
+    assert arrived.read_text(encoding="utf-8") == spoilt
+    arrived.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    setting.capture()
+    assert not setting.served.asked
 
 
 def test_the_key_comes_from_the_environment_and_is_written_nowhere(setting: Setting, monkeypatch, caplog) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from assertkd.corpus.split import labelled_ids
 from assertkd.errors import UserError
-from assertkd.jsonl import LineIndex, as_line, numbered_lines, parse_object, write_lines
+from assertkd.jsonl import LineIndex, as_line, write_lines
 from assertkd.layout import SPLITS, CorpusLayout, InterchangeLayout
 from assertkd.logits.interchange.logprobs import read_top_logprobs
 from assertkd.logits.interchange.token_names import TokenNames
@@ -61,7 +61,7 @@ def capture_logits(params: CaptureLogitsParams, corpus: Path, folder: Path) -> N
     capture = _Capture(params, prompt, stopped)
     folder.mkdir(parents=True, exist_ok=True)
     arrived = folder / ARRIVED
-    kept = _kept(arrived)
+    kept = _arrived(arrived)
     questions = {split: list(capture.questions(inputs.split(split), split)) for split in SPLITS}
     every = [question for split in SPLITS for question in questions[split]]
     missing = [question for question in every if question.digest not in kept]
@@ -74,7 +74,8 @@ def capture_logits(params: CaptureLogitsParams, corpus: Path, folder: Path) -> N
             handle.write(as_line(line))
             handle.flush()
             progress.at(number)
-    index = LineIndex(arrived, "capture_logits")
+    capture.names.warn_of_unresolved()
+    index = _arrived(arrived)
     for split in SPLITS:
         lines = index.lines(question.digest for question in questions[split])
         write_lines(
@@ -88,7 +89,7 @@ class _Capture:
 
     def __init__(self, params: CaptureLogitsParams, prompt: Prompt, stopped: threading.Event) -> None:
         self._params, self._prompt = params, prompt
-        self._names = TokenNames(prompt.tokenizer)
+        self.names = TokenNames(prompt.tokenizer)
         self._server = Server(params.server, stopped)
         log.info("asking %s for %s", params.server.url, self._server.model)
 
@@ -112,10 +113,7 @@ class _Capture:
         target = self._prompt.encode_target(prediction) if question.gold is None else question.gold
         value = self._server.top_logprobs(question.prompt, target)
         where = f"{self._params.server.url}: record {question.record.id!r}"
-        try:
-            top = read_top_logprobs(value, where, target, self._names, self._names.entries)
-        except UserError as fault:
-            raise UserError(fault.problem, "Set tokenizer.name to the tokenizer of the server's model.") from None
+        top = read_top_logprobs(value, where, target, self.names, self.names.entries)
         rows = [
             {
                 str(identity): float(format(log_p, PRECISION))
@@ -141,24 +139,15 @@ class _Capture:
         return [*ids[:-1], *spelt["input_ids"]]
 
 
-def _kept(path: Path) -> set[str]:
-    """Return the ids of the lines that arrived before. A last line that was cut off is removed."""
-    if not path.is_file():
-        return set()
-    ids: set[str] = set()
-    whole = 0
-    for _, raw in numbered_lines(path, ""):
-        try:
-            identity = parse_object(raw)["id"] if raw.endswith(b"\n") else None
-        except (ValueError, KeyError):
-            identity = None
-        if not isinstance(identity, str):
-            break
-        ids.add(identity)
-        whole += len(raw)
-    with path.open("r+b") as handle:
-        handle.truncate(whole)
-    return ids
+def _arrived(path: Path) -> LineIndex:
+    """Return the lines that have arrived. A last line that was cut off is removed; UserError for any other fault."""
+    with path.open("a+b") as handle:
+        handle.seek(0)
+        handle.truncate(sum(len(line) for line in handle if line.endswith(b"\n")))
+    try:
+        return LineIndex(path, "capture_logits", lambda line: isinstance(line["answer"], dict))
+    except UserError as fault:
+        raise UserError(fault.problem, "Remove this line: what it held is asked for again.") from None
 
 
 def _in_parallel(

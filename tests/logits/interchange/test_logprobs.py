@@ -204,6 +204,58 @@ def test_texts_that_tokens_share_go_to_the_tail_and_are_counted(make_run, tiny_t
         assert set(before.ids[row, : before.held[row]].tolist()) & set(shared) <= {target}
 
 
+def character_rows(names: TokenNames, target: list[int]) -> list[int]:
+    """The places in a target of tokens that are a part of a character."""
+    return [place for place, identity in enumerate(target) if "\ufffd" in names.text(identity)]
+
+
+@pytest.mark.parametrize("texts", [("", ""), ("\ufffd", "\ufffd"), ("", "é"), ("\ufffd", "é")])
+def test_a_character_of_several_tokens_is_taken_however_a_server_writes_it(tiny_tokenizer, texts) -> None:
+    """Texts as vLLM gives them: nothing or a replacement for the first, and for the last that, or the character."""
+    target = tiny_tokenizer('f("é");', add_special_tokens=False).input_ids
+    names = TokenNames(tiny_tokenizer)
+    parts = character_rows(names, target)
+    assert len(parts) == 2
+    rng = np.random.default_rng(4)
+    one = Served(tiny_tokenizer, target, log_softmax(rng.normal(size=(len(target), names.entries))), 5)
+    spoken = {target[place]: text for place, text in zip(parts, texts, strict=True)}
+
+    def name(identity: int) -> str:
+        return spoken.get(identity, names.text(identity))
+
+    rows = one.prompt_logprobs()
+    for row, identity in zip(rows[3:], target, strict=True):
+        row[str(identity)]["decoded_token"] = name(identity)
+    top = read_top_logprobs(rows, "f:1", target, names, names.entries)
+    assert all(target[row] in top.ids[row, : top.held[row]] for row in range(len(target)))
+    chat = one.chat(lambda identity: list(name(identity).encode()))
+    for row, identity in zip(chat["content"], target, strict=True):
+        row["token"] = name(identity)
+    for value in (one.completions(name), chat):
+        top = read_top_logprobs(value, "f:1", target, names, names.entries)
+        for row, identity in enumerate(target):
+            held = dict(zip(top.ids[row, : top.held[row]].tolist(), top.log_p[row].tolist(), strict=False))
+            assert held[identity] == pytest.approx(one.log_p[row, identity])
+
+
+def test_a_whole_character_is_not_counted_twice(tiny_tokenizer) -> None:
+    """The last token of a character, named as the whole, is not the token that spells the whole."""
+    names = TokenNames(tiny_tokenizer)
+    target = next(identity for identity in range(names.entries) if "\ufffd" in names.text(identity))
+    whole = tiny_tokenizer.convert_tokens_to_ids("a")
+    value = {"tokens": ["a"], "token_logprobs": [-0.1], "top_logprobs": [{"a": -0.1, "b": -4.0}]}
+    top = read_top_logprobs(value, "f:1", [target], names, names.entries)
+    held = top.ids[0, : top.held[0]].tolist()
+    assert target in held
+    assert whole not in held
+
+
+def test_a_special_token_may_have_no_text(tiny_tokenizer) -> None:
+    names, end = TokenNames(tiny_tokenizer), tiny_tokenizer.eos_token_id
+    row = {str(end): {"logprob": -0.5, "decoded_token": ""}, "9": {"logprob": -2.0, "rank": 2}}
+    assert read_top_logprobs([row], "f:1", [end], names, names.entries).held.tolist() == [2]
+
+
 def edited(change: Callable[[dict[str, Any]], Any]) -> Callable[[Served], Any]:
     """Prompt log-probabilities whose fifth row (the target's second) is changed."""
 
@@ -261,7 +313,8 @@ def test_a_fault_is_named_by_file_line_and_position(make_run, tiny_tokenizer, tm
         stored(run, tmp_path, make(one))
     assert fault.value.problem.startswith(f"{tmp_path / 'served.jsonl'}:1: teacher_logprobs: ")
     assert said.replace("**", str(len(one.target))) in fault.value.problem
-    assert fault.value.remedy
+    is_of_other_tokens = any(word in said for word in ("has nothing on", "calls the token", "is for"))
+    assert ("Name the tokenizer of the server's model" in fault.value.remedy) == is_of_other_tokens
     assert not (tmp_path / "store").exists()
 
 

@@ -128,12 +128,7 @@ def write_stores(
     manifests = {split: writer.finish() for split, writer in writers.items()}
     for split, manifest in manifests.items():
         log.info("%s: %d examples, %d target tokens", split, manifest.rows, manifest.tokens)
-    if names.unresolved:
-        log.warning(
-            "%d log-probabilities are of tokens that cannot be told from others by what is given, or that the "
-            "tokenizer lacks: their mass is in the tails. Ask the server for ids (return_tokens_as_token_ids).",
-            names.unresolved,
-        )
+    names.warn_of_unresolved()
     return manifests
 
 

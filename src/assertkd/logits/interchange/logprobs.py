@@ -30,7 +30,14 @@ LOWEST = 1e9
 DIGITS = 10
 """Of an id, at most."""
 
-REMEDY = "Give what the server answered for the prompt and the target, with the likeliest tokens of every position."
+REMEDY = "What is needed is a server's answer for prompt and target, with the likeliest tokens of every position."
+TOKENIZER_REMEDY = (
+    "Name the tokenizer of the server's model (tokenizer.name, --tokenizer), and give what it answers for this target."
+)
+
+
+class _OtherTokensError(LineError):
+    """A row is for another token than the target's."""
 
 
 class _Given(NamedTuple):
@@ -83,7 +90,8 @@ def read_top_logprobs(
             parts.append(_tokens(row, target, names, vocab_size))
         except LineError as fault:
             place = f"row {len(rows) - len(target_ids) + number}, target token {number} of {len(target_ids)}"
-            raise UserError(f"{where}: {LOGPROBS}: {place}: {fault}", REMEDY) from None
+            remedy = TOKENIZER_REMEDY if isinstance(fault, _OtherTokensError) else REMEDY
+            raise UserError(f"{where}: {LOGPROBS}: {place}: {fault}", remedy) from None
     width = max(map(len, parts))
     ids, log_p = np.zeros((len(parts), width), np.int64), np.full((len(parts), width), -np.inf)
     for number, part in enumerate(parts):
@@ -102,10 +110,13 @@ def _tokens(row: _Row | None, target: int, names: TokenNames, vocab_size: int) -
     tokens = {} if row.own is None else {target: _number(row.own)}
     for given in row.top:
         found, logprob = names.ids(given.name, given.raw), _number(given)
+        if row.own is not None and (given.name, given.raw) == (row.own.name, row.own.raw) and found != [target]:
+            # The target's token itself, by a name that others have too.
+            continue
         if len(found) == 1 and found[0] < min(names.entries, vocab_size):
             tokens[found[0]] = logprob
-        elif not (row.own is not None and target in found and given.name == row.own.name):
-            names.unresolved += 1
+        else:
+            names.count_unresolved()
     mass = math.fsum(map(math.exp, tokens.values()))
     if mass > 1 + ROUNDING:
         raise LineError(f"the probabilities sum to {mass:.4g}, more than 1")
@@ -113,17 +124,28 @@ def _tokens(row: _Row | None, target: int, names: TokenNames, vocab_size: int) -
 
 
 def _check_own(row: _Row, target: int, names: TokenNames) -> None:
-    wanted = f"the target's token {target} ({names.text(target)!r})"
+    text = names.text(target)
+    wanted = f"the target's token {target} ({text!r})"
     if row.own is not None:
-        if target not in names.ids(row.own.name, row.own.raw):
-            raise LineError(f"is for {row.own.name!r}, not for {wanted}: another tokenizer, or another target")
+        is_comparable = names.is_id(row.own.name) or _tells_tokens_apart(str(row.own.name), text)
+        if is_comparable and target not in names.ids(row.own.name, row.own.raw):
+            raise _OtherTokensError(f"is for {row.own.name!r}, not for {wanted}: another tokenizer, or another target")
         return
     own = next((given for given in row.top if given.name == target), None)
     if own is None:
         first = ", the first is " + repr(row.top[0].text or row.top[0].name) if row.top else ""
-        raise LineError(f"has nothing on {wanted}{first}: another tokenizer, or another target")
-    if own.text is not None and REPLACEMENT not in own.text and own.text.strip() != names.text(target).strip():
-        raise LineError(f"calls the token {target} {own.text!r}, and it is {wanted}: another tokenizer")
+        raise _OtherTokensError(f"has nothing on {wanted}{first}: another tokenizer, or another target")
+    if own.text is not None and _tells_tokens_apart(own.text, text) and own.text.strip() != text.strip():
+        raise _OtherTokensError(f"calls the token {target} {own.text!r}, and it is {wanted}: another tokenizer")
+
+
+def _tells_tokens_apart(named: str, text: str) -> bool:
+    """Return whether a server's text for a token can be compared with the token's own.
+
+    For bytes of a character that is not finished servers write nothing, the replacement character, or (at the last of
+    them) the whole character; for special tokens some write nothing.
+    """
+    return bool(named) and REPLACEMENT not in named + text
 
 
 def _number(given: _Given) -> float:

@@ -1,21 +1,27 @@
 """Which token of the run's tokenizer a server means by an id, a text, or bytes."""
 
+import logging
 import re
+import threading
 from collections import defaultdict
 from collections.abc import Mapping
 from functools import cached_property
 
 from assertkd.prompts.prompt import PromptTokenizer
 
-BY_ID = "token_id:"
-"""What stands before an id in place of a text, as vLLM writes it with `return_tokens_as_token_ids`."""
+BY_ID = re.compile(r"token_id:(\d{1,10})")
+"""An id in place of a text, as vLLM writes it with `return_tokens_as_token_ids`."""
 
 REPLACEMENT = "\ufffd"
 """What a server writes for bytes that are no text by themselves."""
 
+log = logging.getLogger(__name__)
+
 
 class TokenNames:
     """The names of a tokenizer's tokens, and a count of those that could not be told apart.
+
+    Safe to use from several threads.
 
     Attributes:
         entries: of the tokenizer.
@@ -26,6 +32,25 @@ class TokenNames:
         self._tokenizer = tokenizer
         self.entries = len(tokenizer.get_vocab())
         self.unresolved = 0
+        self._lock = threading.Lock()
+
+    def count_unresolved(self) -> None:
+        """Count a given token as unresolved."""
+        with self._lock:
+            self.unresolved += 1
+
+    def warn_of_unresolved(self) -> None:
+        """Say in the log how many given tokens were unresolved; nothing where none was."""
+        if self.unresolved:
+            log.warning(
+                "%d log-probabilities are of tokens that cannot be told from others by what is given, or that the "
+                "tokenizer lacks: their mass is in the tails. Ask the server for ids (return_tokens_as_token_ids).",
+                self.unresolved,
+            )
+
+    def is_id(self, name: str | int) -> bool:
+        """Return whether a name is an id, or `token_id:` with one, and not a text."""
+        return not isinstance(name, str) or BY_ID.fullmatch(name) is not None
 
     def text(self, identity: int) -> str:
         """Return the text of a token."""
@@ -40,8 +65,8 @@ class TokenNames:
         """
         if not isinstance(name, str):
             return [name]
-        if re.fullmatch(r"token_id:\d{1,10}", name):
-            return [int(name.removeprefix(BY_ID))]
+        if match := BY_ID.fullmatch(name):
+            return [int(match[1])]
         # Servers that know no bytes give those of the text, replacement included.
         is_certain = raw is not None and not (REPLACEMENT in name and raw == name.encode(errors="replace"))
         if is_certain and (found := self._by_bytes.get(raw or b"")):
