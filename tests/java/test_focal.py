@@ -171,6 +171,7 @@ def linked_in(sources: dict[str, str], test: str) -> list[str]:
 
 
 NO_BODY = "the method called has no body, or several implementations"
+NOT_CALLED = "no class under test is named, and none of the project is called"
 
 
 def shop(test: str, **classes: str) -> list[str]:
@@ -229,7 +230,7 @@ def test_methods_of_the_project_are_no_assertions_whatever_their_names() -> None
         "Verifier.verify",
         "Verifier.expectAll",
         "Verifier.verify",
-        "no class under test is named, and none of the project is called",
+        NOT_CALLED,
         "Verifier.expectAll",
     ]
 
@@ -320,7 +321,7 @@ def test_the_only_class_that_implements_a_librarys_interface_is_tested() -> None
         ("Path p = new Path();", ""),
     ):
         found = shop(f"{imports} class ShopTest {{ @Test public void a() {{ {body} assertTrue(x); }} }}", **classes)
-        assert found == [focal or "no class under test is named, and none of the project is called"], body
+        assert found == [focal or NOT_CALLED], body
 
 
 def test_a_comment_among_arguments_is_none() -> None:
@@ -383,7 +384,33 @@ def test_a_type_parameter_of_the_base_class_stands_for_its_argument() -> None:
         ):
             assert shop(classes, Cart=cart, BaseTest=base) == ["Cart.add"]
         unbound = shop(f"class ShopTest<X> extends BaseTest<X> {{ {test} }}", Cart=cart, BaseTest=base)
-        assert unbound == ["no class under test is named, and none of the project is called"]
+        assert unbound == [NOT_CALLED]
+
+
+@pytest.mark.parametrize(
+    ("body", "focal"),
+    [
+        ("Util.load(Bar.class).run(2)", NOT_CALLED),
+        ("Util.twin(bar).run(2)", "Bar.run"),
+        ("Box.first().get().run(2)", NOT_CALLED),
+        ("own(bar).run(2)", NOT_CALLED),
+        ("key.run(2)", "Foo.run"),
+        ("value().run(2)", "Bar.run"),
+        ("first().run(2)", "Foo.run"),
+        ("again().run(2)", "Foo.run"),
+    ],
+)
+def test_a_type_parameter_is_bound_where_it_is_declared(body: str, focal: str) -> None:
+    run = "{ public int run(int n) { return n + 1; } }"
+    test = f"""class ShopTest extends Lone<Foo> {{ @Test public void a() {{ assertEquals(3, {body}); }} }}
+        abstract class Lone<E> extends Base<E, Bar> {{ }}
+        abstract class Base<KEY, T> extends shop.more.Again<KEY> implements Contract<KEY> {{
+            KEY key; abstract T value(); abstract <T> T own(T t); }}
+        interface Contract<T> {{ T first(); }}
+        abstract class Again<T> extends other.Again<T> {{ abstract T again(); }}
+        class Util {{ static native <T> T load(Class<T> c); static native <T extends @X Bar & Y> T twin(T t); }}
+        class Box<T> {{ static native Box<T> first(); native T get(); }}"""
+    assert shop(test, Foo=f"public class Foo {run}", Bar=f"public class Bar {run}") == [focal]
 
 
 def test_a_factory_creates_and_returns_nothing_else() -> None:
@@ -406,7 +433,7 @@ def test_closing_and_what_a_helper_gets_are_not_tested() -> None:
         @Test public void a() { pen.write(3); pen.close(); assertTrue(x); }
         @Test public void b() { pen(); assertTrue(x); }
         @Test public void c() { new Pen(3).close(); assertTrue(x); } }"""
-    none = "no class under test is named, and none of the project is called"
+    none = NOT_CALLED
     assert shop(test, Pen=pen) == ["Pen.write", none, "Pen.Pen"]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tree_sitter import Node
 
-from assertkd.java.calls import assigned_types, calls_in, declared_types, descendants, returned_by, type_argument
+from assertkd.java.calls import assigned_types, calls_in, declared_types, descendants, returned_by
 from assertkd.java.source import (
     COMMENTS,
     METHODS,
@@ -117,19 +117,24 @@ class _Reader:
         helps = bool(found) or self._helps_tests
         outer, _, simple = name.rpartition(".")
         is_constant = node.type == "enum_constant"
-        extended = (clause for clause in node.named_children if clause.type == "superclass")
+        supertypes = [] if is_constant else list(_supertypes(node))
         return JavaClass(
             name=name,
             package=self._package,
             file=self._path,
-            supertypes=(outer.rpartition(".")[2],) if is_constant else tuple(_supertypes(node)),
+            supertypes=(outer.rpartition(".")[2],) if is_constant else tuple(map(simple_type, supertypes)),
             methods=tuple(_method(member, simple, node, seen if helps else None) for member in methods),
             tests=found,
             fields=dict(fields),
             annotations=tuple(annotations),
             makes=frozenset(_made(node)),
             kind="class" if is_constant else node.type.removesuffix("_declaration"),
-            type_argument=next((type_argument(one.named_children[0]) for one in extended), ""),
+            type_parameters=tuple(_type_parameters(node)),
+            type_arguments={
+                simple_type(kind): tuple(map(simple_type, kind.named_children[-1].named_children))
+                for kind in supertypes
+                if kind.type == "generic_type"
+            },
         )
 
     def _parses(self, node: Node) -> bool:
@@ -175,13 +180,23 @@ def _members(declaration: Node) -> Iterator[Node]:
             yield node
 
 
-def _supertypes(declaration: Node) -> Iterator[str]:
+def _supertypes(declaration: Node) -> Iterator[Node]:
     for clause in declaration.named_children:
         if clause.type == "superclass":
-            yield simple_type(clause.named_children[0])
+            yield clause.named_children[0]
         elif clause.type in ("super_interfaces", "extends_interfaces"):
-            for kind in clause.named_children[0].named_children:
-                yield simple_type(kind)
+            yield from clause.named_children[0].named_children
+
+
+def _type_parameters(declaration: Node) -> dict[str, str]:
+    """Return name to bound of the type parameters that a class or method declares."""
+    listed = declaration.child_by_field_name("type_parameters")
+    bounds = {}
+    for one in listed.named_children if listed is not None else ():
+        named = {child.type: child for child in one.named_children}
+        bound = named["type_bound"].named_children[0] if "type_bound" in named else None
+        bounds[text_of(named.get("type_identifier"))] = simple_type(bound) or "Object"
+    return bounds
 
 
 def _method(node: Node, class_name: str, owner: Node, fields: Mapping[str, str] | None) -> Method:
@@ -197,6 +212,7 @@ def _method(node: Node, class_name: str, owner: Node, fields: Mapping[str, str] 
     ]
     returns = class_name if is_constructor else simple_type(node.child_by_field_name("type"))
     gives_instance = body is not None and not is_constructor and returns[:1].isupper() and returns not in VALUES
+    returns = _type_parameters(node).get(returns, returns)
     returned = dict.fromkeys(returned_by(body, parameters)) if body is not None and gives_instance else ()
     return Method(
         name=CONSTRUCTOR if is_constructor else text_of(node.child_by_field_name("name")),

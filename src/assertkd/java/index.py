@@ -220,11 +220,11 @@ class ProjectIndex:
                     self._heirs[id(above)].append(heir)
         return self._heirs.get(id(declared), [])
 
-    def field(self, declared: JavaClass, name: str) -> tuple[str, JavaFile] | None:
-        """Return the type of a class's own or inherited field, and the file that declares it; None for no field."""
+    def field(self, declared: JavaClass, name: str) -> tuple[str, JavaClass] | None:
+        """Return the type of a class's own or inherited field, and the class that declares it; None for no field."""
         for one in (declared, *self.ancestors(declared)):
             if name in one.fields:
-                return one.fields[name], self.file_of(one)
+                return one.fields[name], one
         return None
 
     def declares(self, name: str, count: int) -> bool:

@@ -47,7 +47,7 @@ class CallResolver:
         def type_of(kind: str | int) -> tuple[str, JavaFile]:
             if isinstance(kind, int):
                 return types[kind]
-            return self._bound(*self._variable(kind, test_class, file), test_class) if "." in kind else (kind, file)
+            return self._variable(kind, test_class, file) if "." in kind else (kind, file)
 
         for call in calls:
             arguments = [type_of(one)[0] for one in call.arguments]
@@ -70,16 +70,18 @@ class CallResolver:
             elif member is None:
                 types.append(self._component(owner or test_class, call) or ("", file))
             else:
-                types.append(self._bound(*self._returned(member), test_class))
+                types.append(self._returned(member, test_class))
         return resolved
 
-    def _bound(self, kind: str, home: JavaFile, test_class: JavaClass) -> tuple[str, JavaFile]:
+    def _bound(self, kind: str, owner: JavaClass, test_class: JavaClass) -> tuple[str, JavaFile]:
         """Return what a type parameter of a class that the test's class extends stands for; another type as it is."""
-        if kind.isupper() and len(kind) <= 2 and self._index.resolve(kind, home) is None:
-            for one in (test_class, *self._index.ancestors(test_class)):
-                if one.type_argument and not one.type_argument.isupper():
-                    return one.type_argument, self._index.file_of(one)
-        return kind, home
+        for one in reversed((test_class, *self._index.ancestors(test_class))):
+            for name, arguments in one.type_arguments.items() if kind in owner.type_parameters else ():
+                bound = dict(zip(owner.type_parameters, arguments, strict=False)).get(kind)
+                if bound is not None and self._index.resolve(name, self._index.file_of(one)) is owner:
+                    kind, owner = bound, one
+                    break
+        return kind, self._index.file_of(owner)
 
     def _component(self, owner: JavaClass, call: Call) -> tuple[str, JavaFile] | None:
         """Return the type of a record's component where a call is that of its accessor, which need not be declared."""
@@ -138,26 +140,23 @@ class CallResolver:
         self._created[id(member.method)] = unique, only and bool(unique)
         return self._created[id(member.method)]
 
-    def _returned(self, member: Member) -> tuple[str, JavaFile]:
+    def _returned(self, member: Member, test_class: JavaClass) -> tuple[str, JavaFile]:
         """Return the type of what a method returns: that of the instances that it creates where they have one."""
         home, (created, _) = self._index.file_of(member.owner), self.created_by(member)
         declared = self._index.resolve(member.method.returns, home) if len(created) == 1 else None
         if declared is not None and declared in self._index.ancestors(created[0]):
             return created[0].name, self._index.file_of(created[0])
-        return member.method.returns, home
+        return self._bound(member.method.returns, member.owner, test_class)
 
     def _variable(self, name: str, test_class: JavaClass, file: JavaFile) -> tuple[str, JavaFile]:
         """Return the type that `.name` or `Type.CONSTANT` of a `Call` stands for, and the file that knows it."""
         owner, _, field = name.rpartition(".")
-        if not owner:
-            found = self._index.field(test_class, field)
-            imported = self._static_import(file, field)
-            if found is None and imported is not None:
-                found = self._index.field(imported, field)
-            return found or (field if field[:1].isupper() else "", file)
-        declared = self._index.resolve(owner, file)
-        found = None if declared is None else self._index.field(declared, field)
-        return found or (name if field[:1].isupper() else "", file)
+        places = [self._index.resolve(owner, file)] if owner else [test_class, self._static_import(file, field)]
+        for declared in places:
+            if declared is not None and (found := self._index.field(declared, field)) is not None:
+                return self._bound(*found, test_class)
+        unknown = name.removeprefix(".")
+        return unknown if field[:1].isupper() else "", file
 
     def _static_import(self, file: JavaFile, name: str) -> JavaClass | None:
         for line in file.imports:

@@ -41,7 +41,8 @@ class Method:
         name: `CONSTRUCTOR` for a constructor.
         parameters: their types without type arguments.
         variadic: whether the last parameter takes any number of arguments.
-        returns: the returned type without type arguments; a constructor's is its class.
+        returns: the returned type without type arguments, of a type parameter of the method's own its bound; a
+            constructor's is its class.
         span: the declaration with its annotations, without Javadoc.
         has_body: false for abstract and native methods.
         trivial: whether it computes nothing: a getter, or a constructor that only sets fields. A method that returns
@@ -143,7 +144,8 @@ class JavaClass:
         annotations: its own, without arguments.
         makes: types of all instances that its code creates.
         kind: `class`, `interface`, `enum`, `record` or `annotation_type`.
-        type_argument: the only one of the class that it extends, as in `FooTest extends BaseTest<Foo>`.
+        type_parameters: names of its own, `T` of `class Box<T>`.
+        type_arguments: of each supertype that has some, as in `FooTest extends BaseTest<Foo>`.
     """
 
     name: str
@@ -156,7 +158,8 @@ class JavaClass:
     annotations: tuple[str, ...] = ()
     makes: frozenset[str] = frozenset()
     kind: str = "class"
-    type_argument: str = ""
+    type_parameters: tuple[str, ...] = ()
+    type_arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def simple_name(self) -> str:
