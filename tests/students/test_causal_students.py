@@ -6,17 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tiny_run import CONFIG, Taught
 
 from assertkd.corpus.params import PrepareCorpusParams
 from assertkd.corpus.prepare_corpus import prepare_corpus
+from assertkd.evaluation.params import PredictParams
+from assertkd.evaluation.predict import predict
+from assertkd.export.convert import convert
 from assertkd.files import read_json
 from assertkd.logits.compress_logits import compress_logits
 from assertkd.logits.params import CompressLogitsParams
 from assertkd.losses.registry import COMPONENTS, TokenComponent
 from assertkd.models.causal.model import CausalModel
 from assertkd.models.registry import load_model
+from assertkd.models.tokenizer import load_tokenizer
+from assertkd.models.torch_text_generator import TorchTextGenerator, load_text_generator
+from assertkd.prompts.prompt import Prompt
 from assertkd.prompts.prompt_form import KEY
+from assertkd.records import read_records
 from assertkd.settings import load_run
 from assertkd.settings.load import merged_over
 from assertkd.teacher.params import TrainTeacherParams
@@ -91,3 +99,27 @@ def test_losses_on_samples_and_own_outputs(causal: Taught, tmp_path: Path) -> No
     own = [bool(row["on_policy_loss"]) for row in rows]
     assert 0 < sum(own) < len(own)
     assert any(float(row["ast_loss_raw"]) > 0 for row, sampled in zip(rows, own, strict=True) if not sampled)
+
+
+def test_a_student_of_a_t5_teacher_is_given_the_inputs_that_it_learnt_on(
+    taught: Taught, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variant = {"model": {"scratch": {"family": "causal"}}}
+    student, file = taught.distil(variant, tmp_path / "student") / "final_model", taught.folder / "corpus/test.jsonl"
+    learnt = Prompt(load_tokenizer(taught.folder / "corpus/tokenizer"), 96, 24)
+    expected = sorted(learnt.encode_record(record).ids for record in read_records(file))
+    seen: list[list[int]] = []
+
+    def write(self: Any, batch: Any, *_: Any) -> list[str]:
+        seen.extend(map(list, batch))
+        return ["" for _ in batch]
+
+    monkeypatch.setattr(TorchTextGenerator, "generate_batch", write)
+    predict(
+        PredictParams.from_run(taught.run_with(variant), is_student=True), student, file, None, tmp_path / "evaluation"
+    )
+    assert sorted(seen[: len(expected)]) == expected
+    convert(student, tmp_path / "export", "float32")
+    exported = Prompt(load_text_generator(tmp_path / "export", torch.device("cpu")).tokenizer, 96, 24)
+    assert sorted(exported.encode_record(record).ids for record in read_records(file)) == expected
+    assert KEY not in read_json(taught.folder / TEACHER / "tokenizer_config.json"), "of T5 models nothing changes"

@@ -17,6 +17,7 @@ from assertkd.models.loading import loading, unloadable
 from assertkd.models.low_rank import add_adapters
 from assertkd.models.model_folder import FAILURE, check_weights, local_folder, output_length
 from assertkd.models.special_tokens import END, PAD, START
+from assertkd.prompts.prompt_form import with_explicit_form
 from assertkd.settings.model import LoraSettings, ScratchSettings
 
 IGNORED = -100
@@ -321,10 +322,11 @@ class DistillableModel(nn.Module, ABC):
     def save(self, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
         """Write weights (safetensors), configuration and tokenizer to `folder`, in the transformers form.
 
-        Adapters are added to the weights for good.
+        Adapters are added to the weights for good. Beside a model without an encoder, the tokenizer's configuration
+        always has its form of inputs.
         """
         if self._merge_adapters is not None:
             self.network, self._merge_adapters = self._merge_adapters(), None
         folder.mkdir(parents=True, exist_ok=True)
         self.network.save_pretrained(str(folder), safe_serialization=True)
-        tokenizer.save_pretrained(str(folder))
+        (tokenizer if self.has_encoder else with_explicit_form(tokenizer)).save_pretrained(str(folder))

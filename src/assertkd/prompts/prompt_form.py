@@ -1,9 +1,10 @@
 """The form of inputs: which tokens stand before a record, in the assertion's place, and behind the record.
 
-A tokenizer that differs from T5's form says so in its `tokenizer_config.json`, so that a model's folder is enough to
-write its inputs.
+A tokenizer that differs from T5's form says so in its `tokenizer_config.json`, as does that of any decoder-only model
+that is saved here, so that a model's folder is enough to write its inputs.
 """
 
+import copy
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
@@ -101,9 +102,24 @@ def choose_form(tokenizer: Any, wanted: str | None) -> None:
         before, gap, behind = ([token] for token in infilling)
         start = start + before
     else:
-        gap = [PLACEHOLDER_TOKEN] if PLACEHOLDER_TOKEN in entries else _tokens(tokenizer, MARKER)
-        behind = _tokens(tokenizer, QUESTION)
+        gap, behind = _placeholder(tokenizer), _tokens(tokenizer, QUESTION)
     tokenizer.init_kwargs[KEY] = dict(zip(PromptForm._fields, (start, gap, behind), strict=True))
+
+
+def with_explicit_form(tokenizer: Any) -> Any:
+    """Return a tokenizer of transformers whose configuration has its form, T5's too; a copy where it has none yet.
+
+    Beside a decoder-only model, one without a form gets another when it is loaded (`models.tokenizer`).
+    """
+    if KEY in tokenizer.init_kwargs:
+        return tokenizer
+    explicit = copy.deepcopy(tokenizer)
+    explicit.init_kwargs[KEY] = {"start": [], "placeholder": _placeholder(tokenizer), "end": [tokenizer.eos_token]}
+    return explicit
+
+
+def _placeholder(tokenizer: Any) -> list[str]:
+    return [PLACEHOLDER_TOKEN] if PLACEHOLDER_TOKEN in tokenizer.get_vocab() else _tokens(tokenizer, MARKER)
 
 
 def _tokens(tokenizer: Any, text: str) -> list[str]:
