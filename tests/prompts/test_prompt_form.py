@@ -11,10 +11,13 @@ from transformers import PreTrainedTokenizerFast
 from assertkd.errors import UserError
 from assertkd.files import read_json, write_json
 from assertkd.models.exported import ExportedTokenizer
+from assertkd.models.registry import build_model
 from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.prompts.prompt_form import INFILLING, KEY, choose_form
 from assertkd.records import MARKER
+from assertkd.settings import ModelSettings
+from assertkd.settings.model import ScratchSettings
 
 FOCAL, TEST = "int f() { return 1; }  \n", f"void t() {{\n    {MARKER}\n}}"
 BEFORE, BEHIND = "int f() { return 1; }\n\nvoid t() {\n    ", "\n}"
@@ -80,6 +83,52 @@ def test_the_form_is_kept_with_the_tokenizer_and_its_export(tmp_path: Path) -> N
     assert Prompt(load_tokenizer(tmp_path), 64, 16).encode_input(FOCAL, TEST) == expected
     exported = ExportedTokenizer(tmp_path, tokenizer.eos_token_id)
     assert Prompt(exported, 64, 16).encode_input(FOCAL, TEST) == expected
+
+
+@pytest.mark.parametrize("form", [None, "placeholder", "continuation", "infilling"])
+@pytest.mark.parametrize("placeholder", ["<extra_id_0>", "<other>"])
+def test_a_decoder_only_model_is_loaded_with_the_form_that_it_was_trained_with(
+    form: str | None, placeholder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("assertkd.models.tokenizer.PLACEHOLDER_TOKEN", placeholder)
+    tokenizer = tokenizer_with(*INFILLING[0])
+    if form is not None:
+        choose_form(tokenizer, form)
+    before = dict(tokenizer.init_kwargs)
+    expected = Prompt(tokenizer, 512, 16).encode_input(FOCAL, TEST)
+    for family in ("causal", "t5"):
+        sizes = ScratchSettings(family=family, d_model=8, d_ff=8, heads=2, encoder_layers=1, decoder_layers=1)
+        folder, alone = tmp_path / family, tmp_path / "tokenizer"
+        build_model(ModelSettings(name="scratch", scratch=sizes), tokenizer, 0.0).save(tokenizer, folder)
+        assert Prompt(load_tokenizer(folder), 512, 16).encode_input(FOCAL, TEST) == expected
+        assert tokenizer.init_kwargs == before
+    tokenizer.save_pretrained(str(alone))
+    for file in alone.iterdir():
+        assert file.read_bytes() == (tmp_path / "t5" / file.name).read_bytes()
+
+
+@pytest.mark.parametrize("form", ["placeholder", "infilling", "continuation"])
+def test_a_form_that_leaves_no_room_is_refused(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The placeholder and the question are spelt, about a token a character.
+    monkeypatch.setattr("assertkd.models.tokenizer.PLACEHOLDER_TOKEN", "<other>")
+    tokenizer = tokenizer_with(*INFILLING[0])
+    choose_form(tokenizer, form)
+    alone = Prompt(tokenizer, 1000, 16).encode_input("", MARKER)
+    around = len(alone.ids) - 2
+    for room in (16, around, around + 7):
+        if room < around + 8:
+            with pytest.raises(
+                UserError, match=rf"data\.max_input_len: {room} tokens .* takes {around} of them"
+            ) as found:
+                Prompt(tokenizer, room, 16).encode_input("1" * 50, "2" * 50 + MARKER + "3" * 50)
+            assert f"Set data.max_input_len to {around + 8} at least" in found.value.remedy
+    for room in range(around + 8, around + 40):
+        for focal, left, right in ((50, 50, 50), (0, 50, 50), (50, 0, 50), (50, 50, 0), (3, 2, 1)):
+            ids = Prompt(tokenizer, room, 16).encode_input("1" * focal, "2" * left + MARKER + "3" * right).ids
+            assert len(ids) == min(room, around + focal + 2 + left + right)
+            text = tokenizer.decode(ids)
+            gap = text.partition("<|fim_suffix|>" if form == "infilling" else MARKER)
+            assert gap[1] and (not left or gap[0].endswith("2")) and (not right or gap[2].startswith("3"))
 
 
 def test_code_that_spells_a_token_stays_text() -> None:

@@ -4,12 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from assertkd.errors import UserError
 from assertkd.prompts.critical_tokens import critical_pieces
 from assertkd.prompts.prompt_form import FormTokenizer, PromptForm, form_of
 from assertkd.records import MARKER, PLACEHOLDER_TOKEN, Record
 
 FOCAL_FLOOR = 4
 """A focal method keeps at least 1/FOCAL_FLOOR of the input, if it has as much, before the test is cut."""
+
+LEAST_ROOM = 8
+"""An input has at least so many tokens of a record, besides its form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +72,30 @@ class Prompt:
         What is over is cut from the focal method's tail, which keeps a quarter of the input, then from the test's head,
         then (only where what follows the marker alone is longer than half of the test's room) from its end. What stands
         next to the marker always stays.
+
+        Raises:
+            UserError: the form's tokens leave no room for a record.
         """
+        form = self._form
+        room = self.max_input_len - sum(map(len, form))
+        if room < LEAST_ROOM:
+            raise UserError(
+                f"data.max_input_len: {self.max_input_len} tokens have no room for a record: the form of inputs "
+                f"(tokenizer.prompt) takes {sum(map(len, form))} of them",
+                f"Set data.max_input_len to {sum(map(len, form)) + LEAST_ROOM} at least, or choose a shorter form.",
+            )
         before, _, after = test_method.partition(MARKER)
         focal = self._ids(focal_method.rstrip() + "\n\n")
-        left = self._ids(before)
-        right = [*self._form.placeholder, *self._ids(after)]
+        left, right = self._ids(before), self._ids(after)
         whole = len(focal) + len(left) + len(right)
-        room = self.max_input_len - len(self._form.start) - len(self._form.end)
-        focal = focal[: max(room // FOCAL_FLOOR, room - len(left) - len(right))]
+        # The placeholder counts as one token of the input of which the focal method keeps its share.
+        focal = focal[: max((room + 1) // FOCAL_FLOOR, room - len(left) - len(right))]
         test_room = room - len(focal)
-        right = right[: max(test_room - test_room // 2, test_room - len(left))]
+        right = right[: max(test_room // 2, test_room - len(left))]
         left_room = test_room - len(right)
         left = left[max(0, len(left) - left_room) :]
-        ids = [*focal, *left, *right]
-        return EncodedInput([*self._form.start, *ids, *self._form.end], whole - len(ids))
+        cut = whole - len(focal) - len(left) - len(right)
+        return EncodedInput([*form.start, *focal, *left, *form.placeholder, *right, *form.end], cut)
 
     def encode_record(self, record: Record) -> EncodedInput:
         """Return the input of a record (see `encode_input`)."""
