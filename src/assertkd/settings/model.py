@@ -135,7 +135,8 @@ class LoraSettings(Section):
     dropout: Share = 0.0
     """Dropout rate of what enters them, from 0 to below 1."""
     target_modules: tuple[str, ...] = ()
-    """Names of the linear layers that have them, as `q_proj`; none for all but the head."""
+    """Names of the linear layers that have them, as `q_proj`; none for all but the head. Layers that share their
+    weights, as a tied head does, cannot have them."""
 
 
 def missing_layers(chosen: Mapping[str, Sequence[int]], held: Mapping[str, int]) -> list[str]:

@@ -58,7 +58,38 @@ def test_some_layers_have_them() -> None:
     model = random_model("llama")
     model.add_adapters(LoraSettings(rank=2, target_modules=("q_proj",)))
     assert len(model.trained_weights()) == 2 * 4
-    with pytest.raises(UserError) as refused:
-        random_model("llama").add_adapters(LoraSettings(rank=2, target_modules=("attn",)))
-    assert refused.value.problem == "teacher.lora.target_modules: attn: the model has no such layers"
-    assert "q_proj" in refused.value.remedy
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "t5"])
+def test_names_of_layers_that_cannot_have_them(kind: str, tiny_t5: Callable[..., DistillableModel]) -> None:
+    model = tiny_t5() if kind == "t5" else random_model(kind)
+    known, unusable = {"llama": ("q_proj", "self_attn"), "gpt2": ("c_attn", "ln_1"), "t5": ("q", "layer_norm")}[kind]
+    for wrong in ("attn_proj", unusable, "all-linear", ""):
+        with pytest.raises(UserError) as refused:
+            model.add_adapters(LoraSettings(rank=2, target_modules=(known, wrong)))
+        assert refused.value.problem == f"teacher.lora.target_modules: {wrong}: the model has no such layers"
+        assert known in refused.value.remedy
+    assert not [name for name in model.weights() if "lora_" in name]
+
+
+def test_layers_of_one_weight_cannot_have_them(tiny_t5: Callable[..., DistillableModel]) -> None:
+    for kind, head, embeddings in (("qwen2", "lm_head", "embed_tokens"), ("gpt2", "lm_head", "wte")):
+        for name in (head, embeddings, f"transformer.{embeddings}" if kind == "gpt2" else f"model.{embeddings}"):
+            with pytest.raises(
+                UserError, match=f": {name}: the model has such layers that share their weights"
+            ) as found:
+                random_model(kind, tie_word_embeddings=True).add_adapters(LoraSettings(rank=2, target_modules=(name,)))
+            assert head not in found.value.remedy
+    with pytest.raises(UserError, match="shared, embed_tokens: the model has such layers"):
+        tiny_t5().add_adapters(LoraSettings(rank=2, target_modules=("q", "shared", "embed_tokens")))
+
+
+def test_a_head_of_its_own_can_have_them(tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
+    model = random_model("llama", vocab_size=len(tiny_tokenizer))
+    model.add_adapters(LoraSettings(rank=2, target_modules=("lm_head", "embed_tokens")))
+    with torch.no_grad():
+        for weight in model.trained_weights().values():
+            weight.normal_(std=0.1)
+    expected = logits(model).detach()
+    model.save(tiny_tokenizer, tmp_path)
+    torch.testing.assert_close(logits(load_model(tmp_path).eval()), expected, rtol=1e-3, atol=1e-3)
