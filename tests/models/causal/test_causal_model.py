@@ -207,7 +207,10 @@ def test_other_networks_are_refused(
 def test_a_head_that_does_more_is_found_by_its_logits(
     tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    random_model("qwen2", vocab_size=len(tiny_tokenizer)).save(tiny_tokenizer, tmp_path)
+    model = random_model("qwen2", vocab_size=len(tiny_tokenizer))
+    # As torch initialises it; the logits of a vector of zeros are zeros, whatever the head does.
+    torch.nn.init.zeros_(model.network.get_input_embeddings().weight[PAD].data)
+    model.save(tiny_tokenizer, tmp_path)
     own = Qwen2ForCausalLM.forward
 
     def scaled(self: Any, *arguments: Any, **named: Any) -> Any:

@@ -20,6 +20,9 @@ from assertkd.settings.model import ScratchSettings, missing_layers
 DROPOUT = re.compile(r"(.*_)?(dropout|dropout_prob|dropout_rate|pdrop)")
 """Names of rates of dropout in configurations."""
 
+COMPARED = 6
+"""How many tokens, from all over the vocabulary, a loaded model is compared with transformers on."""
+
 PER_LAYER = ("layer_types", "mlp_layer_types", "no_rope_layers")
 """Options of a configuration that have a value for each layer."""
 
@@ -110,10 +113,11 @@ class CausalModel(DistillableModel):
         """
         model = super().from_pretrained(name, config, dropout)
         model.network.eval()
-        token = torch.tensor([[model.pad_token_id]])
+        # Not the padding token alone, whose embedding may be 0, and so all that is computed of it.
+        tokens = torch.linspace(0, model.vocab_size - 1, COMPARED).long()[None]
         with torch.inference_mode():
-            own = model._logits(model.network.base_model(input_ids=token, use_cache=False).last_hidden_state)
-            theirs = model.network(input_ids=token, use_cache=False).logits
+            own = model._logits(model.network.base_model(input_ids=tokens, use_cache=False).last_hidden_state)
+            theirs = model.network(input_ids=tokens, use_cache=False).logits
         if model.head_bias is not None or not torch.allclose(own, theirs, rtol=1e-4, atol=1e-4):
             raise UserError(
                 f"{name}: {FAILURE} ({type(model.network).__name__} has more than a matrix between layers and logits)",
