@@ -1,9 +1,9 @@
 """Models in the form of llama.cpp: named by `gguf:` and a file, or a package that brings one, and converted once."""
 
-import shutil
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 from huggingface_hub import constants
 
@@ -44,7 +44,15 @@ def converted_folder(name: str) -> Path:
         UserError: there is no such model.
     """
     file = gguf_file(name)
-    return Path(constants.HF_HOME, "assertkd-gguf", f"{file.stem}-{sha256_of_file(file)[:16]}")
+    state = file.stat()
+    digest = _digest(file, state.st_size, state.st_mtime_ns)
+    return Path(constants.HF_HOME, "assertkd-gguf", f"{file.stem}-{digest[:16]}")
+
+
+@cache
+def _digest(file: Path, size: int, changed: int) -> str:
+    """Return a file's digest, computed once in a process for each size and time of change: models are large."""
+    return sha256_of_file(file)
 
 
 def convert_gguf(name: str) -> Path:
@@ -60,8 +68,9 @@ def convert_gguf(name: str) -> Path:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    # The temporary folder itself is closed to other users.
+    with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
+        partial = Path(temporary, "model")
         model = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype="float32")
         # Its weights are plain numbers now, whatever they were stored as.
         del model.config.quantization_config
@@ -70,6 +79,4 @@ def convert_gguf(name: str) -> Path:
         AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name).save_pretrained(str(partial))
         if not folder.is_dir():
             partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder
