@@ -13,6 +13,7 @@ from assertkd.settings import RunSettings, load_run
 from assertkd.settings.document import Option, option_paths
 from assertkd.settings.load import SECTIONS
 from assertkd.settings.original import FLAG_VALUES, original_names
+from assertkd.settings.section import merged_over
 from assertkd.settings.yaml_text import parse_yaml
 
 KEY_PREFIX = "key:"
@@ -75,11 +76,9 @@ def settings_of(options: argparse.Namespace) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for name, value in vars(options).items():
         if name.startswith(KEY_PREFIX):
-            *sections, key = name.removeprefix(KEY_PREFIX).split(".")
-            values = settings
-            for section in sections:
-                values = values.setdefault(section, {})
-            values[key] = value
+            for part in reversed(name.removeprefix(KEY_PREFIX).split(".")):
+                value = {part: value}
+            settings = merged_over(settings, value)
     return settings
 
 

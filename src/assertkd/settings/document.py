@@ -56,14 +56,20 @@ class Option:
 
 
 def option_paths(path: str, model: type[Section]) -> Iterator[Option]:
-    """Yield every option in and below a section, in the order in which they are declared."""
+    """Yield every option in and below a section, in the order in which they are declared.
+
+    A section that may be null is an option itself, before those in it.
+    """
     schema = model.model_json_schema()["properties"]
     for name, field in model.model_fields.items():
         key = f"{path}.{name}"
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            yield from option_paths(key, field.annotation)
+        is_optional = type(None) in get_args(field.annotation)
+        kinds = get_args(field.annotation) if is_optional else (field.annotation,)
+        below = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)
+        if below is not None and not is_optional:
+            yield from option_paths(key, below)
             continue
-        values = _in_words(schema[name]) + (", or null" if type(None) in get_args(field.annotation) else "")
+        values = _in_words(schema[name]) + (", or null" if is_optional else "")
         yield Option(
             key=key,
             meaning=" ".join((field.description or "").split()),
@@ -72,6 +78,8 @@ def option_paths(path: str, model: type[Section]) -> Iterator[Option]:
             is_flag=values == "true or false",
             is_list=values.startswith("list"),
         )
+        if below is not None:
+            yield from option_paths(key, below)
 
 
 def _in_words(schema: dict[str, Any]) -> str:
@@ -81,7 +89,8 @@ def _in_words(schema: dict[str, Any]) -> str:
         return f"`{schema['const']}`"
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
-    kind = str(schema.get("type"))
+    # What has no type is a section elsewhere in the schema.
+    kind = schema.get("type", "object")
     kind = {"boolean": "true or false", "string": "text", "array": "list", "object": "mapping"}.get(kind, kind)
     if kind == "list" and "items" in schema:
         kind = f"list of {_in_words(schema['items'])}"
