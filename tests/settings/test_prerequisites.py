@@ -115,7 +115,7 @@ def test_a_student_larger_than_any_tokenizer_of_the_run_is_refused(tmp_path: Pat
 def test_every_unusable_model_is_named_by_its_key(tmp_path: Path, saved_t5: Callable[..., Path]) -> None:
     teacher, student, encoder = saved_t5(tmp_path / "t"), saved_t5(tmp_path / "s"), tmp_path / "encoder"
     (teacher / "model.safetensors").write_bytes(b"")
-    (student / "config.json").write_text('{"model_type": "codet5p", "auto_map": {"AutoConfig": "x.Y"}}')
+    (student / "config.json").write_text('{"model_type": "chatglm", "auto_map": {"AutoConfig": "x.Y"}}')
     encoder.mkdir()
     (encoder / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     run = run_of(named(teacher), named(student), f", evaluation: {{encoder: '{encoder}'}}")
@@ -124,7 +124,7 @@ def test_every_unusable_model_is_named_by_its_key(tmp_path: Path, saved_t5: Call
         check_models(run, [CORPUS_JOB, TEACHER_JOB, STUDENT_JOB, score], RunLayout(tmp_path))
     first, second, third = refused.value.problem.splitlines()
     assert first.startswith(f"teacher.model.name: {teacher}: the weights could not be loaded (model.safetensors: ")
-    assert second.startswith(f"variants.v.model.name: {student}: is a 'codet5p' model")
+    assert second.startswith(f"variants.v.model.name: {student}: is a 'chatglm' model")
     assert third == f"evaluation.encoder: {encoder}/model.safetensors: is a pointer of git-lfs, not the file itself"
     assert "\n" not in refused.value.remedy
 

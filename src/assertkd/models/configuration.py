@@ -71,10 +71,9 @@ def load_configuration(
             generation = read_object(Path(found)) if found is not None else {}
         if plain.get("model_type") not in families:
             raise UserError(
-                f"{called}: is a {plain.get('model_type')!r} model, neither of the T5 family nor a decoder-only model "
-                "that transformers has",
-                "Use T5, CodeT5 or CodeT5+ (220M or 770M), or a decoder-only model as Qwen2.5-Coder; models that bring "
-                "their own code, as larger CodeT5+, are not run.",
+                f"{called}: is a {plain.get('model_type')!r} model, neither of the T5 family, nor CodeT5+, nor a "
+                "decoder-only model that transformers has",
+                "Use T5, CodeT5, CodeT5+, or a decoder-only model as Qwen2.5-Coder. Code that models bring is not run.",
             )
         config: PreTrainedConfig = AutoConfig.from_pretrained(
             source, trust_remote_code=False, local_files_only=only_local

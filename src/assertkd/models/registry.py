@@ -11,6 +11,7 @@ from assertkd.errors import UserError
 from assertkd.layout import ModelLayout
 from assertkd.models.causal import architectures
 from assertkd.models.causal.model import CausalModel
+from assertkd.models.codet5p.model import CodeT5pModel
 from assertkd.models.configuration import NO_MODEL, load_configuration
 from assertkd.models.distillable import DistillableModel, ModelShape
 from assertkd.models.loading import loading
@@ -23,6 +24,7 @@ from assertkd.settings.model import SCRATCH, LoraSettings
 FAMILIES: dict[str, type[DistillableModel]] = {
     **dict.fromkeys(architectures.NAMES, CausalModel),
     "t5": T5Model,
+    "codet5p": CodeT5pModel,
 }
 
 SCRATCH_FAMILIES: dict[str, type[DistillableModel]] = {"t5": T5Model, "causal": CausalModel}

@@ -10,6 +10,7 @@ from transformers.utils import cached_file
 from assertkd.errors import UserError
 from assertkd.layout import ModelLayout
 from assertkd.models.causal.architectures import is_decoder_only
+from assertkd.models.codet5p.network import CodeT5pConfig
 from assertkd.models.hub import located
 from assertkd.models.loading import loading
 from assertkd.models.model_folder import check_files, read_object
@@ -67,8 +68,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerFast:
     """Return the tokenizer of a hub name or folder; a folder with CodeT5's `vocab.json` and `merges.txt` alone will do.
 
-    Beside a decoder-only model it pads with the model's padding token or the end token where it has no token for that,
-    and has a form of inputs for such a model (`prompt_form`).
+    Beside a decoder-only model or CodeT5+ 2B it pads with the model's padding token or the end token where it has no
+    token for that; beside a decoder-only model it has a form of inputs for such a model (`prompt_form`).
 
     Raises:
         UserError: there is none, it cannot be kept as `tokenizer.json`, it lacks a padding token, an end token or the
@@ -88,11 +89,11 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerFast:
             "Use a model with such a tokenizer, as CodeT5+.",
         )
     with loading(name, "no tokenizer could be loaded"):
-        _follow_decoder_only_model(name, tokenizer)
+        _follow_model(name, tokenizer)
     if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
         raise UserError(
             f"{name}: the tokenizer has no padding token or no end token",
-            "Use the tokenizer of a T5-family or decoder-only model, in that model's folder.",
+            "Use the tokenizer of T5, CodeT5+ or a decoder-only model, in that model's folder.",
         )
     with loading(name, "the tokenizer could not be used"):
         spelt = tokenizer.decode(tokenizer(JAVA).input_ids, skip_special_tokens=True).strip()
@@ -117,8 +118,8 @@ def _loaded(name: str | Path) -> PreTrainedTokenizerFast:
         return AutoTokenizer.from_pretrained(source, trust_remote_code=False, additional_special_tokens=SENTINELS)
 
 
-def _follow_decoder_only_model(name: str | Path, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Give a tokenizer the padding token and the form of inputs of a decoder-only model in its folder."""
+def _follow_model(name: str | Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Give a tokenizer the padding token and the form of inputs of the model in its folder, if it is not T5's kind."""
     file = cached_file(
         located(name),
         ModelLayout(Path(name)).config.name,
@@ -126,10 +127,11 @@ def _follow_decoder_only_model(name: str | Path, tokenizer: PreTrainedTokenizerF
         _raise_exceptions_for_connection_errors=False,
     )
     config = {} if file is None else read_object(Path(file))
-    if not is_decoder_only(config.get("model_type"), config.get("architectures")):
+    decoder_only = is_decoder_only(config.get("model_type"), config.get("architectures"))
+    if not decoder_only and config.get("model_type") != CodeT5pConfig.model_type:
         return
     if tokenizer.pad_token_id is None and tokenizer.eos_token_id is not None:
         pad = config.get(PAD)
         tokenizer.pad_token = tokenizer.eos_token if pad is None else tokenizer.convert_ids_to_tokens(pad)
-    if KEY not in tokenizer.init_kwargs:
+    if decoder_only and KEY not in tokenizer.init_kwargs:
         choose_form(tokenizer, None)

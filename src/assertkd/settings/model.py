@@ -26,7 +26,7 @@ class TokenizerSettings(Section):
     prompt: PromptName | None = Field(None, exclude_if=lambda form: form is None)
     """Form of inputs. `placeholder`: focal method and test, a token in the assertion's place, the end token.
     `infilling`: the same between the tokenizer's tokens of fill-in-the-middle. `continuation`: the same, and a comment
-    that asks for the assertion. Null: the teacher's, which is `placeholder` for the T5 family; for a decoder-only
+    that asks for the assertion. Null: the teacher's, which is `placeholder` for one with an encoder; for a decoder-only
     model `infilling` where its tokenizer has the tokens, else `continuation`."""
 
 
@@ -56,7 +56,7 @@ class ScratchSettings(Section):
 
 
 class ModelSettings(Section):
-    """One model: of the T5 family, or decoder-only."""
+    """One model: T5, CodeT5, CodeT5+, or decoder-only."""
 
     name: str = "Salesforce/codet5p-220m"
     """Hub name, a folder in the transformers form, `gguf:` and a GGUF file or a package that brings one, or `scratch`

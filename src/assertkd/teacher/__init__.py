@@ -1,1 +1,1 @@
-"""The teacher stage: a T5-family model fine-tuned on the gold assertions."""
+"""The teacher stage: a model fine-tuned on the gold assertions."""

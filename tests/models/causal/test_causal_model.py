@@ -170,7 +170,7 @@ def test_a_model_from_sizes() -> None:
         ),
         ({"architectures": None}, "without architectures"),
         ({"model_type": "bert", "architectures": ["BertModel"]}, "BertModel.*, which is neither"),
-        ({"model_type": "codet5p"}, "is a 'codet5p' model, neither"),
+        ({"model_type": "chatglm"}, "is a 'chatglm' model, neither"),
         ({"vocab_size": 3}, "has 3 vocabulary entries"),
         ({"eos_token_id": 9}, "eos_token_id is 9, the tokenizer's 1"),
     ],
