@@ -7,6 +7,7 @@ import pytest
 from assertkd.java.declarations import read_declarations
 from assertkd.java.focal import Linker
 from assertkd.java.index import Member, ProjectIndex
+from assertkd.java.resolution import CallResolver
 from assertkd.java.structure import JavaClass, JavaFile
 
 FOO = """package p;
@@ -424,6 +425,33 @@ def test_a_factory_creates_and_returns_nothing_else() -> None:
     for call, focal in (('read("a")', several), ("empty()", "Doc.select")):
         test = f'class ShopTest {{ @Test public void a() {{ assertNull(Soup.{call}.select("b")); }} }}'
         assert shop(test, **classes) == [focal]
+
+
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+def test_what_methods_create_that_return_each_others_results_depends_on_no_order(order: tuple[str, ...]) -> None:
+    soup = """public class Soup {
+        public static Doc a() { if (x) return b(); return a(); }
+        public static Doc b() { if (x) return a(); return new Page(1); } }"""
+    page = "public class Page implements Doc { Page(int n) { f(n); } public int run(int n) { return n + 1; } }"
+    other = "public class Other implements Doc { public int run(int n) { return n + 2; } }"
+    tests = [f"@Test public void {one}() {{ assertEquals(1, Soup.{one}().run(2)); }}" for one in order]
+    doc = "public interface Doc { int run(int n); }"
+    found = shop(f"class ShopTest {{ {' '.join(tests)} }}", Soup=soup, Page=page, Other=other, Doc=doc)
+    assert found == ["Page.run", "Page.run"]
+
+
+@pytest.mark.parametrize("order", [range(12), range(11, -1, -1)])
+def test_results_are_followed_to_what_is_created_however_many_methods_pass_them_on(order: range) -> None:
+    steps = " ".join(f"public static Doc m{n}() {{ return m{n + 1}(); }}" for n in range(12))
+    soup = f"public class Soup {{ {steps} public static Doc m12() {{ return new Page(1); }} }}"
+    classes = [
+        read_declarations(f"package p; {source}".encode(), f"src/main/java/p/C{number}.java")
+        for number, source in enumerate((soup, "class Doc { }", "class Page extends Doc { Page(int n) { f(n); } }"))
+    ]
+    index = ProjectIndex(classes)
+    resolver, members = CallResolver(index), index.members(classes[0].classes[0])
+    found = [resolver.created_by(*members[f"m{number}"]) for number in order]
+    assert found == [([classes[2].classes[0]], True)] * 12
 
 
 def test_closing_and_what_a_helper_gets_are_not_tested() -> None:

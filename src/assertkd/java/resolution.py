@@ -7,9 +7,6 @@ from assertkd.java.index import Member, ProjectIndex
 from assertkd.java.names import has_words, likeness
 from assertkd.java.structure import CONSTRUCTOR, Call, JavaClass, JavaFile
 
-DEPTH = 8
-"""Methods that return each other's results, one behind the other, which are followed to what is created."""
-
 
 @dataclass(frozen=True, slots=True)
 class ResolvedCalls:
@@ -30,9 +27,10 @@ class CallResolver:
     def __init__(self, index: ProjectIndex) -> None:
         self._index = index
         self._created: dict[int, tuple[list[JavaClass], bool]] = {}
-        self._depth = 0
 
-    def resolve(self, file: JavaFile, test_class: JavaClass, calls: Sequence[Call], test_name: str) -> ResolvedCalls:
+    def resolve(
+        self, file: JavaFile, test_class: JavaClass, calls: Sequence[Call], test_name: str, as_declared: bool = False
+    ) -> ResolvedCalls:
         """Return what the calls of a test mean, or of a method of a class that helps tests.
 
         Args:
@@ -40,6 +38,7 @@ class CallResolver:
             test_class: the class that they stand in.
             calls: in the order in which they are completed.
             test_name: its words tell among overloads that fit equally well.
+            as_declared: whether results are of the types that methods declare, also where they create others.
         """
         types: list[tuple[str, JavaFile]] = []
         resolved = ResolvedCalls([], [])
@@ -70,7 +69,7 @@ class CallResolver:
             elif member is None:
                 types.append(self._component(owner or test_class, call) or ("", file))
             else:
-                types.append(self._returned(member, test_class))
+                types.append(self._returned(member, test_class, as_declared))
         return resolved
 
     def _bound(self, kind: str, owner: JavaClass, test_class: JavaClass) -> tuple[str, JavaFile]:
@@ -122,27 +121,24 @@ class CallResolver:
 
         Also returned is whether it returns nothing else.
         """
-        known = self._created.get(id(member.method))
-        if known is not None or self._depth == DEPTH:
-            return known or ([], False)
-        # Methods may return each other's results.
-        self._created[id(member.method)] = [], False
-        self._depth += 1
-        home = self._index.file_of(member.owner)
-        made = [self._index.resolve(kind, home) for kind in member.method.makes]
-        found, only = [one for one in made if one is not None], None not in made
-        for calls in member.method.passes_on:
-            called = self.resolve(home, member.owner, calls, "").members[-1] if calls else None
-            created, only_created = self.created_by(called) if called is not None else ([], False)
-            found, only = found + created, only and only_created
-        self._depth -= 1
-        unique = list({id(one): one for one in found}.values())
-        self._created[id(member.method)] = unique, only and bool(unique)
+        if id(member.method) not in self._created:
+            # Methods may return each other's results. What they call is resolved by declared types alone, so that it
+            # depends on nothing that is being found out.
+            returning, found, only = [member], list[JavaClass](), True
+            for one in returning:
+                home = self._index.file_of(one.owner)
+                made = [self._index.resolve(kind, home) for kind in one.method.makes]
+                resolved = (self.resolve(home, one.owner, calls, "", True).members for calls in one.method.passes_on)
+                passed = [members[-1] if members else None for members in resolved]
+                only = only and bool(made or passed) and None not in [*made, *passed]
+                found += [declared for declared in made if declared is not None and declared not in found]
+                returning += [more for more in passed if more is not None and more not in returning]
+            self._created[id(member.method)] = found, only and bool(found)
         return self._created[id(member.method)]
 
-    def _returned(self, member: Member, test_class: JavaClass) -> tuple[str, JavaFile]:
+    def _returned(self, member: Member, test_class: JavaClass, as_declared: bool) -> tuple[str, JavaFile]:
         """Return the type of what a method returns: that of the instances that it creates where they have one."""
-        home, (created, _) = self._index.file_of(member.owner), self.created_by(member)
+        home, created = self._index.file_of(member.owner), [] if as_declared else self.created_by(member)[0]
         declared = self._index.resolve(member.method.returns, home) if len(created) == 1 else None
         if declared is not None and declared in self._index.ancestors(created[0]):
             return created[0].name, self._index.file_of(created[0])
