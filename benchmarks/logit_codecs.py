@@ -8,10 +8,11 @@ and of speed to the baseline; the goals, each met or missed; then the cost in a 
     trained     a small teacher trained on the records, on positions of its training or validation split. It is kept in
                 the working folder, so that a second call measures at once; a copy of `corpus/` and `teacher/` of any
                 finished run serves as well
-    synthetic   random teachers of V = 32,100 and d = 768, without and with outlier dimensions
+    synthetic   random teachers, without and with outlier dimensions, of the sizes of CodeT5+ 220M (V = 32,100, d = 768)
+                and of Qwen2.5-Coder-0.5B (V = 151,936, d = 896)
 
 Without --records the generated corpus is used, without --tokenizer one is trained. About fifteen minutes on two cores;
---positions 500 --steps 100 for a glance.
+--positions 500 --steps 100 for a glance, --untrained for the synthetic teachers alone.
 """
 
 import argparse
@@ -123,10 +124,10 @@ def trained_sample(work: Path, positions: int, split: str) -> tuple[str, Sample]
     )
 
 
-def synthetic_sample(kind: Any, positions: int) -> tuple[str, Sample]:
+def synthetic_sample(kind: Any, vocab_size: int, width: int, positions: int) -> tuple[str, Sample]:
     """Return a random teacher's title and sample."""
-    head, hidden = synthetic_teacher(kind, 32_100, 768, positions)
-    return f"synthetic, {kind}", Sample(head, np.array_split(hidden, -(-positions // LONG)), None)
+    head, hidden = synthetic_teacher(kind, vocab_size, width, positions)
+    return f"synthetic, {kind}, {vocab_size}", Sample(head, np.array_split(hidden, -(-positions // LONG)), None)
 
 
 def report_codecs(title: str, sample: Sample, folder: Path) -> None:
@@ -198,13 +199,21 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=256, help="d of the trained teacher")
     parser.add_argument("--layers", type=int, default=3, help="encoder and decoder layers of the trained teacher")
     parser.add_argument("--kinds", nargs="*", default=["plain", "rogue"], choices=["plain", "outlier", "rogue"])
+    parser.add_argument(
+        "--vocab-sizes", nargs="*", type=int, default=[32_100, 151_936], help="V of the synthetic teachers"
+    )
+    parser.add_argument("--widths", nargs="*", type=int, default=[768, 896], help="d of each")
+    parser.add_argument("--untrained", action="store_true", help="leave the trained teacher out")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of the step; 0 leaves it out")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    report_codecs(*trained_sample(train(options), options.positions, options.split), options.work)
-    for kind in options.kinds:
-        report_codecs(*synthetic_sample(kind, options.positions), options.work)
+    options.work.mkdir(parents=True, exist_ok=True)
+    if not options.untrained:
+        report_codecs(*trained_sample(train(options), options.positions, options.split), options.work)
+    for vocab_size, width in zip(options.vocab_sizes, options.widths, strict=True):
+        for kind in options.kinds:
+            report_codecs(*synthetic_sample(kind, vocab_size, width, options.positions), options.work)
     if options.rounds:
         print()
         report_step(options.records, options.tokenizer, BATCH, options.rounds, MAX_INPUT)
