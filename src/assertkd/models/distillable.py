@@ -8,15 +8,12 @@ from typing import ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from assertkd.models.decoding import evaluation_mode
 from assertkd.models.generation import Choice, DecodingSteps, drawn_by, most_probable, write_tokens
-from assertkd.models.hub import located
-from assertkd.models.loading import loading, unloadable
 from assertkd.models.low_rank import add_adapters
-from assertkd.models.model_folder import FAILURE, check_weights, local_folder, output_length
-from assertkd.models.special_tokens import END, PAD, START
+from assertkd.models.network import read_network
 from assertkd.prompts.prompt_form import with_explicit_form
 from assertkd.settings.model import LoraSettings, ScratchSettings
 
@@ -125,25 +122,7 @@ class DistillableModel(nn.Module, ABC):
         Raises:
             UserError: the weights are missing or damaged.
         """
-        config, architecture = cls.with_dropout(config, dropout), cls.architecture_of(config)
-        decoding = GenerationConfig(**{key: getattr(config, key, None) for key in (PAD, END, START)})
-        with loading(name, FAILURE):
-            if (folder := local_folder(name)) is not None:
-                with torch.device("meta"):
-                    expected = architecture(config)
-                check_weights(name, folder, expected)
-                decoding.max_new_tokens = output_length(folder)
-            network, loaded = architecture.from_pretrained(
-                located(name),
-                config=config,
-                generation_config=decoding,
-                dtype=torch.float32,
-                output_loading_info=True,
-            )
-        if missing := sorted(loaded["missing_keys"]):
-            # transformers would fill them with random numbers and go on.
-            raise unloadable(name, FAILURE, f"{len(missing)} are missing, as {missing[0]}")
-        return cls(network)
+        return cls(read_network(name, cls.with_dropout(config, dropout), cls.architecture_of(config)))
 
     @staticmethod
     @abstractmethod
@@ -277,19 +256,6 @@ class DistillableModel(nn.Module, ABC):
             UserError: the model has no layer of the names in `settings`.
         """
         self._merge_adapters = add_adapters(self.network, settings)
-
-    def truncate_vocabulary(self, entries: int) -> None:
-        """Keep the first `entries` of the vocabulary, in the embeddings and in the head."""
-        cut: dict[int, nn.Parameter] = {}
-        for module in self.network.modules():
-            is_head = module is self.network.get_output_embeddings()
-            if not is_head and getattr(module, "num_embeddings", None) != self.vocab_size:
-                continue
-            weight = cast(nn.Parameter, module.weight)
-            # What shares its weights keeps sharing them.
-            module.weight = cut.setdefault(id(weight), nn.Parameter(weight.detach()[:entries].clone()))
-            setattr(module, "out_features" if is_head else "num_embeddings", entries)
-        self.network.config.vocab_size = entries
 
     @abstractmethod
     def with_layers(self, layers: Mapping[str, Sequence[int]], dropout: float) -> Self:

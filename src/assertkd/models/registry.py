@@ -16,6 +16,7 @@ from assertkd.models.configuration import NO_MODEL, load_configuration
 from assertkd.models.distillable import DistillableModel, ModelShape
 from assertkd.models.loading import loading
 from assertkd.models.model_folder import FAILURE, TOKENIZER_FILES, check_weights, local_folder
+from assertkd.models.network import truncate_vocabulary
 from assertkd.models.t5.model import T5Model
 from assertkd.models.tokenizer import SENTINELS, load_tokenizer
 from assertkd.settings import ModelSettings
@@ -80,7 +81,7 @@ def build_model(
     model = FAMILIES[config.model_type].from_pretrained(settings.name, config, dropout)
     if model.vocab_size > entries:
         log.info("%s: %d vocabulary entries, of which %d are kept", settings.name, model.vocab_size, entries)
-        model.truncate_vocabulary(entries)
+        truncate_vocabulary(model.network, entries)
     return model
 
 

@@ -21,6 +21,7 @@ from transformers import (
 from assertkd.errors import UserError
 from assertkd.models.causal.model import CausalModel
 from assertkd.models.distillable import IGNORED, ModelShape
+from assertkd.models.network import truncate_vocabulary
 from assertkd.models.registry import load_model
 from assertkd.settings.model import ScratchSettings
 
@@ -140,7 +141,7 @@ def test_layers_that_a_decoder_does_not_have() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_saved_model_is_the_same(kind: str, tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     model = random_model(kind, vocab_size=len(tiny_tokenizer) + 5)
-    model.truncate_vocabulary(len(tiny_tokenizer))
+    truncate_vocabulary(model.network, len(tiny_tokenizer))
     model.remember_length_limits(48, 12)
     model.save(tiny_tokenizer, tmp_path)
     again = load_model(tmp_path, tokenizer=tiny_tokenizer).eval()

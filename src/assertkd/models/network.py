@@ -1,0 +1,55 @@
+"""Networks of transformers: read with every weight from their files, and left fewer entries of their vocabulary."""
+
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import nn
+from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel
+
+from assertkd.models.hub import located
+from assertkd.models.loading import loading, unloadable
+from assertkd.models.model_folder import FAILURE, check_weights, local_folder, output_length
+from assertkd.models.special_tokens import END, PAD, START
+
+
+def read_network(name: str | Path, config: PreTrainedConfig, architecture: type[PreTrainedModel]) -> PreTrainedModel:
+    """Return the network of a hub name or folder, in float32, with this configuration; every weight is read from there.
+
+    Of what its files say of decoding, it has the length of outputs, and the padding, end and start tokens of `config`.
+
+    Raises:
+        UserError: the weights are missing or damaged.
+    """
+    decoding = GenerationConfig(**{key: getattr(config, key, None) for key in (PAD, END, START)})
+    with loading(name, FAILURE):
+        if (folder := local_folder(name)) is not None:
+            with torch.device("meta"):
+                expected = architecture(config)
+            check_weights(name, folder, expected)
+            decoding.max_new_tokens = output_length(folder)
+        network, loaded = architecture.from_pretrained(
+            located(name),
+            config=config,
+            generation_config=decoding,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    if missing := sorted(loaded["missing_keys"]):
+        # transformers would fill them with random numbers and go on.
+        raise unloadable(name, FAILURE, f"{len(missing)} are missing, as {missing[0]}")
+    return cast(PreTrainedModel, network)
+
+
+def truncate_vocabulary(network: PreTrainedModel, entries: int) -> None:
+    """Keep the first `entries` of the vocabulary, in the embeddings and in the head."""
+    cut: dict[int, nn.Parameter] = {}
+    for module in network.modules():
+        is_head = module is network.get_output_embeddings()
+        if not is_head and getattr(module, "num_embeddings", None) != network.config.vocab_size:
+            continue
+        weight = cast(nn.Parameter, module.weight)
+        # What shares its weights keeps sharing them.
+        module.weight = cut.setdefault(id(weight), nn.Parameter(weight.detach()[:entries].clone()))
+        setattr(module, "out_features" if is_head else "num_embeddings", entries)
+    network.config.vocab_size = entries
