@@ -136,6 +136,11 @@ def test_numbers_that_yaml_reads_as_strings_are_numbers() -> None:
             ["variants.x.loss.focal.gama: unknown key (did you mean `gamma`?)"],
         ),
         (
+            "variants: {x: {model: {tokenizer: {vocab_sise: 400}}}}",
+            ["variants.x.model.tokenizer.vocab_sise: unknown key (did you mean `vocab_size`?)"],
+        ),
+        ("variants: {x: {model: {tokenizer: 3}}}", ["variants.x.model.tokenizer: must hold keys, not 3"]),
+        (
             "report: {qqqq: 1}",
             ["report.qqqq: unknown key (known: title, note, machine, examples)"],
         ),

@@ -14,7 +14,7 @@ from pydantic import Field, create_model
 from assertkd.files import write_text
 from assertkd.settings.distillation import DistillationSettings
 from assertkd.settings.load import SECTIONS
-from assertkd.settings.section import Section, Seed
+from assertkd.settings.section import Section, Seed, section_in
 
 INTRODUCTION = """# Configuration
 
@@ -63,9 +63,7 @@ def option_paths(path: str, model: type[Section]) -> Iterator[Option]:
     schema = model.model_json_schema()["properties"]
     for name, field in model.model_fields.items():
         key = f"{path}.{name}"
-        is_optional = type(None) in get_args(field.annotation)
-        kinds = get_args(field.annotation) if is_optional else (field.annotation,)
-        below = next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)
+        below, is_optional = section_in(field.annotation), type(None) in get_args(field.annotation)
         if below is not None and not is_optional:
             yield from option_paths(key, below)
             continue

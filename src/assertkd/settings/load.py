@@ -17,7 +17,7 @@ from assertkd.settings.distillation import DistillationSettings, TeacherSettings
 from assertkd.settings.evaluation import EvaluationSettings, ReportSettings
 from assertkd.settings.logits import LogitsSettings
 from assertkd.settings.model import TokenizerSettings
-from assertkd.settings.section import Section, Seed, merged_over
+from assertkd.settings.section import Section, Seed, merged_over, section_in
 
 SECTIONS: dict[str, type[Section]] = {
     "data": DataSettings,
@@ -263,10 +263,10 @@ def _known_keys(model: type[Section], location: Sequence[str]) -> list[str]:
     """Return the keys of the section that `location` leads to from `model`."""
     fields = model.model_fields
     for part in location:
-        annotation = fields[part].annotation if part in fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, Section)):
+        section = section_in(fields[part].annotation) if part in fields else None
+        if section is None:
             return []
-        fields = annotation.model_fields
+        fields = section.model_fields
     return list(fields)
 
 

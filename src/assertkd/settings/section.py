@@ -1,7 +1,7 @@
 """What all groups of options share: unknown keys are faults, values are frozen, and types that many options have."""
 
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,6 +20,12 @@ class Section(BaseModel):
     def with_defaults(self, names: Collection[str]) -> Self:
         """Return the same options, those of these names at their defaults."""
         return type(self)(**self.model_dump(exclude=set(names)))
+
+
+def section_in(annotation: Any) -> type[Section] | None:
+    """Return the section that a field of this annotation holds, if it is not null; None where it holds no section."""
+    kinds = get_args(annotation) if type(None) in get_args(annotation) else (annotation,)
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)
 
 
 def merged_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
