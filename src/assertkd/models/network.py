@@ -52,4 +52,6 @@ def truncate_vocabulary(network: PreTrainedModel, entries: int) -> None:
         # What shares its weights keeps sharing them.
         module.weight = cut.setdefault(id(weight), nn.Parameter(weight.detach()[:entries].clone()))
         setattr(module, "out_features" if is_head else "num_embeddings", entries)
+        if (bias := getattr(module, "bias", None)) is not None:
+            module.bias = nn.Parameter(bias.detach()[:entries].clone())
     network.config.vocab_size = entries

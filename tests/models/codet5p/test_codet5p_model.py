@@ -62,7 +62,7 @@ def references(config: dict[str, Any], labels: torch.Tensor = LABELS, per_input:
 
 
 def close(found: torch.Tensor, expected: torch.Tensor) -> None:
-    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("pickled", [False, True])

@@ -143,12 +143,6 @@ class CodeT5pModel(DistillableModel):
         """Return the weights of encoder and decoder; those between them are in neither."""
         return {stack: list(getattr(self.network, stack).parameters()) for stack in ("encoder", "decoder")}
 
-    def truncate_vocabulary(self, entries: int) -> None:
-        """Keep the first `entries` of the vocabulary, in the embeddings and in the head with its bias."""
-        super().truncate_vocabulary(entries)
-        head = self.network.get_output_embeddings()
-        head.bias = nn.Parameter(head.bias.detach()[:entries].clone())
-
     def with_layers(self, layers: Mapping[str, Sequence[int]], dropout: float) -> Self:
         """Return a model of copies of these layers; its last decoder layer has the attention to the encoder."""
         config = self.with_dropout(self.network.config, dropout)
