@@ -12,7 +12,7 @@ from assertkd.losses.schedule import progress
 from assertkd.losses.without_effect import without_effect
 from assertkd.records import LOGPROBS, teacher_distributions
 from assertkd.settings import RunSettings, TrainingSettings
-from assertkd.settings.model import SCRATCH, missing_layers
+from assertkd.settings.model import SCRATCH, missing_layers, wider_than_teacher
 from assertkd.students.params import DistillStudentParams, encoder_slug
 from assertkd.synthetic.families import families_named
 
@@ -189,6 +189,22 @@ def _layers(run: RunSettings, students: Mapping[str, DistillStudentParams]) -> I
                 yield f"variants.{name}.model.teacher_decoder_layers: the teacher has one stack, of teacher_layers"
             for line in missing_layers(student.model.layers, held):
                 yield f"variants.{name}.model.teacher_layers: {line}"
+            for line in wider_than_teacher(
+                student.model.teacher_heads, sizes.heads, student.model.teacher_d_ff, sizes.d_ff
+            ):
+                yield f"variants.{name}.{line}"
+        if model.name == SCRATCH and student.loss.hidden is not None and (depth := _depth(student)) is not None:
+            try:
+                student.loss.hidden.pairs(depth, sizes.decoder_layers)
+            except UserError as fault:
+                yield f"variants.{name}.{fault.problem}"
+
+
+def _depth(student: DistillStudentParams) -> int | None:
+    """Return the number of a student's layers that write; None where only its files say it."""
+    if student.model.layers is not None:
+        return len(student.model.layers["decoder"])
+    return student.model.scratch.decoder_layers if student.model.name == SCRATCH else None
 
 
 def _own_tokenizers(students: Mapping[str, DistillStudentParams]) -> Iterator[str]:
@@ -204,6 +220,11 @@ def _own_tokenizers(students: Mapping[str, DistillStudentParams]) -> Iterator[st
                     "student has a tokenizer of its own (model.tokenizer): use uld (multi_component), or learn the "
                     "teacher's texts alone (targets: teacher, components: [ce])"
                 )
+        if student.loss.hidden is not None:
+            yield (
+                f"variants.{name}.loss: hidden compares teacher and student token by token, and the student has a "
+                "tokenizer of its own (model.tokenizer): remove one of the two"
+            )
         if student.on_policy is not None:
             yield (
                 f"variants.{name}.on_policy: the teacher scores the student's tokens, and the student has a tokenizer "
@@ -242,6 +263,8 @@ def _external_teacher(run: RunSettings, students: Mapping[str, DistillStudentPar
     for name, student in students.items():
         if student.model.layers is not None:
             yield f"variants.{name}.model.teacher_layers: {needs_teacher}"
+        if student.loss.hidden is not None:
+            yield f"variants.{name}.loss: hidden {needs_teacher}"
         if student.on_policy is not None:
             yield f"variants.{name}.on_policy: {needs_teacher}"
         if "train_predictions" in student.target_policy.stores:

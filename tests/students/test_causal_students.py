@@ -89,7 +89,8 @@ def test_all_token_losses(causal: Taught, tmp_path: Path) -> None:
     variant = {"loss": {"components": names, "weights": [1 / len(names)] * len(names)}}
     rows = steps(causal.distil(variant, tmp_path / "student"))
     assert all(float(row[f"{name}_loss_raw"]) != 0 for row in rows for name in names)
-    assert all(float(row["grad_norm_decoder"]) == float(row["grad_norm_total"]) > 0 for row in rows)
+    # All of the model, and the projections of `hidden` beside it.
+    assert all(0 < float(row["grad_norm_decoder"]) < float(row["grad_norm_total"]) for row in rows)
 
 
 def test_losses_on_samples_and_own_outputs(causal: Taught, tmp_path: Path) -> None:

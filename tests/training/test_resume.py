@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from copy_task import VOCABULARY, OneHot, copy_task, curves, rows, what_is_left
+from copy_task import SIZES, VOCABULARY, OneHot, copy_task, curves, rows, what_is_left
 from safetensors.torch import load_file
 from transformers import T5ForConditionalGeneration
 
@@ -527,3 +527,26 @@ def test_a_published_folder_holds_nothing_of_an_earlier_training(trained: Train,
     trained("out", data, **TRAINING | {"epochs": 1})
     assert {path.name for path in folder.glob("epoch_*")} == {"epoch_1_summary.json"}
     assert [step for step, _ in curves(folder / "tensorboard")["Loss/total"]] == [0, 1]
+
+
+def test_projections_of_hidden_states_continue_with_their_optimizer(
+    trained: Train, data: TrainingData, tiny_t5: Callable[..., Any], interrupt: Callable[..., None]
+) -> None:
+    plan = plan_loss(LossSettings(components=("ce", "hidden"), weights=(0.5, 0.5)))
+    teacher = tiny_t5(7, 0.0, SIZES.model_copy(update={"d_model": 24, "decoder_layers": 2})).eval()
+    taught = replace(data, hidden_teacher=teacher.requires_grad_(False))
+    whole = trained("whole", taught, plan, **TRAINING)
+    losses = [float(row["hidden_loss_raw"]) for row in rows(whole / "step_metrics.csv")]
+    assert losses[-1] < 0.9 * losses[0]
+    saved = load_file(whole / "final_model/model.safetensors")
+    assert not any("projection" in name for name in saved)
+    interrupt([3], by_death)
+    with pytest.raises(Killed):
+        trained("cut", taught, plan, **TRAINING)
+    (checkpoint,) = (whole.parent / "cut/checkpoints").glob("step-00000002")
+    assert load_file(checkpoint / "weights.safetensors")["hidden.projection.0"].shape == (24, 32)
+    moments = {name for name in load_file(checkpoint / "optimizer.safetensors") if name.startswith("hidden.")}
+    assert {name.partition(":")[2] for name in moments} == {"step", "exp_avg", "exp_avg_sq"}
+    interrupt(range(STEPS), by_signal)
+    folder, _ = until_done(lambda: trained("cut", taught, plan, **TRAINING))
+    assert what_is_left(folder) == what_is_left(whole)

@@ -185,7 +185,7 @@ def student_logits(wildcards):
 
 
 def student_teacher(wildcards):
-    """The teacher itself, for a student that is made of its layers or has its own outputs scored."""
+    """The teacher itself, for a student that is made of its layers, learns its hidden states or has its outputs scored."""
     return [RUN_FILES.teacher.final_model] if STUDENTS[wildcards.variant].needs_teacher_model else []
 
 

@@ -41,8 +41,8 @@ def combine(
     """Return the token components' loss of a micro-batch as its share of the effective batch's mean over tokens.
 
     The losses of the micro-batches of an optimizer step add up to the mean over the effective batch, however it is cut;
-    so do the squared gradient norms. Each component's gradient ends at the model's outputs (logits and hidden states),
-    where the gradients are summed: the model is passed through once.
+    so do the squared gradient norms. Each component's gradient ends at the model's outputs (logits, hidden states and
+    features), where the gradients are summed: the model is passed through once.
 
     Args:
         plan: the components.
@@ -52,9 +52,10 @@ def combine(
         token_weight: sum of their token weights, by which those of weighted components are divided.
         norms: whether to return the gradient norms.
     """
-    outputs = (batch.student_logits, *batch.hidden_states)
+    outputs = (batch.student_logits, *batch.hidden_states, *batch.features)
     leaves = tuple(output.detach().requires_grad_() for output in outputs)
-    detached_batch = replace(batch, student_logits=leaves[0], hidden_states=leaves[1:])
+    end = 1 + len(batch.hidden_states)
+    detached_batch = replace(batch, student_logits=leaves[0], hidden_states=leaves[1:end], features=leaves[end:])
     gradients = [torch.zeros_like(leaf) for leaf in leaves]
     value = leaves[0].new_zeros((), dtype=torch.promote_types(leaves[0].dtype, torch.float32))
     parts: dict[str, Tensor] = {}

@@ -8,7 +8,7 @@ from assertkd.errors import UserError
 from assertkd.losses.registry import TextComponent, TokenComponent, component_of
 from assertkd.losses.schedule import START_AND_END, UNLISTED
 from assertkd.settings import LossSettings
-from assertkd.settings.loss import TextLossSettings
+from assertkd.settings.loss import HiddenSettings, TextLossSettings
 from assertkd.settings.section import Section
 
 
@@ -24,7 +24,7 @@ class ComponentPlan(Section):
     """Factor before the weight."""
     encoder: str | None = None
     """Encoder that it embeds texts with."""
-    options: dict[str, float] = Field(default_factory=dict)
+    options: dict[str, float | str] = Field(default_factory=dict)
 
     @property
     def trains(self) -> bool:
@@ -48,6 +48,8 @@ class LossPlan(Section):
     """Weight of critical tokens; None where all tokens weigh alike."""
     sampling: TextLossSettings | None = None
     """How predictions are sampled, `start` and `max_share` as they take effect; None where no component judges text."""
+    hidden: HiddenSettings | None = Field(None, exclude_if=lambda hidden: hidden is None)
+    """Which hidden states are compared; None where no component does so."""
 
     @property
     def token_components(self) -> tuple[tuple[ComponentPlan, TokenComponent], ...]:
@@ -68,6 +70,11 @@ class LossPlan(Section):
     def needs_hidden_states(self) -> bool:
         """Whether any component reads the student's hidden states."""
         return any(component.needs_hidden_states for _, component in self.token_components)
+
+    @property
+    def feature_components(self) -> tuple[str, ...]:
+        """Names of the components that compare hidden states with the teacher's."""
+        return tuple(component.name for component, found in self.token_components if found.needs_features)
 
     def weights(self, share: float) -> dict[str, float]:
         """Return each component's weight at `share` in [0, 1] of training."""
@@ -114,6 +121,7 @@ def plan_loss(loss: LossSettings) -> LossPlan:
         alpha=None if multi else loss.alpha,
         critical_token_weight=weighting.critical_token_weight if is_weighted else None,
         sampling=sampling,
+        hidden=loss.hidden if any(component.needs_features for component in token_components) else None,
     )
 
 

@@ -49,7 +49,7 @@ class Component:
     """
 
     compute: Callable[..., "Tensor"]
-    options: Callable[[LossSettings], dict[str, float]] = field(default=lambda _: {}, kw_only=True)
+    options: Callable[[LossSettings], dict[str, float | str]] = field(default=lambda _: {}, kw_only=True)
     log_columns: Mapping[str, Callable[[float], float]] = field(default_factory=dict, kw_only=True)
 
 
@@ -60,12 +60,14 @@ class TokenComponent(Component):
     Attributes:
         needs_teacher: whether it reads the teacher's distributions.
         needs_hidden_states: whether it reads the student's hidden states.
+        needs_features: whether it compares hidden states of both models, for which the teacher itself runs along.
         weighted: whether it applies token weights; its mean is then a weighted one.
         aligns_tokenizers: whether it reads them for a student with a tokenizer of its own too.
     """
 
     needs_teacher: bool = False
     needs_hidden_states: bool = False
+    needs_features: bool = False
     weighted: bool = False
     aligns_tokenizers: bool = False
 
@@ -93,6 +95,9 @@ COMPONENTS: dict[str, TokenComponent | TextComponent] = {
     "kl": TokenComponent(imported("divergence:kl"), needs_teacher=True),
     "jsd": TokenComponent(imported("divergence:jsd"), needs_teacher=True),
     "uld": TokenComponent(imported("uld:uld"), needs_teacher=True, aligns_tokenizers=True),
+    "hidden": TokenComponent(
+        imported("hidden:hidden"), needs_features=True, options=lambda loss: {"distance": loss.hidden.distance}
+    ),
     "semantic": TextComponent(
         imported("semantic:semantic"),
         encoder=lambda loss: loss.semantic.encoder,

@@ -19,6 +19,9 @@ class TargetBatch:
         weights: (N,) token weights, or None where all are 1.
         hidden_states: (N, d) of each of the student's layers, embeddings first, with gradient; empty where no component
             needs them.
+        features: (N, d of the teacher) of each of the student's layers that learn from one of the teacher's, through a
+            projection, with gradient; empty where no component needs them.
+        teacher_features: (N, d of the teacher) of the teacher's layers that these learn from.
     """
 
     student_logits: Tensor
@@ -27,3 +30,5 @@ class TargetBatch:
     temperature: float
     weights: Tensor | None = None
     hidden_states: tuple[Tensor, ...] = ()
+    features: tuple[Tensor, ...] = ()
+    teacher_features: tuple[Tensor, ...] = ()

@@ -20,6 +20,7 @@ NEEDS = {
     "focal": "the component focal",
     "semantic": "the component semantic",
     "contrastive": "the component contrastive",
+    "hidden": "the component hidden",
     "text": "a component that judges text, and for `start` and `max_share` one over target tokens beside it",
     "token_weighting": "`token_weighting.enabled: true` and a component that takes token weights: ce or focal",
 }

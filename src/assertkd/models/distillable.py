@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
+from assertkd.errors import UserError
 from assertkd.models.decoding import evaluation_mode
 from assertkd.models.generation import Choice, DecodingSteps, drawn_by, most_probable, write_tokens
 from assertkd.models.low_rank import add_adapters
@@ -128,6 +129,11 @@ class DistillableModel(nn.Module, ABC):
     @abstractmethod
     def shape_of(config: PreTrainedConfig) -> ModelShape:
         """Return the sizes that a configuration of this family names."""
+
+    @property
+    def shape(self) -> ModelShape:
+        """Its sizes."""
+        return self.shape_of(self.network.config)
 
     @property
     def vocab_size(self) -> int:
@@ -269,6 +275,24 @@ class DistillableModel(nn.Module, ABC):
         Raises:
             UserError: a layer does not exist; all such are named.
         """
+
+    def narrowed(self, heads: int | None, feed_forward: int | None) -> Self:
+        """Return a model of this one's most important attention heads and feed-forward units (`models.importance`).
+
+        The hidden states keep their width, so that embeddings, norms and head are this one's. Of a model that is not
+        narrower than this one, the outputs are the same.
+
+        Args:
+            heads: that each attention keeps, at least 1; groups that share keys and values are kept whole; None: all.
+            feed_forward: units that each feed-forward layer keeps, at least 1; None: all.
+
+        Raises:
+            UserError: there are not so many, they are no whole groups, or the network is of an unknown form.
+        """
+        raise UserError(
+            f"model.teacher_heads, teacher_d_ff: the layers of {type(self.network).__name__} cannot be narrowed",
+            "Choose layers alone (model.teacher_layers), or another teacher.",
+        )
 
     def remember_length_limits(self, max_input: int, max_output: int) -> None:
         """Note the longest input and output, in tokens, that the model is trained for; `save` writes them down."""

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from assertkd.errors import UserError
+from assertkd.settings.model import Layer, missing_layers
 from assertkd.settings.section import Section, merged_over
 
 ORIGINAL: Mapping[str, Any] = {
@@ -75,6 +77,40 @@ class ContrastiveSettings(Section):
     """Temperature of the cosines."""
 
 
+class HiddenSettings(Section):
+    """The loss on features: the student's hidden states, each through a learnt projection, against the teacher's."""
+
+    distance: Literal["cosine", "mse"] = "cosine"
+    """Between two vectors: `cosine` is 1 - their cosine, from 0 to 2 (Sun et al. 2019); `mse` the mean squared
+    difference of their entries (Jiao et al. 2020), which grows with the size of the teacher's hidden states."""
+    student_layers: tuple[Layer, ...] | None = Field(None, min_length=1, max_length=96)
+    """The student's layers that learn, counted from 0; of its decoder, where it has an encoder. Null for all."""
+    teacher_layers: tuple[Layer, ...] | None = Field(None, min_length=1, max_length=96)
+    """The teacher's layers that they learn from, one for each. Null for layers that are spread evenly: the last learns
+    from the last, the one in the middle from the one in the middle."""
+
+    def pairs(self, student: int, teacher: int) -> list[tuple[int, int]]:
+        """Return the pairs of a layer that learns and one that it learns from, given both models' numbers of layers.
+
+        Raises:
+            UserError: a layer does not exist, or one has no partner.
+        """
+        own = range(student) if self.student_layers is None else self.student_layers
+        evenly = [-(-(layer + 1) * teacher // student) - 1 for layer in own]
+        taught = evenly if self.teacher_layers is None else self.teacher_layers
+        faults = missing_layers({"decoder": own}, {"decoder": student}, owner="student")
+        if self.teacher_layers is not None:
+            faults += missing_layers({"decoder": taught}, {"decoder": teacher})
+        if len(own) != len(taught):
+            faults.append(f"{len(own)} of the student's layers learn from {len(taught)} of the teacher's")
+        if faults:
+            raise UserError(
+                f"loss.hidden: {'; '.join(faults)}",
+                "Name layers that the models have, one of the teacher's for each of the student's.",
+            )
+        return list(zip(own, taught, strict=True))
+
+
 class TokenWeightingSettings(Section):
     """Heavier weights on the tokens that make an assertion."""
 
@@ -96,8 +132,8 @@ class LossSettings(Section):
     """`traditional`: alpha*ce + (1-alpha)*kl; `enhanced` adds pans, `ast_enhanced` adds ast;
     `multi_component`: the weighted `components`."""
     components: tuple[Component, ...] = Field(("focal", "jsd", "semantic"), min_length=1)
-    """Components of a `multi_component` loss: `ce`, `kl`, `focal`, `jsd`, `uld`, `semantic`, `contrastive`, `pans`,
-    `ast`, and `risk:<metric>` for any evaluation metric."""
+    """Components of a `multi_component` loss: `ce`, `kl`, `focal`, `jsd`, `uld`, `hidden`, `semantic`, `contrastive`,
+    `pans`, `ast`, and `risk:<metric>` for any evaluation metric."""
     weights: tuple[Annotated[float, Field(ge=0.0)], ...] | None = None
     """Weights of `components`, in their order; null for the schedule's start values. Normalised to sum 1."""
     alpha: float = Field(0.5, ge=0.0, le=1.0)
@@ -115,6 +151,7 @@ class LossSettings(Section):
     focal: FocalSettings = FocalSettings()
     semantic: SemanticSettings = SemanticSettings()
     contrastive: ContrastiveSettings = ContrastiveSettings()
+    hidden: HiddenSettings = HiddenSettings()
     text: TextLossSettings = TextLossSettings()
     normalise: Literal["none", "running_mean", "gradient"] = "none"
     """Divide each component before weighting, so that weights are shares: `running_mean` by the running mean of its

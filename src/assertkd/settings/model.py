@@ -77,19 +77,25 @@ class StudentModelSettings(ModelSettings):
 
     teacher_layers: tuple[Layer, ...] | None = Field(None, min_length=1, max_length=96)
     """Build the student of its teacher in place of `name` and `scratch`: copies of these encoder layers, counted from
-    0, in this order, with the teacher's embeddings, norms and head; its only layers where it has no encoder. Sizes
-    and vocabulary are the teacher's."""
+    0, in this order, with the teacher's embeddings, norms and head; its only layers where it has no encoder. Width
+    (`d_model`) and vocabulary are the teacher's."""
     teacher_decoder_layers: tuple[Layer, ...] | None = Field(None, min_length=1, max_length=96)
     """The decoder layers that go with `teacher_layers`; null for the same numbers."""
+    teacher_heads: int | None = Field(None, ge=1, exclude_if=lambda heads: heads is None)
+    """Attention heads that each of these layers keeps, those of the largest weights; null for all. Of a teacher whose
+    heads share keys and values in groups (Qwen2.5-Coder has groups of 7 or 6), a multiple of a group's size."""
+    teacher_d_ff: int | None = Field(None, ge=1, exclude_if=lambda units: units is None)
+    """Units that the feed-forward part of each of these layers keeps, those of the largest weights; null for all."""
     tokenizer: TokenizerSettings | None = Field(None, exclude_if=lambda tokenizer: tokenizer is None)
     """A tokenizer of the student's own, chosen as a run's is: `{}` for that of its model, or, for a student from
     scratch, one trained on the corpus. Null for the run's. With its own, a student learns the teacher's texts
     (`targets`), and its distributions by the loss component `uld`."""
 
     @model_validator(mode="after")
-    def _decoder_follows_encoder(self) -> "StudentModelSettings":
-        if self.teacher_decoder_layers is not None and self.teacher_layers is None:
-            raise ValueError("teacher_decoder_layers goes with teacher_layers, which is not set")
+    def _teacher_layers_are_set(self) -> "StudentModelSettings":
+        for key in ("teacher_decoder_layers", "teacher_heads", "teacher_d_ff"):
+            if getattr(self, key) is not None and self.teacher_layers is None:
+                raise ValueError(f"{key} goes with teacher_layers, which is not set")
         if self.tokenizer is not None and self.teacher_layers is not None:
             raise ValueError("a student of teacher_layers has the teacher's tokenizer, and none of its own")
         return self
@@ -139,15 +145,26 @@ class LoraSettings(Section):
     weights, as a tied head does, cannot have them."""
 
 
-def missing_layers(chosen: Mapping[str, Sequence[int]], held: Mapping[str, int]) -> list[str]:
-    """Return a line for each stack of which a layer is named that the teacher does not have.
+def wider_than_teacher(heads: int | None, has_heads: int, feed_forward: int | None, has_units: int) -> list[str]:
+    """Return a line for each of `teacher_heads` and `teacher_d_ff` that is more than the teacher has."""
+    wanted = {"heads": (heads, has_heads, "attention heads"), "d_ff": (feed_forward, has_units, "feed-forward units")}
+    return [
+        f"model.teacher_{key}: {chosen} is more than the teacher's {held} {what}"
+        for key, (chosen, held, what) in wanted.items()
+        if chosen is not None and chosen > held
+    ]
+
+
+def missing_layers(chosen: Mapping[str, Sequence[int]], held: Mapping[str, int], owner: str = "teacher") -> list[str]:
+    """Return a line for each stack of which a layer is named that a model does not have.
 
     Args:
         chosen: stack (`encoder`, `decoder`) to the numbers of the layers that are wanted, from 0.
-        held: stack to the teacher's number of layers; a stack that it does not have is left out.
+        held: stack to the model's number of layers; a stack that it does not have is left out.
+        owner: which model it is, for the lines.
     """
     return [
-        f"the teacher's {stack} has no layer {', '.join(map(str, missing))}: its layers are 0 to {held[stack] - 1}"
+        f"the {owner}'s {stack} has no layer {', '.join(map(str, missing))}: its layers are 0 to {held[stack] - 1}"
         for stack, layers in chosen.items()
         if (missing := [layer for layer in layers if stack in held and layer >= held[stack]])
     ]

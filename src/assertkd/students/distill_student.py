@@ -68,7 +68,7 @@ def distill_student(
         corpus: folder with `train.jsonl`, `validation.jsonl` and `tokenizer/`.
         logits: folder with the teacher's predictions and stores; None for a student that needs none.
         embeddings: files of `embed_targets`, each in a folder of its encoder's name.
-        teacher: the teacher's `final_model/`; None for a student that is not made of its layers and not on-policy.
+        teacher: the teacher's `final_model/`; None for a student without `params.needs_teacher_model`.
         checkpoints: where an interrupted training is continued from; `folder/checkpoints` if None.
         config: the configuration of the whole run, for the report.
 
@@ -94,7 +94,12 @@ def distill_student(
             model = build_model(params.model, tokenizer, dropout, None if shared is None else shared.vocab_size)
         else:
             model = _load_teacher(teacher, tokenizer).with_layers(layers, dropout)
+            if params.model.teacher_heads is not None or params.model.teacher_d_ff is not None:
+                model = model.narrowed(params.model.teacher_heads, params.model.teacher_d_ff)
         model.remember_length_limits(supervision.max_input_len, supervision.max_output_len)
+        frozen_teacher = None
+        if params.on_policy is not None or params.loss.hidden is not None:
+            frozen_teacher = _load_teacher(teacher, tokenizer).eval().requires_grad_(False)
         teacher_files = () if teacher is None else (weights_file(teacher),)
         data = TrainingData(
             train=examples,
@@ -103,7 +108,8 @@ def distill_student(
             files=(*targets.files, records_files.validation, *teacher_files),
             encoders=_load_encoders(params, embeddings, [example.target for example in first_epoch]),
             max_new_tokens=supervision.max_output_len,
-            on_policy=_on_policy_teacher(params, model, teacher, tokenizer),
+            on_policy=_on_policy_teacher(params, model, frozen_teacher),
+            hidden_teacher=frozen_teacher if params.loss.hidden is not None else None,
             validation_encoder=load_validation_encoder(params.validation_encoder, params.training),
         )
         inputs = {
@@ -178,13 +184,12 @@ def _distributions(
 
 
 def _on_policy_teacher(
-    params: DistillStudentParams, student: DistillableModel, teacher: Path | None, tokenizer: PreTrainedTokenizerFast
+    params: DistillStudentParams, student: DistillableModel, teacher: DistillableModel | None
 ) -> OnPolicyTeacher | None:
-    if params.on_policy is None:
+    if params.on_policy is None or teacher is None:
         return None
-    model = _load_teacher(teacher, tokenizer).eval().requires_grad_(False)
-    _check_vocabularies("on_policy", student.vocab_size, model.vocab_size)
-    return OnPolicyTeacher(model, params.on_policy)
+    _check_vocabularies("on_policy", student.vocab_size, teacher.vocab_size)
+    return OnPolicyTeacher(teacher, params.on_policy)
 
 
 def _load_teacher(folder: Path | None, tokenizer: PreTrainedTokenizerFast) -> DistillableModel:

@@ -38,6 +38,7 @@ class TrainingData:
         encoders: loss component to the encoder that it embeds with.
         max_new_tokens: longest sampled prediction, in tokens.
         on_policy: the teacher for the student's own outputs; None where all targets come from the examples.
+        hidden_teacher: the teacher whose hidden states the student learns, in evaluation mode; None where it does not.
         validation_encoder: embeds decoded validation samples; None where their metrics need none.
     """
 
@@ -48,6 +49,7 @@ class TrainingData:
     encoders: Mapping[str, TextEncoder] = field(default_factory=dict)
     max_new_tokens: int = 128
     on_policy: OnPolicyTeacher | None = None
+    hidden_teacher: DistillableModel | None = None
     validation_encoder: TextEncoder | None = None
 
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from assertkd.batching.examples import Batch
 from assertkd.models.distillable import DistillableModel
@@ -106,6 +106,10 @@ class LossTerm:
         Nothing is computed where all its weights are 0.
         """
         raise NotImplementedError
+
+    def weights(self) -> dict[str, nn.Parameter]:
+        """Return weights of its own, by name. They are trained with the model's, and saved in checkpoints alone."""
+        return {}
 
     def state(self) -> dict[str, Any]:
         """Return what `restore` takes, as JSON values."""

@@ -139,12 +139,12 @@ def check_gradients(terms: Sequence[LossTerm], context: StepContext) -> tuple[di
                 log.info("start: %s has no gradient on the first batch, since its samples all have equal risk", name)
             elif not 0 < norm < float("inf"):
                 raise UserError(
-                    f"loss component {name}: its gradient at the student's logits is {norm:g} on the first batch "
+                    f"loss component {name}: its gradient at the student's outputs is {norm:g} on the first batch "
                     f"(examples {', '.join(ids[:4])}, …), so it would train nothing",
                     term.no_gradient_remedy,
                 )
             else:
-                log.info("start: %s is %.4g, its gradient's norm at the logits %.4g", name, values.raw[name], norm)
+                log.info("start: %s is %.4g, its gradient's norm at the outputs %.4g", name, values.raw[name], norm)
     norms = {name: float(square.sqrt()) for name, square in values.squared_norms.items()}
     return {name: float(value) for name, value in values.raw.items()}, norms
 

@@ -1,6 +1,7 @@
 """The optimizer: AdamW with warm-up and linear decay, clipping, and the arithmetic of mixed precision."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -53,17 +54,25 @@ class Optimizer:
         model: on its device; with mixed precision its forward pass is changed (see `use_autocast`).
         settings: learning rate, decay, clipping, precision.
         steps: optimizer steps of the whole training.
+        others: weights beside the model's that are trained with them, by names that none of the model's has.
 
     Attributes:
         warmup: steps of warm-up.
         learning_rate: that of the latest step, before any scale.
     """
 
-    def __init__(self, model: DistillableModel, settings: TrainingSettings, steps: int) -> None:
-        self._model, self._settings, self._steps = model, settings, steps
-        self._adamw = adamw(model, settings.lr, settings.weight_decay, relative=settings.relative_lr)
+    def __init__(
+        self,
+        model: DistillableModel,
+        settings: TrainingSettings,
+        steps: int,
+        others: Mapping[str, nn.Parameter] = MappingProxyType({}),
+    ) -> None:
+        self._model, self._settings, self._steps, self._others = model, settings, steps, others
+        trained = nn.ModuleList([model, nn.ParameterList(others.values())])
+        self._adamw = adamw(trained, settings.lr, settings.weight_decay, relative=settings.relative_lr)
         self._scaler = torch.amp.GradScaler(model.device.type, enabled=settings.precision == "fp16")
-        self.gradient = GradientNorms(model, model.parameter_groups())
+        self.gradient = GradientNorms(trained, model.parameter_groups())
         self.warmup = warmup_length(settings.warmup_steps, steps)
         self.learning_rate = 0.0
         if settings.precision in AUTOCAST:
@@ -95,20 +104,23 @@ class Optimizer:
         """Return all that later steps depend on: JSON values, and tensors by `weight:key`."""
         tensors = {
             f"{name}:{key}": value
-            for name, weight in self._model.weights().items()
+            for name, weight in self._weights().items()
             for key, value in self._adamw.state.get(weight, {}).items()
         }
         return {"learning_rate": self.learning_rate, "scaler": self._scaler.state_dict()}, tensors
 
     def restore(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Continue from what `state` returned."""
-        weights = self._model.weights()
+        weights = self._weights()
         for name_and_key, value in tensors.items():
             name, _, key = name_and_key.rpartition(":")
             self._adamw.state[weights[name]][key] = value.clone().to(weights[name].device)
         self.learning_rate = values["learning_rate"]
         if values["scaler"]:
             self._scaler.load_state_dict(values["scaler"])
+
+    def _weights(self) -> dict[str, nn.Parameter]:
+        return self._model.weights() | dict(self._others)
 
 
 def use_autocast(model: DistillableModel, dtype: torch.dtype) -> None:

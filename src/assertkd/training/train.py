@@ -38,6 +38,7 @@ from assertkd.training.objective import LossWeights
 from assertkd.training.parallel.process_group import ProcessGroup
 from assertkd.training.provenance import Fingerprint, Recipe, fingerprint, machine, refuse_mismatch
 from assertkd.training.report import loss_summary, training_report
+from assertkd.training.terms.features import Features
 from assertkd.training.terms.on_policy_term import OnPolicyTerm
 from assertkd.training.terms.text_term import TextTerm
 from assertkd.training.terms.token_term import TokenTerm
@@ -92,8 +93,10 @@ def train(
     model.to(device)
     if data.on_policy is not None:
         data.on_policy.model.to(device)
+    if data.hidden_teacher is not None:
+        data.hidden_teacher.to(device)
     epochs = EpochBatches(data.train, settings, seed)
-    terms = build_terms(plan, data, tokenizer, settings, seed)
+    terms = build_terms(plan, model, data, tokenizer, settings, seed)
     fraction = 0.0 if data.on_policy is None else data.on_policy.settings.fraction
     fixed_weights = {name: weight for term in terms for name, weight in term.fixed_weights.items()}
     weights = LossWeights(plan, fixed_weights, sum(epochs.steps), fraction, seed)
@@ -177,11 +180,23 @@ def logged_to(path: Path, *, continued: bool) -> Iterator[None]:
 
 
 def build_terms(
-    plan: LossPlan, data: TrainingData, tokenizer: PreTrainedTokenizerFast, settings: TrainingSettings, seed: int
+    plan: LossPlan,
+    model: DistillableModel,
+    data: TrainingData,
+    tokenizer: PreTrainedTokenizerFast,
+    settings: TrainingSettings,
+    seed: int,
 ) -> Sequence[LossTerm]:
-    """Return the terms of the objective: over target tokens, over sampled text, over the student's own outputs."""
+    """Return the terms of the objective: over target tokens, over sampled text, over the student's own outputs.
+
+    Raises:
+        UserError: the plan names a layer that the student or its teacher does not have.
+    """
     longest, batch_size = data.max_new_tokens, settings.batch_size
-    terms: list[LossTerm] = [TokenTerm(plan)]
+    features = None
+    if plan.hidden is not None and data.hidden_teacher is not None:
+        features = Features(plan.hidden, model, data.hidden_teacher, seed)
+    terms: list[LossTerm] = [TokenTerm(plan, features)]
     if plan.sampling is not None:
         terms.append(TextTerm(plan, plan.sampling, tokenizer, data.encoders, longest, batch_size, seed))
     if data.on_policy is not None:

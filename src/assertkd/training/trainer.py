@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from assertkd.batching.collation import load_batches
 from assertkd.batching.examples import Batch, TeacherSource
@@ -89,7 +89,8 @@ class Trainer:
     ) -> None:
         self.model, self.terms, self.weights, self.epochs, self.settings = model, terms, weights, epochs, settings
         self.processes, self._teacher, self._signals = ProcessGroup(), teacher, signals
-        self.optimizer = Optimizer(model, settings, sum(epochs.steps))
+        self._term_weights = {name: weight for term in terms for name, weight in term.weights().items()}
+        self.optimizer = Optimizer(model, settings, sum(epochs.steps), self._term_weights)
         self.hooks: list[Hook] = []
         self.names = [name for term in terms for name in term.names]
         self.position = Position(raw_by_epoch={name: [] for name in self.names})
@@ -192,7 +193,7 @@ class Trainer:
         Raises:
             UserError: a value of the objective was not finite.
         """
-        tensors = {"weights": {name: weight.detach() for name, weight in self.model.trained_weights().items()}}
+        tensors = {"weights": {name: weight.detach() for name, weight in self._trained_weights().items()}}
         optimizer_values, tensors["optimizer"] = self.optimizer.state()
         tensors["values"] = self._values.state()
         self.position.elapsed = self.elapsed
@@ -213,7 +214,7 @@ class Trainer:
         values = checkpoint.state
         with torch.no_grad():
             former_weights = checkpoint.tensors("weights")
-            for name, weight in self.model.trained_weights().items():
+            for name, weight in self._trained_weights().items():
                 weight.copy_(former_weights[name])
         self.optimizer.restore(values["optimizer"], checkpoint.tensors("optimizer"))
         self.weights.restore(values["loss_weights"])
@@ -229,6 +230,9 @@ class Trainer:
             prefix = f"{hook.name}:"
             own = {key.removeprefix(prefix): t for key, t in hook_tensors.items() if key.startswith(prefix)}
             hook.restore(HookState(values["hooks"].get(hook.name, {}), own, files))
+
+    def _trained_weights(self) -> dict[str, nn.Parameter]:
+        return self.model.trained_weights() | self._term_weights
 
     def _call(self, event: str, *arguments: object) -> None:
         for hook in self.hooks:

@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
@@ -14,6 +14,7 @@ from assertkd.errors import UserError
 from assertkd.models.causal.architectures import CAP, check_config, network_class
 from assertkd.models.causal.generation import CausalSteps, padded_left
 from assertkd.models.distillable import IGNORED, DistillableModel, ModelShape, TargetOutputs
+from assertkd.models.importance import check_width, cut, entries_of, head_importance, most_important, unit_importance
 from assertkd.models.model_folder import FAILURE, INPUT_LENGTH
 from assertkd.settings.model import ScratchSettings, missing_layers
 
@@ -22,6 +23,14 @@ DROPOUT = re.compile(r"(.*_)?(dropout|dropout_prob|dropout_rate|pdrop)")
 
 COMPARED = 6
 """How many tokens, from all over the vocabulary, a loaded model is compared with transformers on."""
+
+WIDTHS = ("num_attention_heads", "num_key_value_heads", "intermediate_size")
+"""Options of a configuration that say how wide its layers are."""
+
+ATTENTION = re.compile(r"(.+\.self_attn)\.o_proj\.weight")
+FEED_FORWARD = re.compile(r"(.+\.mlp)\.(?:down_proj|c_proj)\.weight")
+INTO = ("gate_proj", "up_proj", "c_fc")
+"""Names of the matrices into a feed-forward layer, of which a kind of network has one or two."""
 
 PER_LAYER = ("layer_types", "mlp_layer_types", "no_rope_layers")
 """Options of a configuration that have a value for each layer."""
@@ -194,13 +203,58 @@ class CausalModel(DistillableModel):
                 setattr(config, key, [values[layer] for layer in chosen])
         stack = self._stack_name(config.num_hidden_layers)
         config.num_hidden_layers = len(chosen)
-        weights, network = self.network.state_dict(), type(self.network)(config)
-        numbered = re.compile(re.escape(stack) + r"\.(\d+)\.(.+)")
-        own = {}
-        for name in network.state_dict():
+        weights, numbered = self.network.state_dict(), re.compile(re.escape(stack) + r"\.(\d+)\.(.+)")
+
+        def source(name: str) -> str:
             match = numbered.fullmatch(name)
-            own[name] = weights[f"{stack}.{chosen[int(match[1])]}.{match[2]}" if match else name]
-        network.load_state_dict(own)
+            return f"{stack}.{chosen[int(match[1])]}.{match[2]}" if match else name
+
+        return self._copy(config, lambda name: weights[source(name)])
+
+    def narrowed(self, heads: int | None, feed_forward: int | None) -> Self:
+        """Return a model of the most important heads and units; see `DistillableModel`."""
+        config, weights = copy.deepcopy(self.network.config), self.network.state_dict()
+        asked = [one for one, count in ((ATTENTION, heads), (FEED_FORWARD, feed_forward)) if count is not None]
+        has_all = all(any(map(one.fullmatch, weights)) for one in asked) and all(hasattr(config, key) for key in WIDTHS)
+        if not has_all:
+            return super().narrowed(heads, feed_forward)
+        has_heads, groups, units = (getattr(config, key) for key in WIDTHS)
+        check_width(heads, has_heads, feed_forward, units)
+        size = has_heads // groups
+        if heads is not None and (heads % size or config.hidden_size % heads):
+            possible = [count for count in range(size, has_heads + 1, size) if config.hidden_size % count == 0]
+            raise UserError(
+                f"model.teacher_heads: {heads} is no multiple of {size}, the teacher's heads that share keys, or does "
+                f"not divide its width, {config.hidden_size}",
+                f"Set one of {', '.join(map(str, possible))}, or null for all.",
+            )
+        for name in [*weights]:
+            if heads is not None and (match := ATTENTION.fullmatch(name)):
+                layer = match[1]
+                value = weights[f"{layer}.v_proj.weight"]
+                kept = most_important(head_importance(value, weights[name], groups, has_heads), heads // size)
+                config.head_dim = len(value) // groups
+                cut(weights, [f"{layer}.q_proj"], entries_of(kept, size * config.head_dim), name)
+                cut(weights, [f"{layer}.k_proj", f"{layer}.v_proj"], entries_of(kept, config.head_dim))
+            elif feed_forward is not None and (match := FEED_FORWARD.fullmatch(name)):
+                parts = [f"{match[1]}.{part}" for part in INTO]
+                into = [part for part in parts if f"{part}.weight" in weights]
+                importance = unit_importance([weights[f"{one}.weight"] for one in into], weights[name])
+                cut(weights, into, most_important(importance, feed_forward), name)
+        chosen = heads or has_heads
+        config.num_attention_heads, config.num_key_value_heads = chosen, chosen // size
+        config.intermediate_size = feed_forward or units
+        with torch.device("meta"):
+            expected = type(self.network)(config).state_dict()
+        if any(weights[name].shape != weight.shape for name, weight in expected.items()):
+            # Fused matrices, say, or norms over all heads.
+            return super().narrowed(heads, feed_forward)
+        return self._copy(config, weights.__getitem__)
+
+    def _copy(self, config: PreTrainedConfig, weight_of: Callable[[str], Tensor]) -> Self:
+        """Return a model of this configuration with copies of the weights that a function has for their names."""
+        network = type(self.network)(config)
+        network.load_state_dict({name: weight_of(name) for name in network.state_dict()})
         network.generation_config = copy.deepcopy(self.network.generation_config)
         return type(self)(network)
 

@@ -2,17 +2,21 @@
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self, cast
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, T5Config, T5ForConditionalGeneration
 
 from assertkd.errors import UserError
 from assertkd.models.distillable import IGNORED, DistillableModel, ModelShape, TargetOutputs
+from assertkd.models.importance import check_width, cut, entries_of, head_importance, most_important, unit_importance
 from assertkd.models.t5.generation import DecoderSteps, scaled_for_head
 from assertkd.settings.model import ScratchSettings, missing_layers
 
+ATTENTION = re.compile(r"((encoder|decoder)\..+\.(SelfAttention|EncDecAttention))\.o\.weight")
+FEED_FORWARD = re.compile(r"(.+\.DenseReluDense)\.wo\.weight")
 LAYER = re.compile(r"(encoder|decoder)\.block\.(\d+)\.(.+)")
 POSITIONS = "layer.0.SelfAttention.relative_attention_bias.weight"
 """T5 keeps a stack's position biases in its first layer, for all layers; whichever comes first has to have them."""
@@ -126,16 +130,50 @@ class T5Model(DistillableModel):
         if faults:
             raise UserError(f"model.teacher_layers: {'; '.join(faults)}", "Name layers that the teacher has.")
         config.num_layers, config.num_decoder_layers = len(layers["encoder"]), len(layers["decoder"])
-        weights = self.network.state_dict()
-        network = T5ForConditionalGeneration(config)
-        own = {}
-        for name in network.state_dict():
-            source = name
+
+        def source(name: str) -> str:
             if match := LAYER.fullmatch(name):
                 stack, layer, rest = match.groups()
-                source = f"{stack}.block.{0 if rest == POSITIONS else layers[stack][int(layer)]}.{rest}"
-            own[name] = weights[source]
-        network.load_state_dict(own)
+                return f"{stack}.block.{0 if rest == POSITIONS else layers[stack][int(layer)]}.{rest}"
+            return name
+
+        weights = self.network.state_dict()
+        return self._copy(config, lambda name: weights[source(name)])
+
+    def narrowed(self, heads: int | None, feed_forward: int | None) -> Self:
+        """Return a model of the most important heads and units; see `DistillableModel`.
+
+        The layers of a stack share position biases for each head. So in the attention within a stack all layers keep
+        the same heads: those that are most important over all of them.
+        """
+        config, weights = copy.deepcopy(self.network.config), self.network.state_dict()
+        check_width(heads, config.num_heads, feed_forward, config.d_ff)
+        if heads is not None:
+            shared: dict[str, list[str]] = {}
+            for match in filter(None, map(ATTENTION.fullmatch, weights)):
+                # The decoder's attention to the input has no biases.
+                shared.setdefault(match[2] if match[3] == "SelfAttention" else match[1], []).append(match[1])
+            for attentions in shared.values():
+                matrices = [(weights[f"{one}.v.weight"], weights[f"{one}.o.weight"]) for one in attentions]
+                importance = [head_importance(*pair, config.num_heads, config.num_heads) for pair in matrices]
+                kept = most_important(torch.stack(importance).sum(0), heads)
+                for one in attentions:
+                    cut(weights, [f"{one}.{part}" for part in "qkv"], entries_of(kept, config.d_kv), f"{one}.o.weight")
+                    if (biases := f"{one}.relative_attention_bias.weight") in weights:
+                        weights[biases] = weights[biases][:, kept]
+        if feed_forward is not None:
+            for match in filter(None, map(FEED_FORWARD.fullmatch, [*weights])):
+                parts = [f"{match[1]}.{part}" for part in ("wi", "wi_0", "wi_1")]
+                into = [part for part in parts if f"{part}.weight" in weights]
+                units = unit_importance([weights[f"{one}.weight"] for one in into], weights[match[0]])
+                cut(weights, into, most_important(units, feed_forward), match[0])
+        config.num_heads, config.d_ff = heads or config.num_heads, feed_forward or config.d_ff
+        return self._copy(config, weights.__getitem__)
+
+    def _copy(self, config: T5Config, weight_of: Callable[[str], Tensor]) -> Self:
+        """Return a model of this configuration with copies of the weights that a function has for their names."""
+        network = T5ForConditionalGeneration(config)
+        network.load_state_dict({name: weight_of(name) for name in network.state_dict()})
         # A new network has one weight for all of them, whatever its configuration says.
         copies: dict[int, nn.Parameter] = {}
         for name in VOCABULARY:

@@ -1,23 +1,33 @@
 """Loss components over target tokens: one teacher-forced pass for all of them."""
 
 import torch
+from torch import nn
 
 from assertkd.losses.combine import combine, squared_norm
 from assertkd.losses.loss_plan import LossPlan
 from assertkd.losses.target_batch import TargetBatch
 from assertkd.models.distillable import IGNORED
 from assertkd.training.loss_term import LossTerm, StepContext, TermValues
+from assertkd.training.terms.features import Features
 
 
 class TokenTerm(LossTerm):
-    """The token components of a loss plan, as means over the target tokens of the effective batch."""
+    """The token components of a loss plan, as means over the target tokens of the effective batch.
+
+    Args:
+        features: what is compared of the hidden states; None where no component needs it.
+    """
 
     no_gradient_remedy = "Leave the component out, or look at these examples and at the teacher's logits for them."
 
-    def __init__(self, plan: LossPlan) -> None:
-        self._plan = plan
+    def __init__(self, plan: LossPlan, features: Features | None = None) -> None:
+        self._plan, self._features = plan, features
         self.names = tuple(component.name for component, _ in plan.token_components)
         self._text_names = [component.name for component, _ in plan.text_components]
+
+    def weights(self) -> dict[str, nn.Parameter]:
+        """Return the projections of the student's hidden states."""
+        return {} if self._features is None else self._features.weights()
 
     def accumulate(self, context: StepContext) -> TermValues:
         """Add the components' gradient, micro-batch by micro-batch; see `LossTerm`."""
@@ -27,10 +37,14 @@ class TokenTerm(LossTerm):
         values = TermValues(zero, squared_norm=zero if needs_norm else None)
         if not any(context.weights[name] for name in self.names):
             return values
+        features = self._features if any(context.weights[name] for name in plan.feature_components) else None
         weight = totals.tokens if critical is None else totals.tokens + (critical - 1.0) * totals.critical_tokens
         for batch in (batch.to(context.device) for batch in context.micro_batches if batch.tokens):
             outputs = context.model(
-                batch.input_ids, batch.attention_mask, batch.labels, hidden_states=plan.needs_hidden_states
+                batch.input_ids,
+                batch.attention_mask,
+                batch.labels,
+                hidden_states=plan.needs_hidden_states or features is not None,
             )
             is_target = batch.labels != IGNORED
             target = TargetBatch(
@@ -39,7 +53,8 @@ class TokenTerm(LossTerm):
                 batch.teacher,
                 plan.temperature or 1.0,
                 None if critical is None else (1.0 + (critical - 1.0) * batch.critical.float())[is_target],
-                outputs.hidden_states,
+                outputs.hidden_states if plan.needs_hidden_states else (),
+                *(((), ()) if features is None else features.of(batch, outputs.hidden_states)),
             )
             loss = combine(plan, target, context.weights, totals.tokens, weight, norms=context.with_norms)
             if context.backward is not None:
