@@ -515,6 +515,26 @@ def test_static_factories_rank_as_constructors() -> None:
     assert shop(test, Money=money) == ["Money.add", "Money.add", "Money.max", "Money.of"]
 
 
+def test_of_the_class_under_test_what_makes_others_is_tested() -> None:
+    cart = """public class Cart {
+        public static Rule rule(int n) { return new Cart(n + 1); }
+        public boolean holds(int n) { return n > 1; }
+        public int sum() { return n + 1; }
+        public Bill createBill(int n) { return new Bill(n + 1); }
+        public static Bill bill(int n) { return new Bill(n + 2); } }"""
+    files = {
+        "src/main/java/shop/Cart.java": f"package shop; {cart.replace('Cart {', 'Cart implements Rule {')}",
+        "src/main/java/shop/Rule.java": "package shop; public interface Rule { boolean holds(int n); }",
+        "src/main/java/shop/Bill.java": "package shop; class Bill { Bill(int n) { f(n); } int n() { return n; } }",
+        "src/test/java/shop/CartTest.java": """package shop; class CartTest { Cart cart;
+            @Test public void a() { assertHolds(Cart.rule(1)); }
+            void assertHolds(Rule rule) { assertTrue(rule.holds(2)); }
+            @Test public void b() { assertEquals(1, cart.createBill(cart.sum()).n()); }
+            @Test public void c() { cart.holds(1); assertEquals(1, Cart.bill(2).n()); } }""",
+    }
+    assert linked_in(files, "src/test/java/shop/CartTest.java") == ["Cart.holds", "Cart.createBill", "Cart.bill"]
+
+
 PRICES = """public class Prices {
     private final Rates rates;
     public Prices(Rates rates) { this.rates = rates; }

@@ -11,6 +11,8 @@ NAME = re.compile(r"assert\w*|verify\w*|expect(?:[A-Z]\w*)?|checkThat|andExpect\
 """What assertions are called. `fail` is left out: it claims nothing about a value."""
 VALUE = re.compile(r"assert\w*|expectThrows\w*")
 """Assertions whose value may be kept, as `E e = assertThrows(…)`."""
+EXPECTS = re.compile(r"expect(?:Message|Cause|Failure)?")
+"""Assertions of what the test calls after them (JUnit 4's `ExpectedException`)."""
 BDD = re.compile(
     r"should\w*|(?:is|has|have|does|do|contains?|starts|ends|matches|satisfies|as|extracting)(?:[A-Z]\w*)?"
 )

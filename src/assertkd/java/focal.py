@@ -9,24 +9,16 @@ from typing import Literal
 from assertkd.java.index import Member, ProjectIndex
 from assertkd.java.names import begins, has_words, is_name, likeness, parts_of, shortened, stems
 from assertkd.java.resolution import CallResolver, ResolvedCalls
+from assertkd.java.roles import GETTER, IMPLICIT, Roles, only_doing
 from assertkd.java.structure import CONSTRUCTOR, Assertion, JavaClass, JavaFile, JavaTest
 
-FACTORY = re.compile(r"(?:new|create|make)(?=[A-Z]|$)")
-"""Beginnings of the names of static methods that make something."""
-GETTER = re.compile(r"(?:get|is|has)(?=[A-Z])")
 CONSTRUCTOR_WORD = re.compile(r"(?:(?<![A-Za-z])c|C)onstructors?(?![a-z])")
-PREPARES, MAKES, LOOKS = 2, 4, 5
-"""Ranks of factories, constructors, and what only looks at a result; those of what is likelier tested are lower."""
 SHORT = 3
 """Letters of names that are too common to tell anything where they stand inside a test's name."""
 DEPTH = 2
 """Methods of tests' classes, called by each other, whose calls count as the test's."""
 REQUESTS = frozenset({"perform", "exchange", "retrieve", "andExpect", "statusCode", "getForObject", "getForEntity"})
 """What a test calls that tests a class by requests to a server (Spring, REST Assured)."""
-CLOSING = frozenset({"close", "flush"})
-"""Methods that end what was done before, which is tested."""
-IMPLICIT = frozenset({"equals", "hashCode", "toString", "compareTo"})
-"""Methods that run without a call of that name: inside `assertEquals`, string concatenation, collections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +42,7 @@ class Linker:
     def __init__(self, index: ProjectIndex) -> None:
         self._index = index
         self._calls = CallResolver(index)
+        self._roles = Roles(self._calls)
 
     def assertions(self, file: JavaFile, test_class: JavaClass, test: JavaTest) -> tuple[list[Assertion], int]:
         """Return the outermost assertion statements of a test in their order, and how many are no statements.
@@ -84,7 +77,7 @@ class Linker:
             while calls and calls[0][0] <= position:
                 _, member, is_direct = calls.popleft()
                 gets = GETTER.match(member.method.name) or member.method.name == "get"
-                if not is_direct and (gets or self._makes(member)):
+                if not is_direct and (gets or self._roles.is_factory(member)):
                     continue
                 seen = called if is_direct else helped
                 seen[id(member.method)] = seen.pop(id(member.method), member)
@@ -108,12 +101,12 @@ class Linker:
             by_name = max(named, key=lambda m: len(m.method.name), default=None) or self._uncalled(subject, parts)
             if by_name is not None:
                 return _linked(by_name, "name")
-            if (last := _named_in_test(own, test_name) or _last_tested(own)) is not None:
+            if (last := self._named_in_test(own, test_name) or self._roles.last_tested(own)) is not None:
                 return _linked(last, "call")
-            if not called and is_request and (only := self._only(subject)) is not None:
+            if not called and is_request and (only := only_doing(subject)) is not None:
                 return Link(only, "name")
         if (
-            last := _named_in_test(called, test_name)
+            last := self._named_in_test(called, test_name)
             or self._of_one_class(called)
             or self._named_in_class(called, class_name)
         ) is not None:
@@ -156,40 +149,36 @@ class Linker:
                 return with_body[0] if len(with_body) == 1 or name in IMPLICIT else None
         return None
 
+    def _named_in_test(self, called: Sequence[Member], test_name: str) -> Member | None:
+        """Return the last called method that does something and whose name is part of the test's or holds it, or None.
+
+        A test of a constructor says so: `testConstructorsByArray`.
+        """
+        if CONSTRUCTOR_WORD.search(test_name):
+            return next((member for member in reversed(called) if member.method.name == CONSTRUCTOR), None)
+        doing = [member for member in reversed(called) if not member.method.trivial]
+        if named := [one for one in doing if len(one.method.name) > SHORT and has_words(test_name, one.method.name)]:
+            return max(named, key=lambda member: (len(member.method.name), not self._roles.rank(member)))
+        stem = parts_of(test_name)[0]
+        return next((member for member in doing if len(stem) > SHORT and has_words(member.method.name, stem)), None)
+
     def _of_one_class(self, called: Sequence[Member]) -> Member | None:
         """Return the last called method where all that do something are of one class and its kin, or None."""
-        doing = self._doing(called)
-        doing = [member for member in doing if not _rank(member)] or doing
+        doing = self._roles.doing(called)
+        doing = [member for member in doing if not self._roles.rank(member)] or doing
         of_one = all(self._belongs(member.owner, doing[0].owner) for member in doing)
-        return _last_tested(doing or called) if of_one else None
-
-    def _doing(self, called: Sequence[Member]) -> list[Member]:
-        """Return the methods that do something, in their order, without those that make what is tested."""
-        return [member for member in called if _rank(member) < PREPARES and not self._makes(member)]
+        return self._roles.last_tested(doing or called) if of_one else None
 
     def _named_in_class(self, called: Sequence[Member], class_name: str) -> Member | None:
         """Return the last called method of those likest to the test class by name, else of one class that is likest."""
-        doing = self._doing(called)
+        doing = self._roles.doing(called)
         best = max(reversed(doing), key=lambda member: likeness(member.method.name, class_name), default=None)
         if best is None or likeness(best.method.name, class_name):
             return best
         likest = max(likeness(member.owner.simple_name, class_name) for member in doing)
         of_likest = [member for member in doing if likeness(member.owner.simple_name, class_name) == likest]
         of_one = all(self._belongs(member.owner, of_likest[0].owner) for member in of_likest)
-        return _last_tested(of_likest) if likest and of_one else None
-
-    def _makes(self, member: Member) -> bool:
-        """Return whether a method makes an instance of another class, of which a test calls what it tests."""
-        method = member.method
-        is_factory = FACTORY.match(method.name) and method.returns[:1].isupper()
-        makes = is_factory or (method.static and self._calls.created_by(member)[1])
-        return bool(makes) and member.owner.simple_name not in method.parameters
-
-    def _only(self, subject: JavaClass) -> Member | None:
-        """Return the method of a class that has just one that does something, as a test that sends requests runs it."""
-        own = [method for method in subject.methods if method.has_body and method.name not in IMPLICIT]
-        methods = [method for method in own if method.name != CONSTRUCTOR and not method.trivial]
-        return Member(subject, methods[0]) if len(methods) == 1 else None
+        return self._roles.last_tested(of_likest) if likest and of_one else None
 
     def _tested_calls(
         self, file: JavaFile, test_class: JavaClass, test: JavaTest
@@ -246,50 +235,3 @@ def _each_once(members: Iterable[Member]) -> list[Member]:
 
 def _linked(member: Member, how: Literal["name", "call", "type"]) -> Link | str:
     return Link(member, how) if member.method.has_body else "the method called has no body, or several implementations"
-
-
-def _named_in_test(called: Sequence[Member], test_name: str) -> Member | None:
-    """Return the last called method that does something and whose name is part of the test's or holds it, or None.
-
-    A test of a constructor says so: `testConstructorsByArray`.
-    """
-    if CONSTRUCTOR_WORD.search(test_name):
-        return next((member for member in reversed(called) if member.method.name == CONSTRUCTOR), None)
-    doing = [member for member in reversed(called) if not member.method.trivial]
-    named = [member for member in doing if len(member.method.name) > SHORT and has_words(test_name, member.method.name)]
-    if named:
-        return max(named, key=lambda member: (len(member.method.name), not _rank(member)))
-    stem = parts_of(test_name)[0]
-    return next((member for member in doing if len(stem) > SHORT and has_words(member.method.name, stem)), None)
-
-
-def _last_tested(called: Sequence[Member]) -> Member | None:
-    """Return the last called method that does something, else such a constructor, else the last getter, else any."""
-    return min(reversed(called), key=_rank, default=None)
-
-
-def _rank(member: Member) -> int:
-    """Return a rank of a called method; that of the lowest is likeliest to be what is tested."""
-    method = member.method
-    is_constructor = method.name == CONSTRUCTOR
-    if method.trivial or method.name in CLOSING or (is_constructor and not method.parameters):
-        return LOOKS + is_constructor
-    if is_constructor or method.name in IMPLICIT:
-        return MAKES - (not is_constructor)
-    if _is_factory(member):
-        return PREPARES
-    return int(not method.parameters and (GETTER.match(method.name) is not None or _has_setter(member)))
-
-
-def _has_setter(member: Member) -> bool:
-    """Return whether a method of the same name sets what this one gets: `text(String)` for `text()`."""
-    owner, name = member.owner, member.method.name
-    setters = (one for one in owner.methods if one.name == name and len(one.parameters) == 1)
-    return any(one.returns in ("void", owner.simple_name) for one in setters)
-
-
-def _is_factory(member: Member) -> bool:
-    """Return whether a method makes an instance out of something else."""
-    owner, method = member.owner.simple_name, member.method
-    makes = method.returns.rpartition(".")[2] == owner and owner not in method.parameters
-    return method.static and (makes or FACTORY.match(method.name) is not None)

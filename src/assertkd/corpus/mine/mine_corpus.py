@@ -3,7 +3,6 @@
 import json
 import logging
 import multiprocessing
-import re
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +17,7 @@ from assertkd.corpus.params import MineCorpusParams
 from assertkd.corpus.visible_answers import find_visible_answers, plainest_kind
 from assertkd.errors import UserError
 from assertkd.files import write_json
+from assertkd.java.assertions import EXPECTS
 from assertkd.java.declarations import read_declarations
 from assertkd.java.focal import Linker
 from assertkd.java.index import ProjectIndex
@@ -33,9 +33,6 @@ CACHED_SOURCES = 64
 """Sources in memory while records are cut: tests and their focal methods are in few files at a time."""
 NO_STATEMENT = "no statement of their own (in a lambda that is returned or passed on)"
 """Why assertions are not used: nothing could be cut out that a statement replaces."""
-
-EXPECTS = re.compile(r"expect(?:Message|Cause|Failure)?")
-"""Assertions of what the test calls after them (JUnit 4's `ExpectedException`)."""
 
 log = logging.getLogger(__name__)
 
