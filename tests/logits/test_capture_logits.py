@@ -30,7 +30,7 @@ from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts.prompt_form import choose_form, form_of
 from assertkd.records import MARKER, Record, read_records, write_records
 from assertkd.settings import LogitsSettings
-from assertkd.settings.logits import ServerSettings, TopKCodecSettings
+from assertkd.settings.logits import ServerConnection, ServerSettings, TopKCodecSettings
 from served_model import QUESTION, ServedModel, broken, serving, slow, status
 
 SUPERVISION = Supervision(max_input_len=96, max_output_len=12, labelled_share=0.5, seed=3)
@@ -44,12 +44,15 @@ class Setting:
         self.folder, self.served, self.url = folder, served, url
         self.corpus, self.teacher, self.output = folder / "corpus", folder / "teacher", folder / "logits/served"
 
-    def params(self, **options: Any) -> CaptureLogitsParams:
+    def server(self, **options: Any) -> ServerSettings:
         settings = {"url": self.url, "top_k": 400, "question": QUESTION, "stop": (), "max_wait": 0.05, "timeout": 5.0}
-        return CaptureLogitsParams(server=ServerSettings(**settings | options), supervision=SUPERVISION)
+        return ServerSettings(**settings | options)
+
+    def params(self, **options: Any) -> CaptureLogitsParams:
+        return CaptureLogitsParams(served_model=self.server(**options).served_model, supervision=SUPERVISION)
 
     def capture(self, **options: Any) -> None:
-        capture_logits(self.params(**options), self.corpus, self.output)
+        capture_logits(self.params(**options), self.server(**options), self.corpus, self.output)
 
     def files(self) -> list[Path]:
         return [InterchangeLayout(self.output).split(split) for split in SPLITS]
@@ -122,8 +125,8 @@ def test_a_server_that_fails_for_a_while_is_asked_again(setting: Setting) -> Non
     dropped, garbled = broken(b'{"choices": [', 1000), broken(b"<ht>", 4)
     spoilt = [status(429, Retry_After="7"), status(500), dropped, garbled, slow(0.6), status(503)]
     setting.served.faults = [*spoilt, status(429, Retry_After="Wed, 21 Oct 2015 07:28:00 GMT")]
-    settings = setting.params(concurrency=1, timeout=0.3, max_wait=0.8).server
-    asking = Server(settings, Watched())
+    settings = setting.server(concurrency=1, timeout=0.3, max_wait=0.8)
+    asking = Server(settings, settings.served_model, Watched())
     prompt = [5, 6, *setting.served._question]
     text = asking.write(prompt, 4)
     assert not setting.served.faults
@@ -164,15 +167,24 @@ from pathlib import Path
 from assertkd.files import read_json
 from assertkd.logits.capture_logits import capture_logits
 from assertkd.logits.params import CaptureLogitsParams
-capture_logits(CaptureLogitsParams.model_validate(read_json(Path(sys.argv[1]))), Path(sys.argv[2]), Path(sys.argv[3]))
+from assertkd.settings.logits import ServerConnection
+params, connection, corpus, folder = map(Path, sys.argv[1:])
+capture_logits(
+    CaptureLogitsParams.model_validate(read_json(params)),
+    ServerConnection.model_validate(read_json(connection)),
+    corpus,
+    folder,
+)
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_job_asks_for_the_rest_only(setting: Setting, number: signal.Signals) -> None:
-    write_json(setting.folder / "params.json", setting.params(concurrency=2).model_dump(mode="json"))
+    connection = setting.server(concurrency=2).model_dump(mode="json", include=set(ServerConnection.model_fields))
+    write_json(setting.folder / "connection.json", connection)
+    write_json(setting.folder / "params.json", setting.params().model_dump(mode="json"))
     setting.served.delay = 0.1
-    arguments = [setting.folder / "params.json", setting.corpus, setting.output]
+    arguments = [setting.folder / "params.json", setting.folder / "connection.json", setting.corpus, setting.output]
     process = subprocess.Popen([sys.executable, "-c", KILLED, *map(str, arguments)], env=dict(os.environ))
     deadline = time.monotonic() + 120
     while not (setting.output / ARRIVED).is_file() or len(setting.arrived()) < 4:

@@ -441,6 +441,9 @@ SERVED = {
     ("changes", "captures", "imports"),
     [
         ({"logits.server": {"url": "http://host/v1", "top_k": 5}}, True, False),
+        ({"logits.server": {"url": "http://host/v1", "model": "m"}}, True, False),
+        ({"logits.server": {"url": "http://host:2/v1", "concurrency": 2, "timeout": 9.0, "retries": 1}}, False, False),
+        ({"logits.server": {"url": "http://host/v1", "max_wait": 9.0, "api_key_env": "KEY"}}, False, False),
         ({"data.labelled_share": 0.5}, True, True),
         ({"data.max_output_len": 32}, True, True),
         ({"logits.topk": {"max_k": 5}}, False, True),

@@ -25,6 +25,7 @@ from assertkd.predictions import storable
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import LOGPROBS, Record, read_records
 from assertkd.runtime.progress import Progress
+from assertkd.settings.logits import ServerConnection
 
 ARRIVED = "arrived.jsonl"
 """What has arrived, for any settings; a changed run asks for the rest only. It may be deleted at any time."""
@@ -45,11 +46,12 @@ class _Question(NamedTuple):
     digest: str
 
 
-def capture_logits(params: CaptureLogitsParams, corpus: Path, folder: Path) -> None:
+def capture_logits(params: CaptureLogitsParams, connection: ServerConnection, corpus: Path, folder: Path) -> None:
     """Write the interchange files of all splits to `folder`.
 
     Args:
-        params: the server, lengths, and which records have gold targets; the others' target is what the server writes.
+        params: the model, lengths, and which records have gold targets; the others' target is what the model writes.
+        connection: to the server.
         corpus: folder with `{split}.jsonl` and `tokenizer/`.
         folder: of the files. What arrived for other settings stays in its `arrived.jsonl` and is used again for them.
 
@@ -58,7 +60,7 @@ def capture_logits(params: CaptureLogitsParams, corpus: Path, folder: Path) -> N
     """
     inputs, lengths, stopped = CorpusLayout(corpus), params.supervision, threading.Event()
     prompt = Prompt(load_tokenizer(inputs.tokenizer), lengths.max_input_len, lengths.max_output_len)
-    capture = _Capture(params, prompt, stopped)
+    capture = _Capture(params, prompt, Server(connection, params.served_model, stopped))
     folder.mkdir(parents=True, exist_ok=True)
     arrived = folder / ARRIVED
     kept = _arrived(arrived)
@@ -69,7 +71,7 @@ def capture_logits(params: CaptureLogitsParams, corpus: Path, folder: Path) -> N
     log.info("%d records, of which %d have arrived before", len(every), before)
     progress = Progress("records asked for", len(every), before)
     with arrived.open("a", encoding="utf-8", newline="") as handle:
-        answers = _in_parallel(capture.answer, missing, params.server.concurrency, stopped)
+        answers = _in_parallel(capture.answer, missing, connection.concurrency, stopped)
         for number, line in enumerate(answers, start=before + 1):
             handle.write(as_line(line))
             handle.flush()
@@ -87,20 +89,19 @@ def capture_logits(params: CaptureLogitsParams, corpus: Path, folder: Path) -> N
 class _Capture:
     """What is asked of the server about a record, and what is kept of its answers."""
 
-    def __init__(self, params: CaptureLogitsParams, prompt: Prompt, stopped: threading.Event) -> None:
-        self._params, self._prompt = params, prompt
+    def __init__(self, params: CaptureLogitsParams, prompt: Prompt, server: Server) -> None:
+        self._params, self._prompt, self._server = params, prompt, server
         self.names = TokenNames(prompt.tokenizer)
-        self._server = Server(params.server, stopped)
-        log.info("asking %s for %s", params.server.url, self._server.model)
+        log.info("asking %s for %s", server.url, server.model)
 
     def questions(self, path: Path, split: str) -> Iterator[_Question]:
         """Yield the questions about a split's records."""
-        records, supervision, server = list(read_records(path)), self._params.supervision, self._params.server
+        records, supervision, served = list(read_records(path)), self._params.supervision, self._params.served_model
         ids = [record.id for record in records]
         gold = set(ids)
         if split == "train":
             gold = labelled_ids(ids, supervision.labelled_share, supervision.seed)
-        asked = [self._server.model, server.top_k, server.stop, supervision.max_output_len]
+        asked = [self._server.model, served.top_k, served.stop, supervision.max_output_len]
         for record in records:
             target = self._prompt.encode_target(record.assertion) if record.id in gold else None
             prompt = self._input(record)
@@ -112,7 +113,7 @@ class _Capture:
         prediction = storable(self._server.write(question.prompt, self._prompt.max_output_len))
         target = self._prompt.encode_target(prediction) if question.gold is None else question.gold
         value = self._server.top_logprobs(question.prompt, target)
-        where = f"{self._params.server.url}: record {question.record.id!r}"
+        where = f"{self._server.url}: record {question.record.id!r}"
         top = read_top_logprobs(value, where, target, self.names, self.names.entries)
         rows = [
             {
@@ -126,7 +127,7 @@ class _Capture:
 
     def _input(self, record: Record) -> list[int]:
         """Return the ids that the server's model continues: a T5's input gets a question in place of its end."""
-        ids, question = self._prompt.encode_record(record).ids, self._params.server.question
+        ids, question = self._prompt.encode_record(record).ids, self._params.served_model.question
         if ids[-1] != self._prompt.tokenizer.eos_token_id:
             return ids
         spelt = self._prompt.tokenizer(

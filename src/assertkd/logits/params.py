@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 from assertkd.corpus.targets import Supervision
 from assertkd.losses.loss_plan import plan_loss
 from assertkd.settings import LogitsSettings, RunSettings
-from assertkd.settings.logits import ServerSettings
+from assertkd.settings.logits import ServedModelSettings
 from assertkd.settings.section import Section
 
 
@@ -44,15 +44,15 @@ class CompressPredictionsParams(LogitsParams):
 
 
 class CaptureLogitsParams(Section):
-    """The params of `capture_logits`: the server, and the definition of the targets."""
+    """The params of `capture_logits`: what the server is asked for, and the definition of the targets."""
 
-    server: ServerSettings
+    served_model: ServedModelSettings
     supervision: Supervision
 
     @classmethod
     def from_run(cls, run: RunSettings) -> Self:
         """Return the params of a run."""
-        return cls(server=run.logits.server, supervision=Supervision.from_run(run))
+        return cls(served_model=run.logits.server.served_model, supervision=Supervision.from_run(run))
 
 
 class ImportLogitsParams(LogitsParams):

@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from assertkd.errors import UserError
-from assertkd.settings.logits import ServerSettings
+from assertkd.settings.logits import ServedModelSettings, ServerConnection
 
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 """Statuses after which a request is sent again."""
@@ -58,23 +58,24 @@ class Server:
     Safe to use from several threads.
 
     Args:
-        settings: with a url.
+        connection: with a url.
+        served: the model that is asked, and what for.
         stopped: set where no request is to be sent again.
 
     Raises:
         UserError: the server is down, refuses the key, or has no such model.
     """
 
-    def __init__(self, settings: ServerSettings, stopped: threading.Event) -> None:
-        assert settings.url is not None
-        self._settings, self._url = settings, settings.url.rstrip("/")
+    def __init__(self, connection: ServerConnection, served: ServedModelSettings, stopped: threading.Event) -> None:
+        assert connection.url is not None
+        self._connection, self._served, self.url = connection, served, connection.url.rstrip("/")
         self._headers = {"Content-Type": "application/json"}
-        if settings.api_key_env is not None:
-            key = os.environ.get(settings.api_key_env, "").strip()
+        if connection.api_key_env is not None:
+            key = os.environ.get(connection.api_key_env, "").strip()
             if not key or not key.isascii() or not key.isprintable():
                 raise UserError(
-                    f"logits.server.api_key_env: the environment variable {settings.api_key_env} is not set to a key",
-                    f"Set it where the job runs: export {settings.api_key_env}=…",
+                    f"logits.server.api_key_env: the environment variable {connection.api_key_env} is not set to a key",
+                    f"Set it where the job runs: export {connection.api_key_env}=…",
                 )
             self._headers["Authorization"] = f"Bearer {key}"
         self._stopped = stopped
@@ -89,11 +90,11 @@ class Server:
             UserError: the server does not answer, or refuses.
         """
         choice = self._completed(
-            {"prompt": list(prompt), "max_tokens": max_tokens, "temperature": 0, "stop": list(self._settings.stop)}
+            {"prompt": list(prompt), "max_tokens": max_tokens, "temperature": 0, "stop": list(self._served.stop)}
         )
         text = choice.get("text")
         if not isinstance(text, str):
-            raise UserError(f"{self._url}: a completion without text", "Check that this is a completions server.")
+            raise UserError(f"{self.url}: a completion without text", "Check that this is a completions server.")
         return text.strip()
 
     def top_logprobs(self, prompt: Sequence[int], target: Sequence[int]) -> Any:
@@ -102,7 +103,7 @@ class Server:
         Raises:
             UserError: the server does not answer, or gives no log-probabilities of a prompt.
         """
-        ids, top_k = [*prompt, *target], self._settings.top_k
+        ids, top_k = [*prompt, *target], self._served.top_k
         body: dict[str, Any] = {"prompt": ids, "max_tokens": 1, "temperature": 0}
         if not self._echoes:
             choice = self._completed(body | {"prompt_logprobs": top_k}, may_refuse=True)
@@ -115,7 +116,7 @@ class Server:
         tokens = logprobs.get("tokens")
         if not isinstance(tokens, list) or len(tokens) < len(ids):
             raise UserError(
-                f"{self._url}: gives no log-probabilities of a prompt (neither prompt_logprobs nor echo)",
+                f"{self.url}: gives no log-probabilities of a prompt (neither prompt_logprobs nor echo)",
                 "Serve the model with vLLM or SGLang. OpenAI's own servers and llama.cpp's do not give them.",
             )
         self._echoes = True
@@ -124,7 +125,7 @@ class Server:
 
     def _model_name(self) -> str:
         """Return the model to ask: the one that the settings name, which the server has, or its only one."""
-        wanted = self._settings.model
+        wanted = self._served.model
         try:
             answer = self._answer("/models", None)
         except _Refused as fault:
@@ -142,7 +143,7 @@ class Server:
         if wanted not in names:
             what = "logits.server.model is not set" if wanted is None else f"has no model {wanted!r}"
             raise UserError(
-                f"{self._url}: {what}; it has {', '.join(names) or 'none'}", "Set logits.server.model to one of these."
+                f"{self.url}: {what}; it has {', '.join(names) or 'none'}", "Set logits.server.model to one of these."
             )
         return str(wanted)
 
@@ -157,7 +158,7 @@ class Server:
             raise self._refusal(fault) from None
         choices = answer.get("choices")
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
-            raise UserError(f"{self._url}: an answer without choices", "Check that this is a completions server.")
+            raise UserError(f"{self.url}: an answer without choices", "Check that this is a completions server.")
         return choices[0]
 
     def _refusal(self, fault: _Refused) -> UserError:
@@ -170,11 +171,11 @@ class Server:
                 "Set logits.server.top_k to what the server allows (vllm serve --max-logprobs), data.max_input_len and "
                 "max_output_len to its context, and tokenizer.name to the model's tokenizer."
             )
-        return UserError(f"{self._url}: {fault}", remedy)
+        return UserError(f"{self.url}: {fault}", remedy)
 
     def _answer(self, path: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return the object that the server answers; what may pass is tried again, later each time."""
-        retries, why, tries = self._settings.retries, "", 0
+        retries, why, tries = self._connection.retries, "", 0
         while tries <= retries and not (tries and self._stopped.is_set()):
             outcome = self._try(path, body)
             if not isinstance(outcome, _Retry):
@@ -182,13 +183,13 @@ class Server:
             why, wait = outcome.why, outcome.seconds
             if wait is None:
                 # Threads that were refused together do not come back together.
-                wait = min(self._settings.max_wait, 0.5 * 2.0**tries) * random.uniform(0.5, 1.0)
+                wait = min(self._connection.max_wait, 0.5 * 2.0**tries) * random.uniform(0.5, 1.0)
             tries += 1
             if tries <= retries:
-                log.info("%s: %s; again in %.1f s", self._url, why, wait)
+                log.info("%s: %s; again in %.1f s", self.url, why, wait)
                 self._stopped.wait(wait)
         raise UserError(
-            f"{self._url}{path}: no answer in {tries} tries; the last: {why}",
+            f"{self.url}{path}: no answer in {tries} tries; the last: {why}",
             "Start the server or correct logits.server.url, then run the same command again: what has arrived is kept. "
             "A server that is busy wants a lower logits.server.concurrency or a longer logits.server.timeout.",
         )
@@ -196,8 +197,8 @@ class Server:
     def _try(self, path: str, body: Mapping[str, Any] | None) -> dict[str, Any] | _Retry:
         data = None if body is None else json.dumps(body).encode()
         try:
-            request = urllib.request.Request(self._url + path, data, self._headers)
-            with self._opener.open(request, timeout=self._settings.timeout) as answer:
+            request = urllib.request.Request(self.url + path, data, self._headers)
+            with self._opener.open(request, timeout=self._connection.timeout) as answer:
                 content = answer.read(LONGEST_ANSWER)
         except urllib.error.HTTPError as fault:
             if fault.code in AGAIN:
@@ -206,7 +207,7 @@ class Server:
         except urllib.error.URLError as fault:
             return _Retry(str(fault.reason))
         except (http.client.InvalidURL, ValueError, OverflowError) as fault:
-            raise UserError(f"{self._url}: is no address ({fault})", "Correct logits.server.url.") from None
+            raise UserError(f"{self.url}: is no address ({fault})", "Correct logits.server.url.") from None
         except (http.client.HTTPException, OSError) as fault:
             return _Retry(str(fault) or type(fault).__name__)
         try:
@@ -214,7 +215,7 @@ class Server:
         except (ValueError, RecursionError):
             return _Retry("an answer that is no JSON")
         if not isinstance(value, dict):
-            raise UserError(f"{self._url}{path}: the answer is no JSON object", "Check logits.server.url.")
+            raise UserError(f"{self.url}{path}: the answer is no JSON object", "Check logits.server.url.")
         return value
 
 

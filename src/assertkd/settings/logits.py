@@ -35,22 +35,13 @@ class FidelitySettings(Section):
     """Seed of the drawing of these tokens."""
 
 
-class ServerSettings(Section):
-    """A running OpenAI-compatible server whose model is the teacher."""
+class ServerConnection(Section):
+    """How a server is reached; no answer depends on it."""
 
     url: str | None = Field(None, pattern=r"^https?://[^\s/]+(/\S*)?$")
     """Address of its API, as `http://localhost:8000/v1`. Where it is set, no teacher is trained: the rule
     `capture_logits` asks the server, which has to give log-probabilities of prompts (vLLM, SGLang); `codec` is `topk`,
-    `tokenizer.name` that of the server's model."""
-    model: str | None = None
-    """Name of the model, as the server lists it; null for its only one."""
-    top_k: int = Field(20, ge=1, le=4096)
-    """Likeliest tokens to ask for at a position. vLLM gives 20 unless `--max-logprobs` says more."""
-    question: str = "\n\n// The statement for <ASSERTION_PLACEHOLDER>:\n"
-    """What stands behind the test in place of a T5's end token, so that the model goes on with the assertion. Without
-    effect where the tokenizer has a form of inputs for decoder-only models."""
-    stop: tuple[str, ...] = Field(("\n",), max_length=4)
-    """Texts that end what the model writes, besides its end token."""
+    `tokenizer.name` that of the server's model. Another address alone reruns nothing."""
     concurrency: int = Field(8, ge=1, le=256)
     """Requests on their way at the same time."""
     timeout: float = Field(120.0, gt=0.0, le=3600.0)
@@ -62,6 +53,29 @@ class ServerSettings(Section):
     server asks for (`Retry-After`) is kept to, up to an hour."""
     api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """Name of the environment variable that holds the server's key; the key itself is written nowhere."""
+
+
+class ServedModelSettings(Section):
+    """Which of a server's models is asked, and for what."""
+
+    model: str | None = None
+    """Name of the model, as the server lists it; null for its only one."""
+    top_k: int = Field(20, ge=1, le=4096)
+    """Likeliest tokens to ask for at a position. vLLM gives 20 unless `--max-logprobs` says more."""
+    question: str = "\n\n// The statement for <ASSERTION_PLACEHOLDER>:\n"
+    """What stands behind the test in place of a T5's end token, so that the model goes on with the assertion. Without
+    effect where the tokenizer has a form of inputs for decoder-only models."""
+    stop: tuple[str, ...] = Field(("\n",), max_length=4)
+    """Texts that end what the model writes, besides its end token."""
+
+
+class ServerSettings(ServedModelSettings, ServerConnection):
+    """A running OpenAI-compatible server whose model is the teacher."""
+
+    @property
+    def served_model(self) -> ServedModelSettings:
+        """Those of the options that the answers depend on."""
+        return ServedModelSettings(**self.model_dump(include=set(ServedModelSettings.model_fields)))
 
 
 class LogitsSettings(Section):
