@@ -13,18 +13,17 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from assertkd.models.distillable import DistillableModel
-
-QUESTION = "\nassert\n"
-"""What the tests' prompts end with, by which the server knows where an answer begins."""
+from assertkd.prompts.prompt_form import QUESTION
 
 Fault = Callable[[BaseHTTPRequestHandler], bool]
 """Spoils an answer; returns whether it has been given."""
 
 
 class ServedModel:
-    """The model behind the server.
+    """The model behind the server, which reads prompts in the form `continuation` as its own inputs.
 
     Attributes:
+        question: what prompts end with, by which the server knows where an answer begins.
         asked: each completion that was answered whole, by kind (`write`, `score`) and prompt.
         faults: what becomes of the next requests for completions, one each.
         form: `prompt_logprobs` as vLLM answers, or `echo` alone, or neither.
@@ -33,7 +32,7 @@ class ServedModel:
 
     def __init__(self, model: DistillableModel, tokenizer: PreTrainedTokenizerFast) -> None:
         self._model, self._tokenizer, self._lock = model.eval(), tokenizer, threading.Lock()
-        self._question = tokenizer(QUESTION, add_special_tokens=False).input_ids
+        self.question = tokenizer(QUESTION, add_special_tokens=False, split_special_tokens=True).input_ids
         self.asked: Counter[tuple[str, tuple[int, ...]]] = Counter()
         self.faults: list[Fault] = []
         self.form, self.max_logprobs, self.key, self.shift = "prompt_logprobs", 400, "", 0
@@ -66,9 +65,9 @@ class ServedModel:
         return 200, {"choices": [choice]}
 
     def _parts(self, ids: list[int]) -> tuple[list[int], list[int]]:
-        size = len(self._question)
+        size = len(self.question)
         for end in range(len(ids), size - 1, -1):
-            if ids[end - size : end] == self._question:
+            if ids[end - size : end] == self.question:
                 return ids[: end - size], ids[end:]
         raise AssertionError("a prompt without the question")
 

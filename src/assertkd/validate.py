@@ -240,6 +240,11 @@ def _external_teacher(run: RunSettings, students: Mapping[str, DistillStudentPar
     if run.tokenizer.name is None:
         yield f"tokenizer.name: is needed with {source}: the tokenizer that the teacher had"
     if is_served:
+        if run.tokenizer.prompt == "placeholder":
+            yield (
+                "tokenizer.prompt: `placeholder` ends in an end token, behind which a served model does not go on: use "
+                "`infilling`, `continuation` or null"
+            )
         if run.logits.codec != "topk":
             yield (
                 f"logits.codec: `{run.logits.codec}` stores the whole distribution, and a server gives the "

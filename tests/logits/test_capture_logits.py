@@ -27,13 +27,13 @@ from assertkd.logits.server import Server
 from assertkd.logits.store.reader import StoreReader
 from assertkd.models.registry import load_model
 from assertkd.models.tokenizer import load_tokenizer
-from assertkd.prompts.prompt_form import choose_form, form_of
+from assertkd.prompts.prompt_form import choose_form
 from assertkd.records import MARKER, Record, read_records, write_records
 from assertkd.settings import LogitsSettings
 from assertkd.settings.logits import ServerConnection, ServerSettings, TopKCodecSettings
-from served_model import QUESTION, ServedModel, broken, serving, slow, status
+from served_model import ServedModel, broken, serving, slow, status
 
-SUPERVISION = Supervision(max_input_len=96, max_output_len=12, labelled_share=0.5, seed=3)
+SUPERVISION = Supervision(max_input_len=160, max_output_len=12, labelled_share=0.5, seed=3)
 SIZES = {"train": 8, "validation": 3, "test": 3}
 
 
@@ -45,7 +45,7 @@ class Setting:
         self.corpus, self.teacher, self.output = folder / "corpus", folder / "teacher", folder / "logits/served"
 
     def server(self, **options: Any) -> ServerSettings:
-        settings = {"url": self.url, "top_k": 400, "question": QUESTION, "stop": (), "max_wait": 0.05, "timeout": 5.0}
+        settings = {"url": self.url, "top_k": 400, "stop": (), "max_wait": 0.05, "timeout": 5.0}
         return ServerSettings(**settings | options)
 
     def params(self, **options: Any) -> CaptureLogitsParams:
@@ -65,6 +65,9 @@ class Setting:
 def setting(tmp_path: Path, saved_t5: Callable[..., Path], tiny_tokenizer: Any) -> Iterator[Setting]:
     teacher = saved_t5(tmp_path / "teacher", spread=0.15)
     tiny_tokenizer.save_pretrained(tmp_path / "corpus/tokenizer")
+    served_tokenizer = load_tokenizer(tmp_path / "corpus/tokenizer")
+    choose_form(served_tokenizer, "continuation")
+    served_tokenizer.save_pretrained(tmp_path / "corpus/tokenizer")
     for split, size in SIZES.items():
         records = [
             Record(
@@ -127,7 +130,7 @@ def test_a_server_that_fails_for_a_while_is_asked_again(setting: Setting) -> Non
     setting.served.faults = [*spoilt, status(429, Retry_After="Wed, 21 Oct 2015 07:28:00 GMT")]
     settings = setting.server(concurrency=1, timeout=0.3, max_wait=0.8)
     asking = Server(settings, settings.served_model, Watched())
-    prompt = [5, 6, *setting.served._question]
+    prompt = [5, 6, *setting.served.question]
     text = asking.write(prompt, 4)
     assert not setting.served.faults
     assert text == asking.write(prompt, 4)
@@ -145,20 +148,6 @@ def test_no_more_requests_than_allowed_are_on_their_way(setting: Setting) -> Non
     assert setting.served.busiest == 3
     assert set(setting.served.asked.values()) == {1}
     assert len(setting.served.asked) == 2 * sum(SIZES.values())
-
-
-def test_a_form_of_inputs_for_decoder_only_models_takes_the_place_of_the_question(setting: Setting) -> None:
-    tokenizer = load_tokenizer(setting.corpus / "tokenizer")
-    choose_form(tokenizer, "continuation")
-    tokenizer.save_pretrained(setting.corpus / "tokenizer")
-    form = form_of(tokenizer)
-    assert form is not None
-    # The server refuses what has no such end.
-    setting.served._question = form.end
-    setting.capture(question="never asked", retries=0)
-    assert len(setting.served.asked) == 2 * sum(SIZES.values())
-    never = tokenizer("never", add_special_tokens=False).input_ids
-    assert not [ids for _, ids in setting.served.asked if str(never)[1:-1] in str(ids)]
 
 
 KILLED = """

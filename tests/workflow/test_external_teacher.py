@@ -12,7 +12,7 @@ from assertkd.logits.interchange.export import export_logits
 from assertkd.models.registry import load_model
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.report.columns import BUDGET_COLUMNS, COST_COLUMNS
-from served_model import QUESTION, ServedModel, serving
+from served_model import ServedModel, serving
 
 pytestmark = pytest.mark.workflow
 
@@ -124,8 +124,10 @@ def test_a_run_of_a_served_teacher_has_the_leaderboard_of_that_teacher(edited: P
     settings = config["runs"]["given"]
     settings["data"] = {**settings["data"], "source": "embedded", "embedded": {"records": 120}}
     del settings["data"]["distillation_jsonl"]
+    # The question takes the place of an end token, and leaves records as much room.
+    settings["data"]["max_input_len"] += len(served.question) - 1
     with serving(served) as url:
-        server = {"url": url, "top_k": 400, "question": QUESTION, "stop": []}
+        server = {"url": url, "top_k": 400, "stop": []}
         settings["logits"] = {"codec": "topk", "server": server}
         done = edited.snakemake("--profile", "profiles/local", **config)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -455,6 +455,7 @@ def test_a_change_reaches_the_rules_of_a_served_teacher(changes: dict[str, Any],
     before, after = loaded(SERVED), loaded(SERVED | changes)
     validate(before)
     assert before.has_external_teacher
+    assert PrepareCorpusParams.from_run(before).decoder_only
     assert (CaptureLogitsParams.from_run(before) != CaptureLogitsParams.from_run(after)) == captures
     assert (ImportLogitsParams.from_run(before) != ImportLogitsParams.from_run(after)) == imports
 
@@ -466,6 +467,8 @@ def test_a_server_needs_a_codec_and_a_tokenizer_and_no_files_beside_it() -> None
     assert both.startswith("logits.server.url: the files of data.distillation_jsonl have a teacher already")
     assert tokenizer.startswith("tokenizer.name: is needed with logits.server")
     assert codec.startswith("logits.codec: `dense` stores the whole distribution, and a server gives")
+    with pytest.raises(UserError, match=r"tokenizer\.prompt: `placeholder` ends in an end token, behind which"):
+        validate(loaded(SERVED | {"tokenizer.prompt": "placeholder"}))
     with pytest.raises(UserError, match=r"data\.unlabelled: needs the teacher itself, and logits\.server gives"):
         validate(loaded(SERVED | {"data.unlabelled": "u.jsonl"}))
 

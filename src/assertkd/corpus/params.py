@@ -52,7 +52,7 @@ class PrepareCorpusParams(Section):
     teacher: str
     """The teacher's name, whose tokenizer is the default; `scratch` where another tokenizer is used."""
     decoder_only: bool = Field(False, exclude_if=lambda it: not it)
-    """Whether the teacher is a decoder-only model from scratch, whose form of inputs no tokenizer says."""
+    """Whether the teacher is a decoder-only model whose files do not say so: from scratch, or served."""
 
     @classmethod
     def from_run(cls, run: RunSettings) -> "PrepareCorpusParams":
@@ -72,12 +72,13 @@ class PrepareCorpusParams(Section):
         if data.is_mined:
             mined = str(RunLayout(f"results/{run.name}").corpus.mined)
             data = data.model_copy(update={"source": "files", "train_file": mined})
+        is_causal_scratch = run.teacher.model.name == SCRATCH and run.teacher.model.scratch.family == "causal"
         trains_tokenizer = not has_named_tokenizer and run.teacher.model.name == SCRATCH
         return cls(
             data=data.with_defaults(without_effect | STUDENTS_ALONE),
             tokenizer=run.tokenizer.with_defaults(() if trains_tokenizer else {"vocab_size"}),
             teacher=SCRATCH if has_named_tokenizer else run.teacher.model.name,
-            decoder_only=run.teacher.model.name == SCRATCH and run.teacher.model.scratch.family == "causal",
+            decoder_only=is_causal_scratch or run.logits.server.url is not None,
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from transformers import PreTrainedTokenizerFast
 
 from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
-from assertkd.prompts.prompt_form import choose_form
+from assertkd.prompts.prompt_form import KEY, choose_form
 from assertkd.records import MARKER, Record
 from assertkd.settings import TokenizerSettings
 from assertkd.settings.model import SCRATCH
@@ -20,7 +20,7 @@ def choose_tokenizer(
         settings: a name, or the entries of one that is trained.
         model: the model whose own tokenizer it is where `settings` have no name; `scratch` for one that has none.
         records: training records, read only where one is trained.
-        decoder_only: whether it is for a decoder-only model from scratch, whose form of inputs no tokenizer says.
+        decoder_only: whether it is for a decoder-only model, where its files do not say so: from scratch, or served.
 
     Raises:
         UserError: there is no such tokenizer, or it does not have the form of inputs.
@@ -31,6 +31,6 @@ def choose_tokenizer(
     else:
         fields = (field for r in records for field in (r.focal_method, *r.test_method.split(MARKER), r.assertion))
         tokenizer = train_tokenizer((text for text in fields if text.strip()), settings.vocab_size)
-    if settings.prompt is not None or decoder_only:
+    if settings.prompt is not None or (decoder_only and KEY not in tokenizer.init_kwargs):
         choose_form(tokenizer, settings.prompt)
     return tokenizer

@@ -104,7 +104,7 @@ class _Capture:
         asked = [self._server.model, served.top_k, served.stop, supervision.max_output_len]
         for record in records:
             target = self._prompt.encode_target(record.assertion) if record.id in gold else None
-            prompt = self._input(record)
+            prompt = self._prompt.encode_record(record).ids
             text = json.dumps([*asked, record.id, prompt, target])
             yield _Question(record, prompt, target, hashlib.sha256(text.encode()).hexdigest())
 
@@ -124,20 +124,6 @@ class _Capture:
         ]
         answer = {"target_ids": target, "teacher_prediction": prediction, LOGPROBS: rows}
         return {"id": question.digest, "answer": answer}
-
-    def _input(self, record: Record) -> list[int]:
-        """Return the ids that the server's model continues: a T5's input gets a question in place of its end."""
-        ids, question = self._prompt.encode_record(record).ids, self._params.served_model.question
-        if ids[-1] != self._prompt.tokenizer.eos_token_id:
-            return ids
-        spelt = self._prompt.tokenizer(
-            question,
-            add_special_tokens=False,
-            split_special_tokens=True,
-            return_offsets_mapping=False,
-            verbose=False,
-        )
-        return [*ids[:-1], *spelt["input_ids"]]
 
 
 def _arrived(path: Path) -> LineIndex:

@@ -62,9 +62,6 @@ class ServedModelSettings(Section):
     """Name of the model, as the server lists it; null for its only one."""
     top_k: int = Field(20, ge=1, le=4096)
     """Likeliest tokens to ask for at a position. vLLM gives 20 unless `--max-logprobs` says more."""
-    question: str = "\n\n// The statement for <ASSERTION_PLACEHOLDER>:\n"
-    """What stands behind the test in place of a T5's end token, so that the model goes on with the assertion. Without
-    effect where the tokenizer has a form of inputs for decoder-only models."""
     stop: tuple[str, ...] = Field(("\n",), max_length=4)
     """Texts that end what the model writes, besides its end token."""
 

@@ -27,7 +27,7 @@ class TokenizerSettings(Section):
     """Form of inputs. `placeholder`: focal method and test, a token in the assertion's place, the end token.
     `infilling`: the same between the tokenizer's tokens of fill-in-the-middle. `continuation`: the same, and a comment
     that asks for the assertion. Null: the teacher's, which is `placeholder` for one with an encoder; for a decoder-only
-    model `infilling` where its tokenizer has the tokens, else `continuation`."""
+    or served model `infilling` where its tokenizer has the tokens, else `continuation`."""
 
 
 class ScratchSettings(Section):
