@@ -87,12 +87,13 @@ def store_external_teacher_logits(
     if not ModelLayout(model).tokenizer.is_file():
         log.warning("the divergence from the teacher is not measured: %s has no tokenizer.json", model)
         return None
-    prompt = Prompt(load_tokenizer(model), *limits)
+    tokenizer = load_tokenizer(model)
+    prompt = Prompt(tokenizer, *limits)
     targets = {record.id: prompt.encode_target(record.assertion) for record in read_records(records_file)}
     digests = sha256_of_file(ModelLayout(model).tokenizer), sha256_of_file(records_file)
     provenance = Provenance(tokenizer=digests[0], teacher=digests[1], corpus=digests[1])
     examples = (_external_example(replace(line, id=id_), targets[id_]) for id_, line in records.lines(targets))
-    names = TokenNames(prompt.tokenizer)
+    names = TokenNames(tokenizer)
     try:
         write_stores(examples, {"test": (folder, provenance)}, "dense", {}, names=names, temperatures=())
     except UserError as fault:

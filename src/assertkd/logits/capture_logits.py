@@ -38,11 +38,16 @@ Answer = TypeVar("Answer")
 
 
 class _Question(NamedTuple):
-    """A record to ask about; `digest` is of all that the answer depends on."""
+    """A record to ask about.
+
+    Attributes:
+        target_ids: of the gold assertion; None where what the model writes is the target.
+        digest: of all that the answer depends on.
+    """
 
     record: Record
     prompt: list[int]
-    gold: list[int] | None
+    target_ids: list[int] | None
     digest: str
 
 
@@ -59,8 +64,9 @@ def capture_logits(params: CaptureLogitsParams, connection: ServerConnection, co
         UserError: the server is down, refuses, or has another tokenizer; what has arrived by then is kept.
     """
     inputs, lengths, stopped = CorpusLayout(corpus), params.supervision, threading.Event()
-    prompt = Prompt(load_tokenizer(inputs.tokenizer), lengths.max_input_len, lengths.max_output_len)
-    capture = _Capture(params, prompt, Server(connection, params.served_model, stopped))
+    tokenizer = load_tokenizer(inputs.tokenizer)
+    prompt, names = Prompt(tokenizer, lengths.max_input_len, lengths.max_output_len), TokenNames(tokenizer)
+    capture = _Capture(params, prompt, names, Server(connection, params.served_model, stopped))
     folder.mkdir(parents=True, exist_ok=True)
     arrived = folder / ARRIVED
     kept = _arrived(arrived)
@@ -76,7 +82,7 @@ def capture_logits(params: CaptureLogitsParams, connection: ServerConnection, co
             handle.write(as_line(line))
             handle.flush()
             progress.at(number)
-    capture.names.warn_of_unresolved()
+    names.warn_of_unresolved()
     index = _arrived(arrived)
     for split in SPLITS:
         lines = index.lines(question.digest for question in questions[split])
@@ -89,9 +95,8 @@ def capture_logits(params: CaptureLogitsParams, connection: ServerConnection, co
 class _Capture:
     """What is asked of the server about a record, and what is kept of its answers."""
 
-    def __init__(self, params: CaptureLogitsParams, prompt: Prompt, server: Server) -> None:
-        self._params, self._prompt, self._server = params, prompt, server
-        self.names = TokenNames(prompt.tokenizer)
+    def __init__(self, params: CaptureLogitsParams, prompt: Prompt, names: TokenNames, server: Server) -> None:
+        self._params, self._prompt, self._names, self._server = params, prompt, names, server
         log.info("asking %s for %s", server.url, server.model)
 
     def questions(self, path: Path, split: str) -> Iterator[_Question]:
@@ -111,10 +116,10 @@ class _Capture:
     def answer(self, question: _Question) -> dict[str, Any]:
         """Return the line of a record, its id the question's."""
         prediction = storable(self._server.write(question.prompt, self._prompt.max_output_len))
-        target = self._prompt.encode_target(prediction) if question.gold is None else question.gold
+        target = self._prompt.encode_target(prediction) if question.target_ids is None else question.target_ids
         value = self._server.top_logprobs(question.prompt, target)
         where = f"{self._server.url}: record {question.record.id!r}"
-        top = read_top_logprobs(value, where, target, self.names, self.names.entries)
+        top = read_top_logprobs(value, where, target, self._names, self._names.entries)
         rows = [
             {
                 str(identity): float(format(log_p, PRECISION))

@@ -47,19 +47,20 @@ def import_logits(params: ImportLogitsParams, files: Sequence[Path], corpus: Pat
         UserError: a line is damaged or for another target (file:line is named), or a record has no line (its id is).
     """
     inputs, outputs, supervision = CorpusLayout(corpus), LogitsLayout(folder), params.supervision
-    prompt = Prompt(load_tokenizer(inputs.tokenizer), supervision.max_input_len, supervision.max_output_len)
-    tokenizer, teacher = sha256_of_file(ModelLayout(inputs.tokenizer).tokenizer), sha256_of_files(files)
+    tokenizer = load_tokenizer(inputs.tokenizer)
+    prompt = Prompt(tokenizer, supervision.max_input_len, supervision.max_output_len)
+    digests = sha256_of_file(ModelLayout(inputs.tokenizer).tokenizer), sha256_of_files(files)
     stores = {
         split: (
             outputs.store(split),
-            Provenance(tokenizer=tokenizer, teacher=teacher, corpus=sha256_of_file(inputs.split(split))),
+            Provenance(tokenizer=digests[0], teacher=digests[1], corpus=sha256_of_file(inputs.split(split))),
         )
         for split in SPLITS
     }
     predictions: dict[str, dict[str, str]] = {split: {} for split in SPLITS}
     records = _corpus_records(inputs, supervision)
     drawn, sample = _sampled_ids(records, prompt, params.logits.fidelity), list[ExternalExample]()
-    parameters, names = codec_parameters(params.logits, params.temperatures), TokenNames(prompt.tokenizer)
+    parameters, names = codec_parameters(params.logits, params.temperatures), TokenNames(tokenizer)
     manifests = write_stores(
         _keeping(drawn, sample, _examples_of_corpus(files, records, prompt, predictions)),
         stores,

@@ -109,7 +109,7 @@ class DataSettings(Section):
 
     @property
     def has_external_teacher(self) -> bool:
-        """Whether files stand in for a teacher."""
+        """Whether files take the place of a teacher."""
         return self.distillation_jsonl.train is not None
 
     @property

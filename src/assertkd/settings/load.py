@@ -70,7 +70,7 @@ class RunSettings:
 
     @property
     def has_external_teacher(self) -> bool:
-        """Whether files or a server stand in for a teacher."""
+        """Whether files or a server take the place of a teacher."""
         return self.data.has_external_teacher or self.logits.server.url is not None
 
     @property

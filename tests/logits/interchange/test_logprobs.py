@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, decoders, models
+from transformers import PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
 from assertkd.logits.codecs.support import TopLogprobs
@@ -254,6 +256,22 @@ def test_a_special_token_may_have_no_text(tiny_tokenizer) -> None:
     names, end = TokenNames(tiny_tokenizer), tiny_tokenizer.eos_token_id
     row = {str(end): {"logprob": -0.5, "decoded_token": ""}, "9": {"logprob": -2.0, "rank": 2}}
     assert read_top_logprobs([row], "f:1", [end], names, names.entries).held.tolist() == [2]
+
+
+def test_bytes_and_blanks_of_sentencepiece_tell_tokens_apart() -> None:
+    """A tokenizer as Llama's, which writes blanks as `▁` and decodes none before a text."""
+    words = ["<pad>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "a", "▁a", "b"]
+    backend = Tokenizer(models.BPE({word: number for number, word in enumerate(words)}, [], byte_fallback=True))
+    backend.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    names = TokenNames(PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", eos_token="</s>"))
+    assert names.text(words.index("▁a")) == "a"
+    assert names.ids(" a", b" a") == names.ids(" a") == [words.index("▁a")]
+    assert names.ids("\ufffd", b"\xe2") == [words.index("<0xE2>")]
+    assert names.ids("</s>", b"</s>") == [1]
+    assert len(names.ids("a")) > 1, "a server may write so for both"
+    assert names.ids("\udc00") == [], "half of a pair of surrogates is no question mark"
 
 
 def edited(change: Callable[[dict[str, Any]], Any]) -> Callable[[Served], Any]:

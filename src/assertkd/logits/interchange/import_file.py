@@ -72,7 +72,7 @@ def import_file(
         {output.name: (output, provenance)},
         codec,
         {"temperatures": temperatures} if temperatures else {},
-        names=TokenNames(prompt.tokenizer),
+        names=TokenNames(tokenizer),
         temperatures=temperatures,
     )[output.name]
 

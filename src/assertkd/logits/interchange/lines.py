@@ -6,7 +6,7 @@ A line is the record's own fields and
     teacher_logits_shape        [T, V]
     teacher_logits_dtype        "float16"
     target_ids                  the T token ids that the teacher was fed, the end of sequence last
-    teacher_logprobs            in place of all logits, log-probabilities of the likeliest tokens (`logprobs.py`)
+    teacher_logprobs            in place of all logits, log-probabilities of the likeliest tokens (`answer_forms.py`)
     teacher_prediction          what the teacher writes itself
 
 Of these only `teacher_logits_compressed` or `teacher_logprobs` is needed. A line without shape and `target_ids` holds

@@ -7,7 +7,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from functools import cached_property
 
-from assertkd.prompts.prompt import PromptTokenizer
+from transformers import PreTrainedTokenizerFast
+
+from assertkd.models.token_alignment import TokenBytes
 
 BY_ID = re.compile(r"token_id:(\d{1,10})")
 """An id in place of a text, as vLLM writes it with `return_tokens_as_token_ids`."""
@@ -28,7 +30,7 @@ class TokenNames:
         unresolved: given tokens whose mass went to the tail, since their name is that of several tokens or of none.
     """
 
-    def __init__(self, tokenizer: PromptTokenizer) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._tokenizer = tokenizer
         self.entries = len(tokenizer.get_vocab())
         self.unresolved = 0
@@ -54,7 +56,8 @@ class TokenNames:
 
     def text(self, identity: int) -> str:
         """Return the text of a token."""
-        return self._tokenizer.decode([identity], skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        text: str = self._tokenizer.decode([identity], skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return text
 
     def ids(self, name: str | int, raw: bytes | None = None) -> list[int]:
         """Return the ids that may be meant: one where it is certain, none where the tokenizer has no such token.
@@ -71,13 +74,14 @@ class TokenNames:
         is_certain = raw is not None and not (REPLACEMENT in name and raw == name.encode(errors="replace"))
         if is_certain and (found := self._by_bytes.get(raw or b"")):
             return found
-        if name in self._by_text:
-            return self._by_text[name]
-        return [self._vocabulary[name]] if name in self._vocabulary else []
+        # A decoder may leave out the blank before a word that a server writes.
+        found = self._by_text.get(name) or self._by_bytes.get(name.encode(errors="surrogatepass"))
+        return found or ([self._vocabulary[name]] if name in self._vocabulary else [])
 
     @cached_property
     def _vocabulary(self) -> Mapping[str, int]:
-        return self._tokenizer.get_vocab()
+        entries: dict[str, int] = self._tokenizer.get_vocab()
+        return entries
 
     @cached_property
     def _by_text(self) -> Mapping[str, list[int]]:
@@ -88,17 +92,8 @@ class TokenNames:
 
     @cached_property
     def _by_bytes(self) -> Mapping[bytes, list[int]]:
-        byte_of, named = _byte_alphabet(), defaultdict(list)
-        for piece, identity in self._vocabulary.items():
-            text = self.text(identity)
-            raw = bytes(byte_of[sign] for sign in piece) if all(sign in byte_of for sign in piece) else b""
-            # A tokenizer that is not of bytes spells its pieces in another way.
-            named[raw if raw.decode(errors="replace") == text else text.encode(errors="replace")].append(identity)
+        spelt, named = TokenBytes(self._tokenizer).spelt, defaultdict(list)
+        for identity in self._vocabulary.values():
+            raw = spelt[identity]
+            named[self.text(identity).encode() if raw is None else raw].append(identity)
         return dict(named)
-
-
-def _byte_alphabet() -> dict[str, int]:
-    """Return the signs by which byte-level tokenizers write bytes (Radford et al. 2019, GPT-2)."""
-    visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(0x100) if byte not in visible]
-    return {chr(byte): byte for byte in visible} | {chr(0x100 + n): byte for n, byte in enumerate(others)}
