@@ -1,8 +1,8 @@
-"""Links of real projects, judged by reading: how many are right, and that those with an excerpt are still chosen.
+"""Links of real projects, judged by reading: how many were right, and that those with an excerpt are still chosen.
 
 `judged_links.jsonl` has tests of Debian's source packages, drawn at random (98 of 14 packages, then 83 of jackson-core,
 jsoup, mockito and okio): the method that was chosen at first (`before`), the one that is chosen (null where none is),
-and the one that is tested.
+and the one that is tested. `benchmarks/judged_links.py` chooses again, on the packages' sources.
 """
 
 import json
@@ -89,7 +89,7 @@ EXCERPTS = {
 """Of some tests the signatures of what they can mean, with other bodies, and what they call."""
 
 
-def test_nine_of_ten_links_are_right() -> None:
+def test_nine_of_ten_links_were_right_when_last_chosen() -> None:
     assert len({(row["package"], row["file"], row["line"]) for row in JUDGED}) == len(JUDGED) == 181
     assert len({row["package"] for row in JUDGED}) == 14
     for name, verdict in (("before", "verdict_before"), ("chosen", "verdict")):
