@@ -22,6 +22,7 @@ from published_form import (
 from transformers import PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
+from assertkd.export.convert import convert
 from assertkd.models import generation
 from assertkd.models.codet5p.model import CodeT5pModel
 from assertkd.models.distillable import ModelShape
@@ -198,6 +199,16 @@ def test_students_of_layers(model: CodeT5pModel) -> None:
     close(part(INPUTS, MASK, LABELS).logits[:3], expected)
     with pytest.raises(UserError, match="the teacher's decoder has no layer 3"):
         model.with_layers({"encoder": (0,), "decoder": (3,)}, 0.0)
+
+
+def test_exports_are_refused(tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
+    sizes = {"vocab_size": len(tiny_tokenizer)}
+    config = published_config(ENCODER | sizes, DECODER | sizes)
+    folder = store(tmp_path / "published", config, random_weights(config))
+    tiny_tokenizer.save_pretrained(folder)
+    with pytest.raises(UserError, match="CTranslate2 cannot express such a model"):
+        convert(folder, tmp_path / "export", "float32")
+    assert not (tmp_path / "export").exists()
 
 
 def test_every_weight_learns(model: CodeT5pModel) -> None:

@@ -22,7 +22,7 @@ STRUCTURE: Mapping[str, Mapping[str, object]] = {
     "encoder": {"is_decoder": False, "add_cross_attention": False},
     "decoder": {"is_decoder": True, "add_cross_attention": True, "cross_attention_hidden_size": None},
 }
-"""Keys that decide what is computed, with the values that the published models have."""
+"""Keys that decide what is computed, with the values that are known here, those of Salesforce/codet5p-2b."""
 
 
 def _config(vocab_size: int, encoder: dict[str, int], decoder: dict[str, int], **tokens: int) -> CodeT5pConfig:
@@ -49,13 +49,13 @@ class CodeT5pModel(DistillableModel):
 
     @classmethod
     def check_config(cls, name: str | Path, config: PreTrainedConfig) -> None:
-        """Refuse what no published CodeT5+ has."""
+        """Refuse another structure than that of Salesforce/codet5p-2b."""
         faults = [f"{stack}.{fault}" for stack in STRUCTURE for fault in _faults(stack, getattr(config, stack))]
         if config.encoder.vocab_size != config.decoder.vocab_size:
             faults.append("encoder and decoder have different vocabularies")
         if faults:
             raise UserError(
-                f"{name}: config.json: {'; '.join(faults)}, which no published CodeT5+ has and is not computed here",
+                f"{name}: config.json: {'; '.join(faults)}, which CodeT5+ 2B does not have and is not computed here",
                 "Use a model with the structure of Salesforce/codet5p-2b.",
             )
 
