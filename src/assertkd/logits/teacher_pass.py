@@ -50,13 +50,13 @@ class TeacherPass:
         tokenizer, lengths = load_tokenizer(teacher), params.supervision
         self.model = load_model(teacher, tokenizer=tokenizer).to(self.device).eval()
         self.prompt = Prompt(tokenizer, lengths.max_input_len, lengths.max_output_len)
+        self._head: Float32 = self.model.head_weight.float().cpu().numpy()
         self.codec = build_codec(
             self._settings.codec,
             self.model.vocab_size,
-            self.model.hidden_size,
+            self._head.shape[1],
             codec_parameters(self._settings, self._temperatures),
         )
-        self._head: Float32 = self.model.head_weight.float().cpu().numpy()
 
     def read(self, path: Path) -> tuple[list[Record], list[Sequence[int]]]:
         """Return a file's records without their sources, which are not needed once encoded, and the encoded inputs."""

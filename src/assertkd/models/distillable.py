@@ -142,7 +142,7 @@ class DistillableModel(nn.Module, ABC):
 
     @property
     def hidden_size(self) -> int:
-        """d, the width of the vectors that enter the head."""
+        """d, the width of the hidden states."""
         return int(self.network.config.hidden_size)
 
     @property

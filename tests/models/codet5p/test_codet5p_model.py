@@ -83,7 +83,7 @@ def test_several_targets_of_an_input(model: CodeT5pModel) -> None:
 
 def test_the_head_input_times_the_head_are_the_logits(model: CodeT5pModel) -> None:
     hidden = model.head_inputs(INPUTS, MASK, LABELS)
-    assert hidden.shape == (9, model.hidden_size) == (9, 65)
+    assert hidden.shape == (9, model.hidden_size + 1) == (9, 65)
     close(hidden @ model.head_weight.T, references(published_config()))
 
 

@@ -90,11 +90,6 @@ class CodeT5pModel(DistillableModel):
         return ModelShape(decoder.vocab_size, decoder.n_embd, decoder.n_head, encoder.n_layer, decoder.n_layer)
 
     @property
-    def hidden_size(self) -> int:
-        """The width of the vectors that enter the head, the 1 at their end included."""
-        return self.network.config.hidden_size + 1
-
-    @property
     def head_weight(self) -> Tensor:
         """The head, its bias as the last column, (V, d + 1), detached."""
         head = self.network.get_output_embeddings()
