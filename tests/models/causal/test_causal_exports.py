@@ -50,6 +50,13 @@ def test_what_ctranslate2_cannot_express(tmp_path: Path, tiny_tokenizer: PreTrai
         convert(tmp_path / "model", tmp_path / "export", "float32")
 
 
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+def test_a_model_of_fewer_heads_is_refused(kind: str, tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
+    random_model(kind, vocab_size=len(tiny_tokenizer)).narrowed(2, 12).save(tiny_tokenizer, tmp_path / "model")
+    with pytest.raises(UserError, match=f"CTranslate2 cannot express a {kind} whose 2 heads of 8 are not as wide"):
+        convert(tmp_path / "model", tmp_path / "export", "float32")
+
+
 def test_a_damaged_description(tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     random_model("llama", vocab_size=len(tiny_tokenizer)).save(tiny_tokenizer, tmp_path / "model")
     convert(tmp_path / "model", tmp_path / "export", "float32")

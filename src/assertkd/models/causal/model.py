@@ -276,6 +276,15 @@ class CausalModel(DistillableModel):
 
     def network_for_ctranslate2(self) -> PreTrainedModel:
         """Return the network."""
+        config = self.network.config
+        heads, size = config.num_attention_heads, getattr(config, "head_dim", None)
+        # Of these, its converter takes the size of a head for the width over the number of heads.
+        if config.model_type in ("llama", "mistral", "qwen2") and size and heads * size != config.hidden_size:
+            raise UserError(
+                f"CTranslate2 cannot express a {config.model_type} whose {heads} heads of {size} are not as wide as "
+                f"its hidden states, {config.hidden_size}",
+                "Use the model as it is, or a student with all heads (without model.teacher_heads).",
+            )
         return self.network
 
     def _logits(self, hidden: Tensor) -> Tensor:
