@@ -18,7 +18,7 @@ from assertkd.java.source import (
 )
 from assertkd.java.source_roots import lies_with_tests
 from assertkd.java.structure import CONSTRUCTOR, JavaClass, JavaFile, Method, Span
-from assertkd.java.tests import framework_of_imports, test_of_method, uses_test_library
+from assertkd.java.tests import assertions_in, framework_of_imports, test_of_method, uses_test_library
 
 COMPUTING = frozenset({"if", "for", "while", "throw", "(", "new", "?", "+", "-", "*", "/", "%", "[", "<", ">", "->"})
 """Tokens that a mere getter does without."""
@@ -56,7 +56,9 @@ def read_declarations(source: bytes, path: str) -> JavaFile:
         return JavaFile(path, lines=lines, fault="nested too deep")
     if in_part and not any(declared.methods for declared in classes):
         return JavaFile(path, lines=lines, fault="does not parse")
-    return JavaFile(path, package, tuple(imports), classes, lines, in_part=in_part)
+    bodies = _anonymous_test_cases(root) if any(name.startswith("junit.framework") for name in imports) else ()
+    anonymous = sum(any(assertions_in(body)) for body in bodies)
+    return JavaFile(path, package, tuple(imports), classes, lines, None, in_part, anonymous)
 
 
 class _Reader:
@@ -165,6 +167,12 @@ def _components(node: Node) -> dict[str, str]:
         for component in (parameters.named_children if parameters is not None else ())
         if component.type == "formal_parameter"
     }
+
+
+def _anonymous_test_cases(root: Node) -> Iterator[Node]:
+    for node in descendants(root, "object_creation_expression"):
+        if simple_type(node.child_by_field_name("type")).endswith("TestCase"):
+            yield from (child for child in node.named_children if child.type == "class_body")
 
 
 def _made(node: Node) -> Iterator[str]:

@@ -177,6 +177,7 @@ class JavaFile:
         classes: outer ones before those inside them.
         fault: why the file was not read, or None.
         in_part: whether parts of it do not parse; the rest is declared.
+        anonymous_tests: anonymous `TestCase`s with assertions, as a `suite()` of JUnit 3 makes them.
     """
 
     path: str
@@ -186,6 +187,7 @@ class JavaFile:
     lines: int = 0
     fault: str | None = None
     in_part: bool = False
+    anonymous_tests: int = 0
 
     @property
     def tests(self) -> Iterator[tuple[JavaClass, JavaTest]]:

@@ -278,12 +278,14 @@ def test_methods_that_only_look_like_tests_are_counted(tmp_path: Path) -> None:
         "src/test/java/p/FooTest.java": TEST % "assertEquals(2, new Foo().add(1));",
         "src/test/java/p/Some.java": f"package p; class Some extends org.lib.Helper {body}",
         "src/test/java/p/Case.java": f"package p; class Case extends org.lib.BaseCase {body}",
+        "src/test/java/p/All.java": f"""package p; import junit.framework.*; class All {{ public static Test suite() {{
+            suite.addTest(new TestCase("a") {body}); suite.addTest(new TestCase("b") {{ }}); return suite; }} }}""",
     }
     lines, account = mined(tmp_path, [write(tmp_path / "project", files)])
     assert [line["test_name"] for line in lines] == ["Case.testAdd", "FooTest.testAdd"]
-    left_out = {"named as JUnit 3 names tests, in a class that is no TestCase": 1}
+    left_out = {"named as JUnit 3 names tests, in a class that is no TestCase": 1, "in an anonymous TestCase": 1}
     assert account["total"]["tests_left_out"] == left_out
-    assert account["total"]["tests"] == 3
+    assert account["total"]["tests"] == 4
 
 
 def test_what_parses_of_a_file_is_used(tmp_path: Path) -> None:

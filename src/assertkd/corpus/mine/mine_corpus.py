@@ -133,6 +133,8 @@ def _cut_records(
         if file.fault is not None:
             counts.bad_files[file.fault] += 1
         counts.files_in_part += file.in_part
+        for _ in range(file.anonymous_tests):
+            counts.add_left_out("junit3", "in an anonymous TestCase")
         for test_class, test in file.tests:
             framework = index.framework(test_class, test)
             if framework is None:
