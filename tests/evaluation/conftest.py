@@ -1,4 +1,7 @@
-"""A pool that all tests share, skipped where the machine has no JDK or JUnit, or cannot confine what it runs."""
+"""A pool that all tests share, skipped where the machine has no JDK or JUnit, or cannot confine what it runs.
+
+With ASSERTKD_MUST_CONFINE in the environment that is a failure.
+"""
 
 import os
 from collections.abc import Iterator
@@ -19,6 +22,8 @@ def toolchain() -> Toolchain:
         find_confinement(found.java)
         return found
     except ToolMissingError as missing:
+        if os.environ.get("ASSERTKD_MUST_CONFINE"):
+            pytest.fail(f"ASSERTKD_MUST_CONFINE is set, but {missing}")
         pytest.skip(str(missing))
 
 

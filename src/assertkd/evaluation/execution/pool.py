@@ -13,7 +13,7 @@ from typing import Literal, Self, TypeVar
 
 from assertkd.errors import UserError
 from assertkd.evaluation.execution.compiler import Compiler, Unit
-from assertkd.evaluation.execution.confine import find_confinement
+from assertkd.evaluation.execution.confine import CannotConfineError, Confinement, find_confinement
 from assertkd.evaluation.execution.frameworks import packages_of, programs, split_class_path
 from assertkd.evaluation.execution.jdk import Toolchain
 from assertkd.evaluation.execution.runner import Runner
@@ -33,7 +33,7 @@ class ExecutionPool:
         class_path: what tests are compiled and run against beside these; frameworks in it replace them.
         workers: runners, each in a JVM of its own.
         heap_mb: Java heap of each, in MiB.
-        unconfined: whether the processes are not confined.
+        unconfined: whether the processes run unconfined where they cannot be confined.
 
     Raises:
         CannotConfineError: they cannot be confined here, and are to be.
@@ -51,7 +51,12 @@ class ExecutionPool:
         self.toolchain = toolchain
         self.libraries, self.class_path = split_class_path([path.resolve() for path in class_path], toolchain.junit)
         self._packages = packages_of(self.libraries)
-        self._confinement = None if unconfined else find_confinement(toolchain.java)
+        try:
+            self._confinement: Confinement | None = find_confinement(toolchain.java)
+        except CannotConfineError:
+            if not unconfined:
+                raise
+            self._confinement = None
         self._workers, self._heap_mb = workers, heap_mb
         self._runners: SimpleQueue[Runner] = SimpleQueue()
         self._folders = 0
@@ -71,6 +76,8 @@ class ExecutionPool:
                     f"{self.toolchain.java}: the program that runs tests does not compile ({error})",
                     "Name other jars in evaluation.execute.junit: JUnit 4.11, JUnit 5.4 or TestNG 6.9 or newer.",
                 )
+            # The compiler writes to the folder of classes, annotation processors with it.
+            program = program.rename(self.folder / "runner")
             for number in range(self._workers):
                 home = self.folder / f"runner{number}"
                 home.mkdir()

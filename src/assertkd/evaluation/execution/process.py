@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from assertkd.errors import UserError
-from assertkd.evaluation.execution.confine import Confinement, limited, new_user
+from assertkd.evaluation.execution.confine import Confinement, limits_command, new_user
 from assertkd.evaluation.execution.frameworks import with_linked
 
 LONGEST_LINE = 1 << 16
@@ -87,16 +87,19 @@ class JavaProcess:
         self._java, self._confinement, self._folder, self._keep_files = java, confinement, folder, keep_files
         self._heap_mb = heap_mb
         self._pipes = folder.with_name(f"{folder.name}-pipes")
-        self._pipes.mkdir(mode=0o755)
+        self._pipes.mkdir()
+        for path in (self._pipes, folder):
+            # Whatever the umask: as root we are another user inside.
+            path.chmod(0o755)
         self._readable = [*with_linked(readable), self._pipes]
         names = [self._pipes / name for name in ("requests", "replies")]
         options = [*JVM_OPTIONS, f"-Xmx{heap_mb}m", f"-Djava.io.tmpdir={folder}"]
-        limits = limited((heap_mb + BESIDE_HEAP_MB) << 20, is_alone=confinement is not None)
+        limits = limits_command((heap_mb + BESIDE_HEAP_MB) << 20, is_alone=confinement is not None)
         self._command = [str(part) for part in (*limits, java, *options, *program, *names, *arguments)]
         # No secret, proxy or option of ours is in it. glibc would reserve address space for dozens of memory arenas.
         self._environment = {"PATH": os.defpath, "LANG": "C.UTF-8", "HOME": str(folder), "MALLOC_ARENA_MAX": "2"}
         self._user = new_user() if keep_files else None
-        if self._user is not None and confinement is not None and os.geteuid() == 0:
+        if self._user is not None and confinement is not None and confinement.setpriv is not None:
             os.chown(folder, self._user, self._user)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -120,14 +123,14 @@ class JavaProcess:
             UserError: it does not become ready.
         """
         # A second time, because what was killed just before may still hold memory.
-        if not (self._is_ready() or self._is_ready()):
+        if not (self._try_to_start() or self._try_to_start()):
             raise UserError(
                 f"{self._java}: a JVM with {self._heap_mb} MiB of heap did not start",
                 "Check evaluation.execute.jdk_home and memory_mb, and that the machine has that much memory.",
             )
 
-    def _is_ready(self) -> bool:
-        """Start it; return whether it says that it is ready."""
+    def _try_to_start(self) -> bool:
+        """Start it; return whether it is ready."""
         requests, replies = self._pipes / "requests", self._pipes / "replies"
         for path in (requests, replies):
             os.mkfifo(path)
@@ -143,6 +146,12 @@ class JavaProcess:
                 return True
         except (ProcessEndedError, DeadlinePassedError):
             pass
+        except OSError as fault:
+            self._close()
+            raise UserError(
+                f"{self._command[0]}: cannot be started ({fault.strerror})",
+                "Check evaluation.execute.jdk_home, and that the machine lets you start more processes.",
+            ) from None
         finally:
             requests.unlink()
             replies.unlink()
@@ -189,9 +198,12 @@ class JavaProcess:
                 os.killpg(self._process.pid, signal.SIGKILL)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(KILL_SECONDS)
-            os.close(self._requests)
-            os.close(self._replies)
+            self._close()
             self._process = None
+
+    def _close(self) -> None:
+        os.close(self._requests)
+        os.close(self._replies)
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._confinement is not None:

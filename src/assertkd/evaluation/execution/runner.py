@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import secrets
 import time
 from collections.abc import Sequence
@@ -9,31 +10,46 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assertkd.evaluation.execution.confine import Confinement
+from assertkd.evaluation.execution.frameworks import warmup_of
 from assertkd.evaluation.execution.messages import printable
-from assertkd.evaluation.execution.process import DeadlinePassedError, JavaProcess, ProcessEndedError
+from assertkd.evaluation.execution.process import START_SECONDS, DeadlinePassedError, JavaProcess, ProcessEndedError
 from assertkd.java.projects import is_regular
 
 LEEWAY_SECONDS = 1.0
 """How much longer than allowed a test may say to have taken."""
 
-INTIMATE = (
-    # Reflection, and method handles: a lambda's class names MethodHandles alone.
-    b"\x00\x1djava/lang/invoke/MethodHandle",
-    *b"java/lang/invoke/Var java/lang/reflect/ ;)Ljava/lang/Class; java/lang/ClassLoader".split(),
-    *b"java/net/URLClassLoader java/beans/ javax/script/ javax/tools/".split(),
-    # The JVM's own parts.
-    *b"sun/ jdk/ java/lang/instrument/ java/lang/foreign/ java/lang/management/ javax/management/ loadLibrary".split(),
-    b"\x00\x11java/lang/Runtime",
-    *b"java/lang/Process java/lang/ThreadGroup java/io/FileDescriptor".split(),
-    *b"getAllStackTraces addShutdownHook".split(),
-    # What is set for the whole process.
-    *b"java/security/Security java/security/Provider HandlerFactory SocketImplFactory SecurityManager".split(),
-    *b"java/util/logging/LogManager java/util/logging/Handler java/net/Authenticator".split(),
-    *b"java/net/ProxySelector java/net/CookieHandler java/net/ResponseCache".split(),
-    # The frameworks' own machinery, and the program here.
-    *b"org/junit/platform/ org/junit/internal/ org/testng/internal/ assertkd/".split(),
+JVM_INTERNALS = re.compile(
+    rb"""
+    # The JDK, but for what is harmless. A lambda and a text of parts name method handles.
+    (?:java|javax|jdk|sun|com/sun|org/w3c|org/xml|org/ietf|netscape)/ (?!
+        (?<=java/) (?:
+            lang/ (?!Runtime(?!\w)|Process|ThreadGroup|ClassLoader|Module|StackWalker|SecurityManager|System\$)
+                [A-Z]
+            | lang/annotation/ | lang/runtime/ | lang/ref/(?:Weak|Soft)?Reference
+            | lang/invoke/ (?:CallSite|LambdaMetafactory|StringConcatFactory|Method(?:Type|Handles?)|TypeDescriptor
+                |SerializedLambda)
+            | lang/reflect/ (?:InvocationTargetException|Array(?!\w)|Type(?!\w))
+            | math/ | time/ | text/(?!spi/) | io/(?!FileDescriptor|Object)
+            | util/ (?!logging/|prefs/|spi/|ServiceLoader)
+            | nio/ (?!\w+/spi/) | net/UR (?:I|L|LEncoder|LDecoder|ISyntaxException) (?!\w) | net/MalformedURLException
+            | security/ (?:MessageDigest|SecureRandom|NoSuchAlgorithm|GeneralSecurity)
+        )
+    )
+    # Looking methods and classes up, and method handles as such.
+    | \x00\x1djava/lang/invoke/MethodHandle | \)Ljava/lang/invoke/MethodHandles\$Lookup; | ;\)Ljava/lang/Class;
+    | getAllStackTraces | loadLibrary | HandlerFactory
+    # What the JVM calls when the test has long ended.
+    | \x00\x08finalize
+    # The frameworks' own machinery, what their jars have beside it, and the program here.
+    | org/junit/(?:platform|internal|vintage)/ | org/junit/jupiter/engine/ | org/testng/(?!annotations/|Assert|asserts/)
+    | bsh/ | com/beust/ | com/univocity/ | assertkd/
+    """,
+    re.VERBOSE,
 )
-"""Names as they stand in compiled classes."""
+"""Names, as they stand in compiled classes, of what can change a JVM in ways that leave no trace to look for."""
+
+SYSTEM, LOAD = b"\x00\x10java/lang/System", b"\x00\x04load"
+"""Both in one class may load a library of machine code."""
 
 PASSED, FAILED, TIMED_OUT, DIED, LEFT_THREADS = "passed", "failed", "timed out", "ended the process", "left threads"
 NOT_RUN = "not run"
@@ -88,14 +104,14 @@ class Runner(JavaProcess):
         heap_mb: int,
     ) -> None:
         options = ["-ea", "-cp", os.pathsep.join(map(str, (program, *libraries))), "assertkd.Runner"]
-        readable = [classes, *libraries, *class_path]
+        readable = [program, classes, *libraries, *class_path]
         super().__init__(java, options, class_path, confinement, readable, folder, heap_mb, keep_files=False)
 
     def run(self, test_class: str, method: str, folders: Sequence[Path], seconds: float) -> TestOutcome:
         """Run one test.
 
         A test that leaves something behind in a process that others have used is run again in a new one, as is one
-        that ends it: what an earlier test did may have been the cause.
+        that ends it or takes too long: what an earlier test did may have been the cause.
 
         Args:
             test_class: binary name of its class.
@@ -105,7 +121,7 @@ class Runner(JavaProcess):
         """
         is_fresh = not self.is_running
         outcome = self._attempt(test_class, method, folders, seconds)
-        if not is_fresh and not self.is_running and outcome.ended != TIMED_OUT:
+        if not is_fresh and not self.is_running:
             outcome = self._attempt(test_class, method, folders, seconds)
         if any(reaches_into_jvm(folder) for folder in folders):
             self.kill()
@@ -114,6 +130,12 @@ class Runner(JavaProcess):
     def _attempt(self, test_class: str, method: str, folders: Sequence[Path], seconds: float) -> TestOutcome:
         if not self.is_running:
             self.start()
+            self._request(warmup_of(_code_of(test_class, folders)), "test", folders, START_SECONDS)
+            if not self.is_running:
+                self.start()
+        return self._request(test_class, method, folders, seconds)
+
+    def _request(self, test_class: str, method: str, folders: Sequence[Path], seconds: float) -> TestOutcome:
         word = secrets.token_hex(16)
         request = "\t".join((word, test_class, method, os.pathsep.join(map(str, folders))))
         deadline = time.monotonic() + seconds
@@ -140,5 +162,11 @@ class Runner(JavaProcess):
 @functools.lru_cache(maxsize=4096)
 def reaches_into_jvm(folder: Path) -> bool:
     """Return whether classes of a folder name what can change a JVM in ways that leave no trace to look for."""
-    classes = (path for path in folder.rglob("*.class") if is_regular(path))
-    return any(name in code for path in classes for code in [path.read_bytes()] for name in INTIMATE)
+    codes = [path.read_bytes() for path in folder.rglob("*.class") if is_regular(path)]
+    return any(JVM_INTERNALS.search(code) or (SYSTEM in code and LOAD in code) for code in codes)
+
+
+def _code_of(test_class: str, folders: Sequence[Path]) -> bytes:
+    """Return a compiled class; nothing where it is in none of the folders."""
+    paths = [folder / f"{test_class.replace('.', '/')}.class" for folder in folders]
+    return next((path.read_bytes() for path in paths if is_regular(path)), b"")

@@ -17,9 +17,13 @@ import java.net.URLClassLoader;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashMap;
 import java.util.HashSet;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Properties;
 import java.util.Set;
 import java.util.TimeZone;
@@ -46,12 +50,23 @@ public final class Runner {
     private static final int LONGEST_MESSAGE = 300;
     private static final int GRACE_MILLISECONDS = 500;
 
-    /** What a test has to leave as it finds it. */
+    /** Threads that the JDK starts for later, and that are of no class of its own. */
+    private static final Set<String> HOUSEKEEPERS =
+        Set.of("CompletableFutureDelayScheduler", "ForkJoinPool.commonPool-delayScheduler");
+
+    /** So many files a test has to leave closed of those that a process may open. */
+    private static final int FREE_FILES = 32;
+
+    /**
+     * What a test has to leave as it finds it. Nothing here asks an object that may be of a test's class: its equals,
+     * hashCode or clone would be the test's code.
+     */
     private static final class State {
         final Set<Thread> threads = threads();
-        final Properties properties = (Properties) System.getProperties().clone();
-        final Object[] others = others();
+        final Properties properties = System.getProperties();
+        final Map<?, ?> values = new HashMap<>(properties);
         final File folder = new File(System.getProperty("java.io.tmpdir"));
+        final TimeZone zone = TimeZone.getDefault();
 
         String left() throws InterruptedException {
             long grace = System.nanoTime() + GRACE_MILLISECONDS * 1_000_000L;
@@ -63,10 +78,41 @@ public final class Runner {
             if (more.stream().anyMatch(State::isTests)) {
                 return "threads";
             }
+            setDefaults();
             String[] files = folder.list();
-            boolean same = more.isEmpty() && files != null && files.length == 0
-                && Arrays.equals(others, others()) && properties.equals(System.getProperties());
+            boolean same = more.isEmpty() && files != null && files.length == 0 && sameProperties() && canOpenFiles()
+                && !ForkJoinPool.commonPool().hasQueuedSubmissions();
             return same ? "clean" : "changed";
+        }
+
+        /** Set what a test may set for the whole process. What tests print goes nowhere, what they read has ended. */
+        void setDefaults() {
+            System.setIn(new ByteArrayInputStream(new byte[0]));
+            System.setOut(new PrintStream(OutputStream.nullOutputStream()));
+            System.setErr(new PrintStream(OutputStream.nullOutputStream()));
+            Locale.setDefault(Locale.ROOT);
+            TimeZone.setDefault(zone);
+            Thread.setDefaultUncaughtExceptionHandler(null);
+        }
+
+        private boolean sameProperties() {
+            return System.getProperties() == properties && properties.size() == values.size()
+                && values.entrySet().stream().allMatch(entry -> properties.get(entry.getKey()) == entry.getValue());
+        }
+
+        private static boolean canOpenFiles() {
+            List<FileInputStream> open = new ArrayList<>();
+            try {
+                while (open.size() < FREE_FILES) {
+                    open.add(new FileInputStream("/dev/null"));
+                }
+                for (FileInputStream one : open) {
+                    one.close();
+                }
+                return true;
+            } catch (IOException none) {
+                return false;
+            }
         }
 
         private Set<Thread> moreThreads() {
@@ -77,12 +123,14 @@ public final class Runner {
 
         /** Return whether a thread is a test's, and not one that the JDK keeps for later. */
         private static boolean isTests(Thread thread) {
-            boolean jdks = thread.getClass().getClassLoader() == null
-                && thread.getClass().getName().startsWith("jdk.internal.");
+            if (thread.getClass().getClassLoader() != null) {
+                return true;
+            }
             boolean idle = thread instanceof ForkJoinWorkerThread
                 && ((ForkJoinWorkerThread) thread).getPool() == ForkJoinPool.commonPool()
                 && ForkJoinPool.commonPool().isQuiescent();
-            return !jdks && !idle;
+            return !idle && !thread.getClass().getName().startsWith("jdk.internal.")
+                && !HOUSEKEEPERS.contains(thread.getName());
         }
 
         private static Set<Thread> threads() {
@@ -91,13 +139,9 @@ public final class Runner {
                 root = root.getParent();
             }
             Thread[] found = new Thread[root.activeCount() + 1024];
-            return new HashSet<>(Arrays.asList(found).subList(0, root.enumerate(found)));
-        }
-
-        private static Object[] others() {
-            return new Object[] {
-                System.in, System.out, System.err, Locale.getDefault(), TimeZone.getDefault(),
-                Thread.getDefaultUncaughtExceptionHandler(), ForkJoinPool.commonPool().hasQueuedSubmissions()};
+            Set<Thread> threads = Collections.newSetFromMap(new IdentityHashMap<>());
+            threads.addAll(Arrays.asList(found).subList(0, root.enumerate(found)));
+            return threads;
         }
     }
 
@@ -107,16 +151,12 @@ public final class Runner {
         PrintStream replies = new PrintStream(new FileOutputStream(arguments[1]), false, StandardCharsets.UTF_8);
         BufferedReader requests = new BufferedReader(
             new InputStreamReader(new FileInputStream(arguments[0]), StandardCharsets.UTF_8));
-        // What tests print goes nowhere, and what they read has ended.
-        System.setIn(new ByteArrayInputStream(new byte[0]));
-        System.setOut(new PrintStream(OutputStream.nullOutputStream()));
-        System.setErr(new PrintStream(OutputStream.nullOutputStream()));
-        Locale.setDefault(Locale.ROOT);
         List<URL> classPath = new ArrayList<>();
         for (String entry : Arrays.asList(arguments).subList(2, arguments.length)) {
             classPath.add(new File(entry).toURI().toURL());
         }
         State state = new State();
+        state.setDefaults();
         replies.print("ready\n");
         replies.flush();
         for (String line = requests.readLine(); line != null; line = requests.readLine()) {
