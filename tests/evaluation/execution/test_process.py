@@ -24,6 +24,9 @@ CODE
 """In place of `java`."""
 
 ANSWER = """word = requests.readline().split("\\t")[0]
+replies.write(f"{word}\\tpassed\\tclean\\t1\\t\\n")  # The empty test that comes first.
+replies.flush()
+word = requests.readline().split("\\t")[0]
 replies.buffer.write({reply})
 replies.flush()
 time.sleep(60)
