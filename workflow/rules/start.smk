@@ -17,6 +17,7 @@ from assertkd.prerequisites import check_devices, check_models
 from assertkd.runtime.logs import logged_faults
 from assertkd.runtime.output import printable_output
 from assertkd.runtime.storage import RUN_BYTES, format_bytes, size_of
+from assertkd.settings.config_file import refuse_shell_syntax
 
 STARTED = time.time()
 
@@ -81,6 +82,8 @@ def check_start():
     """Refuse to start jobs that cannot run: on SLURM without an account, without their device, with an unusable model."""
     jobs = planned_jobs()
     try:
+        if not workflow.local_exec:
+            refuse_shell_syntax(workflow.config_settings.config_args or [])
         check_submission(job_resources(), os.environ)
         check_models(RUN, jobs, RUN_FILES)
         if workflow.local_exec:

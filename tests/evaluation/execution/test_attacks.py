@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -114,12 +115,13 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
 
 @dataclass
 class Finished:
-    """What a run of the stage wrote."""
+    """What a run of the stage wrote, how long it took, and the folder that its own were in."""
 
     gold: dict[str, GoldExecution]
     predicted: dict[str, PredictedExecution]
     text: str
     seconds: float
+    pools: Path
 
 
 @pytest.fixture(scope="module")
@@ -154,14 +156,20 @@ def finished(toolchain: Toolchain, outside: Outside, tmp_path_factory: pytest.Te
     )
     started = time.monotonic()
     files = (folder / "test.jsonl", folder / "gold_execution.jsonl", folder / "gold_execution.json")
-    execute_gold(ExecuteGoldParams(execute=settings, limit=None), *files)
-    execute(ExecuteParams(execute=settings), *files, folder)
+    pools = Path(tempfile.mkdtemp(prefix="attacks-"))
+    with pytest.MonkeyPatch.context() as patch:
+        # Its processes are told from those of other tests by the folder that their commands name.
+        patch.setattr(tempfile, "tempdir", str(pools))
+        execute_gold(ExecuteGoldParams(execute=settings, limit=None), *files)
+        execute(ExecuteParams(execute=settings), *files, folder)
+    pools.rmdir()
     written = [path for path in folder.iterdir() if "execution" in path.name]
     return Finished(
         read_gold_executions(files[1]),
         {one.id: one for one in read_executions(folder / "execution.jsonl")},
         "".join(path.read_text(encoding="utf-8") for path in written),
         time.monotonic() - started,
+        pools,
     )
 
 
@@ -214,7 +222,7 @@ def test_no_file_s_content_leaves_in_a_message(finished: Finished) -> None:
 def test_no_process_is_left(finished: Finished) -> None:
     assert finished.predicted
     listed = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert not [line for line in listed.splitlines() if "assertkd.Runner" in line and f"-Xmx{64}m" in line]
+    assert not [line for line in listed.splitlines() if str(finished.pools) in line]
 
 
 def test_it_comes_to_an_end(finished: Finished) -> None:

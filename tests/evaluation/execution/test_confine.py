@@ -10,6 +10,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import psutil
 import pytest
 
 from assertkd.evaluation.execution.compiler import Unit
@@ -218,6 +219,25 @@ def test_what_runs_ends_with_whoever_started_it_even_when_that_is_killed(toolcha
         time.sleep(0.1)
     shutil.rmtree(folder)
     assert folder not in commands()
+
+
+@pytest.mark.java
+def test_what_runs_is_no_root_and_has_its_limits(toolchain: Toolchain) -> None:
+    command = [sys.executable, "-c", ENDLESS, *map(str, toolchain.junit)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        folder = process.stdout.readline().strip()
+        listed = list(psutil.process_iter(["name", "cmdline", "uids"]))
+        jvms = [one for one in listed if one.info["name"] == "java" and folder in " ".join(one.info["cmdline"] or [])]
+        limits = [Path(f"/proc/{one.pid}/limits").read_text(encoding="ascii") for one in jvms]
+        process.kill()
+    shutil.rmtree(folder)
+    assert jvms
+    for one, text in zip(jvms, limits, strict=True):
+        assert 0 not in one.info["uids"]
+        for limit in ("Max address space", "Max file size", "Max core file size"):
+            soft, hard = next(line for line in text.splitlines() if line.startswith(limit))[len(limit) :].split()[:2]
+            assert soft == hard != "unlimited", limit
 
 
 def commands() -> str:
