@@ -149,7 +149,9 @@ def student_source(wildcards):
     student = STUDENTS[wildcards.variant]
     own = [] if student.model.layers is not None else model_files(student.model.name)
     if student.model.tokenizer is not None:
-        own += [file for file in model_files(student.model.own_tokenizer) if is_tokenizer_file(file) and file not in own]
+        own += [
+            file for file in model_files(student.model.own_tokenizer) if is_tokenizer_file(file) and file not in own
+        ]
     encoders = [*student.encoders, student.validation_encoder]
     return [*own, *(file for encoder in encoders for file in model_files(encoder))]
 
