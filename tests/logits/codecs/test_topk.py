@@ -64,7 +64,7 @@ def mean_kl(log_p: np.ndarray, log_q: np.ndarray) -> float:
     return float((np.exp(log_p) * (log_p - log_q)).sum(axis=1).mean())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     logits=LOGITS,
     temperatures=st.lists(st.sampled_from([0.5, 2.0, 4.0, 10.0]), max_size=3),
@@ -93,10 +93,12 @@ def test_round_trip_within_the_stated_error(
             step = max(2.0**-12, 1.1 * distance / 255)
             assert np.abs(log_p - truth[row, ids]).max() <= step / temperature + rounding + 1e-4
             assert tail == pytest.approx(expected_tail, abs=rounding + 1e-4)
-            assert not len(outside) or outside.max() <= truth[row, ids].min(), "the support is of the likeliest"
+            # Logits that differ by less than float32 tells apart may change places.
+            least = truth[row, ids].min() + 1e-6
+            assert not len(outside) or outside.max() <= least, "the support is of the likeliest"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(logits=LOGITS, tolerance=st.sampled_from([1e-5, 1e-3, 3e-2]))
 def test_no_other_k_is_cheaper(logits: np.ndarray, tolerance: float) -> None:
     """KL(full ‖ kept) by its definition, for every k."""
