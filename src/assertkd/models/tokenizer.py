@@ -10,7 +10,7 @@ from transformers.utils import cached_file
 from assertkd.errors import UserError
 from assertkd.layout import ModelLayout
 from assertkd.models.causal.architectures import is_decoder_only
-from assertkd.models.codet5p.network import CodeT5pConfig
+from assertkd.models.codet5p.configuration import CodeT5pConfig
 from assertkd.models.hub import located
 from assertkd.models.loading import loading
 from assertkd.models.model_folder import check_files, read_object

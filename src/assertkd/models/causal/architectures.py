@@ -2,11 +2,16 @@
 
 import inspect
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedConfig, PreTrainedModel
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers import PreTrainedConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from assertkd.errors import UserError
+
+if TYPE_CHECKING:
+    # Takes seconds to import, and who asks for a tokenizer needs no network.
+    from transformers import PreTrainedModel
 
 NAMES = {kind: name for kind, name in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.items() if isinstance(name, str)}
 """The class of the network by `model_type`."""
@@ -31,7 +36,7 @@ def is_decoder_only(model_type: object, architectures: object) -> bool:
     )
 
 
-def network_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
+def network_class(config: PreTrainedConfig) -> "type[PreTrainedModel]":
     """Return the class of the network that a configuration describes."""
     architecture: type[PreTrainedModel] = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
     return architecture

@@ -12,8 +12,9 @@ from transformers import PreTrainedConfig
 from transformers.modeling_outputs import BaseModelOutput
 
 from assertkd.errors import UserError
+from assertkd.models.codet5p.configuration import CodeT5pConfig
 from assertkd.models.codet5p.generation import CodeT5pSteps
-from assertkd.models.codet5p.network import PARTS, CodeT5pConfig, CodeT5pEncoderDecoderModel
+from assertkd.models.codet5p.network import PARTS, CodeT5pEncoderDecoderModel
 from assertkd.models.distillable import IGNORED, DistillableModel, ModelShape, TargetOutputs
 from assertkd.settings.model import ScratchSettings, missing_layers
 

@@ -1,4 +1,4 @@
-"""The network of CodeT5+ 2B, 6B and 16B, with the configuration keys and the names of weights of the published files.
+"""The network of CodeT5+ 2B, 6B and 16B, with the names of weights of the published files.
 
 Encoder and decoder are CodeGen's, except that all tokens of an input see each other, and that the decoder's last layer
 also reads the encoded input. Source: Wang et al. 2023, CodeT5+, and the `modeling_codet5p.py` beside the published
@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, Cache, CodeGenConfig, GenerationMixin, PreTrainedConfig
+from transformers import Cache, GenerationMixin
 from transformers.masking_utils import create_causal_mask
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput
 from transformers.models.codegen.modeling_codegen import (
@@ -22,50 +22,10 @@ from transformers.models.codegen.modeling_codegen import (
 )
 from transformers.utils import ModelOutput
 
+from assertkd.models.codet5p.configuration import CodeT5pConfig, CodeT5pModuleConfig
+
 PARTS = 4
 """CodeGen's projections were made for so many devices: each has a share of the heads, with all of their kinds."""
-
-
-class CodeT5pModuleConfig(CodeGenConfig):  # type: ignore[misc]
-    """Sizes of an encoder or a decoder."""
-
-    model_type = "codet5p_module"
-
-
-class CodeT5pConfig(PreTrainedConfig):  # type: ignore[misc]
-    """Sizes of both; those of the decoder are the model's."""
-
-    model_type = "codet5p"
-    sub_configs_defaults = {"encoder": CodeT5pModuleConfig, "decoder": CodeT5pModuleConfig}  # noqa: RUF012
-
-    encoder: Any = None
-    decoder: Any = None
-    is_encoder_decoder: bool = True
-    pad_token_id: int | None = None
-    eos_token_id: int | list[int] | None = None
-    decoder_start_token_id: int | None = None
-
-    def __post_init__(self, **kwargs: Any) -> None:
-        """Set what transformers needs to let the encoder's tokens see each other."""
-        super().__post_init__(**kwargs)
-        self.encoder.is_causal = False
-
-    @property
-    def vocab_size(self) -> int:
-        """Entries of the vocabulary, which both have."""
-        return int(self.decoder.vocab_size)
-
-    @vocab_size.setter
-    def vocab_size(self, entries: int) -> None:
-        self.encoder.vocab_size = self.decoder.vocab_size = entries
-
-    @property
-    def hidden_size(self) -> int:
-        """Width of the decoder."""
-        return int(self.decoder.n_embd)
-
-
-AutoConfig.register(CodeT5pConfig.model_type, CodeT5pConfig)
 
 
 @dataclass
