@@ -1,7 +1,7 @@
 """How much memory training takes: an estimate from the model's sizes, before anything is loaded."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from assertkd.cluster.params import CheckCudaParams, CheckedTraining
 from assertkd.errors import UserError
@@ -40,12 +40,14 @@ class TrainingMemory:
     """What training one model takes on each of its GPUs.
 
     Attributes:
+        shape: its sizes.
         parameters: its number of weights.
         trained: those that training changes: all, or its adapters'.
         weights: bytes of weights, gradients and optimizer state.
         activations: bytes kept for the backward pass of one micro-batch, of full length.
     """
 
+    shape: ModelShape
     parameters: int
     trained: int
     weights: int
@@ -89,6 +91,7 @@ def training_memory(
         return None
     autocast = 0 if training.precision == "fp32" else BYTES_PER_WEIGHT_AUTOCAST
     return TrainingMemory(
+        shape=shape,
         parameters=parameters,
         trained=trained,
         weights=trained * (BYTES_PER_WEIGHT + autocast) + frozen * (BYTES_PER_WEIGHT_FROZEN + autocast),
@@ -132,11 +135,15 @@ def largest_batch(
 
     None where not even a batch of one fits, or the model's sizes are not known.
     """
+    configured = training_memory(each.model, each.training, *sizes, each.lora)
+    if configured is None:
+        return None
     for batch_size in range(effective, 0, -1):
         if effective % batch_size == 0:
             training = each.training.model_copy(update={"batch_size": batch_size})
-            memory = training_memory(each.model, training, *sizes, each.lora)
-            if memory is not None and memory.total <= limit:
+            # Of a batch's size nothing else depends.
+            memory = replace(configured, activations=_activations(configured.shape, training, *sizes[:2]))
+            if memory.total <= limit:
                 return batch_size, memory.total
     return None
 
