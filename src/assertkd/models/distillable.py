@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -192,7 +192,11 @@ class DistillableModel(nn.Module, ABC):
         """
         if num_beams == 1:
             return self._write(input_ids, attention_mask, 1, max_new_tokens, most_probable)[:, 0]
-        return self.search_beams(input_ids, attention_mask, max_new_tokens, num_beams)
+        inputs = self.beam_inputs(input_ids, attention_mask)
+        options = {"max_new_tokens": max_new_tokens, "num_beams": num_beams, "do_sample": False}
+        written: Tensor = self.network.generate(**inputs, **options)
+        # Outputs stand behind a start token, or behind the inputs that they continue.
+        return written[:, 1 if self.has_encoder else inputs["input_ids"].shape[1] :]
 
     def sample(
         self,
@@ -232,9 +236,9 @@ class DistillableModel(nn.Module, ABC):
     ) -> tuple[DecodingSteps, Tensor]:
         """Return the steps that write `sequences` outputs for each input, and their start tokens, (B, K)."""
 
-    @abstractmethod
-    def search_beams(self, input_ids: Tensor, attention_mask: Tensor, max_new_tokens: int, num_beams: int) -> Tensor:
-        """Return the best outputs of beam search, (B, T); see `generate`."""
+    def beam_inputs(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Any]:
+        """Return what the network's own `generate` takes for inputs."""
+        return {"input_ids": input_ids, "attention_mask": attention_mask}
 
     @torch.inference_mode()
     def _write(

@@ -65,6 +65,20 @@ def cut(weights: dict[str, Tensor], into: Sequence[str], kept: Tensor, out: str 
         weights[out] = weights[out][:, kept]
 
 
+def cut_units(weights: dict[str, Tensor], into: Sequence[str], out: str, count: int) -> None:
+    """Keep the most important units of a feed-forward layer.
+
+    Args:
+        weights: by name; changed.
+        into: names of modules that may lead into it; those that there are do.
+        out: name of the matrix out of it.
+        count: units to keep.
+    """
+    present = [module for module in into if f"{module}.weight" in weights]
+    importance = unit_importance([weights[f"{module}.weight"] for module in present], weights[out])
+    cut(weights, present, most_important(importance, count), out)
+
+
 def entries_of(blocks: Tensor, size: int) -> Tensor:
     """Return the places of all entries of these blocks of `size` entries each."""
     return (blocks[:, None] * size + torch.arange(size, device=blocks.device)).flatten()

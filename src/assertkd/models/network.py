@@ -1,16 +1,21 @@
-"""Networks of transformers: read with every weight from their files, and left fewer entries of their vocabulary."""
+"""Networks of transformers: read with every weight from their files, copied in part, and cut in their vocabulary."""
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel
 
+from assertkd.errors import UserError
 from assertkd.models.hub import located
 from assertkd.models.loading import loading, unloadable
 from assertkd.models.model_folder import FAILURE, check_weights, local_folder, output_length
 from assertkd.models.special_tokens import END, PAD, START
+from assertkd.settings.model import missing_layers
+
+Network = TypeVar("Network", bound=PreTrainedModel)
 
 
 def read_network(name: str | Path, config: PreTrainedConfig, architecture: type[PreTrainedModel]) -> PreTrainedModel:
@@ -39,6 +44,34 @@ def read_network(name: str | Path, config: PreTrainedConfig, architecture: type[
         # transformers would fill them with random numbers and go on.
         raise unloadable(name, FAILURE, f"{len(missing)} are missing, as {missing[0]}")
     return cast(PreTrainedModel, network)
+
+
+def copied_network(network: Network, config: PreTrainedConfig, weight_of: Callable[[str], Tensor]) -> Network:
+    """Return a network of the same class with this configuration, and copies of the weights that a function names.
+
+    Args:
+        network: of whose class.
+        config: its sizes are those of the weights.
+        weight_of: the weight for each name in the new network.
+    """
+    other: Network = type(network)(config)
+    other.load_state_dict({name: weight_of(name) for name in other.state_dict()})
+    return other
+
+
+def check_layers(chosen: Mapping[str, Sequence[int]], held: Mapping[str, int], others: Sequence[str] = ()) -> None:
+    """Refuse layers that a teacher does not have.
+
+    Args:
+        chosen: stack to the numbers of the layers that are wanted, from 0.
+        held: stack to the teacher's number of layers.
+        others: further faults of the choice.
+
+    Raises:
+        UserError: listing all.
+    """
+    if faults := [*missing_layers(chosen, held), *others]:
+        raise UserError(f"model.teacher_layers: {'; '.join(faults)}", "Name layers that the teacher has.")
 
 
 def truncate_vocabulary(network: PreTrainedModel, entries: int) -> None:

@@ -13,24 +13,17 @@ from transformers import LlamaConfig, PreTrainedConfig, PreTrainedModel, Qwen2Co
 from assertkd.errors import UserError
 from assertkd.models.causal.architectures import CAP, check_config, network_class
 from assertkd.models.causal.generation import CausalSteps, padded_left
+from assertkd.models.causal.narrowing import narrowed_weights
 from assertkd.models.distillable import IGNORED, DistillableModel, ModelShape, TargetOutputs
-from assertkd.models.importance import check_width, cut, entries_of, head_importance, most_important, unit_importance
 from assertkd.models.model_folder import FAILURE, INPUT_LENGTH
-from assertkd.settings.model import ScratchSettings, missing_layers
+from assertkd.models.network import check_layers, copied_network
+from assertkd.settings.model import ScratchSettings
 
 DROPOUT = re.compile(r"(.*_)?(dropout|dropout_prob|dropout_rate|pdrop)")
 """Names of rates of dropout in configurations."""
 
 COMPARED = 6
 """How many tokens, from all over the vocabulary, a loaded model is compared with transformers on."""
-
-WIDTHS = ("num_attention_heads", "num_key_value_heads", "intermediate_size")
-"""Options of a configuration that say how wide its layers are."""
-
-ATTENTION = re.compile(r"(.+\.self_attn)\.o_proj\.weight")
-FEED_FORWARD = re.compile(r"(.+\.mlp)\.(?:down_proj|c_proj)\.weight")
-INTO = ("gate_proj", "up_proj", "c_fc")
-"""Names of the matrices into a feed-forward layer, of which a kind of network has one or two."""
 
 PER_LAYER = ("layer_types", "mlp_layer_types", "no_rope_layers")
 """Options of a configuration that have a value for each layer."""
@@ -174,17 +167,9 @@ class CausalModel(DistillableModel):
             input_ids.new_full((len(input_ids), sequences), self.pad_token_id),
         )
 
-    def search_beams(self, input_ids: Tensor, attention_mask: Tensor, max_new_tokens: int, num_beams: int) -> Tensor:
-        """Return the outputs of beam search, (B, T)."""
-        inputs, mask = padded_left(input_ids, attention_mask)
-        written: Tensor = self.network.generate(
-            input_ids=inputs,
-            attention_mask=mask,
-            max_new_tokens=max_new_tokens,
-            num_beams=num_beams,
-            do_sample=False,
-        )
-        return written[:, inputs.shape[1] :]
+    def beam_inputs(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Any]:
+        """Return the inputs with the padding on the left, so that outputs continue them."""
+        return super().beam_inputs(*padded_left(input_ids, attention_mask))
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return all weights, as those of the decoder."""
@@ -193,11 +178,9 @@ class CausalModel(DistillableModel):
     def with_layers(self, layers: Mapping[str, Sequence[int]], dropout: float) -> Self:
         """Return a model of copies of these layers; those of the encoder have to be the same, since there is none."""
         chosen, config = layers["decoder"], self.with_dropout(self.network.config, dropout)
-        faults = missing_layers({"decoder": chosen}, {"decoder": config.num_hidden_layers})
-        if [*layers["encoder"]] != [*chosen]:
-            faults.append("the teacher has no encoder, so that teacher_decoder_layers has no meaning")
-        if faults:
-            raise UserError(f"model.teacher_layers: {'; '.join(faults)}", "Name layers that the teacher has.")
+        meaningless = ["the teacher has no encoder, so that teacher_decoder_layers has no meaning"]
+        others = meaningless if [*layers["encoder"]] != [*chosen] else []
+        check_layers({"decoder": chosen}, {"decoder": config.num_hidden_layers}, others)
         for key in PER_LAYER:
             if (values := getattr(config, key, None)) is not None:
                 setattr(config, key, [values[layer] for layer in chosen])
@@ -213,48 +196,15 @@ class CausalModel(DistillableModel):
 
     def narrowed(self, heads: int | None, feed_forward: int | None) -> Self:
         """Return a model of the most important heads and units; see `DistillableModel`."""
-        config, weights = copy.deepcopy(self.network.config), self.network.state_dict()
-        asked = [one for one, count in ((ATTENTION, heads), (FEED_FORWARD, feed_forward)) if count is not None]
-        has_all = all(any(map(one.fullmatch, weights)) for one in asked) and all(hasattr(config, key) for key in WIDTHS)
-        if not has_all:
+        found = narrowed_weights(self.network, heads, feed_forward)
+        if found is None:
             return super().narrowed(heads, feed_forward)
-        has_heads, groups, units = (getattr(config, key) for key in WIDTHS)
-        check_width(heads, has_heads, feed_forward, units)
-        size = has_heads // groups
-        if heads is not None and (heads % size or config.hidden_size % heads):
-            possible = [count for count in range(size, has_heads + 1, size) if config.hidden_size % count == 0]
-            raise UserError(
-                f"model.teacher_heads: {heads} is no multiple of {size}, the teacher's heads that share keys, or does "
-                f"not divide its width, {config.hidden_size}",
-                f"Set one of {', '.join(map(str, possible))}, or null for all.",
-            )
-        for name in [*weights]:
-            if heads is not None and (match := ATTENTION.fullmatch(name)):
-                layer = match[1]
-                value = weights[f"{layer}.v_proj.weight"]
-                kept = most_important(head_importance(value, weights[name], groups, has_heads), heads // size)
-                config.head_dim = len(value) // groups
-                cut(weights, [f"{layer}.q_proj"], entries_of(kept, size * config.head_dim), name)
-                cut(weights, [f"{layer}.k_proj", f"{layer}.v_proj"], entries_of(kept, config.head_dim))
-            elif feed_forward is not None and (match := FEED_FORWARD.fullmatch(name)):
-                parts = [f"{match[1]}.{part}" for part in INTO]
-                into = [part for part in parts if f"{part}.weight" in weights]
-                importance = unit_importance([weights[f"{one}.weight"] for one in into], weights[name])
-                cut(weights, into, most_important(importance, feed_forward), name)
-        chosen = heads or has_heads
-        config.num_attention_heads, config.num_key_value_heads = chosen, chosen // size
-        config.intermediate_size = feed_forward or units
-        with torch.device("meta"):
-            expected = type(self.network)(config).state_dict()
-        if any(weights[name].shape != weight.shape for name, weight in expected.items()):
-            # Fused matrices, say, or norms over all heads.
-            return super().narrowed(heads, feed_forward)
+        config, weights = found
         return self._copy(config, weights.__getitem__)
 
     def _copy(self, config: PreTrainedConfig, weight_of: Callable[[str], Tensor]) -> Self:
         """Return a model of this configuration with copies of the weights that a function has for their names."""
-        network = type(self.network)(config)
-        network.load_state_dict({name: weight_of(name) for name in network.state_dict()})
+        network = copied_network(self.network, config, weight_of)
         network.generation_config = copy.deepcopy(self.network.generation_config)
         return type(self)(network)
 

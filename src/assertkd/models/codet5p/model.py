@@ -16,7 +16,8 @@ from assertkd.models.codet5p.configuration import CodeT5pConfig
 from assertkd.models.codet5p.generation import CodeT5pSteps
 from assertkd.models.codet5p.network import PARTS, CodeT5pEncoderDecoderModel
 from assertkd.models.distillable import IGNORED, DistillableModel, ModelShape, TargetOutputs
-from assertkd.settings.model import ScratchSettings, missing_layers
+from assertkd.models.network import check_layers, copied_network
+from assertkd.settings.model import ScratchSettings
 
 LAYER = re.compile(r"(encoder|decoder)\.(?:transformer\.)?h\.(\d+)\.(.+)")
 STRUCTURE: Mapping[str, Mapping[str, object]] = {
@@ -123,17 +124,10 @@ class CodeT5pModel(DistillableModel):
         start = input_ids.new_full((len(input_ids), sequences), self._start_token_id)
         return CodeT5pSteps(self.network, self.network.read(input_ids, attention_mask)), start
 
-    def search_beams(self, input_ids: Tensor, attention_mask: Tensor, max_new_tokens: int, num_beams: int) -> Tensor:
-        """Return the outputs of beam search, (B, T)."""
-        written: Tensor = self.network.generate(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            encoder_outputs=self.network.read(input_ids, attention_mask),
-            max_new_tokens=max_new_tokens,
-            num_beams=num_beams,
-            do_sample=False,
-        )
-        return written[:, 1:]
+    def beam_inputs(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Any]:
+        """Return the inputs, encoded already."""
+        encoded = {"encoder_outputs": self.network.read(input_ids, attention_mask)}
+        return super().beam_inputs(input_ids, attention_mask) | encoded
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return the weights of encoder and decoder; those between them are in neither."""
@@ -143,21 +137,19 @@ class CodeT5pModel(DistillableModel):
         """Return a model of copies of these layers; its last decoder layer has the attention to the encoder."""
         config = self.with_dropout(self.network.config, dropout)
         stacks, last = {"encoder": config.encoder, "decoder": config.decoder}, config.decoder.n_layer - 1
-        if faults := missing_layers(layers, {name: stack.n_layer for name, stack in stacks.items()}):
-            raise UserError(f"model.teacher_layers: {'; '.join(faults)}", "Name layers that the teacher has.")
+        check_layers(layers, {name: stack.n_layer for name, stack in stacks.items()})
         for name, stack in stacks.items():
             stack.n_layer = len(layers[name])
-        weights, own = self.network.state_dict(), {}
-        network = CodeT5pEncoderDecoderModel(config)
-        for name in network.state_dict():
-            source = name
+        weights = self.network.state_dict()
+
+        def source(name: str) -> str:
             if match := LAYER.fullmatch(name):
                 stack, layer, rest = match.groups()
                 number = last if rest.startswith("crossattention.") else layers[stack][int(layer)]
-                source = f"{name[: match.start(2)]}{number}.{rest}"
-            own[name] = weights[source]
-        network.load_state_dict(own)
-        return type(self)(network)
+                return f"{name[: match.start(2)]}{number}.{rest}"
+            return name
+
+        return type(self)(copied_network(self.network, config, lambda name: weights[source(name)]))
 
     def remember_length_limits(self, max_input: int, max_output: int) -> None:
         """Note the longest input and output.

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, T5Config, T5ForConditionalGeneration
 
-from assertkd.errors import UserError
 from assertkd.models.distillable import IGNORED, DistillableModel, ModelShape, TargetOutputs
-from assertkd.models.importance import check_width, cut, entries_of, head_importance, most_important, unit_importance
+from assertkd.models.importance import check_width, cut, cut_units, entries_of, head_importance, most_important
+from assertkd.models.network import check_layers, copied_network
 from assertkd.models.t5.generation import DecoderSteps, scaled_for_head
-from assertkd.settings.model import ScratchSettings, missing_layers
+from assertkd.settings.model import ScratchSettings
 
 ATTENTION = re.compile(r"((encoder|decoder)\..+\.(SelfAttention|EncDecAttention))\.o\.weight")
 FEED_FORWARD = re.compile(r"(.+\.DenseReluDense)\.wo\.weight")
@@ -105,17 +105,6 @@ class T5Model(DistillableModel):
             input_ids.new_full((len(input_ids), sequences), start),
         )
 
-    def search_beams(self, input_ids: Tensor, attention_mask: Tensor, max_new_tokens: int, num_beams: int) -> Tensor:
-        """Return the outputs of beam search, (B, T)."""
-        written: Tensor = self.network.generate(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            max_new_tokens=max_new_tokens,
-            num_beams=num_beams,
-            do_sample=False,
-        )
-        return written[:, 1:]
-
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """Return the weights of encoder and decoder, which share the embeddings."""
         return {stack: list(getattr(self.network, stack).parameters()) for stack in ("encoder", "decoder")}
@@ -126,9 +115,7 @@ class T5Model(DistillableModel):
         Source: Shleifer & Rush 2020, Pre-trained Summarization Distillation, section 3 (shrink and fine-tune).
         """
         config = self.with_dropout(self.network.config, dropout)
-        faults = missing_layers(layers, {"encoder": config.num_layers, "decoder": config.num_decoder_layers})
-        if faults:
-            raise UserError(f"model.teacher_layers: {'; '.join(faults)}", "Name layers that the teacher has.")
+        check_layers(layers, {"encoder": config.num_layers, "decoder": config.num_decoder_layers})
         config.num_layers, config.num_decoder_layers = len(layers["encoder"]), len(layers["decoder"])
 
         def source(name: str) -> str:
@@ -163,17 +150,13 @@ class T5Model(DistillableModel):
                         weights[biases] = weights[biases][:, kept]
         if feed_forward is not None:
             for match in filter(None, map(FEED_FORWARD.fullmatch, [*weights])):
-                parts = [f"{match[1]}.{part}" for part in ("wi", "wi_0", "wi_1")]
-                into = [part for part in parts if f"{part}.weight" in weights]
-                units = unit_importance([weights[f"{one}.weight"] for one in into], weights[match[0]])
-                cut(weights, into, most_important(units, feed_forward), match[0])
+                cut_units(weights, [f"{match[1]}.{part}" for part in ("wi", "wi_0", "wi_1")], match[0], feed_forward)
         config.num_heads, config.d_ff = heads or config.num_heads, feed_forward or config.d_ff
         return self._copy(config, weights.__getitem__)
 
     def _copy(self, config: T5Config, weight_of: Callable[[str], Tensor]) -> Self:
         """Return a model of this configuration with copies of the weights that a function has for their names."""
-        network = T5ForConditionalGeneration(config)
-        network.load_state_dict({name: weight_of(name) for name in network.state_dict()})
+        network = copied_network(self.network, config, weight_of)
         # A new network has one weight for all of them, whatever its configuration says.
         copies: dict[int, nn.Parameter] = {}
         for name in VOCABULARY:
