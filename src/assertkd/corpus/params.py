@@ -72,13 +72,12 @@ class PrepareCorpusParams(Section):
         if data.is_mined:
             mined = str(RunLayout(f"results/{run.name}").corpus.mined)
             data = data.model_copy(update={"source": "files", "train_file": mined})
-        is_causal_scratch = run.teacher.model.name == SCRATCH and run.teacher.model.scratch.family == "causal"
         trains_tokenizer = not has_named_tokenizer and run.teacher.model.name == SCRATCH
         return cls(
             data=data.with_defaults(without_effect | STUDENTS_ALONE),
             tokenizer=run.tokenizer.with_defaults(() if trains_tokenizer else {"vocab_size"}),
             teacher=SCRATCH if has_named_tokenizer else run.teacher.model.name,
-            decoder_only=is_causal_scratch or run.logits.server.url is not None,
+            decoder_only=run.teacher.model.is_decoder_only_scratch or run.logits.server.url is not None,
         )
 
 

@@ -29,6 +29,10 @@ class Supervision:
         seed = data.split_seed if data.labelled_share < 1 else 0
         return cls(data.max_input_len, data.max_output_len, data.labelled_share, seed)
 
+    def gold_ids(self, split: str, ids: Sequence[str]) -> set[str]:
+        """Return the ids of a split's records whose target is the gold assertion: all but of the training split."""
+        return labelled_ids(ids, self.labelled_share, self.seed) if split == "train" else set(ids)
+
 
 def training_targets(
     records: Sequence[Record], supervision: Supervision, predictions: Mapping[str, str]
@@ -40,7 +44,7 @@ def training_targets(
         supervision: says which of them have gold targets.
         predictions: record id to the teacher's prediction; a record with neither gold nor prediction is left out.
     """
-    labelled = labelled_ids([record.id for record in records], supervision.labelled_share, supervision.seed)
+    labelled = supervision.gold_ids("train", [record.id for record in records])
     gold = {record.id: record.assertion for record in records if record.id in labelled}
     return {r.id: gold.get(r.id, predictions.get(r.id, "")) for r in records if r.id in gold or r.id in predictions}
 

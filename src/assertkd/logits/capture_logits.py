@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from assertkd.corpus.split import labelled_ids
 from assertkd.errors import UserError
 from assertkd.jsonl import LineIndex, as_line, write_lines
 from assertkd.layout import SPLITS, CorpusLayout, InterchangeLayout
@@ -102,10 +101,7 @@ class _Capture:
     def questions(self, path: Path, split: str) -> Iterator[_Question]:
         """Yield the questions about a split's records."""
         records, supervision, served = list(read_records(path)), self._params.supervision, self._params.served_model
-        ids = [record.id for record in records]
-        gold = set(ids)
-        if split == "train":
-            gold = labelled_ids(ids, supervision.labelled_share, supervision.seed)
+        gold = supervision.gold_ids(split, [record.id for record in records])
         asked = [self._server.model, served.top_k, served.stop, supervision.max_output_len]
         for record in records:
             target = self._prompt.encode_target(record.assertion) if record.id in gold else None

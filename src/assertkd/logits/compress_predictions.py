@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from assertkd.batching.examples import Example
-from assertkd.corpus.split import labelled_ids
 from assertkd.corpus.targets import read_teacher_predictions
 from assertkd.logits.params import CompressPredictionsParams
 from assertkd.logits.teacher_pass import TeacherPass
@@ -28,7 +27,7 @@ def compress_predictions(
     teacher_pass, supervision = TeacherPass(params, teacher), params.supervision
     predictions = read_teacher_predictions(predictions_file, "train")
     records, inputs = teacher_pass.read(records_file)
-    labelled = labelled_ids([record.id for record in records], supervision.labelled_share, supervision.seed)
+    labelled = supervision.gold_ids("train", [record.id for record in records])
     examples = []
     for record, ids in zip(records, inputs, strict=True):
         if record.id in labelled and record.id in predictions:

@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from assertkd.corpus.split import labelled_ids
 from assertkd.corpus.targets import Supervision, write_teacher_predictions
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file, write_json
@@ -100,9 +99,7 @@ def _corpus_records(corpus: CorpusLayout, supervision: Supervision) -> dict[str,
     by_id = {}
     for split in SPLITS:
         records = list(read_records(corpus.split(split)))
-        gold = {record.id for record in records}
-        if split == "train":
-            gold = labelled_ids([record.id for record in records], supervision.labelled_share, supervision.seed)
+        gold = supervision.gold_ids(split, [record.id for record in records])
         by_id.update({record.id: _CorpusRecord(split, record.assertion, record.id in gold) for record in records})
     return by_id
 

@@ -63,6 +63,11 @@ class ModelSettings(Section):
     for a model of the `scratch` sizes."""
     scratch: ScratchSettings = ScratchSettings()
 
+    @property
+    def is_decoder_only_scratch(self) -> bool:
+        """Whether it is a decoder-only model from scratch, of which no file says so."""
+        return self.name == SCRATCH and self.scratch.family == "causal"
+
     def used(self) -> Self:
         """Return the settings with those that have no effect at their defaults."""
         if self.name != SCRATCH:

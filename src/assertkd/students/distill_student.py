@@ -27,7 +27,6 @@ from assertkd.records import read_records
 from assertkd.runtime.devices import resolve_device
 from assertkd.runtime.seeding import seed_everything
 from assertkd.settings import StudentModelSettings
-from assertkd.settings.model import SCRATCH
 from assertkd.students.params import DistillStudentParams, encoder_slug
 from assertkd.students.training_targets import open_training_targets
 from assertkd.training.data import (
@@ -151,8 +150,8 @@ def _load_encoders(
 def _own_tokenizer(model: StudentModelSettings, corpus: CorpusLayout) -> PreTrainedTokenizerFast:
     """Return the tokenizer of a student that has one of its own."""
     assert model.tokenizer is not None, "asked for"
-    is_decoder_only = model.name == SCRATCH and model.scratch.family == "causal"
-    return choose_tokenizer(model.tokenizer, model.name, read_records(corpus.train), decoder_only=is_decoder_only)
+    records, decoder_only = read_records(corpus.train), model.is_decoder_only_scratch
+    return choose_tokenizer(model.tokenizer, model.name, records, decoder_only=decoder_only)
 
 
 def _distributions(

@@ -4,7 +4,6 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from assertkd.corpus.split import labelled_ids
 from assertkd.corpus.targets import index_teacher_predictions
 from assertkd.corpus.training_records import Part, TrainingRecords
 from assertkd.errors import UserError
@@ -45,7 +44,7 @@ def open_training_targets(params: DistillStudentParams, corpus: Path, logits: Pa
     predictions = None
     if policy.learns_predictions:
         predictions = index_teacher_predictions(knowledge.teacher_predictions, "train")
-    labelled = labelled_ids(training.ids, supervision.labelled_share, supervision.seed)
+    labelled = supervision.gold_ids("train", training.ids)
     withheld = set(training.ids) - labelled if policy.learns_withheld else set[str]()
     part = Part(
         training,

@@ -115,9 +115,10 @@ class ExecutionPool:
 
         One that declares types in a package of the test frameworks is refused: their own would be run.
         """
-        accepted = [unit for unit in units if self._refusal(unit) is None]
+        refusals = [self._refusal(unit) for unit in units]
+        accepted = [unit for unit, refusal in zip(units, refusals, strict=True) if refusal is None]
         errors = iter(self._compiler.compile(accepted))
-        return [self._refusal(unit) or next(errors) for unit in units]
+        return [refusal or next(errors) for refusal in refusals]
 
     def _refusal(self, unit: Unit) -> str | None:
         package = next(iter(self._packages.intersection(unit.packages)), None)
