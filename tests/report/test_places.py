@@ -16,7 +16,7 @@ from assertkd.report.provenance import without_places
         ("{/home/alice/x}", "{…/x}"),
         ("</home/alice/x>", "<…/x>"),
         ("-cp=/home/alice/x.jar:/srv/y.jar", "-cp=…/x.jar:…/y.jar"),
-        ("~/work/x.jar", "…/x.jar"),
+        ("~/libs/x.jar", "…/x.jar"),
         ("~alice/x.jar", "…/x.jar"),
         ("/home/alice", "…"),
         ("/home/alice/my data/x.jar", "…/x.jar"),

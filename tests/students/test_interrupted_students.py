@@ -2,16 +2,14 @@
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from tiny_run import Taught
 
-from assertkd.training import trainer as trainer_module
-from assertkd.training.loss_term import StepContext
 from assertkd.training.tables import MEASURED
+from interrupted import Killed, kill_at
 
 VARIANT = {
     "targets": "both",
@@ -28,10 +26,6 @@ VARIANT = {
 }
 
 
-class Killed(BaseException):
-    """Ends a training as SIGKILL would."""
-
-
 def figures(folder: Path) -> list[dict[str, str]]:
     with (folder / "step_metrics.csv").open(newline="") as handle:
         return [{name: value for name, value in row.items() if name not in MEASURED} for row in csv.DictReader(handle)]
@@ -43,15 +37,7 @@ def test_it_ends_as_if_it_had_never_been_interrupted(
     whole = taught.distil(VARIANT, tmp_path / "whole")
     steps = figures(whole)
     assert {bool(row["on_policy_loss"]) for row in steps} == {True, False}
-    left, accumulate = {1, len(steps) // 2, len(steps) - 1}, trainer_module.accumulate
-
-    def disturbed(terms: Any, context: StepContext) -> Any:
-        if context.step in left:
-            left.discard(context.step)
-            raise Killed
-        return accumulate(terms, context)
-
-    monkeypatch.setattr(trainer_module, "accumulate", disturbed)
+    kill_at({1, len(steps) // 2, len(steps) - 1}, monkeypatch)
     for _ in range(3):
         with pytest.raises(Killed):
             taught.distil(VARIANT, tmp_path / "cut")

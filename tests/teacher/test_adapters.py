@@ -2,7 +2,6 @@
 
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -16,8 +15,7 @@ from assertkd.settings.load import merged_over
 from assertkd.settings.model import LoraSettings
 from assertkd.teacher.params import TrainTeacherParams
 from assertkd.teacher.train_teacher import train_teacher
-from assertkd.training import trainer as trainer_module
-from assertkd.training.loss_term import StepContext
+from interrupted import Killed, kill_at
 
 LORA = {
     "model": {"scratch": {"family": "causal"}},
@@ -26,24 +24,12 @@ LORA = {
 }
 
 
-class Killed(BaseException):
-    """Ends a training as SIGKILL would."""
-
-
 def test_it_ends_as_if_it_had_never_been_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = load_run(merged_over(deepcopy(CONFIG), {"teacher": LORA}))
     params, corpus = TrainTeacherParams.from_run(run), tmp_path / "corpus"
     prepare_corpus(PrepareCorpusParams.from_run(run), corpus)
     train_teacher(params, corpus, tmp_path / "whole")
-    left, accumulate = {1, 3}, trainer_module.accumulate
-
-    def disturbed(terms: Any, context: StepContext) -> Any:
-        if context.step in left:
-            left.discard(context.step)
-            raise Killed
-        return accumulate(terms, context)
-
-    monkeypatch.setattr(trainer_module, "accumulate", disturbed)
+    kill_at({1, 3}, monkeypatch)
     for _ in range(2):
         with pytest.raises(Killed):
             train_teacher(params, corpus, tmp_path / "cut")

@@ -37,16 +37,13 @@ from assertkd.training.data import TrainingData
 from assertkd.training.hooks import validation as validation_module
 from assertkd.training.hooks.journal import Journal
 from assertkd.training.loss_term import StepContext
+from interrupted import Killed
 
 Train = Callable[..., Path]
 
 STEPS = 6
 """Optimizer steps of every training here: three epochs of two."""
 TRAINING: dict[str, Any] = {"batch_size": 4, "gradient_accumulation_steps": 3, "epochs": 3, "checkpoint_every": 2}
-
-
-class Killed(BaseException):
-    """Ends a training as SIGKILL would: nothing is saved, nothing is said."""
 
 
 @pytest.fixture

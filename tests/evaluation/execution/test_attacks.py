@@ -2,7 +2,6 @@
 
 import os
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from attacks import ATTACKS, TEXTS, assertion
 from java_source import box
+from processes import commands
 
 from assertkd.evaluation.execute import execute, execute_gold
 from assertkd.evaluation.execution.gold import GoldExecution, read_gold_executions
@@ -221,8 +221,7 @@ def test_no_file_s_content_leaves_in_a_message(finished: Finished) -> None:
 
 def test_no_process_is_left(finished: Finished) -> None:
     assert finished.predicted
-    listed = subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert not [line for line in listed.splitlines() if str(finished.pools) in line]
+    assert str(finished.pools) not in commands()
 
 
 def test_it_comes_to_an_end(finished: Finished) -> None:

@@ -8,10 +8,13 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
+from processes import commands
 
 from assertkd.evaluation.execution.compiler import Unit
 from assertkd.evaluation.execution.confine import CannotConfineError, find_confinement
@@ -206,12 +209,22 @@ with ExecutionPool(find_toolchain(junit=sys.argv[1:]), workers=1) as pool:
 """
 
 
-@pytest.mark.java
-def test_what_runs_ends_with_whoever_started_it_even_when_that_is_killed(toolchain: Toolchain) -> None:
+@contextmanager
+def endless(toolchain: Toolchain) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A process that runs an endless test, and the folder of its pool."""
     command = [sys.executable, "-c", ENDLESS, *map(str, toolchain.junit)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         folder = process.stdout.readline().strip()
+        try:
+            yield process, folder
+        finally:
+            process.kill()
+
+
+@pytest.mark.java
+def test_what_runs_ends_with_whoever_started_it_even_when_that_is_killed(toolchain: Toolchain) -> None:
+    with endless(toolchain) as (process, folder):
         assert folder in commands()
         process.kill()
     deadline = time.monotonic() + 30
@@ -223,14 +236,10 @@ def test_what_runs_ends_with_whoever_started_it_even_when_that_is_killed(toolcha
 
 @pytest.mark.java
 def test_what_runs_is_no_root_and_has_its_limits(toolchain: Toolchain) -> None:
-    command = [sys.executable, "-c", ENDLESS, *map(str, toolchain.junit)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        folder = process.stdout.readline().strip()
+    with endless(toolchain) as (_, folder):
         listed = list(psutil.process_iter(["name", "cmdline", "uids"]))
         jvms = [one for one in listed if one.info["name"] == "java" and folder in " ".join(one.info["cmdline"] or [])]
         limits = [Path(f"/proc/{one.pid}/limits").read_text(encoding="ascii") for one in jvms]
-        process.kill()
     shutil.rmtree(folder)
     assert jvms
     for one, text in zip(jvms, limits, strict=True):
@@ -238,7 +247,3 @@ def test_what_runs_is_no_root_and_has_its_limits(toolchain: Toolchain) -> None:
         for limit in ("Max address space", "Max file size", "Max core file size"):
             soft, hard = next(line for line in text.splitlines() if line.startswith(limit))[len(limit) :].split()[:2]
             assert soft == hard != "unlimited", limit
-
-
-def commands() -> str:
-    return subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout

@@ -1,12 +1,12 @@
 """What a test leaves behind does not reach the next one, and what it needs to know of the machine is little."""
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from attacks import ATTACKS
 from java_source import box
+from processes import commands
 
 from assertkd.evaluation.execution import pool as pool_module
 from assertkd.evaluation.execution.compiler import Unit
@@ -216,7 +216,3 @@ def test_processes_end_with_their_pool(toolchain: Toolchain) -> None:
         assert str(short.folder) in commands()
     assert str(short.folder) not in commands()
     assert not short.folder.exists()
-
-
-def commands() -> str:
-    return subprocess.run(["ps", "-ww", "-eo", "args"], capture_output=True, text=True, check=True).stdout
