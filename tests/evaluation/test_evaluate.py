@@ -206,6 +206,37 @@ def test_lines_of_text_are_compared_with_lines_of_text(params: EvaluateParams, t
     assert [line["id"] for line in read(tmp_path / "out/predictions_final.jsonl")] == ["1", "2", "3"]
 
 
+def test_the_accuracy_of_a_replication_package_is_reproduced(params: EvaluateParams, tmp_path: Path) -> None:
+    # Labels and results as such packages have them: tokens between blanks, no semicolon, line ends of Windows.
+    labels = [
+        "org . junit . Assert . assertEquals ( 3 , extensions . size ( ) )",
+        'assert Equals ( " property not set " , 0.25 , bean . get Double Property ( ) )',
+        'Assert . assertEquals ( "{\\"id\\":1}" , toJson ( ) )',
+        'assertEquals ( "<p><a href=\\\\"https://google.com\\\\"></a></p>" , text . asHtml ( ) )',
+        "assertThat ( result , is ( not ( nullValue ( ) ) ) )",
+        "assertTrue ( a < b )",
+        'assertEquals ( "a b" , x )',
+    ]
+    results = [
+        labels[0],
+        labels[1],
+        labels[2].replace("toJson", "asJson"),
+        labels[3].replace("google.com", "google.org"),
+        "assertThat ( result , is ( not ( nullValue ( ) ) )",
+        "",
+        'assertEquals ( "a  b" , x )',
+    ]
+    for name, lines in (("Label", labels), ("Result", results)):
+        (tmp_path / f"{name}.txt").write_bytes("".join(f"{line} \r\n" for line in lines).encode())
+    accuracy = sum(label.strip() == result.strip() for label, result in zip(labels, results, strict=True)) / len(labels)
+    found = evaluate(
+        Inputs(predictions=tmp_path / "Result.txt", references=tmp_path / "Label.txt"), params, tmp_path / "out"
+    )
+    metrics = found["student"]["metrics"]
+    assert metrics["exact_match"]["mean"] == pytest.approx(accuracy) == pytest.approx(2 / 7)
+    assert metrics["exact_match_unspaced"]["mean"] == pytest.approx(3 / 7)
+
+
 def distillation_lines(teacher: Path, records: list[Record], limits: Limits) -> list[dict[str, Any]]:
     """Return the records with a teacher's logits along their assertions, from its forward pass."""
     network, prompt = load_model(teacher).eval(), Prompt(load_tokenizer(teacher), *limits)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from assertkd.metrics.bleu import bleu, bleu_counts, corpus_bleu
 from assertkd.metrics.critical_token_accuracy import critical_token_accuracy, most_aligned
-from assertkd.metrics.exact_match import exact_match, exact_match_lenient
+from assertkd.metrics.exact_match import exact_match, exact_match_lenient, exact_match_unspaced
 from assertkd.metrics.lexer import java_tokens
 from assertkd.metrics.overlap import f1, precision, recall, token_accuracy
 from assertkd.metrics.registry import pair_metrics
@@ -90,6 +90,17 @@ class TestExactMatch:
     )
     def test_lenient_ignores_assertion_classes_alone(self, prediction: str, reference: str, equal: float) -> None:
         assert exact_match_lenient(prediction, reference) == equal
+
+    def test_unspaced_leaves_out_all_blanks_and_nothing_else(self) -> None:
+        assert exact_match_unspaced('f ( "a  b" ) ;', 'f("a b");') == 1.0
+        assert exact_match_unspaced("f(x); // x", "f(x);") == 0.0
+
+    def test_what_a_comment_swallows_counts_where_a_parenthesis_stays_open(self) -> None:
+        # Quotes that were escaped twice end the literal, and the address becomes a comment.
+        reference = r'assertEquals ( "<a href=\\"http://x.org\\">" , text ) ;'
+        assert exact_match(reference, reference) == 1.0
+        assert exact_match(reference.replace("x.org", "y.org"), reference) == 0.0
+        assert exact_match("assertEquals ( 1 /* of */ , x ) ; // (", "assertEquals ( 1 , x ) ;") == 1.0
 
 
 class TestOverlap:

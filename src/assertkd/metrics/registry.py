@@ -13,7 +13,7 @@ from assertkd.metrics.ast_validity import ast_validity
 from assertkd.metrics.bleu import bleu
 from assertkd.metrics.codebleu import codebleu
 from assertkd.metrics.critical_token_accuracy import critical_token_accuracy
-from assertkd.metrics.exact_match import exact_match, exact_match_lenient
+from assertkd.metrics.exact_match import exact_match, exact_match_lenient, exact_match_unspaced
 from assertkd.metrics.overlap import f1, precision, recall, token_accuracy
 from assertkd.metrics.pans import pans
 from assertkd.metrics.semantic_similarity import semantic_similarity
@@ -51,6 +51,7 @@ Metric = PairMetric | EncoderMetric | DerivedMetric
 METRICS: dict[str, Metric] = {
     "exact_match": exact_match,
     "exact_match_lenient": exact_match_lenient,
+    "exact_match_unspaced": exact_match_unspaced,
     "f1": f1,
     "precision": precision,
     "recall": recall,

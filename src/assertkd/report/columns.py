@@ -43,6 +43,9 @@ METRIC_COLUMNS: dict[str, Column] = {
     "exact_match_lenient": Column(
         "Exact match, lenient", "The same, but a qualifier such as Assert. or Assertions. makes no difference."
     ),
+    "exact_match_unspaced": Column(
+        "Exact match, unspaced", "Equal text once all blanks are left out, as some published systems count."
+    ),
     "f1": Column("Token F1", "Harmonic mean of token precision and token recall, per example.", leads=True),
     "precision": Column("Token precision", "Share of the predicted tokens that the reference has too, order ignored."),
     "recall": Column("Token recall", "Share of the reference's tokens that the prediction has too, order ignored."),
