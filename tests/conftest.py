@@ -1,5 +1,6 @@
 """What all tests share: one thread, no network, and models small enough to train in a second."""
 
+import multiprocessing.spawn
 import os
 import sys
 
@@ -46,6 +47,7 @@ TINY = ScratchSettings(d_model=16, d_ff=32, heads=2, encoder_layers=1, decoder_l
 def preloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the processes that the program starts as `sys.executable` start at once."""
     monkeypatch.setattr(sys, "executable", python())
+    monkeypatch.setattr(multiprocessing.spawn, "_python_exe", os.fsencode(python()))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

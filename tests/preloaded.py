@@ -31,8 +31,8 @@ IMPORTED = (
     *("assertkd.cli", "assertkd.teacher.train_teacher", "assertkd.students.distill_student"),
     *("assertkd.logits.compress_logits", "assertkd.evaluation.score", "assertkd.report.build_report"),
 )
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-"""What libraries read from the environment when they are imported."""
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1"}
+"""What libraries read from the environment when they are imported, of it what the workflow sets for its jobs."""
 PASSED_ON = (signal.SIGTERM, signal.SIGUSR1)
 
 
@@ -71,9 +71,10 @@ def python(modules: tuple[str, ...] = IMPORTED) -> str:
 
 def ask(address: str, interpreter: str) -> NoReturn:
     """Have the program that the command line names started, and end as it ends."""
-    arguments = sys.argv[1:]
+    # What `multiprocessing` passes on where the environment says so; it is for imports, and these are done.
+    arguments = sys.argv[2:] if sys.argv[1:2] == ["-B"] else sys.argv[1:]
     if not arguments or not (arguments[0] in ("-m", "-c") or arguments[0].endswith(".py")):
-        os.execv(interpreter, [interpreter, *arguments])
+        os.execv(interpreter, [interpreter, *sys.argv[1:]])
     group, passed = os.getpgid(0), [0, 1, 2, *inherited()]
     request = {"arguments": arguments, "folder": str(Path.cwd()), "environment": dict(os.environ), "group": group}
     request["descriptors"] = passed
@@ -169,7 +170,8 @@ def run(request: dict[str, Any], executable: str) -> NoReturn:
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        if not stream.closed:
+            stream.flush()
     os._exit(code if isinstance(code, int) else int(code is not None))
 
 

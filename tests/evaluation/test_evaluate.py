@@ -1,6 +1,7 @@
 """Evaluation outside a run: what goes together, and what is written of models, predictions and teachers."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -312,6 +313,7 @@ def test_logits_of_another_target_are_left_out(
     assert "gaps" in found
 
 
+@pytest.mark.usefixtures("preloaded")
 def test_the_command_prints_every_figure_and_keeps_nothing_unasked(
     model: Path, records: Path, tiny_encoder_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -329,9 +331,14 @@ def test_the_command_prints_every_figure_and_keeps_nothing_unasked(
     assert said[-2].endswith("absent.jsonl: no such file")
 
 
-def test_a_model_is_measured_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert module._in_fresh_process(torch.get_num_threads) == 1
+def test_a_model_is_measured_on_one_thread() -> None:
+    torch.set_num_threads(2)
+    assert module._logged(torch.get_num_threads) == 1
+
+
+@pytest.mark.usefixtures("preloaded")
+def test_a_model_is_measured_in_a_process_of_its_own() -> None:
+    assert module._in_fresh_process(os.getpid) != os.getpid()
 
 
 def test_a_bad_option_is_said(records: Path, capsys: pytest.CaptureFixture[str]) -> None:

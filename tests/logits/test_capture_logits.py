@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +30,7 @@ from assertkd.prompts.prompt_form import choose_form
 from assertkd.records import MARKER, Record, read_records, write_records
 from assertkd.settings import LogitsSettings
 from assertkd.settings.logits import ServerConnection, ServerSettings, TopKCodecSettings
+from preloaded import python
 from served_model import ServedModel, broken, serving, slow, status
 
 SUPERVISION = Supervision(max_input_len=160, max_output_len=12, labelled_share=0.5, seed=3)
@@ -151,7 +151,8 @@ def test_no_more_requests_than_allowed_are_on_their_way(setting: Setting) -> Non
 
 
 KILLED = """
-import sys
+import os, sys
+print(os.getpid(), flush=True)
 from pathlib import Path
 from assertkd.files import read_json
 from assertkd.logits.capture_logits import capture_logits
@@ -174,13 +175,16 @@ def test_a_killed_job_asks_for_the_rest_only(setting: Setting, number: signal.Si
     write_json(setting.folder / "params.json", setting.params().model_dump(mode="json"))
     setting.served.delay = 0.1
     arguments = [setting.folder / "params.json", setting.folder / "connection.json", setting.corpus, setting.output]
-    process = subprocess.Popen([sys.executable, "-c", KILLED, *map(str, arguments)], env=dict(os.environ))
+    command = [python(), "-c", KILLED, *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env=dict(os.environ))
+    assert process.stdout is not None
+    victim = int(process.stdout.readline())
     deadline = time.monotonic() + 120
     while not (setting.output / ARRIVED).is_file() or len(setting.arrived()) < 4:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
-    process.send_signal(number)
-    process.wait(30)
+    os.kill(victim, number)
+    process.communicate(timeout=30)
     setting.served.delay = 0.0
     assert not any(file.exists() for file in setting.files())
     before = setting.arrived()

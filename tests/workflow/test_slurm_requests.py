@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from snakemake.resources import Resource
 
 from assertkd.cluster.account import check_submission
 from assertkd.errors import UserError
+from preloaded import python
 
 pytestmark = pytest.mark.workflow
 
@@ -44,7 +44,7 @@ def requests(project: Project, *arguments: str, **environment: str) -> subproces
     """Run `assertkd slurm-requests` there."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SBATCH_")}
     return subprocess.run(
-        [sys.executable, "-m", "assertkd.cli", "slurm-requests", *arguments],
+        [python(), "-m", "assertkd.cli", "slurm-requests", *arguments],
         cwd=project.folder,
         env=kept | environment,
         capture_output=True,

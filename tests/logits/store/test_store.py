@@ -260,6 +260,7 @@ class Examples(Dataset):
         return self.reader.read(*self.examples[number])
 
 
+@pytest.mark.usefixtures("preloaded")
 @pytest.mark.parametrize("start_method", ["fork", "spawn"])
 def test_loader_workers_give_the_same_data(tmp_path, write_store, examples, start_method: str) -> None:
     reader = StoreReader(write_store(tmp_path / "train", HiddenCodec(50, 24), examples))
