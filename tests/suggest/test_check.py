@@ -1,7 +1,9 @@
 """`assertkd suggest --check`: which suggestions compile, and with which the test passes."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -64,10 +66,35 @@ def test_suggestions_are_compiled_and_run(project: Path) -> None:
     assert "cannot find symbol" in checks[2].message
 
 
+class OpenPool(pool.ExecutionPool):
+    """A pool that a `with` block leaves as it is."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def open_pool() -> Iterator[OpenPool]:
+    needs_java()
+    opened = OpenPool(find_toolchain(), workers=1)
+    pool.ExecutionPool.__enter__(opened)
+    yield opened
+    pool.ExecutionPool.__exit__(opened)
+
+
+@pytest.fixture
+def one_pool(open_pool: OpenPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all checks compile and run in the same two JVMs, which take seconds to start."""
+    monkeypatch.setattr(check, "ExecutionPool", lambda *_, **__: open_pool)
+
+
 @pytest.mark.java
+@pytest.mark.usefixtures("one_pool")
 @pytest.mark.parametrize("mark", [MARKER, '"<AssertPlaceHolder>";', "<ASSERTION_PLACEHOLDER>;"])
 def test_placeholders_of_other_tests_stay_empty(project: Path, mark: str) -> None:
-    needs_java()
     source = TEST.replace("    }\n}\n", f"        {mark}\n    }}\n    @Test public void more() {{ {mark}\n    }}\n}}\n")
     path = project / "src/test/java/p/FooTest.java"
     found = find_site(source.encode(), str(path), [project_root(path)], [], "works")
@@ -76,8 +103,8 @@ def test_placeholders_of_other_tests_stay_empty(project: Path, mark: str) -> Non
 
 
 @pytest.mark.java
+@pytest.mark.usefixtures("one_pool")
 def test_a_test_that_cannot_compile_here_is_said(project: Path) -> None:
-    needs_java()
     source = TEST.replace("import org.junit.Test;", "import org.junit.Test;\nimport absent.Library;")
     with pytest.raises(UserError, match="does not compile, whatever replaces the placeholder") as fault:
         check_assertions(site(project, source), ["assertEquals(2, sum);"], [project])
@@ -118,7 +145,6 @@ def test_the_command_shows_what_compiles(
 
 def framework_test(project: Path, framework: str, source: str, text: str) -> list[check.Check]:
     """Return what is found of a wrong and of a right assertion in a test."""
-    needs_java()
     if not any(framework in jar.name for jar in find_toolchain().junit):
         pytest.skip(f"this machine has no {framework}.jar")
     (project / "src/test/java/p/FooTest.java").write_text(source, encoding="utf-8")
@@ -155,6 +181,7 @@ public abstract class FooTest {
 
 
 @pytest.mark.java
+@pytest.mark.usefixtures("one_pool")
 @pytest.mark.parametrize(
     ("framework", "source"),
     [
@@ -181,6 +208,7 @@ def test_every_framework_s_tests_are_run(project: Path, framework: str, source: 
 
 
 @pytest.mark.java
+@pytest.mark.usefixtures("one_pool")
 def test_a_base_class_is_run_in_the_classes_of_other_files(project: Path) -> None:
     source = "package p;\npublic class PlainTest extends FooTest { Foo create() { return new Foo(); } }\n"
     (project / "src/test/java/p/PlainTest.java").write_text(source, encoding="utf-8")
@@ -189,6 +217,7 @@ def test_a_base_class_is_run_in_the_classes_of_other_files(project: Path) -> Non
 
 
 @pytest.mark.java
+@pytest.mark.usefixtures("one_pool")
 def test_a_complaint_of_the_runner_is_not_shown_as_a_failing_assertion(project: Path) -> None:
     with pytest.raises(UserError, match=r"FooTest\.works was not run \(p\.FooTest is abstract, and no class"):
         framework_test(project, "junit4", ABSTRACT, "assertEquals(2, sum);")
