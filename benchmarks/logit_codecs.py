@@ -11,12 +11,17 @@ and of speed to the baseline; the goals, each met or missed; then the cost in a 
     synthetic   random teachers, without and with outlier dimensions, of the sizes of CodeT5+ 220M (V = 32,100, d = 768)
                 and of Qwen2.5-Coder-0.5B (V = 151,936, d = 896)
 
+                The larger the vocabulary, the fewer positions: --positions at V = 32,100
+
 Without --records the generated corpus is used, without --tokenizer one is trained. About fifteen minutes on two cores;
---positions 500 --steps 100 for a glance, --untrained for the synthetic teachers alone.
+--positions 500 --steps 100 for a glance, --untrained for the synthetic teachers alone, and for a large vocabulary alone
+
+    python benchmarks/logit_codecs.py --untrained --vocab-sizes 151936 --widths 896 --kinds rogue --threads 1
 """
 
 import argparse
 import json
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -38,6 +43,7 @@ from assertkd.logits.params import LogitsParams
 from assertkd.logits.teacher_pass import TeacherPass
 from assertkd.models.registry import parameter_count
 from assertkd.records import read_records
+from assertkd.runtime.logs import LOG_FORMAT
 from assertkd.settings import DataSettings, LogitsSettings, TeacherModelSettings, TokenizerSettings, TrainingSettings
 from assertkd.settings.model import ScratchSettings
 from assertkd.teacher.params import TrainTeacherParams
@@ -49,8 +55,12 @@ BASELINE = "original: float16, LZ4, base64"
 DEFAULT = "hidden, int8, groups of 64"
 MAX_INPUT, MAX_OUTPUT = 256, 64
 BATCH = 16
+FULL = 32_100
+"""The vocabulary up to which synthetic teachers have all positions."""
 LONG = 18
 """Tokens of an example of the synthetic teachers: the median of real assertions."""
+
+log = logging.getLogger(__name__)
 
 
 def codecs(vocab_size: int, hidden_size: int) -> dict[str, Codec]:
@@ -126,6 +136,8 @@ def trained_sample(work: Path, positions: int, split: str) -> tuple[str, Sample]
 
 def synthetic_sample(kind: Any, vocab_size: int, width: int, positions: int) -> tuple[str, Sample]:
     """Return a random teacher's title and sample."""
+    positions = min(positions, positions * FULL // vocab_size)
+    log.info("making %d vectors and the head of a teacher, V = %d", positions, vocab_size)
     head, hidden = synthetic_teacher(kind, vocab_size, width, positions)
     return f"synthetic, {kind}, {vocab_size}", Sample(head, np.array_split(hidden, -(-positions // LONG)), None)
 
@@ -207,6 +219,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="rounds of the step; 0 leaves it out")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     torch.set_num_threads(options.threads)
     options.work.mkdir(parents=True, exist_ok=True)
     if not options.untrained:
@@ -214,7 +227,7 @@ def main() -> None:
     for vocab_size, width in zip(options.vocab_sizes, options.widths, strict=True):
         for kind in options.kinds:
             report_codecs(*synthetic_sample(kind, vocab_size, width, options.positions), options.work)
-    if options.rounds:
+    if options.rounds and not options.untrained:
         print()
         report_step(options.records, options.tokenizer, BATCH, options.rounds, MAX_INPUT)
 

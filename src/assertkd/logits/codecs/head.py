@@ -1,6 +1,7 @@
 """The teacher's LM head as a store keeps it: once, beside the shards, its columns scaled to unit deviation."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +23,9 @@ RERUN = "Rerun `compress_logits` for this split."
 SMALLEST_UNIT = 1e-3
 """Least unit of a column, as a share of the root mean square unit: a constant column, which no softmax sees,
 would otherwise have none."""
+
+BLOCK_ELEMENTS = 1 << 22
+"""Numbers of a head in float64 at once, 32 MiB: arrays of the size of a large head take longer to get than to fill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,23 @@ def balance_head(head: Float32) -> BalancedHead:
     in trained transformers, so this also takes the outliers out of the hidden vectors.
     """
     mean = head.mean(axis=0, dtype=np.float64)
-    units = head.std(axis=0, dtype=np.float64)
+    squares = np.zeros(head.shape[1])
+    for rows in row_blocks(head.shape):
+        squares += np.square(head[rows] - mean).sum(axis=0)
+    units = np.sqrt(squares / len(head))
     units = np.maximum(units, SMALLEST_UNIT * np.sqrt(np.mean(units**2)))
     units = np.where(units > 0, units, 1.0).astype(np.float32)
-    deviations = (head - mean.astype(np.float32)) / units
-    return BalancedHead(deviations.astype(np.float16), (mean / units).astype(np.float32), units)
+    deviations = np.empty(head.shape, np.float16)
+    for rows in row_blocks(head.shape):
+        deviations[rows] = (head[rows] - mean.astype(np.float32)) / units
+    return BalancedHead(deviations, (mean / units).astype(np.float32), units)
+
+
+def row_blocks(shape: tuple[int, int]) -> Iterator[slice]:
+    """Yield the rows of a matrix of this shape, as many at a time as have `BLOCK_ELEMENTS` numbers, one at least."""
+    rows = max(1, BLOCK_ELEMENTS // shape[1])
+    for start in range(0, shape[0], rows):
+        yield slice(start, min(start + rows, shape[0]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +110,7 @@ def _load(head: StoredHead, device: torch.device) -> torch.Tensor:
             shapes = {name: tensors.get_slice(name).get_shape() for name in tensors.keys()}  # noqa: SIM118
             if shapes != expected:
                 raise UserError(f"{head.path}: holds {json.dumps(shapes)}, not {json.dumps(expected)}", RERUN)
-            weight: torch.Tensor = tensors.get_tensor("deviations").float() + tensors.get_tensor("mean")
-            return weight.to(device)
+            weight: torch.Tensor = tensors.get_tensor("deviations").float()
+            return weight.add_(tensors.get_tensor("mean")).to(device)
     except SafetensorError as fault:
         raise UserError(f"{head.path}: not a safetensors file ({fault})", RERUN) from None

@@ -15,7 +15,7 @@ from assertkd.batching.distributions import FullDistribution
 from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
 from assertkd.logits.codecs.codec import Codec, Encoder, checked_hidden
-from assertkd.logits.codecs.head import Float32, StoredHead, balance_head
+from assertkd.logits.codecs.head import Float32, StoredHead, balance_head, row_blocks
 
 LEVELS = 127
 """An int8 value lies in -127..127, in steps of its group's scale."""
@@ -143,8 +143,11 @@ def feedback_weights(columns: npt.NDArray[np.floating]) -> Float32:
 
     Takes (V, d), the head less its mean row; returns (d, d), `R_jk / R_jj` above the diagonal, zero elsewhere.
     """
-    values = columns.astype(np.float32)
-    covariance = (values.T @ values).astype(np.float64) / len(values)
+    products = np.zeros((columns.shape[1],) * 2, np.float32)
+    for rows in row_blocks(columns.shape):
+        values = columns[rows].astype(np.float32)
+        products += values.T @ values
+    covariance = products.astype(np.float64) / len(columns)
     damping = max(DAMPING * covariance.trace() / len(covariance), np.finfo(np.float32).tiny)
     upper = np.linalg.cholesky(covariance + damping * np.eye(len(covariance))).T
     return np.triu(upper / upper.diagonal()[:, None], k=1).astype(np.float32)

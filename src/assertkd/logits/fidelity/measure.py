@@ -16,6 +16,7 @@ from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
 from assertkd.logits.codecs.codec import Codec
 from assertkd.logits.codecs.head import HEAD_FILE, Float32, StoredHead, balance_head, head_bytes
+from assertkd.runtime.progress import Progress
 
 TEMPERATURES = (1.0, 2.0, 4.0)
 """Those at which the divergence is reported."""
@@ -69,7 +70,7 @@ def measure(sample: Sample, codecs: Mapping[str, Codec], device: torch.device) -
         file.write_bytes(head_bytes(balance_head(sample.head)))
         head = StoredHead(file, sha256_of_file(file), *sample.head.shape)
         weight = torch.from_numpy(sample.head).to(device)
-        entropy, done = 0.0, 0
+        entropy, done, progress = 0.0, 0, Progress("positions measured", sample.positions)
         for part in _chunks(sample.hidden, CHUNK_ELEMENTS // len(sample.head)):
             logits = torch.from_numpy(np.concatenate(part)).to(device) @ weight.T
             for measurement in measurements.values():
@@ -84,6 +85,7 @@ def measure(sample: Sample, codecs: Mapping[str, Codec], device: torch.device) -
                     for measurement in measurements.values():
                         measurement.compare(temperature, rows, done, log_p)
             done += len(logits)
+            progress.at(done)
     teacher = None if sample.seconds is None else 1e6 * sample.seconds / sample.positions
     return {
         "sample": {
