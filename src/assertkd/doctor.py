@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from assertkd.errors import UserError
 from assertkd.evaluation.execution.confine import find_confinement
 from assertkd.evaluation.execution.jdk import ToolMissingError, find_toolchain
 from assertkd.runtime.machine import cores, has_gpu
@@ -177,6 +178,7 @@ def models(configfile: Path) -> Iterator[Finding]:
     """Yield what is in the hub's cache, and which models of the config's runs are missing there."""
     from huggingface_hub import constants
 
+    from assertkd.models.gguf import is_gguf
     from assertkd.models.hub import cached_models
 
     cached = cached_models()
@@ -186,6 +188,8 @@ def models(configfile: Path) -> Iterator[Finding]:
         used = f"runs {', '.join(users)}"
         if Path(name).is_dir():
             yield Finding(name, f"a folder ({used})")
+        elif is_gguf(name):
+            yield _gguf(name, used)
         elif name in cached and cached[name].has_weights:
             yield Finding(name, f"{cached[name].size / 1e9:.2f} GB in the cache ({used})")
         else:
@@ -194,6 +198,17 @@ def models(configfile: Path) -> Iterator[Finding]:
                 f"not here ({used})",
                 "It is downloaded when it is first used, or ahead by the rule prefetch_models (docs/cluster.md).",
             )
+
+
+def _gguf(name: str, used: str) -> Finding:
+    from assertkd.models.gguf import converted_folder, gguf_file
+
+    try:
+        file = gguf_file(name)
+        state = "converted" if converted_folder(name).is_dir() else "is converted when it is first used"
+    except UserError as fault:
+        return Finding(name, f"not here ({used})", f"{fault.problem}. {fault.remedy}")
+    return Finding(name, f"{file}, {file.stat().st_size / 1e9:.2f} GB, {state} ({used})")
 
 
 def _named_models(configfile: Path) -> dict[str, list[str]]:

@@ -103,7 +103,6 @@ def check_models(run: RunSettings, jobs: Collection[PlannedJob], files: RunLayou
         faults[named] = fault
     # Variants often begin with the same model.
     unusable: dict[tuple[str, str | None], UserError] = {}
-    stored = run.teacher.model.name if any(job.rule.startswith("compress_") for job in jobs) else None
     for name, own in dict.fromkeys(models.values()):
         try:
             expected = tokenizer
@@ -111,7 +110,7 @@ def check_models(run: RunSettings, jobs: Collection[PlannedJob], files: RunLayou
                 expected = load_tokenizer(own) if own != SCRATCH and local_folder(own) is not None else None
             if name == SCRATCH:
                 continue
-            check_model(name, expected, is_stored=name == stored)
+            check_model(name, expected)
             entries = None if largest is None or own is not None else vocab_size(name)
             if largest is not None and entries is not None and entries > largest:
                 raise UserError(

@@ -2,12 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from assertkd.cli import main
-from assertkd.cluster.memory import GPU_SIZES, USABLE, largest_batch, training_memory
-from assertkd.cluster.params import CheckedTraining, run_without_records
+from assertkd.cluster.memory import GPU_SIZES, USABLE, format_estimates, largest_batch, training_memory
+from assertkd.cluster.params import CheckCudaParams, CheckedTraining, run_without_records
 from assertkd.errors import UserError
 from assertkd.settings import ModelSettings, TrainingSettings
 from assertkd.settings.config_file import load_config
@@ -66,6 +67,29 @@ def test_a_run_whose_records_are_named_later_is_read() -> None:
     assert run_without_records(named, "real").data.train_file == "mine.jsonl"
     with pytest.raises(UserError, match="run: 'absent' is not an entry"):
         run_without_records(config, "absent")
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        {"loss": {"components": ["ce", "hidden"], "weights": [0.5, 0.5]}},
+        {"on_policy": {"fraction": 0.3}},
+    ],
+)
+def test_a_teacher_beside_its_student_counts(variant: dict[str, Any]) -> None:
+    alone = {"training": {"batch_size": 4}}
+    run = load_config(PROJECT / "config.yaml") | {"variants": {"alone": alone, "beside": alone | variant}}
+    runs = {"codet5p": {**run["runs"]["codet5p"], "variants": ["alone", "beside"]}}
+    params = CheckCudaParams.from_run(run_without_records(run | {"runs": runs, "run": "codet5p"}, "codet5p"))
+    totals = {}
+    for name, each in params.trainings.items():
+        memory = training_memory(each.model, each.training, *SIZES, each.lora, each.frozen_teacher)
+        assert memory is not None
+        totals[name] = memory.total
+    # 738 million weights in float32, and what autocast makes of them.
+    assert totals["student beside"] - totals["student alone"] == 6 * 737_639_424
+    lines = [line for line in format_estimates(params) if line.startswith("student beside")]
+    assert "batch_size 4, beside the teacher (Salesforce/codet5p-770m): about" in lines[0]
 
 
 def test_adapters_leave_the_optimizer_little() -> None:

@@ -13,7 +13,7 @@ from assertkd.settings.model import LoraSettings
 BYTES_PER_WEIGHT = 16
 """float32 weight, gradient, and AdamW's two moments."""
 BYTES_PER_WEIGHT_FROZEN = 4
-"""A float32 weight beside which adapters are trained."""
+"""A float32 weight that is not trained: beside adapters, or of a teacher beside its student."""
 BYTES_PER_WEIGHT_AUTOCAST = 2
 """The half-precision copy of a weight that autocast keeps through a forward and backward pass."""
 ACTIVATIONS_PER_LAYER = 34
@@ -43,7 +43,7 @@ class TrainingMemory:
         shape: its sizes.
         parameters: its number of weights.
         trained: those that training changes: all, or its adapters'.
-        weights: bytes of weights, gradients and optimizer state.
+        weights: bytes of weights, gradients and optimizer state, and of the teacher beside it.
         activations: bytes kept for the backward pass of one micro-batch, of full length.
     """
 
@@ -76,17 +76,21 @@ def training_memory(
     max_output_len: int,
     vocab_size: int,
     adapters: LoraSettings | None = None,
+    frozen_teacher: ModelSettings | None = None,
 ) -> TrainingMemory | None:
     """Return the estimate, or None where the sizes of a model of the hub are not known here.
 
-    Lengths are in tokens; `vocab_size` counts for a model from scratch alone.
+    Lengths are in tokens; `vocab_size` counts for a model from scratch alone. Of a teacher that runs beside the student
+    the weights count, since its forward pass keeps nothing but its outputs.
     """
     try:
         shape, parameters = shape_and_parameter_count(model, vocab_size, only_local=True)
-        trained, frozen = parameters, 0
+        trained, frozen, beside = parameters, 0, 0
         if adapters is not None and adapters.rank:
             trained = adapter_parameter_count(model, vocab_size, adapters, only_local=True)
             frozen = parameters
+        if frozen_teacher is not None:
+            _, beside = shape_and_parameter_count(frozen_teacher, vocab_size, only_local=True)
     except UserError:
         return None
     autocast = 0 if training.precision == "fp32" else BYTES_PER_WEIGHT_AUTOCAST
@@ -94,7 +98,7 @@ def training_memory(
         shape=shape,
         parameters=parameters,
         trained=trained,
-        weights=trained * (BYTES_PER_WEIGHT + autocast) + frozen * (BYTES_PER_WEIGHT_FROZEN + autocast),
+        weights=trained * (BYTES_PER_WEIGHT + autocast) + (frozen + beside) * (BYTES_PER_WEIGHT_FROZEN + autocast),
         activations=_activations(shape, training, max_input_len, max_output_len),
     )
 
@@ -103,15 +107,16 @@ def format_estimates(params: CheckCudaParams) -> Iterator[str]:
     """Yield, for each training of a run, what it takes, and a table of batch sizes for GPUs of several sizes."""
     sizes = params.max_input_len, params.max_output_len, params.vocab_size
     for name, each in params.trainings.items():
-        memory = training_memory(each.model, each.training, *sizes, each.lora)
+        memory = training_memory(each.model, each.training, *sizes, each.lora, each.frozen_teacher)
         if memory is None:
             yield f"{name} ({each.model.name}): its sizes are not known here; run prefetch_models first\n"
             continue
         training = each.training
         batch, steps = training.batch_size, training.gradient_accumulation_steps
+        beside = "" if each.frozen_teacher is None else f", beside the teacher ({each.frozen_teacher.name})"
         yield (
             f"{name} ({each.model.name}, {memory.parameters / 1e6:.4g}M parameters), {training.precision}, inputs of "
-            f"{params.max_input_len} and targets of {params.max_output_len} tokens, batch_size {batch}: about "
+            f"{params.max_input_len} and targets of {params.max_output_len} tokens, batch_size {batch}{beside}: about "
             f"{memory.total / 1e9:.1f} GB of a GPU, or {memory.on_cpu / 1e9:.1f} GB of main memory on a CPU; "
             f"{memory.checkpoints / 1e9:.1f} GB of disk for checkpoints, then {4 * memory.parameters / 1e9:.1f} GB"
         )
@@ -135,7 +140,7 @@ def largest_batch(
 
     None where not even a batch of one fits, or the model's sizes are not known.
     """
-    configured = training_memory(each.model, each.training, *sizes, each.lora)
+    configured = training_memory(each.model, each.training, *sizes, each.lora, each.frozen_teacher)
     if configured is None:
         return None
     for batch_size in range(effective, 0, -1):

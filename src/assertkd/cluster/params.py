@@ -45,6 +45,8 @@ class CheckedTraining(Section):
     model: ModelSettings
     training: TrainingSettings
     lora: LoraSettings = Field(LoraSettings(), exclude_if=lambda lora: lora == LoraSettings())
+    frozen_teacher: ModelSettings | None = Field(None, exclude_if=lambda model: model is None)
+    """The teacher that runs beside a student which learns its hidden states, or has its outputs scored."""
 
 
 class CheckCudaParams(Section):
@@ -64,6 +66,8 @@ class CheckCudaParams(Section):
             trainings["teacher"] = teacher.model_copy(update={"lora": TrainTeacherParams.from_run(run).lora})
         for name, variant in run.variants.items():
             training = _checked(variant.model, variant.training)
+            if DistillStudentParams.from_run(run, name).keeps_teacher:
+                training = training.model_copy(update={"frozen_teacher": _named(run.teacher.model)})
             if training not in trainings.values():
                 trainings[f"student {name}"] = training
         return cls(
@@ -85,5 +89,9 @@ def run_without_records(config: Mapping[str, Any], name: str) -> RunSettings:
 
 
 def _checked(model: ModelSettings, training: TrainingSettings) -> CheckedTraining:
+    return CheckedTraining(model=_named(model), training=training.used())
+
+
+def _named(model: ModelSettings) -> ModelSettings:
     used = model.used()
-    return CheckedTraining(model=ModelSettings(name=used.name, scratch=used.scratch), training=training.used())
+    return ModelSettings(name=used.name, scratch=used.scratch)

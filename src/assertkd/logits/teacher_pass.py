@@ -55,7 +55,7 @@ class TeacherPass:
             self._settings.codec,
             self.model.vocab_size,
             self._head.shape[1],
-            codec_parameters(self._settings, self._temperatures),
+            codec_parameters(self._settings, self._temperatures, self.model.logit_cap),
         )
 
     def read(self, path: Path) -> tuple[list[Record], list[Sequence[int]]]:
@@ -130,7 +130,7 @@ class TeacherPass:
         for batch in self._batches([examples[number] for number in numbers]):
             # Each batch is copied to the CPU, which waits for the GPU: the clock needs no other.
             hidden += self._head_inputs(batch)
-        return Sample(self._head, hidden, time.perf_counter() - started)
+        return Sample(self._head, hidden, time.perf_counter() - started, self.model.logit_cap)
 
     def _batches(self, examples: Sequence[Example]) -> Iterator[list[Example]]:
         """Yield the examples batch by batch, like lengths together. A resumed pass repeats the order."""

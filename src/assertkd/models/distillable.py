@@ -84,14 +84,6 @@ class DistillableModel(nn.Module, ABC):
         """
 
     @classmethod
-    def check_logits(cls, name: str | Path, config: PreTrainedConfig) -> None:
-        """Refuse the configuration of a model (`name`) whose logits are not `head_inputs @ head_weight.T`.
-
-        Raises:
-            UserError: saying what else they are.
-        """
-
-    @classmethod
     def architecture_of(cls, config: PreTrainedConfig) -> type[PreTrainedModel]:
         """Return the class of the network that a configuration of this family describes."""
         return cls.architecture
@@ -177,7 +169,12 @@ class DistillableModel(nn.Module, ABC):
 
     @abstractmethod
     def head_inputs(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> Tensor:
-        """Return the (N, d) vectors that enter the head; `head_inputs @ head_weight.T` are the logits."""
+        """Return the (N, d) vectors that enter the head; `head_inputs @ head_weight.T`, capped, are the logits."""
+
+    @property
+    def logit_cap(self) -> float | None:
+        """c, where c · tanh(logits / c) takes the place of the logits."""
+        return None
 
     @property
     def head_weight(self) -> Tensor:

@@ -14,7 +14,8 @@ from assertkd.models.gguf import converted_folder, gguf_file, is_gguf
 from assertkd.models.loading import first_line, unloadable
 
 if TYPE_CHECKING:
-    from torch import nn
+    import torch
+    from transformers import PreTrainedModel
 
 FAILURE = "the weights could not be loaded"
 RESTORE = "Restore it from where the model comes from."
@@ -161,7 +162,7 @@ def _length(file: Path, key: str) -> int | None:
     return value
 
 
-def check_weights(name: str | Path, folder: Path, network: "nn.Module") -> None:
+def check_weights(name: str | Path, folder: Path, network: "PreTrainedModel") -> None:
     """Refuse weights that are missing, damaged, or not those of a network; only the files' headers are read.
 
     Args:
@@ -174,7 +175,7 @@ def check_weights(name: str | Path, folder: Path, network: "nn.Module") -> None:
     """
     stored = _stored_weights(name, folder)
     by_weight: dict[int, list[str]] = {}
-    for own_name, parameter in network.named_parameters(remove_duplicate=False):
+    for own_name, parameter in _parameters_in_files(network, stored).items():
         by_weight.setdefault(id(parameter), []).append(own_name)
         found, expected = stored.get(own_name), tuple(parameter.shape)
         if found is not None and found.shape != expected:
@@ -186,6 +187,16 @@ def check_weights(name: str | Path, folder: Path, network: "nn.Module") -> None:
     missing = [names[0] for names in by_weight.values() if not any(one in stored for one in names)]
     if missing:
         raise unloadable(name, FAILURE, f"{len(missing)} are missing, as {missing[0]}")
+
+
+def _parameters_in_files(network: "PreTrainedModel", stored: Mapping[str, StoredWeight]) -> dict[str, "torch.Tensor"]:
+    """Return a network's parameters by name, with experts one by one where transformers stacks them in memory alone."""
+    from transformers.core_model_loading import revert_weight_conversion
+
+    own: dict[str, torch.Tensor] = dict(network.named_parameters(remove_duplicate=False))
+    in_files: dict[str, torch.Tensor] = revert_weight_conversion(network, own)
+    # Both forms are read.
+    return max(own, in_files, key=lambda parameters: len(parameters.keys() & stored.keys()))
 
 
 def _stored_weights(name: str | Path, folder: Path) -> dict[str, StoredWeight]:

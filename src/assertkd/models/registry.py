@@ -85,13 +85,12 @@ def build_model(
     return model
 
 
-def check_model(name: str, tokenizer: PreTrainedTokenizerFast | None, *, is_stored: bool = False) -> None:
+def check_model(name: str, tokenizer: PreTrainedTokenizerFast | None) -> None:
     """Refuse a model that `build_model` would refuse, as far as its files are on this machine; no weights are read.
 
     Args:
         name: hub name or folder.
         tokenizer: the run's; None where it is not known yet.
-        is_stored: whether its logits are to be stored.
 
     Raises:
         UserError: see `build_model`.
@@ -102,8 +101,6 @@ def check_model(name: str, tokenizer: PreTrainedTokenizerFast | None, *, is_stor
     config = load_configuration(folder, FAMILIES, tokenizer, called=name)
     if tokenizer is not None:
         _check_own_tokenizer(name, config.vocab_size, tokenizer)
-    if is_stored:
-        FAMILIES[config.model_type].check_logits(name, config)
     with loading(name, FAILURE), torch.device("meta"):
         check_weights(name, folder, FAMILIES[config.model_type].architecture_of(config)(config))
 

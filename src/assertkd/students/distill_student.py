@@ -97,7 +97,7 @@ def distill_student(
                 model = model.narrowed(params.model.teacher_heads, params.model.teacher_d_ff)
         model.remember_length_limits(supervision.max_input_len, supervision.max_output_len)
         frozen_teacher = None
-        if params.on_policy is not None or params.loss.hidden is not None:
+        if params.keeps_teacher:
             frozen_teacher = _load_teacher(teacher, tokenizer).eval().requires_grad_(False)
         teacher_files = () if teacher is None else (weights_file(teacher),)
         data = TrainingData(

@@ -88,8 +88,13 @@ class DistillStudentParams(Section):
 
     @property
     def needs_teacher_model(self) -> bool:
-        """Whether the student is made of the teacher's layers, learns its hidden states, or has its outputs scored."""
-        return self.model.layers is not None or self.loss.hidden is not None or self.on_policy is not None
+        """Whether the student is made of the teacher's layers, or trained beside the teacher."""
+        return self.model.layers is not None or self.keeps_teacher
+
+    @property
+    def keeps_teacher(self) -> bool:
+        """Whether the teacher runs beside the student, which learns its hidden states or has its outputs scored."""
+        return self.loss.hidden is not None or self.on_policy is not None
 
     @property
     def encoders(self) -> tuple[str, ...]:

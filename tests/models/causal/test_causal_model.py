@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_models import END, KINDS, PAD, SIZES, VOCABULARY, random_model
 from transformers import (
     AutoModelForCausalLM,
@@ -22,7 +23,7 @@ from assertkd.errors import UserError
 from assertkd.models.causal.model import CausalModel
 from assertkd.models.distillable import IGNORED, ModelShape
 from assertkd.models.network import truncate_vocabulary
-from assertkd.models.registry import load_model
+from assertkd.models.registry import check_model, load_model
 from assertkd.settings.model import ScratchSettings
 
 INPUTS = torch.tensor([[5, 6, 7, 8, 9, 10, 11], [8, 12, 13, PAD, PAD, PAD, PAD], [9, PAD, PAD, PAD, PAD, PAD, PAD]])
@@ -81,13 +82,12 @@ def test_nothing_as_large_as_all_positions_meets_the_head() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_head_input_times_the_head_are_the_logits(kind: str) -> None:
     model = random_model(kind)
-    if kind == "gemma2":
-        with pytest.raises(UserError, match="caps its logits"):
-            model.head_inputs(INPUTS, MASK, LABELS)
-        return
     hidden = model.head_inputs(INPUTS, MASK, LABELS)
     assert hidden.shape == (10, model.hidden_size) == (10, 32)
-    torch.testing.assert_close(hidden @ model.head_weight.T, model(INPUTS, MASK, LABELS).logits)
+    logits, cap = hidden @ model.head_weight.T, model.logit_cap
+    assert (cap is not None) == (kind == "gemma2")
+    expected = logits if cap is None else cap * torch.tanh(logits / cap)
+    torch.testing.assert_close(expected, model(INPUTS, MASK, LABELS).logits)
 
 
 def test_hidden_states_are_those_of_transformers() -> None:
@@ -136,6 +136,45 @@ def test_a_model_of_all_layers_is_a_copy_and_of_some_is_smaller(kind: str) -> No
 def test_layers_that_a_decoder_does_not_have() -> None:
     with pytest.raises(UserError, match=r"has no layer 4: its layers are 0 to 3; the teacher has no encoder"):
         random_model("llama").with_layers({"encoder": (0, 4), "decoder": (1, 4)}, 0.0)
+
+
+def test_layers_of_another_kind() -> None:
+    model = random_model("qwen2_moe", mlp_only_layers=[0])
+    kept = model.with_layers({"encoder": (0, 2), "decoder": (0, 2)}, 0.0)
+    assert torch.equal(
+        kept.weights()["model.layers.1.mlp.gate.weight"], model.weights()["model.layers.2.mlp.gate.weight"]
+    )
+    with pytest.raises(UserError, match=r"teacher_layers: \[1, 3\] puts layers in the places of another kind"):
+        model.with_layers({"encoder": (1, 3), "decoder": (1, 3)}, 0.0)
+
+
+@pytest.mark.parametrize("experts", ["stacked", "one by one"])
+def test_an_expert_that_is_missing(experts: str, tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
+    model = random_model("mixtral", vocab_size=len(tiny_tokenizer))
+    model.save(tiny_tokenizer, tmp_path)
+    if experts == "stacked":
+        save_file(model.network.state_dict(), tmp_path / "model.safetensors", {"format": "pt"})
+    check_model(str(tmp_path), tiny_tokenizer)
+    weights = load_file(tmp_path / "model.safetensors")
+    missing = sorted(name for name in weights if "layers.2" in name and "experts" in name)[0]
+    del weights[missing]
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match=f"the weights could not be loaded .1 are missing, as {missing}"):
+        check_model(str(tmp_path), tiny_tokenizer)
+
+
+def test_experts_are_trained() -> None:
+    model = random_model("mixtral").train()
+    before = {name: weight.detach().clone() for name, weight in model.weights().items()}
+    optimizer, losses = torch.optim.Adam(model.parameters(), lr=0.02), []
+    for _ in range(20):
+        loss = torch.nn.functional.cross_entropy(model(INPUTS, MASK, LABELS).logits, LABELS[LABELS != IGNORED])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.5 * losses[0]
+    assert not any(torch.equal(weight, before[name]) for name, weight in model.weights().items())
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -22,7 +22,7 @@ def job(rule: str, **wildcards: str) -> PlannedJob:
     return PlannedJob(rule, {"run": "r", **wildcards}, (), "")
 
 
-CORPUS, TEACHER, COMPRESS = job("prepare_corpus"), job("train_teacher"), job("compress_logits")
+CORPUS, TEACHER = job("prepare_corpus"), job("train_teacher")
 STUDENT = job("distill_student", variant="v", seed="1")
 
 
@@ -30,14 +30,6 @@ def run_of(teacher: dict[str, Any], student: dict[str, Any]) -> Any:
     data = {"source": "embedded"}
     runs = {"r": {"data": data, "teacher": {"model": teacher}}}
     return load_run({"run": "r", "runs": runs, "variants": {"v": {"model": student}}})
-
-
-def test_logits_with_a_cap_are_not_stored(tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
-    random_model("gemma2", vocab_size=len(tiny_tokenizer)).save(tiny_tokenizer, tmp_path / "m")
-    run = run_of({"name": str(tmp_path / "m")}, {"name": str(tmp_path / "m")})
-    check_models(run, [CORPUS, TEACHER, STUDENT], RunLayout(tmp_path))
-    with pytest.raises(UserError, match=r"^teacher\.model\.name: .* caps its logits \(final_logit_softcapping 3"):
-        check_models(run, [CORPUS, TEACHER, COMPRESS], RunLayout(tmp_path))
 
 
 def test_an_encoder_and_another_tokenizer(tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast) -> None:

@@ -164,6 +164,13 @@ def test_a_narrow_model_is_loaded_by_transformers_predicts_and_trains(
         ),
         (lambda: random_model("llama"), 6, 49, r"6 is more than the teacher's 4.*; .*49 is more than the teacher's 48"),
         (lambda: random_model("gpt2"), 2, None, "the layers of GPT2LMHeadModel cannot be narrowed"),
+        (lambda: random_model("qwen2_moe"), None, 12, "the layers of Qwen2MoeForCausalLM cannot be narrowed"),
+        (
+            lambda: random_model("qwen2_moe", mlp_only_layers=[0]),
+            2,
+            12,
+            "the layers of Qwen2MoeForCausalLM cannot be narrowed",
+        ),
     ],
 )
 def test_what_a_model_does_not_have_is_refused(

@@ -9,8 +9,10 @@ from transformers import (
     Gemma3TextConfig,
     GPT2Config,
     LlamaConfig,
+    MixtralConfig,
     PreTrainedConfig,
     Qwen2Config,
+    Qwen2MoeConfig,
     Qwen3Config,
     Starcoder2Config,
 )
@@ -26,6 +28,7 @@ SIZES = {
     "head_dim": 8,
 }
 SLIDING = {"sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"] * 2}
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
 KINDS: dict[str, tuple[type[PreTrainedConfig], dict[str, Any]]] = {
     "llama": (LlamaConfig, SIZES | {"tie_word_embeddings": False}),
     "smollm2": (LlamaConfig, SIZES | {"tie_word_embeddings": True}),
@@ -35,6 +38,8 @@ KINDS: dict[str, tuple[type[PreTrainedConfig], dict[str, Any]]] = {
     "starcoder2": (Starcoder2Config, SIZES | {"sliding_window": 6}),
     "gemma2": (Gemma2Config, SIZES | SLIDING | {"query_pre_attn_scalar": 8, "final_logit_softcapping": 3.0}),
     "gemma3_text": (Gemma3TextConfig, SIZES | SLIDING | {"query_pre_attn_scalar": 8}),
+    "qwen2_moe": (Qwen2MoeConfig, SIZES | EXPERTS | {"shared_expert_intermediate_size": 24}),
+    "mixtral": (MixtralConfig, SIZES | {"num_local_experts": 4}),
     "gpt2": (GPT2Config, {"n_embd": 32, "n_layer": 4, "n_head": 4, "n_positions": 96}),
 }
 VOCABULARY, PAD, END = 40, 0, 1

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from assertkd.batching.distributions import TeacherView
 from assertkd.batching.examples import Payload
@@ -25,7 +26,7 @@ class Codec(ABC):
 
     The input for one example is `hidden` (T, d) float32: for each target token, the end of sequence included, the
     vector that enters the teacher's LM head, after the `d_model ** -0.5` of models that tie their embeddings,
-    so that the logits are `hidden @ head.T`.
+    so that the logits are `hidden @ head.T`, or where the teacher caps them `capped` of these.
 
     Attributes:
         name: as the config says it.
@@ -35,6 +36,7 @@ class Codec(ABC):
         layout: the arrays of an example.
         vocab_size: V.
         hidden_size: d.
+        logit_cap: the teacher's cap of its logits; None where it has none.
         parameters: the keyword arguments that, with the sizes, build this codec again; JSON values.
     """
 
@@ -43,10 +45,11 @@ class Codec(ABC):
     keeps_vocabulary: ClassVar[bool]
     layout: Layout
 
-    def __init__(self, vocab_size: int, hidden_size: int, **parameters: Any) -> None:
+    def __init__(self, vocab_size: int, hidden_size: int, logit_cap: float | None = None, **parameters: Any) -> None:
         self.vocab_size = vocab_size
         self.hidden_size = hidden_size
-        self.parameters = parameters
+        self.logit_cap = logit_cap
+        self.parameters = parameters if logit_cap is None else parameters | {"logit_cap": logit_cap}
 
     @abstractmethod
     def encoder(self, head: Float32) -> Encoder:
@@ -82,6 +85,10 @@ class Codec(ABC):
         if rows != expected:
             raise ValueError(f"arrays of {rows} rows, expected {expected} for {tokens} tokens")
 
+    def _logits(self, hidden: Float32, head: Float32) -> Float32:
+        """Return the teacher's logits, (T, V), of the vectors (T, d) that enter its head."""
+        return capped(torch.from_numpy(hidden @ head.T), self.logit_cap).numpy()
+
     def _rows(self, arrays: Payload, tokens: int) -> dict[str, int]:
         return dict.fromkeys(self.layout, tokens)
 
@@ -89,6 +96,11 @@ class Codec(ABC):
         """Return one array of all examples, rows one behind the other, with memory of its own."""
         dtype, shape = self.layout[name]
         return np.concatenate([np.empty((0, *shape), dtype), *(arrays[name] for arrays in payloads)])
+
+
+def capped(logits: torch.Tensor, cap: float | None) -> torch.Tensor:
+    """Return c · tanh(logits / c), as Gemma 2 has it; the logits themselves without a cap."""
+    return logits if cap is None else cap * torch.tanh(logits / cap)
 
 
 def checked_hidden(hidden: Float32, hidden_size: int) -> Float32:

@@ -24,14 +24,13 @@ class DenseCodec(Codec):
     keeps_head: ClassVar[bool] = False
     keeps_vocabulary: ClassVar[bool] = True
 
-    def __init__(self, vocab_size: int, hidden_size: int) -> None:
-        super().__init__(vocab_size, hidden_size)
+    def __init__(self, vocab_size: int, hidden_size: int, logit_cap: float | None = None) -> None:
+        super().__init__(vocab_size, hidden_size, logit_cap)
         self.layout = {"logits": (STORED, (vocab_size,))}
 
     def encoder(self, head: Float32) -> Encoder:
         """Return an encoder that computes one example's logits at a time."""
-        columns = head.T
-        return lambda hidden: self.encode_logits(checked_hidden(hidden, self.hidden_size) @ columns)
+        return lambda hidden: self.encode_logits(self._logits(checked_hidden(hidden, self.hidden_size), head))
 
     def encode_logits(self, logits: Float32) -> Payload:
         """Return the array of logits (T, V); UserError if one is NaN or lies beyond float16."""

@@ -4,7 +4,7 @@ int8 has a scale per group of dimensions, and is rounded so that the logits, not
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 from assertkd.batching.distributions import FullDistribution
 from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
-from assertkd.logits.codecs.codec import Codec, Encoder, checked_hidden
+from assertkd.logits.codecs.codec import Codec, Encoder, capped, checked_hidden
 from assertkd.logits.codecs.head import Float32, StoredHead, balance_head, row_blocks
 
 LEVELS = 127
@@ -26,15 +26,17 @@ sees would be corrected at any price."""
 
 @dataclass(frozen=True, slots=True)
 class HiddenView(FullDistribution):
-    """Logits rebuilt as hidden · headᵀ, one matrix product a call.
+    """Logits rebuilt as hidden · headᵀ, one matrix product a call, and capped where the teacher's are.
 
     Attributes:
         hidden: (N, d) float32, in the units of the stored head.
         head: the head, loaded once per process and device.
+        logit_cap: the teacher's cap of its logits.
     """
 
     hidden: torch.Tensor
     head: StoredHead
+    logit_cap: float | None = None
 
     @property
     def num_tokens(self) -> int:
@@ -48,21 +50,21 @@ class HiddenView(FullDistribution):
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """Return the view on `device`; the head follows at the first use."""
-        return type(self)(self.hidden.to(device, non_blocking=non_blocking), self.head)
+        return replace(self, hidden=self.hidden.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Self:
         """Return the view in page-locked memory."""
-        return type(self)(self.hidden.pin_memory(), self.head)
+        return replace(self, hidden=self.hidden.pin_memory())
 
     def logits(self, rows: slice) -> torch.Tensor:
-        """Return (n, V) float32: hidden · headᵀ of these rows, in float32 whatever the student's precision is.
+        """Return (n, V) float32: hidden · headᵀ of these rows, capped, in float32 whatever the student's precision is.
 
         UserError, at the first use, if the head file is missing or damaged.
         """
         hidden = self.hidden[rows]
         # Under autocast the product would be rounded to bfloat16, a hundred times the codec's own error.
         with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
-            return hidden @ self.head.weight(hidden.device).T
+            return capped(hidden @ self.head.weight(hidden.device).T, self.logit_cap)
 
 
 class HiddenCodec(Codec):
@@ -77,6 +79,7 @@ class HiddenCodec(Codec):
         hidden_size: d.
         dtype: "int8" or "float16".
         group_size: dimensions that share an int8 scale; float16 has no use for it.
+        logit_cap: see `Codec`.
     """
 
     name: ClassVar[str] = "hidden"
@@ -84,15 +87,20 @@ class HiddenCodec(Codec):
     keeps_vocabulary: ClassVar[bool] = True
 
     def __init__(
-        self, vocab_size: int, hidden_size: int, dtype: Literal["int8", "float16"] = "int8", group_size: int = 64
+        self,
+        vocab_size: int,
+        hidden_size: int,
+        dtype: Literal["int8", "float16"] = "int8",
+        group_size: int = 64,
+        logit_cap: float | None = None,
     ) -> None:
         self.dtype = dtype
         self.group_size = group_size
         if dtype == "float16":
-            super().__init__(vocab_size, hidden_size, dtype=dtype)
+            super().__init__(vocab_size, hidden_size, logit_cap, dtype=dtype)
             self.layout = {"hidden": (np.dtype("<f2"), (hidden_size,))}
         else:
-            super().__init__(vocab_size, hidden_size, dtype=dtype, group_size=group_size)
+            super().__init__(vocab_size, hidden_size, logit_cap, dtype=dtype, group_size=group_size)
             groups = -(-hidden_size // group_size)
             self.layout = {"scales": (np.dtype("<f2"), (groups,)), "levels": (np.dtype("i1"), (hidden_size,))}
 
@@ -129,7 +137,7 @@ class HiddenCodec(Codec):
         else:
             levels, scales = self._joined(payloads, "levels"), self._joined(payloads, "scales")
             vectors = dequantise(levels, scales, self.group_size)
-        return HiddenView(torch.from_numpy(vectors), head)
+        return HiddenView(torch.from_numpy(vectors), head, self.logit_cap)
 
 
 def feedback_weights(columns: npt.NDArray[np.floating]) -> Float32:

@@ -27,11 +27,14 @@ def build_codec(name: str, vocab_size: int, hidden_size: int, parameters: Mappin
         raise UserError(f"codec {name!r}: {fault}", "Correct the codec's parameters.") from None
 
 
-def codec_parameters(settings: LogitsSettings, temperatures: Sequence[float]) -> dict[str, Any]:
-    """Return the keyword arguments of the codec that `settings` names."""
+def codec_parameters(
+    settings: LogitsSettings, temperatures: Sequence[float], logit_cap: float | None = None
+) -> dict[str, Any]:
+    """Return the keyword arguments of the codec that `settings` names, for a teacher with this cap of its logits."""
+    cap = {} if logit_cap is None else {"logit_cap": logit_cap}
     match settings.codec:
         case "hidden":
-            return settings.hidden.model_dump()
+            return settings.hidden.model_dump() | cap
         case "topk":
-            return {"temperatures": temperatures, **settings.topk.model_dump()}
-    return {}
+            return {"temperatures": temperatures, **settings.topk.model_dump()} | cap
+    return cap

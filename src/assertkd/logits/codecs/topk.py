@@ -101,6 +101,7 @@ class TopKCodec(Codec):
         temperatures: at which the tail's mass is kept, each finite and above 0 (else UserError); 1 always is.
         tolerance: nats of KL that a byte must save, above 0. A larger one keeps fewer tokens.
         max_k: most tokens in a support, 1 to 65,536.
+        logit_cap: see `Codec`.
 
     A stored distance is off by half a step at most; a step is the support's widest distance / 255, or up to 9 % more
     (2^-12 at least). So log p of a support token at T is off by step / T at most, besides the rounding of the
@@ -118,6 +119,7 @@ class TopKCodec(Codec):
         temperatures: Sequence[float] = (),
         tolerance: float = 3e-4,
         max_k: int = 256,
+        logit_cap: float | None = None,
     ) -> None:
         for temperature in temperatures:
             if not temperature > 0 or math.isinf(temperature):
@@ -125,7 +127,7 @@ class TopKCodec(Codec):
         self.temperatures = tuple(sorted({1.0, *map(float, temperatures)}))
         self.tolerance, self.max_k = float(tolerance), max_k
         stored = {"temperatures": list(self.temperatures), "tolerance": self.tolerance, "max_k": max_k}
-        super().__init__(vocab_size, hidden_size, **stored)
+        super().__init__(vocab_size, hidden_size, logit_cap, **stored)
         self.layout = {
             "k": (np.dtype("u1" if max_k <= 256 else "<u2"), ()),
             "step": (np.dtype("u1"), ()),
@@ -136,8 +138,7 @@ class TopKCodec(Codec):
 
     def encoder(self, head: Float32) -> Encoder:
         """Return an encoder that computes a chunk's logits at a time."""
-        columns = head.T
-        return lambda hidden: self._encode(checked_hidden(hidden, self.hidden_size), columns)
+        return lambda hidden: self._encode(checked_hidden(hidden, self.hidden_size), head)
 
     def encode_logits(self, logits: Float32) -> Payload:
         """Return the arrays of logits (T, V); UserError if one is NaN or infinite."""
@@ -180,12 +181,12 @@ class TopKCodec(Codec):
         entries = int(arrays["k"].sum(dtype=np.int64)) + tokens
         return super()._rows(arrays, tokens) | {"ids": entries, "levels": entries - tokens}
 
-    def _encode(self, vectors: Float32, columns: Float32 | None) -> Payload:
+    def _encode(self, vectors: Float32, head: Float32 | None) -> Payload:
         chunk = max(1, CHUNK_ELEMENTS // self.vocab_size)
         parts: list[Payload] = []
         for start in range(0, len(vectors), chunk):
             rows = vectors[start : start + chunk]
-            logits = rows if columns is None else rows @ columns
+            logits = rows if head is None else self._logits(rows, head)
             if not np.isfinite(logits).all():
                 raise UserError("a logit is NaN or infinite", "Check the teacher: it cannot be distilled.")
             parts.append(self._encode_chunk(logits))

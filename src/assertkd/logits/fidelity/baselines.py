@@ -44,9 +44,9 @@ class RenormalisedTopK(Codec):
     keeps_head: ClassVar[bool] = False
     keeps_vocabulary: ClassVar[bool] = True
 
-    def __init__(self, vocab_size: int, hidden_size: int, k: int = 128) -> None:
+    def __init__(self, vocab_size: int, hidden_size: int, k: int = 128, logit_cap: float | None = None) -> None:
         self.k = min(k, vocab_size)
-        super().__init__(vocab_size, hidden_size, k=self.k)
+        super().__init__(vocab_size, hidden_size, logit_cap, k=self.k)
         ids = np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
         self.layout = {"ids": (ids, (self.k,)), "logits": (STORED, (self.k,))}
 
@@ -54,7 +54,7 @@ class RenormalisedTopK(Codec):
         """Return an encoder that computes one example's logits and keeps the largest."""
 
         def encode(hidden: Float32) -> Payload:
-            logits = checked_hidden(hidden, self.hidden_size) @ head.T
+            logits = self._logits(checked_hidden(hidden, self.hidden_size), head)
             kept = np.argpartition(logits, -self.k, axis=1)[:, -self.k :]
             largest = in_float16(np.take_along_axis(logits, kept, axis=1))
             return {"ids": kept.astype(self.layout["ids"][0]), "logits": largest}

@@ -14,7 +14,7 @@ import torch
 from assertkd.batching.distributions import BucketedDistribution, Buckets, FullDistribution, TeacherView
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
-from assertkd.logits.codecs.codec import Codec
+from assertkd.logits.codecs.codec import Codec, capped
 from assertkd.logits.codecs.head import HEAD_FILE, Float32, StoredHead, balance_head, head_bytes
 from assertkd.runtime.progress import Progress
 
@@ -35,11 +35,13 @@ class Sample:
         head: (V, d), its LM head.
         hidden: per example (T, d) float32, the vectors that enter the head at its target tokens.
         seconds: of the teacher's pass over them; None where no teacher ran.
+        logit_cap: the teacher's cap of its logits.
     """
 
     head: Float32
     hidden: Sequence[Float32]
     seconds: float | None
+    logit_cap: float | None = None
 
     @property
     def positions(self) -> int:
@@ -72,7 +74,7 @@ def measure(sample: Sample, codecs: Mapping[str, Codec], device: torch.device) -
         weight = torch.from_numpy(sample.head).to(device)
         entropy, done, progress = 0.0, 0, Progress("positions measured", sample.positions)
         for part in _chunks(sample.hidden, CHUNK_ELEMENTS // len(sample.head)):
-            logits = torch.from_numpy(np.concatenate(part)).to(device) @ weight.T
+            logits = capped(torch.from_numpy(np.concatenate(part)).to(device) @ weight.T, sample.logit_cap)
             for measurement in measurements.values():
                 measurement.take(part, head)
             step = max(1, BLOCK_ELEMENTS // len(weight))

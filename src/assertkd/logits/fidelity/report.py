@@ -30,21 +30,22 @@ UNITS = {
 """What the figures mean; stands in the file."""
 
 
-def candidates(vocab_size: int, hidden_size: int) -> dict[str, Codec]:
+def candidates(vocab_size: int, hidden_size: int, logit_cap: float | None = None) -> dict[str, Codec]:
     """Return what is measured: every codec at a few settings, and the baselines."""
     sizes = (vocab_size, hidden_size)
+    cap: dict[str, Any] = {"logit_cap": logit_cap}
     # A group much wider than the vectors is the same as one as wide.
     groups = [size for size in (16, 64, 256) if size <= 64 or size < 2 * hidden_size]
     return {
-        "original: float16, LZ4, base64": OriginalForm(*sizes),
-        "dense": DenseCodec(*sizes),
-        "hidden, float16": HiddenCodec(*sizes, dtype="float16"),
-        **{f"hidden, int8, groups of {size}": HiddenCodec(*sizes, group_size=size) for size in groups},
+        "original: float16, LZ4, base64": OriginalForm(*sizes, **cap),
+        "dense": DenseCodec(*sizes, **cap),
+        "hidden, float16": HiddenCodec(*sizes, dtype="float16", **cap),
+        **{f"hidden, int8, groups of {size}": HiddenCodec(*sizes, group_size=size, **cap) for size in groups},
         **{
-            f"topk, {price:.0e} nats a byte": TopKCodec(*sizes, temperatures=TEMPERATURES, tolerance=price)
+            f"topk, {price:.0e} nats a byte": TopKCodec(*sizes, temperatures=TEMPERATURES, tolerance=price, **cap)
             for price in (3e-3, 3e-4, 3e-5)
         },
-        "top 128, renormalised": RenormalisedTopK(*sizes),
+        "top 128, renormalised": RenormalisedTopK(*sizes, **cap),
     }
 
 
@@ -53,7 +54,7 @@ def fidelity_report(sample: Sample, used: Codec, device: torch.device) -> dict[s
 
     `used` is the codec that the run's cache is written with; it joins the candidates if it is none of them.
     """
-    codecs = candidates(*sample.head.shape)
+    codecs = candidates(*sample.head.shape, logit_cap=used.logit_cap)
     identity = used.name, used.parameters
     same = [name for name, codec in codecs.items() if (codec.name, codec.parameters) == identity]
     name = same[0] if same else f"{used.name}, as configured"

@@ -64,16 +64,6 @@ class CausalModel(DistillableModel):
         check_config(name, config)
 
     @classmethod
-    def check_logits(cls, name: str | Path, config: PreTrainedConfig) -> None:
-        """Refuse a model that caps its logits."""
-        if (cap := getattr(config, CAP, None)) is not None:
-            raise UserError(
-                f"{name}: caps its logits ({CAP} {cap}), so that they are no product of its head with vectors, which "
-                "is what logits are stored as",
-                "Use a teacher without such a cap.",
-            )
-
-    @classmethod
     def architecture_of(cls, config: PreTrainedConfig) -> type[PreTrainedModel]:
         """Return the class of the network that a configuration describes."""
         return network_class(config)
@@ -135,6 +125,12 @@ class CausalModel(DistillableModel):
         )
 
     @property
+    def logit_cap(self) -> float | None:
+        """The cap of its configuration; Gemma 2 has one."""
+        cap: float | None = getattr(self.network.config, CAP, None)
+        return cap
+
+    @property
     def head_bias(self) -> Tensor | None:
         """The head's bias, (V,), where it has one."""
         return cast(nn.Linear, self.network.get_output_embeddings()).bias
@@ -154,7 +150,6 @@ class CausalModel(DistillableModel):
 
     def head_inputs(self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor) -> Tensor:
         """Return the (N, d) vectors that enter the head."""
-        self.check_logits(self.network.config.name_or_path or "the model", self.network.config)
         (last,) = self._read(input_ids, attention_mask, labels, 1, False)
         return last
 
@@ -192,7 +187,14 @@ class CausalModel(DistillableModel):
             match = numbered.fullmatch(name)
             return f"{stack}.{chosen[int(match[1])]}.{match[2]}" if match else name
 
-        return self._copy(config, lambda name: weights[source(name)])
+        try:
+            return self._copy(config, lambda name: weights[source(name)])
+        except KeyError as missing:
+            raise UserError(
+                f"model.teacher_layers: {[*chosen]} puts layers in the places of another kind of layers, as with "
+                f"experts and without ({missing} is missing)",
+                "Choose layers whose kinds alternate as they do in the teacher.",
+            ) from None
 
     def narrowed(self, heads: int | None, feed_forward: int | None) -> Self:
         """Return a model of the most important heads and units; see `DistillableModel`."""
@@ -239,7 +241,7 @@ class CausalModel(DistillableModel):
 
     def _logits(self, hidden: Tensor) -> Tensor:
         logits: Tensor = self.network.get_output_embeddings()(hidden)
-        cap = getattr(self.network.config, CAP, None)
+        cap = self.logit_cap
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
     def _read(

@@ -34,8 +34,9 @@ def narrowed_weights(
     """
     config, weights = copy.deepcopy(network.config), network.state_dict()
     asked = [one for one, count in ((ATTENTION, heads), (FEED_FORWARD, feed_forward)) if count is not None]
-    has_all = all(any(map(one.fullmatch, weights)) for one in asked) and all(hasattr(config, key) for key in WIDTHS)
-    if not has_all:
+    # Of a mixture of experts, some layers may have none.
+    in_every_layer = all(sum(map(bool, map(one.fullmatch, weights))) == config.num_hidden_layers for one in asked)
+    if not in_every_layer or not all(hasattr(config, key) for key in WIDTHS):
         return None
     has_heads, groups, units = (getattr(config, key) for key in WIDTHS)
     check_width(heads, has_heads, feed_forward, units)
