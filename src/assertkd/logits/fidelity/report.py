@@ -54,7 +54,8 @@ def fidelity_report(sample: Sample, used: Codec, device: torch.device) -> dict[s
 
     `used` is the codec that the run's cache is written with; it joins the candidates if it is none of them.
     """
-    codecs = candidates(*sample.head.shape, logit_cap=used.logit_cap)
+    vocab_size, hidden_size = sample.head.shape
+    codecs = candidates(vocab_size, hidden_size, used.logit_cap)
     identity = used.name, used.parameters
     same = [name for name, codec in codecs.items() if (codec.name, codec.parameters) == identity]
     name = same[0] if same else f"{used.name}, as configured"
