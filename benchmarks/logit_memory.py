@@ -1,7 +1,9 @@
-"""Does memory grow with the corpus? Peak memory of writing a logit store and of training from it, at x1 and x10.
+"""Does memory grow with the corpus, and how fast is the store? Writing logits and training from them, at x1 and x10.
 
     python benchmarks/logit_memory.py                    1,000 and 10,000 records; about five minutes on two cores
     python benchmarks/logit_memory.py --records 200      a glance
+    python benchmarks/logit_memory.py --records 52700 --jobs write write_raw read read_raw
+                                                         1 and 10 million target tokens; ten minutes, 3 GB of disk
 
 Every figure is the peak resident size (`ru_maxrss`) of a process of its own. Baseline: the same job on a tenth of the
 corpus, in the same call. Printed per job: both peaks, their ratio, and the growth in bytes a record, from which the
@@ -11,6 +13,8 @@ peak of any corpus follows. The jobs:
     read       the store's reader alone, every example once, in random order
     compress   the stage `compress_logits`: records, the teacher's predictions, its logits
     distill    the stage `distill_student`, one epoch of `kl` from the cache
+    write_raw  the vectors of `write` in float16, into one `numpy.memmap`: the baseline of its target tokens a second
+    read_raw   the same of `read`, from that file
 """
 
 import argparse
@@ -19,8 +23,10 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -57,15 +63,23 @@ SUPERVISION = Supervision(max_input_len=MAX_INPUT, max_output_len=MAX_OUTPUT, la
 TINY = StudentModelSettings(
     name="scratch", scratch=ScratchSettings(d_model=32, d_ff=64, heads=2, encoder_layers=1, decoder_layers=1)
 )
-V, D = 2048, 256
-"""Sizes of the store that `write` and `read` handle."""
+V, D, LONGEST = 2048, 64, 30
+"""Sizes of the store that `write` and `read` handle; its vectors are in float16, as those of its baseline."""
+BASELINES = {"write": "write_raw", "read": "read_raw"}
 
 
-def targets(records: int) -> Iterator[tuple[str, list[int]]]:
-    """Yield ids and target tokens, as long as real assertions (about 19 tokens)."""
-    rng = np.random.default_rng(0)
-    for number in range(records):
-        yield f"project/Class{number}#test", rng.integers(0, V, int(rng.integers(8, 31))).tolist()
+def target(number: int) -> tuple[str, list[int]]:
+    """Return an example's id and target tokens, as many as real assertions have (19 on average)."""
+    length = 8 + number * 7 % (LONGEST - 7)
+    return f"project/Class{number}#test", [(number + 17 * place) % V for place in range(length)]
+
+
+def raw(folder: Path, records: int) -> tuple["np.memmap[Any, np.dtype[np.float16]]", np.ndarray]:
+    """Return the vectors of all examples, and where those of each begin."""
+    starts = np.cumsum([0, *(len(target(number)[1]) for number in range(records))])
+    path = folder / "raw"
+    mode: Literal["r", "w+"] = "r" if path.exists() else "w+"
+    return np.memmap(path, np.float16, mode, shape=(int(starts[-1]), D)), starts
 
 
 def nothing(folder: Path, records: int) -> None:
@@ -74,19 +88,32 @@ def nothing(folder: Path, records: int) -> None:
 
 def write(folder: Path, records: int) -> None:
     head, hidden = synthetic_teacher("rogue", V, D, 256)
-    writer = StoreWriter(folder / "store", HiddenCodec(V, D), head, PROVENANCE)
-    for example_id, ids in targets(records):
+    writer = StoreWriter(folder / "store", HiddenCodec(V, D, "float16"), head, PROVENANCE)
+    for number in range(records):
+        example_id, ids = target(number)
         writer.add(example_id, ids, hidden[: len(ids)])
     writer.finish()
 
 
+def write_raw(folder: Path, records: int) -> None:
+    _, hidden = synthetic_teacher("rogue", V, D, 256)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows, starts = raw(folder, records)
+    for number in range(records):
+        rows[starts[number] : starts[number + 1]] = hidden[: len(target(number)[1])]
+    rows.flush()
+
+
 def read(folder: Path, records: int) -> None:
     store = StoreReader(folder / "store")
-    # The targets belong to the corpus, not to the store: they are made again for each pass, not held.
-    for number in np.random.default_rng(1).permutation(8):
-        for index, (example_id, ids) in enumerate(targets(records)):
-            if index % 8 == number:
-                store.collate_views([store.read(example_id, ids)])
+    for number in np.random.default_rng(1).permutation(records):
+        store.collate_views([store.read(*target(int(number)))])
+
+
+def read_raw(folder: Path, records: int) -> None:
+    rows, starts = raw(folder, records)
+    for number in np.random.default_rng(1).permutation(records):
+        torch.from_numpy(rows[starts[number] : starts[number + 1]].astype(np.float32))
 
 
 def corpus(folder: Path, records: int) -> None:
@@ -122,15 +149,15 @@ def distill(folder: Path, records: int) -> None:
 
 
 JOBS: dict[str, Callable[[Path, int], None]] = {
-    job.__name__: job for job in (nothing, write, read, corpus, compress, distill)
+    job.__name__: job for job in (nothing, write, read, corpus, compress, distill, write_raw, read_raw)
 }
 
 
-def peak(job: str, folder: Path, records: int) -> float:
-    """Run one job in a fresh process; return its peak memory in MB."""
+def measured(job: str, folder: Path, records: int) -> tuple[float, float]:
+    """Run one job in a fresh process; return its peak memory in MB and its seconds."""
     command = [sys.executable, __file__, "--job", job, "--work", str(folder), "--records", str(records)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return float(json.loads(done.stdout.splitlines()[-1])["mb"])
+    return tuple(json.loads(done.stdout.splitlines()[-1]))  # type: ignore[return-value]
 
 
 def main() -> None:
@@ -138,29 +165,41 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=1000, help="records at x1")
     parser.add_argument("--work", type=Path, default=Path("results/benchmarks/logit_memory"), help="working folder")
+    parser.add_argument(
+        "--jobs", nargs="+", choices=list(JOBS), default=["write", "read", "corpus", "compress", "distill"]
+    )
     parser.add_argument("--job", choices=list(JOBS), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.job is not None:
         torch.set_num_threads(1)
+        started = time.perf_counter()
         JOBS[arguments.job](arguments.work, arguments.records)
         # Linux counts in kB.
-        print(json.dumps({"mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        print(json.dumps([peak, time.perf_counter() - started]))
         return
-    peaks: dict[str, list[float]] = {job: [] for job in JOBS}
     sizes = (arguments.records, 10 * arguments.records)
+    found: dict[str, list[tuple[float, float]]] = {job: [] for job in ["nothing", *arguments.jobs]}
     for records in sizes:
         folder = arguments.work / f"records{records}"
         shutil.rmtree(folder, ignore_errors=True)
-        for job, values in peaks.items():
-            values.append(peak(job, folder, records))
-    base = max(peaks.pop("nothing"))
-    del peaks["corpus"]
+        for job, values in found.items():
+            values.append(measured(job, folder, records))
+            print(f"{job}, {records:,} records: {values[-1][0]:.0f} MB, {values[-1][1]:.1f} s", file=sys.stderr)
+    base = max(peak for peak, _ in found.pop("nothing"))
+    found.pop("corpus", None)
     print(f"{'job':<12}{'x1, MB':>10}{'x10, MB':>10}{'x10 / x1':>10}{'less imports':>14}{'growth, bytes a record':>25}")
-    for job, (small, large) in peaks.items():
+    for job, ((small, _), (large, _)) in found.items():
         growth = 1e6 * (large - small) / (sizes[1] - sizes[0])
         own = (large - base) / max(small - base, 1.0)
         print(f"{job:<12}{small:>10.0f}{large:>10.0f}{large / small:>10.2f}{own:>14.2f}{growth:>25,.0f}")
+    tokens = [sum(len(target(number)[1]) for number in range(records)) for records in sizes]
     print(f"imports alone: {base:.0f} MB; records: {sizes[0]:,} and {sizes[1]:,}")
+    for job, baseline in BASELINES.items():
+        if job in found and baseline in found:
+            for count, (_, own), (_, other) in zip(tokens, found[job], found[baseline], strict=True):
+                speed = f"{count / own:,.0f} a second, ratio to {baseline} {other / own:.2f}"
+                print(f"{job}, {count:,} target tokens: {speed}")
 
 
 if __name__ == "__main__":
