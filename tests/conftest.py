@@ -27,7 +27,7 @@ from assertkd.models.tokenizer import train_tokenizer
 from assertkd.settings import ModelSettings
 from assertkd.settings.model import ScratchSettings
 from browser import CHROMIUM, FLAGS
-from preloaded import python
+from preloaded import SHARED, python
 
 torch.set_num_threads(1)
 # How long an example takes says how busy the machine is.
@@ -41,6 +41,12 @@ public int add(int a, int b) { return a + b; }
 """
 
 TINY = ScratchSettings(d_model=16, d_ff=32, heads=2, encoder_layers=1, decoder_layers=1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let all processes that run tests share the one that others are forked off."""
+    if getattr(config.option, "numprocesses", None):
+        os.environ |= {name: python(modules) for modules, name in SHARED.items()}
 
 
 @pytest.fixture

@@ -16,18 +16,19 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-LIBRARIES = ("torch._dynamo", "torch.distributed.tensor", "scipy.stats", "pandas", "pydantic", "filelock")
-"""What reads nothing of the environment that a test changes."""
-IMPORTED = (
-    *LIBRARIES,
+LIBRARIES = (
+    *("torch._dynamo", "torch.distributed.tensor", "scipy.stats", "pandas", "pydantic", "filelock"),
     *("snakemake.cli", "snakemake.executors.local", "snakemake_executor_plugin_slurm"),
     *("transformers.models.t5.modeling_t5", "transformers.models.auto.modeling_auto", "transformers.generation"),
+)
+IMPORTED = (
     *("assertkd.cli", "assertkd.teacher.train_teacher", "assertkd.students.distill_student"),
     *("assertkd.logits.compress_logits", "assertkd.evaluation.score", "assertkd.report.build_report"),
 )
@@ -36,14 +37,24 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFF
 PASSED_ON = (signal.SIGTERM, signal.SIGUSR1)
 
 
+SHARED = {IMPORTED: "PRELOADED", (): "PRELOADED_LIBRARIES"}
+"""Environment variables with the executables of whoever started this process."""
+START_SECONDS = 300
+
+
 @cache
 def python(modules: tuple[str, ...] = IMPORTED) -> str:
-    """Return the path of an executable that does what this Python does, with these modules imported."""
+    """Return the path of an executable that does what this Python does, with `LIBRARIES` and these modules imported.
+
+    Its first programs wait until they are.
+    """
     import shlex
     import shutil
     import subprocess
     import tempfile
 
+    if shared := os.environ.get(SHARED[modules]):
+        return shared
     folder = Path(tempfile.mkdtemp(prefix="preloaded"))
     executable, address = folder / "python", folder / "socket"
     # Isolated and without site packages, the client itself starts in hundredths of a second. A line `#!` could not hold
@@ -57,15 +68,13 @@ def python(modules: tuple[str, ...] = IMPORTED) -> str:
     )
     executable.chmod(0o755)
     server = subprocess.Popen(
-        [sys.executable, __file__, str(address), str(executable), *modules],
+        [python(()) if modules else sys.executable, __file__, str(address), str(executable), *(modules or LIBRARIES)],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         env=os.environ | ENVIRONMENT,
     )
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(server.kill)
-    assert server.stdout is not None
-    assert server.stdout.readline() == b"ready\n"
     return str(executable)
 
 
@@ -79,6 +88,9 @@ def ask(address: str, interpreter: str) -> NoReturn:
     request = {"arguments": arguments, "folder": str(Path.cwd()), "environment": dict(os.environ), "group": group}
     request["descriptors"] = passed
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        deadline = time.monotonic() + START_SECONDS
+        while not Path(address).exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
         connection.connect(address)
         signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
         socket.send_fds(connection, [json.dumps(request).encode()], passed)
@@ -109,9 +121,9 @@ def accept(address: str, modules: Sequence[str]) -> socket.socket:
         import_module(module)
     gc.freeze()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.bind(address)
+        listener.bind(f"{address}-")
         listener.listen(64)
-        os.write(1, b"ready\n")
+        Path(f"{address}-").rename(address)
         # Nobody waits for the processes that watch programs.
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         while True:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from preloaded import LIBRARIES, python
+from preloaded import python
 
 PROJECT = Path(__file__).parents[1]
 PAGE = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -55,7 +55,7 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(folder: Path, *command: str, where: Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     return subprocess.run(
-        [python(LIBRARIES), "-m", *command], cwd=where, env=environment, capture_output=True, text=True, timeout=300
+        [python(()), "-m", *command], cwd=where, env=environment, capture_output=True, text=True, timeout=300
     )
 
 

@@ -16,6 +16,12 @@ from transformers import PreTrainedTokenizerFast
 import preloaded
 from assertkd.models.distillable import DistillableModel
 
+READ_ENVIRONMENT = """
+from importlib import reload
+from huggingface_hub import constants
+from huggingface_hub.utils import _cache_manager
+_cache_manager.HF_HUB_CACHE = reload(constants).HF_HUB_CACHE
+"""
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -121,8 +127,8 @@ def prefetch(hub: Hub, home: Path, name: str = "me/tiny") -> subprocess.Complete
 
 
 def python(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a script; what Hugging Face's libraries read from the environment, they read when they are imported."""
-    command = [preloaded.python(preloaded.LIBRARIES), "-c", script]
+    """Run a script, after what Hugging Face's libraries read from the environment when they are imported."""
+    command = [preloaded.python(), "-c", f"{READ_ENVIRONMENT}\n{script}"]
     return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=300)
 
 

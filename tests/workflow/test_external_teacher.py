@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from driver import Project
 
-from assertkd.layout import SPLITS, InterchangeLayout
+from assertkd.layout import SPLITS, TEACHER, InterchangeLayout, RunLayout
 from assertkd.logits.interchange.export import export_logits
 from assertkd.models.registry import load_model
 from assertkd.models.tokenizer import load_tokenizer
-from assertkd.report.columns import BUDGET_COLUMNS, COST_COLUMNS
+from assertkd.predictions import read_predictions
+from assertkd.report.columns import BUDGET_COLUMNS, COST_COLUMNS, EXECUTION_COLUMNS
 from served_model import ServedModel, serving
 
 pytestmark = pytest.mark.workflow
@@ -100,15 +101,20 @@ def test_a_run_from_exported_logits_ends_with_a_report_and_without_a_teacher(edi
     export_logits(run, edited.folder / "files")
     files = {split: str(InterchangeLayout(edited.folder / "files").split(split)) for split in SPLITS}
     config = given(files, name=str(run / "corpus/tokenizer"))
+    # Equal predictions are run in the same way.
+    config["runs"]["given"]["evaluation"]["execute"] = {"enabled": False}
     done = edited.snakemake("--profile", "profiles/local", **config)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not (edited.folder / "results/given/teacher").exists()
+    layouts = (RunLayout(edited.folder / "results" / name).evaluation(TEACHER) for name in ("given", "tiny"))
+    of_file, of_model = (list(read_predictions(layout.predictions)) for layout in layouts)
+    assert of_file == of_model
     with (edited.folder / "results/given/report/leaderboard.csv").open(encoding="utf-8", newline="") as handle:
         taught, student = csv.DictReader(handle)
     with (run / "report/leaderboard.csv").open(encoding="utf-8", newline="") as handle:
         original = next(csv.DictReader(handle))
     unknown = (*COST_COLUMNS, *BUDGET_COLUMNS)
-    same = [name for name in original if name not in (*unknown, "note")]
+    same = [name for name in original if name not in (*unknown, *EXECUTION_COLUMNS, "note")]
     assert {name: taught[name] for name in same} == {name: original[name] for name in same}
     assert {taught[name] for name in unknown} == {""}
     assert (student["variant"], bool(student["kl_divergence"])) == ("traditional", True)
