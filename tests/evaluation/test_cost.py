@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from assertkd.models.distillable import DistillableModel
 from assertkd.predictions import read_predictions
 from assertkd.records import MARKER, Record, write_records
 from assertkd.settings import EvaluationSettings
+from preloaded import python
 
 
 class TextGenerator:
@@ -121,7 +121,7 @@ def test_memory_is_that_of_a_fresh_process(finished_model: Path, tmp_path: Path)
     """A model of 300 MB more takes 300 MB more."""
     found = []
     for extra in ("0", "300"):
-        subprocess.run([sys.executable, "-c", MEASURE, str(tmp_path), extra], check=True, timeout=300)
+        subprocess.run([python(), "-c", MEASURE, str(tmp_path), extra], check=True, timeout=300)
         found.append(json.loads((tmp_path / "measured.json").read_text()))
     light, heavy = found
     assert heavy["peak_memory_mb"] - light["peak_memory_mb"] == pytest.approx(300, abs=40)

@@ -6,6 +6,7 @@ python -m assertkd.settings.document
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -55,11 +56,16 @@ class Option:
     is_list: bool
 
 
-def option_paths(path: str, model: type[Section]) -> Iterator[Option]:
-    """Yield every option in and below a section, in the order in which they are declared.
+@cache
+def option_paths(path: str, model: type[Section]) -> tuple[Option, ...]:
+    """Return every option in and below a section, in the order in which they are declared.
 
     A section that may be null is an option itself, before those in it.
     """
+    return tuple(_option_paths(path, model))
+
+
+def _option_paths(path: str, model: type[Section]) -> Iterator[Option]:
     schema = model.model_json_schema()["properties"]
     for name, field in model.model_fields.items():
         key = f"{path}.{name}"
