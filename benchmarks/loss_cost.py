@@ -36,17 +36,17 @@ from assertkd.models.encoders import PACKAGED, TextEncoder
 from assertkd.models.registry import build_model, parameter_count
 from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
 from assertkd.prompts.prompt import Prompt
-from assertkd.records import MARKER, Record
+from assertkd.records import MARKER
 from assertkd.settings import LossSettings, ModelSettings
 from assertkd.settings.loss import ContrastiveSettings, SemanticSettings
 from assertkd.settings.model import ScratchSettings
-from assertkd.synthetic import generate
 from assertkd.training.loss_term import BatchTotals, LossTerm, StepContext
 from assertkd.training.objective import accumulate
 from assertkd.training.optimizer import adamw
 from assertkd.training.parallel.process_group import ProcessGroup
 from assertkd.training.terms.text_term import TextTerm
 from assertkd.training.terms.token_term import TokenTerm
+from logit_step import records_of
 
 SIZES = {
     "60M": ScratchSettings(d_model=512, d_ff=2048, heads=8, encoder_layers=6, decoder_layers=6),
@@ -114,20 +114,11 @@ def timed(times: dict[str, float], family: type[DistillableModel], clock: Callab
         yield
 
 
-def records_of(path: Path | None) -> list[Record]:
-    if path is None:
-        return list(generate(2000, 42))
-    from assertkd.corpus.read import Rejection, read_raw
-
-    items = (item for _, item in read_raw(path, "split", 20_000))
-    return [item for item in items if not isinstance(item, Rejection)][:2000]
-
-
 def student_and_examples(
     size: str, records_path: Path | None, tokenizer_path: Path | None, max_input: int
 ) -> tuple[DistillableModel, PreTrainedTokenizerFast, list[Example]]:
     """Return an untrained student, its tokenizer, and what it learns from."""
-    records = records_of(records_path)
+    records = records_of(records_path, 2000)
     if tokenizer_path:
         tokenizer = load_tokenizer(tokenizer_path)
     else:
