@@ -44,9 +44,19 @@ def test_an_export_writes_what_its_original_writes(
     assert score == pytest.approx(logits.log_softmax(-1).gather(1, labels.T).mean().item(), abs=1e-3)
 
 
-def test_what_ctranslate2_cannot_express(tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
-    random_model("starcoder2", vocab_size=len(tiny_tokenizer)).save(tiny_tokenizer, tmp_path / "model")
-    with pytest.raises(UserError, match=r"CTranslate2 cannot express such a model .*Starcoder2Config"):
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("starcoder2", r"such a model .*Starcoder2Config"),
+        ("mixtral", r"such a model .*MixtralConfig"),
+        ("gemma2", r"the caps of a gemma2 .final_logit_softcapping, attn_logit_softcapping."),
+    ],
+)
+def test_what_ctranslate2_cannot_express(
+    kind: str, said: str, tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast
+) -> None:
+    random_model(kind, vocab_size=len(tiny_tokenizer)).save(tiny_tokenizer, tmp_path / "model")
+    with pytest.raises(UserError, match=f"CTranslate2 cannot express {said}"):
         convert(tmp_path / "model", tmp_path / "export", "float32")
 
 

@@ -237,6 +237,11 @@ class CausalModel(DistillableModel):
                 f"its hidden states, {config.hidden_size}",
                 "Use the model as it is, or a student with all heads (without model.teacher_heads).",
             )
+        if caps := [key for key in (CAP, "attn_logit_softcapping") if getattr(config, key, None) is not None]:
+            raise UserError(
+                f"CTranslate2 cannot express the caps of a {config.model_type} ({', '.join(caps)})",
+                "Use the model as it is.",
+            )
         return self.network
 
     def _logits(self, hidden: Tensor) -> Tensor:
