@@ -26,8 +26,8 @@ from typing import Any, NoReturn
 LIBRARIES = (
     *("torch._dynamo", "torch.distributed.tensor", "scipy.stats", "pandas", "pydantic", "filelock"),
     "sentence_transformers",
-    *("snakemake.cli", "snakemake.executors.local", "snakemake_executor_plugin_slurm", "snakemake.report.html_reporter"),
-    *("yte", "smart_open", "requests", "docutils.core", "docutils.parsers.rst"),
+    *("snakemake.cli", "snakemake.executors.local", "snakemake_executor_plugin_slurm"),
+    *("snakemake.report.html_reporter", "yte", "smart_open", "requests", "docutils.core", "docutils.parsers.rst"),
     *("transformers.models.t5.modeling_t5", "transformers.models.auto.modeling_auto", "transformers.generation"),
 )
 IMPORTED = (
