@@ -7,7 +7,8 @@ BIN := .venv/bin
 READY := .venv/ready
 # Without --no-compile pip compiles 280 MB of sources, of which a run imports a third; Python compiles those itself.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile
-TEST := OMP_NUM_THREADS=1 pytest -m "not long and not cluster" -n 2 --dist loadfile --no-loadscope-reorder
+# Compiled files of the tests stay, whatever the environment says of them: compiling takes as long as importing.
+TEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 pytest -m "not long and not cluster" -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test suite test-lowest test-long cluster-test cluster-test-long lint dry-run docs lock venv clean
 
