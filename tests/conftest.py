@@ -5,6 +5,8 @@ import os
 import sys
 
 os.environ["OMP_NUM_THREADS"] = "1"
+# Two threads of a training wait for one another; spinning, they take the core that the other needs.
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
