@@ -58,6 +58,12 @@ def preloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multiprocessing.spawn, "_python_exe", os.fsencode(python()))
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let stores be made without the picture of their fidelity, which takes longer than a tiny store."""
+    monkeypatch.setattr("assertkd.logits.compress_logits.draw_fidelity", lambda report, path: None)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests that take longest first, so that of several processes none is left with them at the end.
 

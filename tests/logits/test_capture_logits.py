@@ -84,6 +84,7 @@ def setting(tmp_path: Path, saved_t5: Callable[..., Path], tiny_tokenizer: Any) 
         yield Setting(tmp_path, served, url)
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("form", ["prompt_logprobs", "echo"])
 def test_the_cache_is_that_of_the_model_itself(setting: Setting, form: str) -> None:
     setting.served.form = form

@@ -20,6 +20,8 @@ from assertkd.prompts.prompt import Prompt
 from assertkd.records import MARKER, Record, write_records
 from assertkd.settings import LogitsSettings
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 CAP, TEMPERATURE = 3.0, 2.0
 RECORDS = [
     Record(f"r{n}", f"int f() {{ return {n}; }}", f"@Test t() {{ {MARKER} }}", f"assertEquals({n}, f());")
