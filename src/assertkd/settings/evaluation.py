@@ -31,7 +31,8 @@ class ExecuteSettings(Section):
     """Java heap of a process that runs tests, in MiB."""
     unconfined: bool = False
     """Run predicted code unconfined, with all your rights, where this machine has no bubblewrap that works; otherwise
-    it is not run there, and the report says why. For models and records that you trust."""
+    it is not run there, and the report says why. Where bubblewrap works, code is confined all the same. Started by root
+    it has the rights of a user of its own, if the system knows more users. For models and records that you trust."""
     mutants: int = Field(8, ge=0, le=100)
     """Most mutants of a focal method for `kills`, 0 for none."""
 

@@ -17,6 +17,7 @@ from assertkd.java.nearby import nearby_files
 from assertkd.java.projects import source_files
 from assertkd.java.source import read_source
 from assertkd.records import MARKER, Record
+from assertkd.signals import StopSignals
 from assertkd.suggest.site import AssertionSite
 
 HERE = "// <HERE>"
@@ -77,7 +78,7 @@ def check_assertions(
         for path, file in nearby.items():
             # The path that the file's package requires.
             others["/".join([*filter(None, file.package.split(".")), path.name])] = read_source(path).decode("utf-8")
-    with execution_pool:
+    with StopSignals(), execution_pool:
         texts = ["", *(text for text in assertions if is_whole_statement(text))]
         units = [Unit(execution_pool.new_folder(), {**others, **subject.filled(text)}) for text in texts]
         errors = execution_pool.compile(units)

@@ -1,7 +1,11 @@
 """What a prediction could try, as Java statements: each returns where it succeeds and throws where it is refused.
 
-OUTSIDE, SOCKET, FIFO and PORT stand for a folder with a file `secret`, a Unix socket, a FIFO and a TCP port outside.
+Words in capitals stand for what is outside (`outside.py`): OUTSIDE for a folder with a file `secret`, SOCKET and
+ABSTRACT for Unix sockets, FIFO, PORT for a TCP port, VICTIM for the number of a process. Those of `ON_THE_MACHINE` all
+succeed in a JVM that nothing confines.
 """
+
+import native
 
 J = "java.nio.file.Files."
 P = "java.nio.file.Path.of"
@@ -21,37 +25,47 @@ def first_of(*paths: str) -> str:
     return f'if (!({there})) throw new java.io.IOException("none");'
 
 
+def cleared(name: str) -> str:
+    """Return statements that set a class's fields, those of its objects excepted, to null, and then throw."""
+    return (
+        f'for (java.lang.reflect.Field one : Class.forName("{name}").getDeclaredFields()) '
+        "if (java.lang.reflect.Modifier.isStatic(one.getModifiers()) && !one.getType().isPrimitive()) "
+        "unsafe.putObject(unsafe.staticFieldBase(one), unsafe.staticFieldOffset(one), null); "
+        "throw new IllegalStateException();"
+    )
+
+
 FILES = {
-    "read_secret": f'throw new IllegalStateException({J}readString({P}("OUTSIDE/secret")));',
+    "read_secret": f'{J}readString({P}("OUTSIDE/secret"));',
+    "leaked_secret": f'throw new IllegalStateException({J}readString({P}("OUTSIDE/secret")));',
     "read_passwd": f'{J}readAllLines({P}("/etc/passwd"));',
     "read_homes": first_of("/root", "/home", "/work", "/var", "/run", "/sys", "/mnt", "/opt"),
     "write_outside": f'{J}writeString({P}("OUTSIDE/mine"), "x");',
     "delete_outside": f'{J}delete({P}("OUTSIDE/secret"));',
     "move_outside": f'{J}move({P}("OUTSIDE/secret"), {P}("OUTSIDE/other"));',
     "symlink": f'{J}createSymbolicLink({P}("link"), {P}("OUTSIDE")); {J}writeString({P}("link/mine"), "x");',
-    "symlink_to_root": f'{J}createSymbolicLink({P}("up"), {P}("/")); {J}createDirectory({P}("up/mine"));',
-    "hard_link": f'{J}createLink({P}("link"), {P}("OUTSIDE/secret"));',
+    "symlink_to_root": f'{J}createSymbolicLink({P}("up"), {P}("/")); {J}writeString({P}("upOUTSIDE/mine"), "x");',
+    "hard_link": f'{J}createLink({P}("hard"), {P}("OUTSIDE/secret"));',
     "dots": f'{J}writeString({P}("../mine"), "x");',
-    "root_folder": f'{J}createDirectory({P}("/mine"));',
     "own_classes": f'{J}writeString({OWN_CLASSES}.resolve("mine"), "x");',
     "others_classes": (
         f"for (java.nio.file.Path one : {J}list({OWN_CLASSES}.getParent()).toArray(java.nio.file.Path[]::new)) "
         f'{J}writeString(one.resolve("mine"), "x");'
     ),
-    "jdk": f'{J}writeString({P}(System.getProperty("java.home"), "mine"), "x");',
     "jar": (
-        f"{J}write({P}(org.junit.Test.class.getProtectionDomain().getCodeSource().getLocation().toURI()), new byte[9]);"
+        f"{J}newOutputStream({P}(org.junit.Test.class.getProtectionDomain().getCodeSource().getLocation().toURI()), "
+        "java.nio.file.StandardOpenOption.APPEND).close();"
     ),
-    "full_disk": f'for (int i = 0; i < 200; i++) {J}write({P}("f" + i), new byte[1 << 20]);',
-    "large_file": (
-        f'try (var out = {J}newOutputStream({P}("f"))) {{ while (box != null) out.write(new byte[1 << 20]); }}'
+    "services": (
+        f'java.nio.file.Path folder = {J}createDirectories({OWN_CLASSES}.resolve("META-INF/services")); '
+        f'{J}writeString(folder.resolve("java.lang.Object"), Box.class.getName()); '
+        "java.util.ServiceLoader.load(Object.class, Box.class.getClassLoader()).iterator().next();"
     ),
-    "block_device": first_of("/dev/vda", "/dev/sda", "/dev/nvme0n1", "/dev/loop0", "/dev/dm-0"),
-    "other_devices": first_of("/dev/mem", "/dev/kmsg", "/dev/tty", "/dev/pts", "/dev/shm", "/dev/fuse", "/dev/kvm"),
+    "devices": f'if ({J}list({P}("/dev")).count() <= 5) throw new java.io.IOException("five");',
     "processes_in_proc": f'{J}list({P}("/proc")).count();',
     "command_lines": f'{J}readString({P}("/proc/1/cmdline"));',
     "own_memory": 'new java.io.RandomAccessFile("/proc/self/mem", "rw").close();',
-    "reopened_descriptor": 'for (int i = 0; i < 64; i++) new java.io.FileInputStream("/proc/self/fd/" + i).close();',
+    "reopened_descriptor": 'new java.io.FileInputStream("/proc/self/fd/0").close();',
     "heap_dump": (
         "java.lang.management.ManagementFactory.getPlatformMXBean(com.sun.management.HotSpotDiagnosticMXBean.class)"
         '.dumpHeap("OUTSIDE/mine.hprof", false);'
@@ -60,41 +74,40 @@ FILES = {
 
 NETWORK = {
     "unix_socket": f'{CHANNEL}({P}("SOCKET"))).close();',
-    "known_sockets": first_of(
-        *("/run/docker.sock", "/var/run/docker.sock", "/run/dbus/system_bus_socket", "/tmp/tmux-0/default"),
-        *("/tmp/.X11-unix/X0", "/run/user/1000/bus", "/run/systemd/private"),
-    ),
     "fifo": 'new java.io.FileOutputStream("FIFO").write(1);',
     "tcp": 'new java.net.Socket("127.0.0.1", PORT).close();',
-    "tcp_over_ipv6": 'new java.net.Socket("::1", PORT).close();',
     "server": "new java.net.ServerSocket(0).close();",
     "udp": (
         "new java.net.DatagramSocket().send(new java.net.DatagramPacket(new byte[1], 1, "
         'java.net.InetAddress.getByName("127.0.0.1"), PORT));'
     ),
-    "multicast": "new java.net.MulticastSocket(5353).close();",
-    "names": 'java.net.InetAddress.getByName("example.org");',
+    "multicast": "new java.net.MulticastSocket(0).close();",
+    "names": 'java.net.InetAddress.getByName("localhost");',
     "http": 'new java.net.URL("http://127.0.0.1:PORT/").openStream().close();',
     "http_client": (
         "java.net.http.HttpClient.newHttpClient().send(java.net.http.HttpRequest.newBuilder("
         'java.net.URI.create("http://127.0.0.1:PORT/")).build(), java.net.http.HttpResponse.BodyHandlers.ofString());'
     ),
     "interfaces": "java.net.NetworkInterface.getNetworkInterfaces().nextElement();",
-    "sctp": "com.sun.nio.sctp.SctpChannel.open().close();",
 }
 
 PROCESSES = {
     "process": f'new ProcessBuilder({JAVA}, "-version").start();',
     "shell": 'Runtime.getRuntime().exec(new String[] {"/bin/sh", "-c", "touch OUTSIDE/mine"});',
-    "fork_bomb": f"while (box != null) new ProcessBuilder({JAVA}).start();",
-    "other_processes": "ProcessHandle.allProcesses().skip(1).findAny().get().destroyForcibly();",
-    "parent": "ProcessHandle.current().parent().get().destroyForcibly();",
-    "attach": 'com.sun.tools.attach.VirtualMachine.attach(ProcessHandle.current().pid() + "").detach();',
-    "library": f'{J}write({P}("l.so"), new byte[64]); System.load({P}("l.so").toAbsolutePath().toString());',
+    "kill": "if (!ProcessHandle.of(VICTIM).orElseThrow().destroyForcibly()) throw new java.io.IOException();",
+    "other_processes": "ProcessHandle.allProcesses().skip(1).findAny().orElseThrow();",
+    "parent": "ProcessHandle.current().parent().orElseThrow();",
+    "library": native.loading(list(native.WAYS)),
+}
+
+ON_THE_MACHINE = {**FILES, **NETWORK, **PROCESSES}
+
+ITSELF = {
     "exit": "System.exit(0);",
     "halt": "Runtime.getRuntime().halt(0);",
     "hook": ("Runtime.getRuntime().addShutdownHook(new Thread(() -> { while (box != null) { } })); System.exit(0);"),
     "crash": f"{UNSAFE} unsafe.putAddress(0, 0);",
+    "root_folder": f'{J}createDirectory({P}("/mine"));',
 }
 
 MEMORY = {
@@ -110,6 +123,11 @@ MEMORY = {
     ),
     "array": "long[] all = new long[Integer.MAX_VALUE - 8];",
     "recursion": "new Object() { void f() { f(); } }.f();",
+    "full_disk": f'for (int i = 0; i < 200; i++) {J}write({P}("f" + i), new byte[1 << 20]);',
+    "large_file": (
+        f'try (var out = {J}newOutputStream({P}("f"))) {{ while (box != null) out.write(new byte[1 << 20]); }}'
+    ),
+    "fork_bomb": f"while (box != null) new ProcessBuilder({JAVA}).start();",
     "message": 'throw new IllegalStateException("x".repeat(20_000_000));',
 }
 
@@ -162,14 +180,12 @@ RUNNER = {
     "endless_raw_output": (
         "while (box != null) new java.io.FileOutputStream(java.io.FileDescriptor.out).write(new byte[1 << 20]);"
     ),
-    "runners_fields": (
-        'for (java.lang.reflect.Field one : Class.forName("assertkd.Runner").getDeclaredFields()) '
-        "{ one.setAccessible(true); one.set(null, null); } throw new IllegalStateException();"
+    "runners_fields": f"{UNSAFE} {cleared('assertkd.Runner')}",
+    "broken_frameworks": f"{UNSAFE} {cleared('org.junit.runners.ParentRunner')}",
+    "url_handlers": (
+        "java.net.URL.setURLStreamHandlerFactory(name -> { throw new IllegalStateException(); }); "
+        "throw new IllegalStateException();"
     ),
-    "broken_frameworks": (
-        'java.lang.reflect.Field one = org.junit.Assert.class.getDeclaredField("none"); one.set(null, null);'
-    ),
-    "url_handlers": "java.net.URL.setURLStreamHandlerFactory(name -> null); throw new IllegalStateException();",
     "provider": (
         'java.security.Security.removeProvider("SUN"); java.security.Security.setProperty("securerandom.source", "x"); '
         "throw new IllegalStateException();"
@@ -179,18 +195,9 @@ RUNNER = {
         'java.util.TimeZone.setDefault(java.util.TimeZone.getTimeZone("Asia/Tokyo")); System.setOut(null); '
         "throw new IllegalStateException();"
     ),
-    "services": (
-        f'{J}createDirectories({P}("META-INF/services")); {J}writeString('
-        f'{P}("META-INF/services/org.junit.platform.engine.TestEngine"), "Mine"); '
-        "java.util.ServiceLoader.load(java.util.concurrent.Callable.class).iterator().next();"
-    ),
-    "processors": (
-        f'{J}writeString({OWN_CLASSES}.resolve("META-INF"), "x"); '
-        f'{J}createDirectories({OWN_CLASSES}.getParent().resolve("META-INF/services"));'
-    ),
 }
 
-ATTACKS = {**FILES, **NETWORK, **PROCESSES, **MEMORY, **THREADS, **RUNNER}
+ATTACKS = {**ON_THE_MACHINE, **ITSELF, **MEMORY, **THREADS, **RUNNER}
 
 TEXTS = {
     "closed_braces": "assertTrue(true); } } class Mine { static { System.exit(0); } void f() { { assertTrue(true);",

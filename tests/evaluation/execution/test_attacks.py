@@ -1,21 +1,29 @@
 """Attacks in one run of the stage among honest records: each fails alone, and nothing outside is touched."""
 
 import os
+import shutil
 import socket
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Thread
 
+import native
 import pytest
-from attacks import ATTACKS, TEXTS, assertion
+from attacks import ATTACKS, ON_THE_MACHINE, TEXTS, assertion
 from java_source import box
+from outside import SECRET, Outside, outside
 from processes import commands
 
 from assertkd.evaluation.execute import execute, execute_gold
+from assertkd.evaluation.execution.compiler import Unit
 from assertkd.evaluation.execution.gold import GoldExecution, read_gold_executions
 from assertkd.evaluation.execution.jdk import Toolchain
+from assertkd.evaluation.execution.pool import ExecutionPool
 from assertkd.evaluation.execution.predicted import PredictedExecution, read_executions
 from assertkd.evaluation.params import ExecuteGoldParams, ExecuteParams
 from assertkd.predictions import Prediction, write_predictions
@@ -24,7 +32,6 @@ from assertkd.settings import ExecuteSettings
 
 pytestmark = [pytest.mark.java, pytest.mark.hostile]
 
-SECRET = "a text that is in no result"
 HONEST, WRONG = "assertEquals(5, box.size( 2));", "assertEquals(4, box.size(2));"
 SECONDS = 4.0
 
@@ -41,6 +48,39 @@ public class NAME {
     }
 }
 """
+
+
+CONTROL = """
+public class Control {
+    METHODS
+    public static void main(String[] arguments) throws Exception {
+        for (java.lang.reflect.Method one : Control.class.getDeclaredMethods()) {
+            if (one.getName().startsWith("a_")) {
+                java.nio.file.Files.writeString(java.nio.file.Path.of(arguments[0]), "SECRET");
+                String ended = "reached";
+                try {
+                    one.invoke(null, new Box());
+                } catch (java.lang.reflect.InvocationTargetException thrown) {
+                    // What is thrown with what was read is no refusal.
+                    Throwable cause = thrown.getCause();
+                    ended = "SECRET".equals(cause.getMessage()) ? ended : cause.toString().replaceAll("\\s+", " ");
+                }
+                System.out.println(one.getName() + "\t" + ended);
+            }
+        }
+    }
+    public static class Box { }
+}
+""".replace("SECRET", SECRET)
+
+
+def answer(server: socket.socket) -> None:
+    """Answer whoever connects as a server of web pages does."""
+    with suppress(OSError):
+        while True:
+            with server.accept()[0] as asked:
+                if asked.recv(1 << 16):
+                    asked.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 
 
 def shared(id_: str, name: str, more: str = "", package: str = "p.shared") -> Record:
@@ -73,44 +113,10 @@ def hostile_records() -> dict[str, tuple[Record, bool]]:
     }
 
 
-@dataclass
-class Outside:
-    """What no test may touch."""
-
-    folder: Path
-    unix: socket.socket
-    tcp: socket.socket
-    fifo: int
-
-    def is_untouched(self) -> bool:
-        """Whether nothing was changed, connected to or written to."""
-        for server in (self.unix, self.tcp):
-            server.setblocking(False)
-            with pytest.raises(BlockingIOError):
-                server.accept()
-        written = os.read(self.fifo, 1)
-        text = (self.folder / "secret").read_text(encoding="utf-8")
-        return [path.name for path in self.folder.iterdir()] == ["secret"] and text == SECRET and not written
-
-
 @pytest.fixture(scope="module")
-def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
-    folder = tmp_path_factory.mktemp("outside")
-    (folder / "files").mkdir()
-    (folder / "files" / "secret").write_text(SECRET, encoding="utf-8")
-    for path in (folder, folder / "files", *folder.parents):
-        if path.is_relative_to(tmp_path_factory.getbasetemp().parent):
-            path.chmod(0o777)
-    (folder / "files" / "secret").chmod(0o666)
-    os.mkfifo(folder / "fifo")
-    (folder / "fifo").chmod(0o666)
-    fifo = os.open(folder / "fifo", os.O_RDONLY | os.O_NONBLOCK)
-    with socket.socket(socket.AF_UNIX) as unix, socket.create_server(("127.0.0.1", 0)) as tcp:
-        unix.bind(str(folder / "socket"))
-        (folder / "socket").chmod(0o777)
-        unix.listen()
-        yield Outside(folder / "files", unix, tcp, fifo)
-    os.close(fifo)
+def around(toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
+    with outside(tmp_path_factory.mktemp("outside"), toolchain.junit) as made:
+        yield made
 
 
 @dataclass
@@ -125,34 +131,25 @@ class Finished:
 
 
 @pytest.fixture(scope="module")
-def finished(toolchain: Toolchain, outside: Outside, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """Return the results of all attacks, with an honest and a wrong prediction around each few of them."""
+def finished(around: Outside, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Return the results of all attacks, with an honest or a wrong prediction behind every second."""
     folder = tmp_path_factory.mktemp("run")
-    places = {
-        "OUTSIDE": str(outside.folder),
-        "SOCKET": str(outside.folder.with_name("socket")),
-        "FIFO": str(outside.folder.with_name("fifo")),
-        "PORT": str(outside.tcp.getsockname()[1]),
-    }
     records: list[Record] = []
     texts: dict[str, str] = {}
     for number, (name, text) in enumerate([*ATTACKS.items(), *TEXTS.items()]):
         records.append(box(name))
-        if name in ATTACKS:
-            for place, value in places.items():
-                text = text.replace(place, value)
-            text = assertion(text)
-        texts[name] = text
-        kind, honest = ("honest", HONEST) if number % 3 else ("wrong", WRONG)
-        records.append(box(f"{kind}{number}"))
-        texts[f"{kind}{number}"] = honest
+        texts[name] = assertion(around.aimed(text)) if name in ATTACKS else text
+        if number % 2:
+            kind, honest = ("honest", HONEST) if number % 4 == 1 else ("wrong", WRONG)
+            records.append(box(f"{kind}{number}"))
+            texts[f"{kind}{number}"] = honest
     for name, (record, _) in hostile_records().items():
         records.append(record)
         texts[name] = HONEST
     write_records(folder / "test.jsonl", records)
     write_predictions(folder / "predictions.jsonl", (Prediction(r.id, texts[r.id], r.assertion) for r in records))
     settings = ExecuteSettings(
-        seconds=SECONDS, mutants=1, memory_mb=64, junit=tuple(str(jar) for jar in toolchain.junit), enabled=True
+        seconds=SECONDS, mutants=1, memory_mb=64, junit=tuple(map(str, around.jars)), enabled=True
     )
     started = time.monotonic()
     files = (folder / "test.jsonl", folder / "gold_execution.jsonl", folder / "gold_execution.json")
@@ -195,7 +192,7 @@ def test_what_is_no_assertion_is_not_run(finished: Finished, name: str) -> None:
 
 def test_honest_predictions_are_judged_as_if_they_were_alone(finished: Finished) -> None:
     others = {name: one for name, one in finished.predicted.items() if name.startswith(("honest", "wrong"))}
-    assert len(others) == len(ATTACKS) + len(TEXTS)
+    assert len(others) == (len(ATTACKS) + len(TEXTS)) // 2
     for name, one in others.items():
         is_honest = name.startswith("honest")
         found = (one.passes, one.killed, one.gold_killed)
@@ -210,9 +207,55 @@ def test_records_with_hostile_code_or_names_fail_alone(finished: Finished) -> No
     assert all(finished.predicted[name].passes for name, passes in expected.items() if passes)
 
 
-def test_nothing_outside_is_touched(finished: Finished, outside: Outside) -> None:
+def test_nothing_outside_is_touched(finished: Finished, around: Outside) -> None:
     assert finished.predicted
-    assert outside.is_untouched()
+    assert around.touched() == []
+
+
+def test_a_library_of_machine_code_runs_and_reaches_nothing(finished: Finished) -> None:
+    if native.library() is None:
+        pytest.skip("no C compiler")
+    assert finished.predicted["library"].message.endswith(f": {len(native.WAYS)} tried")
+
+
+def test_what_is_attacked_on_the_machine_is_reached_where_nothing_confines(
+    toolchain: Toolchain, pool: ExecutionPool, tmp_path: Path
+) -> None:
+    """The attacks of `ON_THE_MACHINE` in one JVM, the library's ways one by one: each has to succeed."""
+    attacks = {**ON_THE_MACHINE, **{way: native.loading([way]) for way in native.WAYS}}
+    if native.library() is None:
+        attacks = {name: text for name, text in attacks.items() if name not in (*native.WAYS, "library")}
+    with outside(tmp_path, toolchain.junit) as reached:
+        methods = "".join(
+            f"static void a_{name}(Box box) throws Throwable {{ {text} }}" for name, text in attacks.items()
+        )
+        unit = Unit(pool.new_folder(), {"Control.java": reached.aimed(CONTROL.replace("METHODS", methods))})
+        assert pool.compile([unit]) == [None]
+        classes = tmp_path / "all" / "classes"
+        shutil.copytree(unit.folder, classes)
+        (tmp_path / "home").mkdir()
+        Thread(target=answer, args=(reached.servers[0],), daemon=True).start()
+        class_path = os.pathsep.join(map(str, (classes, *reached.jars)))
+        command = [
+            toolchain.java,
+            "-XX:+UseSerialGC",
+            "-Xmx64m",
+            "-cp",
+            class_path,
+            "Control",
+            reached.folder / "secret",
+        ]
+        done = subprocess.run(
+            command,
+            cwd=tmp_path / "home",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    ended = dict(line.split("\t", 1) for line in done.stdout.splitlines() if "\t" in line)
+    assert ended == dict.fromkeys((f"a_{name}" for name in attacks), "reached"), done.stdout + done.stderr
 
 
 def test_no_file_s_content_leaves_in_a_message(finished: Finished) -> None:

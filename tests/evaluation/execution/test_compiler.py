@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from assertkd.evaluation.execution import compiler
 from assertkd.evaluation.execution.compiler import Unit
 from assertkd.evaluation.execution.jdk import Toolchain
 from assertkd.evaluation.execution.pool import ExecutionPool
@@ -71,6 +72,27 @@ def test_text_that_breaks_the_compiler_hurts_no_other_unit(pool: ExecutionPool) 
     ]
     errors = pool.compile(units)
     assert errors == [None, "an expression or statement is nested too deeply for the compiler", None]
+
+
+BLOWS_UP = "Object f(boolean b) { return CODE; }".replace("CODE", "java.util.List.of(b ? " * 20 + "1" + " : 2)" * 20)
+"""Each level doubles the time that its types take."""
+
+BLANKS = "// class " + "/**/" * 60 + " 1\n int a;"
+"""An expression for blanks that goes back over them tries all ways to divide them."""
+
+
+def test_a_unit_that_the_compiler_hangs_on_is_the_only_one_blamed(
+    pool: ExecutionPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiler, "SILENT_SECONDS", 10.0)
+    units = [unit(pool, f"Before{number}", "int a;") for number in range(300)]
+    units += [unit(pool, "Hangs", BLOWS_UP), unit(pool, "Blanks", BLANKS), unit(pool, "After", "int a;")]
+    kill, ended = compiler.Compiler.kill, []
+    monkeypatch.setattr(compiler.Compiler, "kill", lambda self: ended.append(self) or kill(self))
+    errors = pool.compile(units)
+    assert errors == [*[None] * 300, "the compiler did not come to an end", None, None]
+    assert len(ended) == 2, "the unit among others, and alone"
+    assert classes(units[0].folder) == {"Before0.class"}
 
 
 def test_a_long_chain_of_calls_compiles(pool: ExecutionPool) -> None:
@@ -179,7 +201,7 @@ def test_the_class_paths_annotation_processors_are_run(toolchain: Toolchain, tmp
     with ExecutionPool(toolchain, [tmp_path], workers=1) as pool:
         units = [using("Tea", "MadeTea"), using("Tea", "MadeTea"), using("Pot", "MadeTea")]
         errors = pool.compile(units)
-        assert [error is None for error in errors] == [True, True, False]
+        assert [error is None for error in errors] == [True, True, False], errors
         assert "cannot find symbol" in str(errors[2])
         assert classes(units[0].folder) == {"Tea.class", "MadeTea.class"}
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -195,7 +196,8 @@ from pathlib import Path
 from assertkd.evaluation.execution.compiler import Unit
 from assertkd.evaluation.execution.jdk import find_toolchain
 from assertkd.evaluation.execution.pool import ExecutionPool
-with ExecutionPool(find_toolchain(junit=sys.argv[1:]), workers=1) as pool:
+from assertkd.signals import StopSignals
+with StopSignals(), ExecutionPool(find_toolchain(junit=sys.argv[1:]), workers=1) as pool:
     source = "import org.junit.*; public class T { @Test public void t() { while (true) { } } }"
     unit = Unit(pool.new_folder(), {"T.java": source})
     pool.compile([unit])
@@ -235,6 +237,15 @@ def test_what_runs_ends_with_whoever_started_it_even_when_that_is_killed(toolcha
 
 
 @pytest.mark.java
+def test_what_a_signal_ends_waits_for_no_test_and_leaves_no_folder(toolchain: Toolchain) -> None:
+    with endless(toolchain) as (process, folder):
+        process.terminate()
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert folder not in commands()
+    assert not Path(folder).exists()
+
+
+@pytest.mark.java
 def test_what_runs_is_no_root_and_has_its_limits(toolchain: Toolchain) -> None:
     with endless(toolchain) as (_, folder):
         listed = list(psutil.process_iter(["name", "cmdline", "uids"]))
@@ -244,6 +255,6 @@ def test_what_runs_is_no_root_and_has_its_limits(toolchain: Toolchain) -> None:
     assert jvms
     for one, text in zip(jvms, limits, strict=True):
         assert 0 not in one.info["uids"]
-        for limit in ("Max address space", "Max file size", "Max core file size"):
+        for limit in ("Max address space", "Max file size", "Max core file size", "Max processes"):
             soft, hard = next(line for line in text.splitlines() if line.startswith(limit))[len(limit) :].split()[:2]
             assert soft == hard != "unlimited", limit

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from assertkd.errors import UserError
+from assertkd.evaluation.execution import process
 from assertkd.evaluation.execution.compiler import Compiler, Unit
 from assertkd.evaluation.execution.jdk import Toolchain
 from assertkd.evaluation.execution.process import DeadlinePassedError
@@ -36,8 +37,9 @@ Java = Callable[[str], Path]
 
 
 @pytest.fixture
-def java(tmp_path: Path) -> Java:
-    """Return what writes a program that takes the place of `java`."""
+def java(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Java:
+    """Return what writes a program that takes the place of `java`, and is run as this process's user."""
+    monkeypatch.setattr(process, "may_be_anybody", lambda: False)
 
     def write(code: str) -> Path:
         path = tmp_path / "java"
@@ -103,10 +105,23 @@ def test_a_process_that_does_not_become_ready_is_said(folder: Path, tmp_path: Pa
         running.run("T", "t", [folder], 1.0)
 
 
-@pytest.mark.parametrize("length", ["-1", "2**30", "2**16 + 1"])
-def test_a_compiler_that_says_nonsense_has_compiled_nothing(java: Java, folder: Path, length: str) -> None:
-    answer = f"replies.buffer.write(({length} % 2**32).to_bytes(4, 'big'))"
-    code = f"requests.read(1); {answer}; replies.flush(); time.sleep(60)"
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        "0, 2**32 - 1",
+        "0, 2**30",
+        "0, 2**16 + 1",
+        # No error, a file with a name of two letters: above the folder, then at the root.
+        "0, 0, 1, 2, b'..', 1, b'x'",
+        "0, 0, 1, 2, b'/x', 1, b'x'",
+        "0, 0, 1, 1, b'x', 2**30",
+        "0, 0, 2**30, *[1, b'x', 0] * 70_000",
+    ],
+)
+def test_a_compiler_that_says_nonsense_has_compiled_nothing(java: Java, folder: Path, numbers: str) -> None:
+    answer = f"b''.join(one if isinstance(one, bytes) else one.to_bytes(4, 'big') for one in [{numbers}])"
+    code = f"requests.read(1); replies.buffer.write({answer}); replies.flush(); time.sleep(60)"
     toolchain = Toolchain(java(code), 17, ())
     with Compiler(toolchain, None, [], folder) as compiler:
         assert compiler.compile([Unit(folder / "1", {"A.java": "class A { }"})]) == ["the compiler crashed"]
+    assert list(folder.iterdir()) == []

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from attacks import ATTACKS
+from attacks import ATTACKS, J
 from java_source import box
 from processes import commands
 
+from assertkd.errors import UserError
 from assertkd.evaluation.execution import pool as pool_module
 from assertkd.evaluation.execution.compiler import Unit
 from assertkd.evaluation.execution.confine import CannotConfineError
@@ -191,12 +192,13 @@ def test_no_secret_is_in_the_environment(pool: ExecutionPool, monkeypatch: pytes
     assert verdict(pool, asks) == PASSED
 
 
+def refuse(java: Path) -> None:
+    raise CannotConfineError("not here")
+
+
 def test_without_confinement_time_and_memory_are_limited_too(
     toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(java: Path) -> None:
-        raise CannotConfineError("not here")
-
     monkeypatch.setattr(pool_module, "find_confinement", refuse)
     expected = {"exit": {DIED}, "loop": {TIMED_OUT}, "heap": {DIED}, "recursion": {FAILED}, "daemon": {LEFT_THREADS}}
     with ExecutionPool(toolchain, workers=1, heap_mb=64, unconfined=True) as unconfined:
@@ -204,6 +206,20 @@ def test_without_confinement_time_and_memory_are_limited_too(
         for name, ways in expected.items():
             assert verdict(unconfined, ATTACKS[name], 2.0 if TIMED_OUT in ways else PATIENCE) in ways, name
         assert verdict(unconfined, "assertEquals(3, box.size(0));") == PASSED
+        own = f'{J}createTempFile("own", null)'
+        assert verdict(unconfined, f'assertNotEquals("root", {J}getOwner({own}).getName());') == PASSED
+
+
+def test_root_runs_nothing_unconfined_with_what_is_closed_to_others(
+    toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(pool_module, "find_confinement", refuse)
+    monkeypatch.setattr(pool_module, "may_be_anybody", lambda: True)
+    closed = tmp_path / "closed"
+    (closed / "classes").mkdir(parents=True)
+    closed.chmod(0o700)
+    with pytest.raises(UserError, match="classes: only root can read it"):
+        ExecutionPool(toolchain, [closed / "classes"], unconfined=True)
 
 
 def test_what_can_be_confined_is_confined_even_where_it_need_not_be(toolchain: Toolchain) -> None:

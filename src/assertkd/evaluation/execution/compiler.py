@@ -1,10 +1,11 @@
 """A warm javac: many units of Java compiled at once, with a verdict on each."""
 
+import errno
 import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from assertkd.evaluation.execution.confine import Confinement
 from assertkd.evaluation.execution.jdk import Toolchain
@@ -13,12 +14,18 @@ from assertkd.evaluation.execution.process import DeadlinePassedError, JavaProce
 
 SOURCE = Path(__file__).parent / "java" / "Compiler.java"
 HEAP_MB = 768
-LONGEST_ERROR = 1 << 16
-SECONDS, SECONDS_PER_UNIT = 60.0, 0.5
-"""How long a request may take before the compiler counts as hanging."""
+SILENT_SECONDS = 20.0
+"""How long one kind of work on one unit may take, such as reading it or checking its types, or an answer after it."""
 
-SECONDS_ALONE = 20.0
-"""How long a unit may take that is compiled alone because its request did not end well."""
+PARTS = 16
+"""How many parts units are divided into to find one that ends the compiler."""
+
+LONGEST_ERROR, LONGEST_NAME = 1 << 16, 1 << 12
+MOST_BYTES, BYTES_PER_FILE = 256 << 20, 1 << 12
+"""Size of what the units of a request may compile to, and what each file counts beside its content."""
+
+UNWRITABLE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+"""Faults of files' names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +47,13 @@ class Unit:
 
 
 class Compiler(JavaProcess):
-    """The compiling process; use it in a `with` block.
+    """The compiling process; use it in a `with` block. It writes nothing itself: it answers with the classes.
 
     Args:
         toolchain: the JDK.
         confinement: what confines the process; None for nothing.
         class_path: what sources are compiled against.
-        folder: the one folder that it writes to; units' folders lie below it.
+        folder: an existing folder, empty, where it runs.
     """
 
     def __init__(
@@ -56,49 +63,91 @@ class Compiler(JavaProcess):
         server = folder.with_name(f"{folder.name}-{SOURCE.name}")
         shutil.copyfile(SOURCE, server)
         server.chmod(0o644)
-        readable = [server, *class_path]
-        super().__init__(toolchain.java, [server], class_path, confinement, readable, folder, HEAP_MB, keep_files=True)
+        super().__init__(toolchain.java, [server], class_path, confinement, [server, *class_path], folder, HEAP_MB)
+        self._suspect: int | None = None
 
-    def compile(self, units: Sequence[Unit]) -> list[str | None]:
+    def compile(self, units: Sequence[Unit], *, processors: bool = True) -> list[str | None]:
         """Compile units, and return for each None where it compiled, or its first error.
 
         A unit is compiled as if it stood alone: it sees no other's types, and one that fails does not disturb the
-        others, not even one that makes the compiler crash or hang. Units may declare the same types. Where the class
-        path has annotation processors, they are run.
+        others, not even one that makes the compiler crash or hang. Units may declare the same types.
+
+        Args:
+            units: what is compiled.
+            processors: whether the class path's annotation processors are run.
         """
-        return self._compile(units, SECONDS + SECONDS_PER_UNIT * len(units))
+        errors: dict[int, str | None] = {}
+        parts: list[Sequence[int]] = [range(len(units))] if units else []
+        while parts:
+            part = parts.pop()
+            try:
+                errors |= zip(part, self._request([units[number] for number in part], processors), strict=True)
+            except (ProcessEndedError, DeadlinePassedError) as fault:
+                self.kill()
+                if len(part) == 1:
+                    late = isinstance(fault, DeadlinePassedError)
+                    errors[part[0]] = "the compiler did not come to an end" if late else "the compiler crashed"
+                    continue
+                suspects = [] if self._suspect is None else [part[self._suspect]]
+                others = [number for number in part if number not in suspects]
+                parts += [others[start::PARTS] for start in range(min(PARTS, len(others)))] + [suspects] * len(suspects)
+        return [errors[number] for number in range(len(units))]
 
-    def _compile(self, units: Sequence[Unit], seconds: float) -> list[str | None]:
-        if not units:
-            return []
-        try:
-            return self._request(units, seconds)
-        except (ProcessEndedError, DeadlinePassedError) as fault:
-            self.kill()
-            if len(units) == 1:
-                late = isinstance(fault, DeadlinePassedError)
-                return ["the compiler did not come to an end" if late else "the compiler crashed"]
-            middle, seconds = len(units) // 2, max(SECONDS_ALONE, seconds / 2)
-            return self._compile(units[:middle], seconds) + self._compile(units[middle:], seconds)
-
-    def _request(self, units: Sequence[Unit], seconds: float) -> list[str | None]:
+    def _request(self, units: Sequence[Unit], processors: bool) -> list[str | None]:
+        """Compile units and write their classes; where it raises, `_suspect` is the number of the one worked on."""
+        self._suspect = None
         if not self.is_running:
             self.start()
-        deadline = time.monotonic() + seconds
-        self.send(b"".join([_number(len(units)), *map(_packed, units)]), deadline)
-        errors: list[str | None] = []
+        request = [_number(int(processors)), _number(len(units)), *map(_packed, units)]
+        self.send(b"".join(request), time.monotonic() + SILENT_SECONDS)
+        while said := self._receive_number():
+            self._suspect = said - 2 if 2 <= said < len(units) + 2 else None
+        self._suspect, left = None, MOST_BYTES
+        answers: list[tuple[str, dict[str, bytes]]] = []
         for _ in units:
-            length = int.from_bytes(self.receive(4, deadline), "big")
-            if length > LONGEST_ERROR:
-                raise ProcessEndedError
-            errors.append(printable(self.receive(length, deadline).decode("utf-8", errors="replace")) or None)
-        return errors
+            error = printable(self._receive_text(LONGEST_ERROR))
+            files: dict[str, bytes] = {}
+            for _ in range(self._receive_number()):
+                name = self._receive_text(LONGEST_NAME)
+                if name.startswith("/") or ".." in name.split("/") or "\0" in name:
+                    raise ProcessEndedError
+                files[name] = self._receive_sized(left)
+                left -= len(files[name]) + BYTES_PER_FILE
+            answers.append((error, files))
+        return [error or _write(unit.folder, files) for unit, (error, files) in zip(units, answers, strict=True)]
+
+    def _receive_number(self) -> int:
+        return int.from_bytes(self.receive(4, time.monotonic() + SILENT_SECONDS), "big")
+
+    def _receive_sized(self, longest: int) -> bytes:
+        size = self._receive_number()
+        if size > longest:
+            raise ProcessEndedError
+        return self.receive(size, time.monotonic() + SILENT_SECONDS)
+
+    def _receive_text(self, longest: int) -> str:
+        return self._receive_sized(longest).decode("utf-8", errors="replace")
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> str | None:
+    """Write a unit's files; return what is wrong with their names, or None."""
+    try:
+        for parent in sorted({folder, *(folder / parent for name in files for parent in PurePosixPath(name).parents)}):
+            parent.mkdir(exist_ok=True)
+            # Whatever the umask: as root, who runs them is another user.
+            parent.chmod(0o755)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+            (folder / name).chmod(0o644)
+    except OSError as fault:
+        if fault.errno not in UNWRITABLE:
+            raise
+        return f"its classes cannot be written ({fault.strerror})"
+    return None
 
 
 def _packed(unit: Unit) -> bytes:
-    texts = [_text(str(unit.folder)), _number(len(unit.sources))]
-    texts += [_text(part) for source in unit.sources.items() for part in source]
-    return b"".join(texts)
+    return b"".join([_number(len(unit.sources)), *(_text(part) for source in unit.sources.items() for part in source)])
 
 
 def _text(text: str) -> bytes:

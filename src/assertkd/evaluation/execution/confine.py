@@ -68,9 +68,7 @@ class Confinement:
         readable: Iterable[Path],
         folder: Path,
         environment: Mapping[str, str],
-        user: int,
-        *,
-        keep_files: bool,
+        user: int | None,
         output: int = subprocess.DEVNULL,
     ) -> subprocess.Popen[bytes]:
         """Start `command` confined; return bubblewrap's process, which ends with it.
@@ -78,13 +76,12 @@ class Confinement:
         Args:
             command: an absolute path, and arguments.
             readable: files and folders that it may read, beside the system's.
-            folder: where it runs; it may write here alone.
+            folder: where it runs; in its place is one in memory, the only one that it may write to.
             environment: all its variables.
-            user: who it is, where `setpriv` is there.
-            keep_files: whether what it writes stays in the folder; otherwise that is in memory.
+            user: who it is, where `setpriv` is there; else None.
             output: where what it prints goes, as in `subprocess`.
         """
-        options = [*self._root(readable, folder, keep_files), "--chdir", folder]
+        options = [*self._root(readable, folder), "--chdir", folder]
         if self.setpriv is None:
             options += ["--unshare-user", "--uid", NOBODY, "--gid", NOBODY]
         else:
@@ -109,7 +106,7 @@ class Confinement:
         finally:
             os.close(reader)
 
-    def _root(self, readable: Iterable[Path], folder: Path, keep_files: bool) -> list[str | int | Path]:
+    def _root(self, readable: Iterable[Path], folder: Path) -> list[str | int | Path]:
         """Return the options that say what a process sees of the file system."""
         shown = sorted({*self.system, *readable})
         parents = {parent for path in (*shown, folder, DEVICES[0]) for parent in path.parents}
@@ -117,11 +114,7 @@ class Confinement:
         options: list[str | int | Path] = [part for parent in sorted(parents)[1:] for part in ("--dir", parent)]
         options += [part for path in shown for part in ("--ro-bind-try", path, path)]
         options += [part for path in DEVICES for part in ("--dev-bind", path, path)]
-        if keep_files:
-            options += ["--bind", folder, folder]
-        else:
-            options += ["--perms", "1777", "--size", FOLDER_BYTES, "--tmpfs", folder]
-        return [*options, "--remount-ro", "/"]
+        return [*options, "--perms", "1777", "--size", FOLDER_BYTES, "--tmpfs", folder, "--remount-ro", "/"]
 
 
 def limits_command(address_space: int, *, is_alone: bool) -> list[str]:
@@ -158,7 +151,7 @@ def find_confinement(java: Path) -> Confinement:
     programs = list(_bubblewraps())
     if not programs:
         raise CannotConfineError(f"{REFUSED}: no bubblewrap was found (Debian: apt-get install bubblewrap)")
-    names = ("prlimit", "setpriv") if _may_be_anybody() else ("prlimit",)
+    names = ("prlimit", "setpriv") if may_be_anybody() else ("prlimit",)
     tools = {name: shutil.which(name) for name in names}
     if None in tools.values():
         raise CannotConfineError(f"{REFUSED}: {' and '.join(tools)} of util-linux were not found")
@@ -175,9 +168,9 @@ def find_confinement(java: Path) -> Confinement:
     raise refusals[0]
 
 
-def _may_be_anybody() -> bool:
+def may_be_anybody() -> bool:
     """Whether we are root, and not that of a namespace in which only some users' numbers exist."""
-    if os.geteuid() != 0:
+    if sys.platform != "linux" or os.geteuid() != 0:
         return False
     maps = [Path(f"/proc/self/{kind}_map").read_text(encoding="ascii").splitlines() for kind in ("uid", "gid")]
     lines = [[tuple(map(int, line.split())) for line in lines] for lines in maps]
@@ -216,9 +209,7 @@ def _probe(confinement: Confinement, java: Path) -> None:
     """Start a JVM confined; raise CannotConfineError where it does not run."""
     with tempfile.TemporaryDirectory(prefix="assertkd-") as folder, tempfile.TemporaryFile() as output:
         command = [*limits_command(PROBE_BYTES, is_alone=True), str(java), "-version"]
-        process = confinement.start(
-            command, (), Path(folder).resolve(), {}, new_user(), keep_files=False, output=output.fileno()
-        )
+        process = confinement.start(command, (), Path(folder).resolve(), {}, new_user(), output.fileno())
         try:
             status = process.wait(PROBE_SECONDS)
         except subprocess.TimeoutExpired:

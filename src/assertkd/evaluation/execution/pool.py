@@ -1,6 +1,7 @@
 """One compiler and several runners in a temporary folder: what a batch of assertions is executed with."""
 
 import shutil
+import stat
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +14,7 @@ from typing import Literal, Self, TypeVar
 
 from assertkd.errors import UserError
 from assertkd.evaluation.execution.compiler import Compiler, Unit
-from assertkd.evaluation.execution.confine import CannotConfineError, Confinement, find_confinement
+from assertkd.evaluation.execution.confine import CannotConfineError, Confinement, find_confinement, may_be_anybody
 from assertkd.evaluation.execution.frameworks import packages_of, programs, split_class_path
 from assertkd.evaluation.execution.jdk import Toolchain
 from assertkd.evaluation.execution.runner import Runner
@@ -57,6 +58,9 @@ class ExecutionPool:
             if not unconfined:
                 raise
             self._confinement = None
+            if may_be_anybody():
+                for path in (toolchain.java, *self.libraries, *self.class_path, Path(tempfile.gettempdir()).resolve()):
+                    _check_open_to_others(path)
         self._workers, self._heap_mb = workers, heap_mb
         self._runners: SimpleQueue[Runner] = SimpleQueue()
         self._folders = 0
@@ -64,20 +68,24 @@ class ExecutionPool:
     def __enter__(self) -> Self:
         with ExitStack() as opening:
             self.folder = Path(opening.enter_context(tempfile.TemporaryDirectory(prefix="assertkd-"))).resolve()
+            if self._confinement is None and may_be_anybody():
+                # Processes are other users, who pass through.
+                self.folder.chmod(0o711)
             self._classes = self.folder / "classes"
-            self._classes.mkdir()
+            home, program = self.folder / "compiler", self.folder / "runner"
+            for made in (self._classes, home):
+                made.mkdir()
+                made.chmod(0o755)
             self._compiler = opening.enter_context(
-                Compiler(self.toolchain, self._confinement, [*self.libraries, *self.class_path], self._classes)
+                Compiler(self.toolchain, self._confinement, [*self.libraries, *self.class_path], home)
             )
-            program = self._classes / "runner"
-            [error] = self._compiler.compile([Unit(program, programs(self.libraries))])
+            [error] = self._compiler.compile([Unit(program, programs(self.libraries))], processors=False)
             if error is not None:
                 raise UserError(
                     f"{self.toolchain.java}: the program that runs tests does not compile ({error})",
                     "Name other jars in evaluation.execute.junit: JUnit 4.11, JUnit 5.4 or TestNG 6.9 or newer.",
                 )
-            # The compiler writes to the folder of classes, annotation processors with it.
-            program = program.rename(self.folder / "runner")
+            self._all_runners: list[Runner] = []
             for number in range(self._workers):
                 home = self.folder / f"runner{number}"
                 home.mkdir()
@@ -91,14 +99,22 @@ class ExecutionPool:
                     home,
                     self._heap_mb,
                 )
-                self._runners.put(opening.enter_context(runner))
+                self._all_runners.append(opening.enter_context(runner))
+                self._runners.put(runner)
             # A process ends with the thread that started it.
             self._threads = opening.enter_context(ThreadPoolExecutor(self._workers))
+            # Without waiting for what runs, which may take long, where a signal ends the stage.
+            opening.callback(self._stop)
             self._open = opening.pop_all()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._open.close()
+
+    def _stop(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for runner in self._all_runners:
+            runner.end()
 
     @property
     def isolation(self) -> Literal["bubblewrap", "none"]:
@@ -160,6 +176,16 @@ class ExecutionPool:
             return work(runner)
         finally:
             self._runners.put(runner)
+
+
+def _check_open_to_others(path: Path) -> None:
+    """Raise UserError where others than root cannot read a file or folder, as whom nothing is run unconfined."""
+    for part in (path, *path.parents):
+        if not part.stat().st_mode & (stat.S_IROTH if part == path else stat.S_IXOTH):
+            raise UserError(
+                f"{path}: only root can read it ({part} is closed to others), and root runs nothing unconfined",
+                f"Open it with chmod o+rx {part}, or run the workflow as another user.",
+            )
 
 
 def remove(units: Iterable[Unit]) -> None:

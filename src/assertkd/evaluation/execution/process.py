@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from assertkd.errors import UserError
-from assertkd.evaluation.execution.confine import Confinement, limits_command, new_user
+from assertkd.evaluation.execution.confine import Confinement, limits_command, may_be_anybody, new_user
 from assertkd.evaluation.execution.frameworks import with_linked
 
 LONGEST_LINE = 1 << 16
@@ -65,11 +65,10 @@ class JavaProcess:
         java: the `java` program.
         program: options and the program.
         arguments: of the program, behind the pipes.
-        confinement: what confines it; None for nothing.
+        confinement: what confines it; None for nothing: then it is a user of its own, where we are root.
         readable: files and folders that it may read, beside the JDK's.
-        folder: where it runs; the one folder that it may write to.
+        folder: where it runs; confined, it has in its place one in memory, the only one that it may write to.
         heap_mb: Java heap, in MiB.
-        keep_files: whether what it writes stays; otherwise the folder is in memory, 64 MiB, and forgotten.
     """
 
     def __init__(
@@ -81,11 +80,8 @@ class JavaProcess:
         readable: Iterable[Path],
         folder: Path,
         heap_mb: int,
-        *,
-        keep_files: bool,
     ) -> None:
-        self._java, self._confinement, self._folder, self._keep_files = java, confinement, folder, keep_files
-        self._heap_mb = heap_mb
+        self._java, self._confinement, self._folder, self._heap_mb = java, confinement, folder, heap_mb
         self._pipes = folder.with_name(f"{folder.name}-pipes")
         self._pipes.mkdir()
         for path in (self._pipes, folder):
@@ -94,14 +90,13 @@ class JavaProcess:
         self._readable = [*with_linked(readable), self._pipes]
         names = [self._pipes / name for name in ("requests", "replies")]
         options = [*JVM_OPTIONS, f"-Xmx{heap_mb}m", f"-Djava.io.tmpdir={folder}"]
-        limits = limits_command((heap_mb + BESIDE_HEAP_MB) << 20, is_alone=confinement is not None)
+        is_alone = confinement is not None or may_be_anybody()
+        limits = limits_command((heap_mb + BESIDE_HEAP_MB) << 20, is_alone=is_alone)
         self._command = [str(part) for part in (*limits, java, *options, *program, *names, *arguments)]
         # No secret, proxy or option of ours is in it. glibc would reserve address space for dozens of memory arenas.
         self._environment = {"PATH": os.defpath, "LANG": "C.UTF-8", "HOME": str(folder), "MALLOC_ARENA_MAX": "2"}
-        self._user = new_user() if keep_files else None
-        if self._user is not None and confinement is not None and confinement.setpriv is not None:
-            os.chown(folder, self._user, self._user)
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_ended = False
 
     def __enter__(self) -> Self:
         return self
@@ -123,7 +118,9 @@ class JavaProcess:
             UserError: it does not become ready.
         """
         # A second time, because what was killed just before may still hold memory.
-        if not (self._try_to_start() or self._try_to_start()):
+        if self._is_ended or not (self._try_to_start() or self._try_to_start()):
+            if self._is_ended:
+                raise ProcessEndedError
             raise UserError(
                 f"{self._java}: a JVM with {self._heap_mb} MiB of heap did not start",
                 "Check evaluation.execute.jdk_home and memory_mb, and that the machine has that much memory.",
@@ -132,17 +129,19 @@ class JavaProcess:
     def _try_to_start(self) -> bool:
         """Start it; return whether it is ready."""
         requests, replies = self._pipes / "requests", self._pipes / "replies"
+        user = new_user() if may_be_anybody() else None
         for path in (requests, replies):
-            os.mkfifo(path)
-            # The folder above is ours alone.
-            path.chmod(0o666)
+            os.mkfifo(path, 0o600)
+        if user is not None:
+            for path in (requests, replies, self._folder):
+                os.chown(path, user, user)
         # Held open for reading too, a pipe can be opened and written to before there is anybody who reads.
         self._requests = os.open(requests, os.O_RDWR | os.O_NONBLOCK)
         self._replies = os.open(replies, os.O_RDONLY | os.O_NONBLOCK)
-        self._read = b""
+        self._read = bytearray()
         try:
-            self._process = self._started()
-            if self.receive_line(time.monotonic() + START_SECONDS) == "ready":
+            self._process = self._started(user)
+            if not self._is_ended and self.receive_line(time.monotonic() + START_SECONDS) == "ready":
                 return True
         except (ProcessEndedError, DeadlinePassedError):
             pass
@@ -179,7 +178,8 @@ class JavaProcess:
         """Return exactly `size` bytes of its replies; `deadline` and faults as in `send`."""
         while len(self._read) < size:
             self._read += self._more(deadline)
-        taken, self._read = self._read[:size], self._read[size:]
+        taken = bytes(self._read[:size])
+        del self._read[:size]
         return taken
 
     def receive_line(self, deadline: float) -> str:
@@ -190,6 +190,12 @@ class JavaProcess:
             self._read += self._more(deadline)
         line, _, self._read = self._read.partition(b"\n")
         return line.decode("utf-8", errors="replace")
+
+    def end(self) -> None:
+        """End it, and let it not be started again; any thread may do this while another one waits for an answer."""
+        self._is_ended = True
+        if (process := self._process) is not None:
+            process.kill()
 
     def kill(self) -> None:
         """End it, if it runs, and everything that it started."""
@@ -205,13 +211,10 @@ class JavaProcess:
         os.close(self._requests)
         os.close(self._replies)
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _started(self, user: int | None) -> subprocess.Popen[bytes]:
+        """Start it as a user of its own, where we may be anybody: what another one left would count as its own."""
         if self._confinement is not None:
-            # What a user's last process left to the kernel would count as the next one's.
-            user = self._user or new_user()
-            return self._confinement.start(
-                self._command, self._readable, self._folder, self._environment, user, keep_files=self._keep_files
-            )
+            return self._confinement.start(self._command, self._readable, self._folder, self._environment, user)
         return subprocess.Popen(
             self._command,
             stdin=subprocess.DEVNULL,
@@ -219,6 +222,9 @@ class JavaProcess:
             stderr=subprocess.DEVNULL,
             cwd=self._folder,
             env=self._environment,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else (),
             start_new_session=True,
         )
 

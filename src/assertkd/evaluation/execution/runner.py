@@ -105,7 +105,7 @@ class Runner(JavaProcess):
     ) -> None:
         options = ["-ea", "-cp", os.pathsep.join(map(str, (program, *libraries))), "assertkd.Runner"]
         readable = [program, classes, *libraries, *class_path]
-        super().__init__(java, options, class_path, confinement, readable, folder, heap_mb, keep_files=False)
+        super().__init__(java, options, class_path, confinement, readable, folder, heap_mb)
 
     def run(self, test_class: str, method: str, folders: Sequence[Path], seconds: float) -> TestOutcome:
         """Run one test.

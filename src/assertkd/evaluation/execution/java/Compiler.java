@@ -1,19 +1,25 @@
+import com.sun.source.util.JavacTask;
+import com.sun.source.util.TaskEvent;
+import com.sun.source.util.TaskListener;
 import java.io.BufferedInputStream;
 import java.io.BufferedOutputStream;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
-import java.io.EOFException;
 import java.io.File;
 import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
 import java.io.StringWriter;
+import java.io.UncheckedIOException;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -21,7 +27,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 import javax.tools.Diagnostic;
 import javax.tools.DiagnosticCollector;
 import javax.tools.FileObject;
@@ -35,45 +40,53 @@ import javax.tools.StandardLocation;
 import javax.tools.ToolProvider;
 
 /**
- * A javac that stays warm. A request holds units, each of them one or more source files; a unit's classes go into a
- * folder of its own, and the reply says of each unit whether it compiled or what is wrong.
+ * A javac that stays warm. A request holds units, each of them one or more source files; the reply has each unit's
+ * classes, or what is wrong. Nothing is written to a disk.
  *
  * <p>Units do not see each other. Those that cannot are compiled in one task, which is ten times as fast as a task for
  * each: no unit of a task may name what another declares, nor declare what is on the class path, because classes there
- * may refer to it. Where the class path has annotation processors, every unit has a task of its own. A unit that fails
- * beside others is compiled alone before it is blamed.
+ * may refer to it. Where annotation processors are run, every unit has a task of its own. A unit that fails beside others is
+ * compiled alone before it is blamed.
  *
  * <p>The program's arguments are two named pipes, the first for requests, the second for replies, and class path
- * entries. Its first reply is the line {@code ready}. A request: the number of units (0 ends the program), then for each
- * its folder, its number of files, and for each file its path within the unit and its source. A reply: for each unit, in
- * order, an empty text or the first error. Numbers are big-endian ints; a text is its length in bytes and UTF-8.
+ * entries. Its first reply is the line {@code ready}. A request: 1 to run the class path's annotation processors, or 0;
+ * the number of units, and for each its number of files, and for each file its path within the unit and its source. A
+ * reply: 2 + n whenever the work goes on with unit number n, or 1 where it is not known with which; 0; then for each
+ * unit, in order, an empty text or the first error, its number of classes and other files, and for each its path within
+ * the unit and its content. Numbers are big-endian ints; texts and contents follow their length in bytes; texts are
+ * UTF-8.
  */
 public final class Compiler {
     private final JavaCompiler javac = ToolProvider.getSystemJavaCompiler();
     private final StandardJavaFileManager files = javac.getStandardFileManager(null, Locale.ROOT, null);
-    private final boolean processes;
-    private final List<String> options = new ArrayList<>(List.of(
-        "-nowarn", "-implicit:none", "-g:source,lines", "-Xmaxerrs", "1000000", "-sourcepath", ""));
+    private final DataInputStream in;
+    private final DataOutputStream out;
+    private final List<File> classPath = new ArrayList<>();
+    private final boolean hasProcessors;
 
     /** Room for the compiler's recursion: a chain of calls is as deep as it is long. With more it takes minutes. */
     private static final long STACK_BYTES = 32L << 20;
 
     private static final String PROCESSORS = "META-INF/services/javax.annotation.processing.Processor";
     private static final Pattern IDENTIFIER = Pattern.compile("\\p{javaJavaIdentifierStart}\\p{javaJavaIdentifierPart}*");
-    private static final String BLANK = "(?:\\s|/\\*.*?\\*/|//[^\\n\\r]*[\\n\\r])";
+    private static final String BLANKS = "(?:\\s|/\\*.*?\\*/|//[^\\n\\r]*[\\n\\r])++";
     private static final Pattern DECLARED = Pattern.compile(
-        "\\b(?:class|interface|enum|record)" + BLANK + "+(" + IDENTIFIER + ")", Pattern.DOTALL);
+        "\\b(?:class|interface|enum|record)" + BLANKS + "(" + IDENTIFIER + ")", Pattern.DOTALL);
     private static final Pattern ON_DEMAND = Pattern.compile("\\bimport\\s+(?:static\\s+)?([\\w.$\\s]+)\\.\\s*\\*");
 
-    /** What is compiled into one folder; {@code error} is its first error, or empty. */
+    /** Whether they are run for the units of this request. */
+    private boolean processes;
+
+    /** What is compiled together; {@code error} is its first error, or empty. */
     private static final class Unit {
-        final Path folder;
+        final int number;
         final List<Source> sources = new ArrayList<>();
         final Names names = new Names();
+        final Map<String, Output> outputs = new LinkedHashMap<>();
         String error = "";
 
-        Unit(Path folder) {
-            this.folder = folder;
+        Unit(int number) {
+            this.number = number;
         }
     }
 
@@ -115,7 +128,7 @@ public final class Compiler {
         final String text;
 
         Source(Unit unit, String path, String text) {
-            super(URI.create("memory:///" + path), Kind.SOURCE);
+            super(URI.create("memory:///" + unit.number + "/" + path), Kind.SOURCE);
             this.unit = unit;
             this.path = path;
             this.text = text;
@@ -127,33 +140,36 @@ public final class Compiler {
         }
     }
 
-    /** A class file, or what a processor generates, written to its unit's folder. */
+    /** A class, or what a processor generates, held in memory. */
     private static final class Output extends SimpleJavaFileObject {
-        final Path path;
+        byte[] content = {};
 
-        Output(Path path, Kind kind) {
-            super(path.toUri(), kind);
-            this.path = path;
+        Output(String path, Kind kind) {
+            super(new File("/", path).toURI(), kind);
         }
 
         @Override
-        public CharSequence getCharContent(boolean ignoreEncodingErrors) throws IOException {
-            return Files.readString(path);
+        public CharSequence getCharContent(boolean ignoreEncodingErrors) {
+            return new String(content, StandardCharsets.UTF_8);
         }
 
         @Override
-        public java.io.InputStream openInputStream() throws IOException {
-            return Files.newInputStream(path);
+        public InputStream openInputStream() {
+            return new ByteArrayInputStream(content);
         }
 
         @Override
-        public java.io.OutputStream openOutputStream() throws IOException {
-            Files.createDirectories(path.getParent());
-            return Files.newOutputStream(path);
+        public OutputStream openOutputStream() {
+            return new ByteArrayOutputStream() {
+                @Override
+                public void close() {
+                    content = toByteArray();
+                }
+            };
         }
     }
 
-    /** Sends each class to the folder of the unit that its source is of, and what is generated to that of the first. */
+    /** Gives each class to the unit that its source is of, and what is generated to the first. */
     private static final class ByUnit extends ForwardingJavaFileManager<StandardJavaFileManager> {
         final Unit first;
 
@@ -177,79 +193,120 @@ public final class Compiler {
 
         private Output output(String path, JavaFileObject.Kind kind, FileObject sibling) {
             Unit unit = sibling instanceof Source ? ((Source) sibling).unit : first;
-            return new Output(unit.folder.resolve(path), kind);
+            return unit.outputs.computeIfAbsent(path, absent -> new Output(path, kind));
         }
     }
 
-    private Compiler(List<File> classPath) throws IOException {
-        files.setLocation(StandardLocation.CLASS_PATH, classPath);
-        processes = files.getClassLoader(StandardLocation.CLASS_PATH).getResource(PROCESSORS) != null;
-        if (!processes) {
-            options.add("-proc:none");
-        } else if (Runtime.version().feature() >= 21) {
-            options.add("-proc:full");
+    /** Says where the work goes on, once for each kind of work on a unit: processors can repeat it without end. */
+    private final class Progress implements TaskListener {
+        private final List<Unit> units;
+        private final Map<URI, Unit> byUri = new HashMap<>();
+        private final Set<String> said = new HashSet<>();
+
+        Progress(List<Unit> units) {
+            this.units = units;
+            units.forEach(unit -> unit.sources.forEach(source -> byUri.put(source.toUri(), unit)));
+        }
+
+        @Override
+        public void started(TaskEvent event) {
+            // An event has the source in the compiler's own wrapping, whose URI is the same.
+            Unit unit = event.getSourceFile() == null ? null : byUri.get(event.getSourceFile().toUri());
+            if (unit != null && said.add(event.getKind() + " " + unit.number)) {
+                // All units' declarations are entered together.
+                goesOnWith(event.getKind() == TaskEvent.Kind.ENTER ? onlyOne(units) : unit);
+            }
         }
     }
 
-    public static void main(String[] arguments) throws IOException, InterruptedException {
-        DataOutputStream out = new DataOutputStream(new BufferedOutputStream(new FileOutputStream(arguments[1])));
-        DataInputStream in = new DataInputStream(new BufferedInputStream(new FileInputStream(arguments[0])));
-        List<File> classPath = new ArrayList<>();
+    private Compiler(String[] arguments) throws IOException {
+        out = new DataOutputStream(new BufferedOutputStream(new FileOutputStream(arguments[1])));
+        in = new DataInputStream(new BufferedInputStream(new FileInputStream(arguments[0])));
         for (String entry : Arrays.asList(arguments).subList(2, arguments.length)) {
             classPath.add(new File(entry));
         }
-        Compiler compiler = new Compiler(classPath);
-        out.writeBytes("ready\n");
-        out.flush();
-        Runnable serving = () -> {
-            try {
-                compiler.serve(in, out);
-            } catch (IOException gone) {
-                // Who asked has ended.
-            }
-        };
-        Thread thread = new Thread(null, serving, "compiler", STACK_BYTES);
+        files.setLocation(StandardLocation.CLASS_PATH, classPath);
+        hasProcessors = files.getClassLoader(StandardLocation.CLASS_PATH).getResource(PROCESSORS) != null;
+    }
+
+    public static void main(String[] arguments) throws IOException, InterruptedException {
+        Compiler compiler = new Compiler(arguments);
+        compiler.out.writeBytes("ready\n");
+        compiler.out.flush();
+        Thread thread = new Thread(null, compiler::serve, "compiler", STACK_BYTES);
         thread.start();
         thread.join();
     }
 
-    private void serve(DataInputStream in, DataOutputStream out) throws IOException {
-        while (true) {
-            List<Unit> units = new ArrayList<>();
-            try {
-                for (int left = in.readInt(); left > 0; left--) {
-                    Unit unit = new Unit(Path.of(text(in)));
-                    for (int sources = in.readInt(); sources > 0; sources--) {
-                        Source source = new Source(unit, text(in), text(in));
-                        unit.sources.add(source);
-                        unit.names.read(source.path, source.text);
-                    }
-                    units.add(unit);
-                }
-            } catch (EOFException end) {
-                return;
+    private void serve() {
+        try {
+            while (true) {
+                answer();
             }
-            if (units.isEmpty()) {
-                return;
-            }
-            for (List<Unit> group : strangers(units)) {
-                compile(group);
-            }
-            for (Unit unit : units) {
-                byte[] error = unit.error.getBytes(StandardCharsets.UTF_8);
-                out.writeInt(error.length);
-                out.write(error);
-            }
-            out.flush();
+        } catch (IOException gone) {
+            // Who asked has ended.
         }
     }
 
+    /** Read a request and write the reply. */
+    private void answer() throws IOException {
+        processes = in.readInt() == 1 && hasProcessors;
+        // Without a path for processors, plugins of the class path would be run, even where no processors are.
+        files.setLocation(StandardLocation.ANNOTATION_PROCESSOR_PATH, processes ? classPath : List.of());
+        List<Unit> units = new ArrayList<>();
+        for (int left = in.readInt(); left > 0; left--) {
+            Unit unit = new Unit(units.size());
+            for (int sources = in.readInt(); sources > 0; sources--) {
+                unit.sources.add(new Source(unit, text(), text()));
+            }
+            units.add(unit);
+        }
+        for (List<Unit> group : independentGroups(units)) {
+            compile(group);
+        }
+        out.writeInt(0);
+        for (Unit unit : units) {
+            write(unit.error.getBytes(StandardCharsets.UTF_8));
+            out.writeInt(unit.outputs.size());
+            for (Map.Entry<String, Output> output : unit.outputs.entrySet()) {
+                write(output.getKey().getBytes(StandardCharsets.UTF_8));
+                write(output.getValue().content);
+            }
+        }
+        out.flush();
+    }
+
+    private String text() throws IOException {
+        return new String(in.readNBytes(in.readInt()), StandardCharsets.UTF_8);
+    }
+
+    private void write(byte[] content) throws IOException {
+        out.writeInt(content.length);
+        out.write(content);
+    }
+
+    /** Say which unit the work goes on with, or that it is none that is known. */
+    private void goesOnWith(Unit unit) {
+        try {
+            out.writeInt(unit == null ? 1 : 2 + unit.number);
+            out.flush();
+        } catch (IOException gone) {
+            throw new UncheckedIOException(gone);
+        }
+    }
+
+    private static Unit onlyOne(List<Unit> units) {
+        return units.size() == 1 ? units.get(0) : null;
+    }
+
     /** Return the units in groups of which no unit can see another. */
-    private List<List<Unit>> strangers(List<Unit> units) throws IOException {
+    private List<List<Unit>> independentGroups(List<Unit> units) throws IOException {
         List<List<Unit>> groups = new ArrayList<>();
         List<List<Unit>> open = new ArrayList<>();
         List<Names> names = new ArrayList<>();
         for (Unit unit : units) {
+            goesOnWith(unit);
+            unit.sources.forEach(source -> unit.names.read(source.path, source.text));
             int place = 0;
             boolean alone = mustBeAlone(unit);
             while (!alone && place < open.size()
@@ -294,7 +351,7 @@ public final class Compiler {
             Unit unit = units.get(0);
             String nobodys = errors.getOrDefault(null, "not compiled, without a reason");
             unit.error = errors.getOrDefault(unit, nobodys);
-            delete(unit.folder);
+            unit.outputs.clear();
             return;
         }
         errors.remove(null);
@@ -307,7 +364,6 @@ public final class Compiler {
         }
         List<Unit> sound = new ArrayList<>(units);
         sound.removeAll(errors.keySet());
-        errors.keySet().forEach(unit -> delete(unit.folder));
         compile(sound);
         errors.keySet().forEach(unit -> compile(List.of(unit)));
     }
@@ -317,10 +373,17 @@ public final class Compiler {
         DiagnosticCollector<JavaFileObject> found = new DiagnosticCollector<>();
         StringWriter said = new StringWriter();
         List<Source> sources = new ArrayList<>();
-        units.forEach(unit -> sources.addAll(unit.sources));
+        for (Unit unit : units) {
+            unit.outputs.clear();
+            sources.addAll(unit.sources);
+        }
         boolean done;
         try {
-            done = javac.getTask(said, new ByUnit(files, units.get(0)), found, options, null, sources).call();
+            goesOnWith(onlyOne(units));
+            JavacTask task = (JavacTask) javac.getTask(
+                said, new ByUnit(files, units.get(0)), found, options(), null, sources);
+            task.addTaskListener(new Progress(units));
+            done = task.call();
         } catch (RuntimeException | StackOverflowError | AssertionError fault) {
             errors.put(null, failure(fault.toString()));
             return false;
@@ -339,23 +402,22 @@ public final class Compiler {
         return done;
     }
 
+    private List<String> options() {
+        List<String> options = new ArrayList<>(List.of(
+            "-nowarn", "-implicit:none", "-g:source,lines", "-Xmaxerrs", "1000000", "-sourcepath", ""));
+        if (!processes) {
+            options.add("-proc:none");
+        } else if (Runtime.version().feature() >= 21) {
+            options.add("-proc:full");
+        }
+        return options;
+    }
+
     /** Return what is wrong where the compiler itself fails, of what it says. */
     private static String failure(String said) {
         if (said.contains("StackOverflowError")) {
             return "an expression or statement is nested too deeply for the compiler";
         }
         return "the compiler failed: " + said.lines().filter(line -> !line.isBlank()).findFirst().orElse("");
-    }
-
-    private static void delete(Path folder) {
-        try (Stream<Path> paths = Files.walk(folder)) {
-            paths.sorted((one, other) -> other.compareTo(one)).forEach(path -> path.toFile().delete());
-        } catch (IOException absent) {
-            // Nothing of the unit was written.
-        }
-    }
-
-    private static String text(DataInputStream in) throws IOException {
-        return new String(in.readNBytes(in.readInt()), StandardCharsets.UTF_8);
     }
 }

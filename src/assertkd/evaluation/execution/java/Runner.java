@@ -47,7 +47,7 @@ import java.util.concurrent.ForkJoinWorkerThread;
  * field has the pipes, and once opened they have no name.
  */
 public final class Runner {
-    private static final int LONGEST_MESSAGE = 300;
+    private static final int LONGEST_PART = 2000;
     private static final int GRACE_MILLISECONDS = 500;
 
     /** Threads that the JDK starts for later, and that are of no class of its own. */
@@ -178,7 +178,7 @@ public final class Runner {
             thread.start();
             thread.join();
             long milliseconds = (System.nanoTime() - start) / 1_000_000;
-            return String.join("\t", ended[0], state.left(), Long.toString(milliseconds), oneLine(ended[1]));
+            return String.join("\t", ended[0], state.left(), Long.toString(milliseconds), part(ended[1]));
         }
     }
 
@@ -251,11 +251,8 @@ public final class Runner {
         return urls.toArray(new URL[0]);
     }
 
-    private static String oneLine(String text) {
-        if (text == null) {
-            return "";
-        }
-        String line = text.replaceAll("\\s+", " ");
-        return line.length() > LONGEST_MESSAGE ? line.substring(0, LONGEST_MESSAGE) : line;
+    /** Return the beginning of a text without what ends a part of a reply. Who reads it makes it short and printable. */
+    private static String part(String text) {
+        return text == null ? "" : text.substring(0, Math.min(text.length(), LONGEST_PART)).replaceAll("\\s", " ");
     }
 }
