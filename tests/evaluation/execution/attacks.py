@@ -82,7 +82,6 @@ NETWORK = {
         'java.net.InetAddress.getByName("127.0.0.1"), PORT));'
     ),
     "multicast": "new java.net.MulticastSocket(0).close();",
-    "names": 'java.net.InetAddress.getByName("localhost");',
     "http": 'new java.net.URL("http://127.0.0.1:PORT/").openStream().close();',
     "http_client": (
         "java.net.http.HttpClient.newHttpClient().send(java.net.http.HttpRequest.newBuilder("

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 SECRET = "a text that is in no result"
 
@@ -56,8 +57,14 @@ class Outside:
 
 
 @contextmanager
-def outside(folder: Path, jars: Sequence[Path]) -> Iterator[Outside]:
-    """Make what lies outside, in an existing folder; with copies of jars, which every user may write to."""
+def outside(jars: Sequence[Path] = ()) -> Iterator[Outside]:
+    """Make what lies outside, with copies of jars; every user may write to all of it."""
+    # Not in pytest's folder, which every start of pytest closes to others.
+    with TemporaryDirectory(prefix="outside-") as name:
+        yield from _made(Path(name), jars)
+
+
+def _made(folder: Path, jars: Sequence[Path]) -> Iterator[Outside]:
     (folder / "files").mkdir()
     (folder / "files" / "secret").write_text(SECRET, encoding="utf-8")
     (folder / "jars").mkdir()
@@ -74,7 +81,7 @@ def outside(folder: Path, jars: Sequence[Path]) -> Iterator[Outside]:
             server.bind(address)
             server.listen()
             servers.append(server)
-        for path in (folder, *folder.rglob("*"), *(path for path in folder.parents if path.name.startswith("pytest-"))):
+        for path in (folder, *folder.rglob("*")):
             path.chmod(0o777)
         victim = opened.enter_context(subprocess.Popen(["sleep", "600"]))
         opened.callback(victim.kill)

@@ -118,10 +118,10 @@ TESTS = {
 
 
 @pytest.fixture(scope="module")
-def around(toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
+def around(toolchain: Toolchain) -> Iterator[Outside]:
     if not any("launcher" in jar.name for jar in toolchain.junit):
         pytest.skip("no JUnit 5")
-    with outside(tmp_path_factory.mktemp("outside"), ()) as made:
+    with outside() as made:
         yield made
 
 
