@@ -95,6 +95,11 @@ def test_a_unit_that_the_compiler_hangs_on_is_the_only_one_blamed(
     assert classes(units[0].folder) == {"Before0.class"}
 
 
+def test_a_class_whose_name_no_file_can_have_fails_alone(pool: ExecutionPool) -> None:
+    units = [unit(pool, "Long", f"class {'x' * 300} {{ }}"), unit(pool, "Short", "int a;")]
+    assert pool.compile(units) == ["its classes cannot be written (File name too long)", None]
+
+
 def test_a_long_chain_of_calls_compiles(pool: ExecutionPool) -> None:
     chain = "".join(f'.append("k{number}").append({number})' for number in range(600))
     assert pool.compile([unit(pool, "Chain", f"Object f() {{ return new StringBuilder(){chain}; }}")]) == [None]

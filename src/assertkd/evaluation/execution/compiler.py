@@ -14,7 +14,7 @@ from assertkd.evaluation.execution.process import DeadlinePassedError, JavaProce
 
 SOURCE = Path(__file__).parent / "java" / "Compiler.java"
 HEAP_MB = 768
-SILENT_SECONDS = 20.0
+SILENT_SECONDS = 30.0
 """How long one kind of work on one unit may take, such as reading it or checking its types, or an answer after it."""
 
 PARTS = 16
@@ -88,9 +88,9 @@ class Compiler(JavaProcess):
                     late = isinstance(fault, DeadlinePassedError)
                     errors[part[0]] = "the compiler did not come to an end" if late else "the compiler crashed"
                     continue
-                suspects = [] if self._suspect is None else [part[self._suspect]]
-                others = [number for number in part if number not in suspects]
-                parts += [others[start::PARTS] for start in range(min(PARTS, len(others)))] + [suspects] * len(suspects)
+                others = list(part)
+                suspect = [] if self._suspect is None else [others.pop(self._suspect)]
+                parts += filter(None, [*(others[start::PARTS] for start in range(PARTS)), suspect])
         return [errors[number] for number in range(len(units))]
 
     def _request(self, units: Sequence[Unit], processors: bool) -> list[str | None]:

@@ -45,8 +45,8 @@ import javax.tools.ToolProvider;
  *
  * <p>Units do not see each other. Those that cannot are compiled in one task, which is ten times as fast as a task for
  * each: no unit of a task may name what another declares, nor declare what is on the class path, because classes there
- * may refer to it. Where annotation processors are run, every unit has a task of its own. A unit that fails beside others is
- * compiled alone before it is blamed.
+ * may refer to it. Where annotation processors are run, every unit has a task of its own. A unit that fails beside
+ * others is compiled alone before it is blamed.
  *
  * <p>The program's arguments are two named pipes, the first for requests, the second for replies, and class path
  * entries. Its first reply is the line {@code ready}. A request: 1 to run the class path's annotation processors, or 0;
