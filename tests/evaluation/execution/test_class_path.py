@@ -28,7 +28,7 @@ public class Reach {
     public static String reached() {
         Map<String, Attempt> attempts = new LinkedHashMap<>();
         attempts.put("read", () -> Files.readString(Path.of("OUTSIDE/secret")));
-        attempts.put("write", () -> Files.writeString(Path.of("OUTSIDE/mine"), "x"));
+        attempts.put("write", () -> Files.createTempFile(Path.of("OUTSIDE"), "mine", null));
         attempts.put("connect", () -> new Socket("127.0.0.1", PORT).close());
         attempts.put("process", () -> new ProcessBuilder(System.getProperty("java.home") + "/bin/java").start());
         attempts.put("change", () -> {
