@@ -1,6 +1,7 @@
 """A library of machine code that tries what Java cannot, and loads only where one of its ways succeeds."""
 
 import base64
+import gzip
 import shutil
 import subprocess
 from functools import cache
@@ -57,7 +58,7 @@ WAYS
 
 @cache
 def library() -> str | None:
-    """Return the library in base64; None without a C compiler."""
+    """Return the library, packed, in base64; None without a C compiler."""
     compiler = shutil.which("cc")
     if compiler is None:
         return None
@@ -66,7 +67,7 @@ def library() -> str | None:
         source, made = Path(name, "ways.c"), Path(name, "ways.so")
         source.write_text(SOURCE.replace("WAYS", tries), encoding="utf-8")
         subprocess.run([compiler, "-shared", "-fPIC", "-Os", "-s", "-w", "-o", made, source], check=True)
-        return base64.b64encode(made.read_bytes()).decode()
+        return base64.b64encode(gzip.compress(made.read_bytes())).decode()
 
 
 def loading(ways: list[str]) -> str:
@@ -75,7 +76,9 @@ def loading(ways: list[str]) -> str:
         f'int loaded = 0, tried = 0; for (String way : "{" ".join(ways)}".split(" ")) {{ '
         'java.nio.file.Path file = java.nio.file.Path.of("way_" + way + ".so").toAbsolutePath(); '
         'java.nio.file.Files.writeString(java.nio.file.Path.of("way"), way + " ABSTRACT"); '
-        f'java.nio.file.Files.write(file, java.util.Base64.getDecoder().decode("{library()}")); '
+        f'byte[] packed = java.util.Base64.getDecoder().decode("{library()}"); '
+        "var unpacked = new java.util.zip.GZIPInputStream(new java.io.ByteArrayInputStream(packed)); "
+        "java.nio.file.Files.write(file, unpacked.readAllBytes()); "
         "try { System.load(file.toString()); loaded++; } catch (UnsatisfiedLinkError refused) { "
         'if (refused.getMessage().contains("JNI version")) tried++; } } '
         'if (loaded == 0) throw new java.io.IOException(tried + " tried");'
