@@ -1,7 +1,8 @@
 """A Python whose programs start at once: each is forked off a process that has imported what takes seconds to import.
 
 A driven Snakemake starts a process per job, and importing torch, transformers and Snakemake takes longer than most jobs
-of a test. What must be measured of a fresh process, and what runs other sources of the project, needs one of its own.
+of a test. What tests which modules a program imports, or how fast, needs a fresh process; what runs other sources of
+the project is forked off one that has the libraries alone.
 """
 
 import atexit
@@ -39,8 +40,6 @@ IMPORTED = (
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1"}
 """What libraries read from the environment when they are imported, of it what the workflow sets for its jobs."""
 PASSED_ON = (signal.SIGTERM, signal.SIGUSR1)
-
-
 SHARED = {IMPORTED: "PRELOADED", (): "PRELOADED_LIBRARIES"}
 """Environment variables with the executables of whoever started this process."""
 START_SECONDS = 300
