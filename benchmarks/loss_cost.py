@@ -49,10 +49,11 @@ from assertkd.training.terms.token_term import TokenTerm
 from logit_step import records_of
 
 SIZES = {
+    "220M": ScratchSettings(d_model=768, d_ff=3072, heads=12, encoder_layers=12, decoder_layers=12),
     "60M": ScratchSettings(d_model=512, d_ff=2048, heads=8, encoder_layers=6, decoder_layers=6),
     "demo": ScratchSettings(d_model=64, d_ff=256, heads=4, encoder_layers=2, decoder_layers=2),
 }
-WARM_STEPS = {"60M": 60, "demo": 1000}
+WARM_STEPS = {"220M": 60, "60M": 60, "demo": 1000}
 """Until what a model samples has an end."""
 
 LOSSES: dict[str, tuple[tuple[str, ...], float | None]] = {
@@ -89,6 +90,7 @@ class HiddenRows:
         return self.head.shape[0]
 
     def weight(self, device: torch.device) -> torch.Tensor:
+        self.head = self.head.to(device)
         return self.head
 
 
@@ -159,18 +161,20 @@ def main() -> None:
     parser.add_argument("--max-input", type=int, default=256)
     parser.add_argument("--warm-steps", type=int, help="steps of cross-entropy before timing (60M: 60, demo: 1000)")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--log-every", type=int, default=10, help="one step in so many also logs gradient norms")
     parser.add_argument("--processor-time", action="store_true", help="for a busy machine, with --threads 1")
     arguments = parser.parse_args()
-    clock = time.process_time if arguments.processor_time else time.perf_counter
+    clock = time.process_time if arguments.processor_time else wall_clock(arguments.device)
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
     model, tokenizer, examples = student_and_examples(
         arguments.size, arguments.records, arguments.tokenizer, arguments.max_input
     )
+    model.to(arguments.device)
     teacher = HiddenRows(model.vocab_size, 768)
     batches = make_batches(examples, arguments.batch, model, teacher)
-    encoder = TextEncoder(PACKAGED)
+    encoder = TextEncoder(PACKAGED, arguments.device)
     pin_targets(encoder, (), [example.target for example in examples])
     optimizer = adamw(model, 1e-3, 0.01)
     nothing_cached = encoder.cache_state()
@@ -211,6 +215,17 @@ def main() -> None:
             f"{name:<18} {median(early):20.3f} {median(late):7.3f}   "
             f"{median(early / baseline):12.2f} {median(late / baseline):6.2f} {mean:9.2f}{verdict}   {where}"
         )
+
+
+def wall_clock(device: str) -> Callable[[], float]:
+    """Return a clock that waits for what the device has been given to do."""
+
+    def now() -> float:
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    return now
 
 
 def start_of(plan: LossPlan) -> float:

@@ -72,6 +72,7 @@ from assertkd.training.data import TrainingData
 from assertkd.training.hooks.journal import Journal
 from assertkd.training.train import train
 from logit_step import examples_of, records_of
+from loss_cost import wall_clock
 from synthetic_teacher import synthetic_teacher
 
 SIZES = {
@@ -82,6 +83,10 @@ SIZES = {
     "paper": (
         ScratchSettings(d_model=512, d_ff=2048, heads=8, encoder_layers=6, decoder_layers=6),
         ScratchSettings(d_model=768, d_ff=3072, heads=12, encoder_layers=12, decoder_layers=12),
+    ),
+    "large": (
+        ScratchSettings(d_model=768, d_ff=3072, heads=12, encoder_layers=12, decoder_layers=12),
+        ScratchSettings(d_model=1024, d_ff=4096, heads=16, encoder_layers=24, decoder_layers=24),
     ),
 }
 """Student and teacher."""
@@ -127,7 +132,7 @@ def ours(
 ) -> Turn:
     plan = plan_loss(LossSettings(components=("kl",), temperature=TEMPERATURE))
     settings = TrainingSettings(
-        epochs=1, batch_size=BATCH, lr=LR, warmup_steps=1, weight_decay=0.01, dropout_rate=0.0, device="cpu"
+        epochs=1, batch_size=BATCH, lr=LR, warmup_steps=1, weight_decay=0.01, dropout_rate=0.0, device=str(model.device)
     )
     data = TrainingData(train=examples, validation=examples[:1], teacher=store, files=())
 
@@ -201,7 +206,8 @@ def dense(
         ]
         if fixed_length is not None:
             labels = [functional.pad(each, (0, fixed_length - len(each)), value=IGNORED) for each in labels]
-        return inputs, inputs != pad, pad_sequence(labels, True, IGNORED), pad_sequence(rows, True, 0.0)
+        arrays = inputs, inputs != pad, pad_sequence(labels, True, IGNORED), pad_sequence(rows, True, 0.0)
+        return tuple(array.to(model.device) for array in arrays)  # type: ignore[return-value]
 
     def turn() -> float:
         optimizer = torch.optim.AdamW(model.parameters(), lr=LR, weight_decay=0.01)
@@ -278,7 +284,7 @@ def trainer(
         learning_rate=LR,
         weight_decay=0.01,
         train_sampling_strategy="sequential",
-        use_cpu=True,
+        use_cpu=model.device.type == "cpu",
         report_to="none",
         save_strategy="no",
         disable_tqdm=True,
@@ -320,8 +326,10 @@ def contenders(options: argparse.Namespace, work: Path) -> dict[str, Turn]:
     prompt = Prompt(tokenizer, options.max_input, options.max_output)
     drawn = [e for e in examples_of(records, prompt) if len(e.target_ids) <= options.max_output][:count]
     sizes = SIZES[options.size]
-    clock = time.process_time if options.clock == "cpu" else time.perf_counter
-    student, teacher = (build_model(ModelSettings(name="scratch", scratch=each), tokenizer, 0.0) for each in sizes)
+    clock = time.process_time if options.clock == "cpu" else wall_clock(options.device)
+    student, teacher = (
+        build_model(ModelSettings(name="scratch", scratch=each), tokenizer, 0.0).to(options.device) for each in sizes
+    )
     vocab_size = student.vocab_size
     examples = in_batches(drawn)
     targets = sorted(len(example.target_ids) for example in examples)
@@ -366,6 +374,7 @@ def main() -> None:
     parser.add_argument("--max-input", type=int, default=256)
     parser.add_argument("--max-output", type=int, default=48)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall")
     parser.add_argument("--only", nargs="+", help="only these contenders")
     options = parser.parse_args()
