@@ -157,6 +157,7 @@ def main() -> None:
     )
     parser.add_argument("--losses", nargs="+", choices=list(LOSSES), default=list(LOSSES), help="beside `ce`")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--examples", type=int, default=2000, help="that steps draw from, more than 8 batches")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--max-input", type=int, default=256)
     parser.add_argument("--warm-steps", type=int, help="steps of cross-entropy before timing (60M: 60, demo: 1000)")
@@ -171,6 +172,7 @@ def main() -> None:
     model, tokenizer, examples = student_and_examples(
         arguments.size, arguments.records, arguments.tokenizer, arguments.max_input
     )
+    examples = examples[: arguments.examples]
     model.to(arguments.device)
     teacher = HiddenRows(model.vocab_size, 768)
     batches = make_batches(examples, arguments.batch, model, teacher)

@@ -70,7 +70,7 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
         few = ["--rounds", "1"]
         return {
             "paths": paths,
-            "losses demo": [*cost, "--size", "demo", "--warm-steps", "2", *few],
+            "losses demo": [*cost, "--size", "demo", "--warm-steps", "2", "--examples", "144", *few],
             "cache demo": [*cache, "--steps", "3", *few],
         }
     return {
