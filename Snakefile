@@ -24,6 +24,11 @@ else:
     include: "workflow/rules/logits.smk"
 
 
+if RUN.is_pretrained:
+
+    include: "workflow/rules/pretrain.smk"
+
+
 if RUN.logits.server.url is not None:
 
     include: "workflow/rules/served_teacher.smk"

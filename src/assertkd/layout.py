@@ -11,7 +11,17 @@ SPLITS = ("train", "validation", "test")
 """The parts of a corpus."""
 
 
-STAGE_FOLDERS = ("corpus", "teacher", "logits", "students", "embeddings", "evaluation", "report", "report_so_far")
+STAGE_FOLDERS = (
+    "corpus",
+    "pretrain",
+    "teacher",
+    "logits",
+    "students",
+    "embeddings",
+    "evaluation",
+    "report",
+    "report_so_far",
+)
 """Folders of a run that the workflow alone writes."""
 
 
@@ -33,12 +43,14 @@ class Layout:
 
 
 class CorpusLayout(Layout):
-    """What `mine_corpus`, `prepare_corpus` and `prepare_unlabelled` write."""
+    """What `mine_corpus`, `prepare_corpus`, `prepare_pretraining` and `prepare_unlabelled` write."""
 
     train, validation, test = Entry("train.jsonl"), Entry("validation.jsonl"), Entry("test.jsonl")
     quality, rejected = Entry("quality.json"), Entry("rejected.jsonl")
     tokenizer = Entry("tokenizer")
     mined, mined_counts = Entry("mined.jsonl"), Entry("mined.json")
+    pretraining, pretraining_validation = Entry("pretraining.jsonl"), Entry("pretraining_validation.jsonl")
+    pretraining_counts = Entry("pretraining.json")
     unlabelled = Entry("unlabelled.jsonl")
     unlabelled_quality, unlabelled_rejected = Entry("unlabelled_quality.json"), Entry("unlabelled_rejected.jsonl")
 
@@ -129,6 +141,7 @@ class RunLayout(Layout):
     def __init__(self, folder: Path | str) -> None:
         super().__init__(folder)
         self.corpus = CorpusLayout(self.folder / "corpus")
+        self.pretrain = TrainingLayout(self.folder / "pretrain")
         self.teacher = self.model(TEACHER)
         self.logits = LogitsLayout(self.folder / "logits")
         self.report = ReportLayout(self.folder / "report")

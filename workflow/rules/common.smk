@@ -5,7 +5,12 @@ from pathlib import Path
 
 from assertkd.cluster.params import CheckCudaParams, PrefetchModelsParams
 from assertkd.corpus.formats.registry import files_of
-from assertkd.corpus.params import MineCorpusParams, PrepareCorpusParams, PrepareUnlabelledParams
+from assertkd.corpus.params import (
+    MineCorpusParams,
+    PrepareCorpusParams,
+    PreparePretrainingParams,
+    PrepareUnlabelledParams,
+)
 from assertkd.evaluation.params import (
     ExecuteGoldParams,
     ExecuteParams,
@@ -28,7 +33,7 @@ from assertkd.runtime.job import WANTED_MODULES
 from assertkd.runtime.machine import has_gpu
 from assertkd.signals import leave_usr1_to_jobs
 from assertkd.students.params import GOLD, TEXTS, DistillStudentParams, EmbedTargetsParams, encoder_slug
-from assertkd.teacher.params import TrainTeacherParams
+from assertkd.teacher.params import PretrainParams, TrainTeacherParams
 
 # A second busy process makes spinning OpenMP threads ten times slower; passive ones wait instead.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -88,6 +93,11 @@ def teacher_gpus(wildcards):
     return RUN.teacher.training.gpu_count * gpus_here(wildcards)
 
 
+def pretrain_gpus(wildcards):
+    """GPUs that the pre-training takes."""
+    return RUN.teacher.pretrain.training.gpu_count * gpus_here(wildcards)
+
+
 def student_gpus(wildcards):
     """GPUs that a student's training takes."""
     return STUDENTS[wildcards.variant].training.gpu_count * gpus_here(wildcards)
@@ -142,6 +152,16 @@ def tokenizer_source(wildcards):
 def teacher_source(wildcards):
     """The files of a folder that the teacher's training begins with."""
     return [*model_files(RUN.teacher.model.name), *model_files(TrainTeacherParams.from_run(RUN).validation_encoder)]
+
+
+def pretrain_source(wildcards):
+    """The files of a folder that the pre-training begins with."""
+    return [*model_files(RUN.teacher.model.name), *model_files(PretrainParams.from_run(RUN).validation_encoder)]
+
+
+def pretrained_model(wildcards):
+    """The pre-trained model that the teacher's training begins with, where the run pre-trains one."""
+    return [RUN_FILES.pretrain.final_model] if RUN.is_pretrained else []
 
 
 def student_source(wildcards):

@@ -4,6 +4,7 @@ rule train_teacher:
         validation=FILES.corpus.validation,
         tokenizer=FILES.corpus.tokenizer,
         source=teacher_source,
+        pretrained=pretrained_model,
     output:
         model=directory(FILES.teacher.final_model),
         report=FILES.teacher.report,

@@ -8,7 +8,7 @@ from assertkd.layout import RunLayout
 from assertkd.settings import DataSettings, MiningSettings, RunSettings, TokenizerSettings
 from assertkd.settings.data import Format, VisibleAnswerPolicy
 from assertkd.settings.model import SCRATCH
-from assertkd.settings.section import Section
+from assertkd.settings.section import Section, Seed
 
 FILES = {"train_file", "validation_file", "test_file"}
 MINING = {"java_sources", "mining"}
@@ -42,6 +42,40 @@ class MineCorpusParams(Section):
         """Return the params of a run."""
         data = run.data
         return cls(java_sources=data.java_sources, mining=data.mining, max_characters=data.max_characters)
+
+
+class PreparePretrainingParams(Section):
+    """Folders of Java projects, what is cut out of their methods, and what is left out."""
+
+    java_sources: tuple[str, ...]
+    mining: MiningSettings
+    max_characters: int
+    statements: int
+    production_share: float
+    cut_share: float
+    longest_cut: int
+    """Tokens of a cut at most."""
+    validation_share: float
+    seed: Seed
+    projects_apart: bool
+    """Whether a project with a class of the validation or test split is left out whole."""
+
+    @classmethod
+    def from_run(cls, run: RunSettings) -> "PreparePretrainingParams":
+        """Return the params of a run."""
+        data, pretrain = run.data, run.teacher.pretrain
+        shared = pretrain.model_dump(include=cls.model_fields.keys() & type(pretrain).model_fields.keys())
+        return cls(
+            **shared,
+            mining=data.mining,
+            max_characters=data.max_characters,
+            longest_cut=data.max_output_len // 2,
+            projects_apart=data.split_by in ("auto", "project"),
+        )
+
+    def of_mining(self) -> MineCorpusParams:
+        """Return how the projects' tests are mined."""
+        return MineCorpusParams(java_sources=self.java_sources, mining=self.mining, max_characters=self.max_characters)
 
 
 class PrepareCorpusParams(Section):

@@ -25,6 +25,9 @@ from assertkd.records import Record, write_records
 from assertkd.settings import DataSettings
 from assertkd.synthetic import generate
 
+TEST_FILE = "test_file"
+"""Field of a record: the file of its test class, relative to its project."""
+
 log = logging.getLogger(__name__)
 
 
@@ -113,16 +116,29 @@ def _split(splits: dict[str, list[Record]], data: DataSettings) -> dict[str, lis
     shares = {name: share for name, share in shares.items() if name not in splits}
     if not shares:
         return splits
-    records = splits["train"]
-    by_project = data.split_by == "project" or (data.split_by == "auto" and all(r.project for r in records))
-    unnamed = next((record.id for record in records if not record.project), None)
-    if by_project and unnamed is not None:
+    records, split_by = splits["train"], data.split_by
+    if split_by == "auto":
+        split_by = "project" if all(record.project for record in records) else "record"
+    if split_by == "record":
+        return splits | split_off(records, shares, focal_key, data.split_seed)
+    name, group = {"project": ("project", _project), "test_class": (TEST_FILE, _test_class)}[split_by]
+    unnamed = next((record.id for record in records if group(record) is None), None)
+    if unnamed is not None:
         raise UserError(
-            f"data.split_by is `project`, but record {unnamed!r} names no project",
-            "Set data.split_by: record, or give every record a project.",
+            f"data.split_by is `{split_by}`, but record {unnamed!r} names no {name}",
+            f"Set data.split_by: record, or give every record a {name}.",
         )
-    group = (lambda record: str(record.project)) if by_project else focal_key
-    return splits | split_off(records, shares, group, data.split_seed)
+    return splits | split_off(records, shares, lambda record: str(group(record)), data.split_seed)
+
+
+def _project(record: Record) -> str | None:
+    return record.project
+
+
+def _test_class(record: Record) -> str | None:
+    """Return what names a record's test class: its project, if there is one, and the class's file."""
+    file = record.extra.get(TEST_FILE)
+    return None if not file else f"{record.project or ''}/{file}"
 
 
 def _without_leaks(splits: dict[str, list[Record]], audit: RecordAudit) -> dict[str, list[Record]]:

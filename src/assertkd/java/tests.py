@@ -105,7 +105,7 @@ def test_of_method(
         return tuple(index[Span(node.start_byte, node.end_byte)] for node in nodes)
 
     assertions, mock_statements, failing = [], [], []
-    for statement in _statements(body):
+    for statement in statements_in(body):
         span = Span(statement.start_byte, statement.end_byte)
         if mock_calls := mock_calls_of(statement):
             mock_statements.append(MockStatement(span, indexes(mock_calls)))
@@ -168,7 +168,7 @@ def _can_be_test(method: Node, parameters: Node | None) -> bool:
     return is_void and given and words.isdisjoint({"private", "static", "abstract"})
 
 
-def _statements(body: Node) -> Iterator[Node]:
+def statements_in(body: Node) -> Iterator[Node]:
     """Yield the statements at and below a block that can be assertions, in their order."""
     waiting = [body]
     while waiting:

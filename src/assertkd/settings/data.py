@@ -77,8 +77,10 @@ class DataSettings(Section):
     """Share of the records split off for validation where no validation file is given, 0 to below 1."""
     test_share: Share = 0.1
     """Share of the records split off for the test where no test file is given, 0 to below 1."""
-    split_by: Literal["auto", "project", "record"] = "auto"
-    """`project`: no project is on two sides of a split; `auto`: by project where every record names one."""
+    split_by: Literal["auto", "project", "test_class", "record"] = "auto"
+    """`project`: no project is on two sides of a split; `test_class`: projects may be, but no test class is (records
+    name its file as `test_file`, which mined ones do); `auto`: by project where every record names one, else by
+    record. Whatever is chosen, no focal method is on two sides, equal ones up to literals."""
     split_seed: Seed = 42
     """Seed of the split, of the order of the training records and of the choice of labelled records."""
     format: Format = "auto"

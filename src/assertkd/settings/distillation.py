@@ -10,10 +10,33 @@ from assertkd.settings.section import Section, Seed
 from assertkd.settings.training import TrainingSettings
 
 
+class PretrainSettings(Section):
+    """Training of the teacher's model on Java sources before the gold assertions: it fills in what was cut out of their
+    methods. For models from scratch, which learn little from some thousand records."""
+
+    java_sources: tuple[str, ...] = ()
+    """Folders that hold Java projects; none for no such stage. Files whose classes are in the validation or test split
+    are left out, and, where the corpus is split by project, whole projects."""
+    statements: int = Field(1, ge=0, le=20)
+    """Statements that are cut out of every test beside its assertions, one a record."""
+    production_share: float = Field(0.5, ge=0.0, lt=1.0)
+    """Share of the records, 0 to below 1, that are cut out of production methods in place of tests, if there are as
+    many: a run of tokens."""
+    cut_share: float = Field(0.15, gt=0.0, le=0.5)
+    """Share of a production method's tokens that is cut out, above 0 to 0.5; at most half of `data.max_output_len`
+    lexical tokens."""
+    validation_share: float = Field(0.01, gt=0.0, le=0.5)
+    """Share of the records that the training is validated on, of files that are not trained on."""
+    training: TrainingSettings = TrainingSettings()
+    seed: Seed = 42
+    """Seed of what is cut out, and of initial weights, batches and dropout."""
+
+
 class TeacherSettings(Section):
     """The model that is fine-tuned on the gold assertions and then distilled."""
 
     model: TeacherModelSettings = TeacherModelSettings()
+    pretrain: PretrainSettings = PretrainSettings()
     lora: LoraSettings = LoraSettings()
     training: TrainingSettings = TrainingSettings()
     seed: Seed = 42

@@ -74,6 +74,11 @@ class RunSettings:
         return self.data.has_external_teacher or self.logits.server.url is not None
 
     @property
+    def is_pretrained(self) -> bool:
+        """Whether the teacher's model is trained on Java sources first."""
+        return bool(self.teacher.pretrain.java_sources) and not self.has_external_teacher
+
+    @property
     def baseline(self) -> str | None:
         """The variant that all others are compared with; None where the run has no variants."""
         if self.evaluation.baseline is not None or HARD_LABELS in self.variants:

@@ -1,1 +1,1 @@
-"""The teacher stage: a model fine-tuned on the gold assertions."""
+"""The teacher stages: a model pre-trained on Java sources, and fine-tuned on the gold assertions."""

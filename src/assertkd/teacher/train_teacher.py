@@ -1,4 +1,4 @@
-"""The rule `train_teacher`: cross-entropy with every gold assertion."""
+"""The rules `pretrain` and `train_teacher`: cross-entropy with what was cut out of methods, then with gold assertions."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,11 +8,13 @@ from assertkd.corpus.training_records import Part, TrainingRecords
 from assertkd.jsonl import LineIndex
 from assertkd.layout import CorpusLayout, TrainingLayout
 from assertkd.losses.loss_plan import hard_labels
+from assertkd.models.distillable import DistillableModel
 from assertkd.models.registry import build_model
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.runtime.seeding import seed_everything
-from assertkd.teacher.params import TrainTeacherParams
+from assertkd.settings import TeacherModelSettings
+from assertkd.teacher.params import PretrainParams, TrainTeacherParams
 from assertkd.training.data import (
     ExamplePool,
     TrainingData,
@@ -26,12 +28,32 @@ from assertkd.training.train import logged_to, train
 
 
 @in_processes
+def pretrain(
+    params: PretrainParams,
+    corpus: Path,
+    folder: Path,
+    checkpoints: Path | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> None:
+    """Train the teacher's model on the records of `prepare_pretraining`; otherwise as `train_teacher`."""
+    files, recipe = (
+        CorpusLayout(corpus),
+        Recipe("pretrain", params.model_dump(mode="json"), {"corpus": str(corpus)}, config),
+    )
+    rule, records = "prepare_pretraining", (files.pretraining, files.pretraining_validation)
+    _train(
+        params, params.model, corpus, records, rule, folder, checkpoints or TrainingLayout(folder).checkpoints, recipe
+    )
+
+
+@in_processes
 def train_teacher(
     params: TrainTeacherParams,
     corpus: Path,
     folder: Path,
     checkpoints: Path | None = None,
     config: Mapping[str, Any] | None = None,
+    pretrained: Path | None = None,
 ) -> None:
     """Fine-tune the teacher on `corpus` and write `final_model/` and the training logs to `folder`.
 
@@ -39,30 +61,46 @@ def train_teacher(
         corpus: folder with `train.jsonl`, `validation.jsonl` and `tokenizer/`.
         checkpoints: where an interrupted training is continued from; `folder/checkpoints` if None.
         config: the configuration of the whole run, for the report.
+        pretrained: the `final_model/` of `pretrain`, to begin with; None for the model of `params`.
 
     Raises:
         UserError: model or corpus are missing or do not fit together, or training cannot go on.
     """
-    records_files, results = CorpusLayout(corpus), TrainingLayout(folder)
-    checkpoints = checkpoints or results.checkpoints
-    with logged_to(results.log, continued=checkpoints.exists()):
+    files, inputs = CorpusLayout(corpus), {"corpus": str(corpus), "pretrained": pretrained and str(pretrained)}
+    recipe = Recipe("teacher", params.model_dump(mode="json"), inputs, config)
+    model = params.model if pretrained is None else TeacherModelSettings(name=str(pretrained))
+    rule, records = "prepare_corpus", (files.train, files.validation)
+    _train(params, model, corpus, records, rule, folder, checkpoints or TrainingLayout(folder).checkpoints, recipe)
+
+
+def _train(
+    params: PretrainParams | TrainTeacherParams,
+    start: TeacherModelSettings,
+    corpus: Path,
+    records: tuple[Path, Path],
+    rule: str,
+    folder: Path,
+    checkpoints: Path,
+    recipe: Recipe,
+) -> None:
+    """Train the model `start` on the first of two files of records, which `rule` wrote, and validate on the other."""
+    with logged_to(TrainingLayout(folder).log, continued=checkpoints.exists()):
         seed_everything(params.seed)
-        tokenizer = load_tokenizer(records_files.tokenizer)
+        tokenizer = load_tokenizer(CorpusLayout(corpus).tokenizer)
         prompt = Prompt(tokenizer, params.max_input_len, params.max_output_len)
-        index = LineIndex(records_files.train, "prepare_corpus")
-        records = TrainingRecords([Part(index, None, gold=index, predicted=())])
+        index = LineIndex(records[0], rule)
+        training_records = TrainingRecords([Part(index, None, gold=index, predicted=())])
         data = TrainingData(
-            train=training_examples(ExamplePool(records, prompt), params.training),
-            validation=validation_examples(records_files.validation, prompt, params.training),
+            train=training_examples(ExamplePool(training_records, prompt), params.training),
+            validation=validation_examples(records[1], prompt, params.training),
             teacher=None,
-            files=(records_files.train, records_files.validation),
+            files=records,
             max_new_tokens=params.max_output_len,
             validation_encoder=load_validation_encoder(params.validation_encoder, params.training),
         )
-        model = build_model(params.model, tokenizer, params.training.dropout_rate)
-        if params.lora.rank:
+        model: DistillableModel = build_model(start, tokenizer, params.training.dropout_rate)
+        if isinstance(params, TrainTeacherParams) and params.lora.rank:
             model.add_adapters(params.lora)
         model.remember_length_limits(params.max_input_len, params.max_output_len)
-        recipe = Recipe("teacher", params.model_dump(mode="json"), {"corpus": str(corpus)}, config)
         plan, settings, seed = hard_labels(), params.training, params.seed
         train(model, tokenizer, data, plan, settings, seed, folder, checkpoints=checkpoints, recipe=recipe)

@@ -58,10 +58,10 @@ def mine_corpus(params: MineCorpusParams, records_file: Path, counts_file: Path,
     counts: dict[str, Counts] = {}
 
     def records() -> Iterator[Record]:
-        with closing(_parsed_projects(projects, params.mining.max_file_bytes, workers)) as parsed:
+        with closing(parsed_projects(projects, params.mining.max_file_bytes, workers)) as parsed:
             for project, files in parsed:
                 counts[project.name] = Counts()
-                yield from _cut_records(project, files, params, counts[project.name])
+                yield from cut_records(project, files, params, counts[project.name])
                 log.info("%s: %s", project.name, json.dumps(counts[project.name].as_dict()))
         total = summed(counts.values())
         if not total.records:
@@ -80,7 +80,7 @@ def mine_corpus(params: MineCorpusParams, records_file: Path, counts_file: Path,
     return content
 
 
-def _parsed_projects(
+def parsed_projects(
     projects: Sequence[Project], max_bytes: int, workers: int
 ) -> Generator[tuple[Project, list[JavaFile]], None, None]:
     """Yield every project with its parsed files; meanwhile the next one is parsed."""
@@ -115,7 +115,7 @@ def _parse_file(root: Path, max_bytes: int, path: Path) -> JavaFile:
     return read_declarations(normalised(raw), name)
 
 
-def _cut_records(
+def cut_records(
     project: Project, files: Sequence[JavaFile], params: MineCorpusParams, counts: Counts
 ) -> Iterator[Record]:
     """Yield a record for every assertion whose test is linked to a focal method; the counts grow meanwhile."""
