@@ -14,8 +14,8 @@ from assertkd.files import read_json, sha256_of_file, write_text
 from assertkd.layout import TrainingLayout
 from assertkd.students.distill_student import distill_student
 from assertkd.students.params import DistillStudentParams
-from assertkd.teacher.params import TrainTeacherParams
-from assertkd.teacher.train_teacher import train_teacher
+from assertkd.teacher.params import PretrainParams, TrainTeacherParams
+from assertkd.teacher.train_teacher import pretrain, train_teacher
 from assertkd.training.provenance import git_commit, versions
 from assertkd.training.tables import MEASURED
 
@@ -43,7 +43,10 @@ def reproduce(path: Path, folder: Path) -> None:
     inputs, settings = recipe["inputs"], dict(recipe["settings"])
     if recipe["stage"] == "teacher":
         params = TrainTeacherParams.model_validate(settings)
-        train_teacher(params, Path(inputs["corpus"]), folder, config=recipe["config"])
+        start = inputs.get("pretrained")
+        train_teacher(params, Path(inputs["corpus"]), folder, config=recipe["config"], pretrained=start and Path(start))
+    elif recipe["stage"] == "pretrain":
+        pretrain(PretrainParams.model_validate(settings), Path(inputs["corpus"]), folder, config=recipe["config"])
     else:
         seed = settings.pop("seed")
         distill_student(

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -32,6 +32,10 @@ TELLING = 80
 """Characters, blanked, from which on two classes with the same method are taken for the same."""
 
 log = logging.getLogger(__name__)
+
+
+_blanked = lru_cache(maxsize=1024)(blanked)
+"""Records of one class often have the same focal method."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,9 @@ class HeldOut:
         return None
 
     def has(self, record: Record) -> bool:
-        """Return whether a record's methods are among theirs, up to literals."""
-        return bool({focal_key(record), blanked(record.test_method.replace(MARKER, record.assertion))} & self.focal)
+        """Return whether a record's method under test, or the production method that it is cut out of, is one of theirs."""
+        method = record.focal_method or record.test_method.replace(MARKER, record.assertion)
+        return _blanked(method) in self.focal
 
 
 def prepare_pretraining(params: PreparePretrainingParams, corpus: Path, workers: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The rules `pretrain` and `train_teacher`: cross-entropy with what was cut out of methods, then with gold assertions."""
+"""The rules `pretrain` and `train_teacher`: a model learns what was cut out of methods, then gold assertions."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,14 +36,11 @@ def pretrain(
     config: Mapping[str, Any] | None = None,
 ) -> None:
     """Train the teacher's model on the records of `prepare_pretraining`; otherwise as `train_teacher`."""
-    files, recipe = (
-        CorpusLayout(corpus),
-        Recipe("pretrain", params.model_dump(mode="json"), {"corpus": str(corpus)}, config),
-    )
-    rule, records = "prepare_pretraining", (files.pretraining, files.pretraining_validation)
-    _train(
-        params, params.model, corpus, records, rule, folder, checkpoints or TrainingLayout(folder).checkpoints, recipe
-    )
+    files = CorpusLayout(corpus)
+    recipe = Recipe("pretrain", params.model_dump(mode="json"), {"corpus": str(corpus)}, config)
+    records = (files.pretraining, files.pretraining_validation)
+    checkpoints = checkpoints or TrainingLayout(folder).checkpoints
+    _train(params, params.model, corpus, records, "prepare_pretraining", folder, checkpoints, recipe)
 
 
 @in_processes
@@ -69,8 +66,8 @@ def train_teacher(
     files, inputs = CorpusLayout(corpus), {"corpus": str(corpus), "pretrained": pretrained and str(pretrained)}
     recipe = Recipe("teacher", params.model_dump(mode="json"), inputs, config)
     model = params.model if pretrained is None else TeacherModelSettings(name=str(pretrained))
-    rule, records = "prepare_corpus", (files.train, files.validation)
-    _train(params, model, corpus, records, rule, folder, checkpoints or TrainingLayout(folder).checkpoints, recipe)
+    checkpoints = checkpoints or TrainingLayout(folder).checkpoints
+    _train(params, model, corpus, (files.train, files.validation), "prepare_corpus", folder, checkpoints, recipe)
 
 
 def _train(

@@ -33,7 +33,7 @@ class Recipe:
     """How a model was asked for: enough to train it again where its inputs are the same.
 
     Attributes:
-        stage: `teacher` or `student`.
+        stage: `pretrain`, `teacher` or `student`.
         settings: the stage's settings, as JSON values.
         inputs: name to path of what the stage reads.
         config: the configuration of the whole run, for information.
