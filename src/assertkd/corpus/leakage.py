@@ -1,6 +1,8 @@
-"""Keys that tell leakage between splits: equal records, and focal methods that are equal up to literals."""
+"""What tells leakage between splits: equal records, focal methods that are equal up to literals, and more in common."""
 
 import re
+from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache
 
 from assertkd.java.regions import COMMENT, LITERAL
 from assertkd.records import Record
@@ -10,16 +12,20 @@ _BLANKED = re.compile(
 )
 _ANNOTATION = re.compile(r"@[\w.]+(?:\s*\([^()]*(?:\([^()]*\)[^()]*)*\))?")
 _METHOD_NAME = re.compile(r"([\w$]+)\s*\(")
-_BESIDE_PUNCTUATION = re.compile(r" ?([^\w$ ]) ?")
+_BESIDE_PUNCTUATION = re.compile(r" (?=[^\w$ ])|(?<=[^\w$ ]) ")
+
+TEST_FILE = "test_file"
+"""Field of a record: the file of its test class, relative to its project."""
 
 
+@lru_cache(maxsize=65_536)
 def blanked(code: str) -> str:
     """Return code without comments and layout, every literal as `0`."""
 
     def blank(match: re.Match[str]) -> str:
         return " 0 " if match.lastgroup == "literal" else " "
 
-    return _BESIDE_PUNCTUATION.sub(r"\1", _folded(_BLANKED.sub(blank, code)))
+    return _BESIDE_PUNCTUATION.sub("", _folded(_BLANKED.sub(blank, code)))
 
 
 def focal_key(record: Record) -> str:
@@ -41,6 +47,32 @@ def triple_key(record: Record) -> tuple[str, str, str]:
 def input_key(record: Record) -> tuple[str, str]:
     """Return focal method and test with every run of white space as one blank."""
     return _folded(record.focal_method), _folded(record.test_method)
+
+
+def test_class(record: Record) -> str | None:
+    """Return what names a record's test class: its project, if there is one, and the class's file; None without one."""
+    file = record.extra.get(TEST_FILE)
+    return None if not file else f"{record.project or ''}/{file}"
+
+
+def in_common(records: Sequence[Record], training: Sequence[Record]) -> dict[str, int]:
+    """Return how many records have something in common with a training record, by what it is.
+
+    Projects and test classes are counted where records name them. A test is the same up to literals, comments and
+    layout of all but its gap, an assertion up to its layout.
+    """
+    keys: dict[str, Callable[[Record], Hashable | None]] = {
+        "project": lambda record: record.project,
+        "test_class": test_class,
+        "focal_method_up_to_literals": focal_key,
+        "test_up_to_literals": lambda record: blanked(record.test_method),
+        "assertion": lambda record: _folded(record.assertion),
+    }
+    counts = {"records": len(records)}
+    for name, key in keys.items():
+        known = {key(record) for record in training} - {None}
+        counts[name] = sum(key(record) in known for record in records)
+    return counts
 
 
 def _folded(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from assertkd.corpus.leakage import focal_key, triple_key
+from assertkd.corpus.leakage import TEST_FILE, focal_key, in_common, test_class, triple_key
 from assertkd.corpus.params import PrepareCorpusParams, Reading
 from assertkd.corpus.record_audit import RecordAudit
 from assertkd.corpus.split import split_off
@@ -24,9 +24,6 @@ from assertkd.prompts.prompt import Prompt
 from assertkd.records import Record, write_records
 from assertkd.settings import DataSettings
 from assertkd.synthetic import generate
-
-TEST_FILE = "test_file"
-"""Field of a record: the file of its test class, relative to its project."""
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +75,7 @@ def prepare_corpus(params: PrepareCorpusParams, folder: Path) -> dict[str, Any]:
         "renamed_ids": audit.renamed_ids,
         "placeholders": dict(audit.placeholders.most_common()),
         "visible_answers": {name: _visible_answers(audit, splits[name]) for name in SPLITS},
+        "in_common_with_training": {name: in_common(splits[name], splits["train"]) for name in ("validation", "test")},
         "on_visible_answer": data.on_visible_answer,
         "tokenizer": {"name": params.tokenizer.name or params.teacher, "entries": len(tokenizer)},
         "splits": {name: _statistics(splits[name], prompt, over_long[name]) for name in SPLITS},
@@ -121,7 +119,7 @@ def _split(splits: dict[str, list[Record]], data: DataSettings) -> dict[str, lis
         split_by = "project" if all(record.project for record in records) else "record"
     if split_by == "record":
         return splits | split_off(records, shares, focal_key, data.split_seed)
-    name, group = {"project": ("project", _project), "test_class": (TEST_FILE, _test_class)}[split_by]
+    name, group = {"project": ("project", attrgetter("project")), "test_class": (TEST_FILE, test_class)}[split_by]
     unnamed = next((record.id for record in records if group(record) is None), None)
     if unnamed is not None:
         raise UserError(
@@ -129,16 +127,6 @@ def _split(splits: dict[str, list[Record]], data: DataSettings) -> dict[str, lis
             f"Set data.split_by: record, or give every record a {name}.",
         )
     return splits | split_off(records, shares, lambda record: str(group(record)), data.split_seed)
-
-
-def _project(record: Record) -> str | None:
-    return record.project
-
-
-def _test_class(record: Record) -> str | None:
-    """Return what names a record's test class: its project, if there is one, and the class's file."""
-    file = record.extra.get(TEST_FILE)
-    return None if not file else f"{record.project or ''}/{file}"
 
 
 def _without_leaks(splits: dict[str, list[Record]], audit: RecordAudit) -> dict[str, list[Record]]:

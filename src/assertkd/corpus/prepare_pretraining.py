@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -32,10 +32,6 @@ TELLING = 80
 """Characters, blanked, from which on two classes with the same method are taken for the same."""
 
 log = logging.getLogger(__name__)
-
-
-_blanked = lru_cache(maxsize=1024)(blanked)
-"""Records of one class often have the same focal method."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +76,9 @@ class HeldOut:
         return None
 
     def has(self, record: Record) -> bool:
-        """Return whether a record's method under test, or the production method that it is cut out of, is one of theirs."""
+        """Return whether a record's focal method, or the production method that it is cut out of, is one of theirs."""
         method = record.focal_method or record.test_method.replace(MARKER, record.assertion)
-        return _blanked(method) in self.focal
+        return blanked(method) in self.focal
 
 
 def prepare_pretraining(params: PreparePretrainingParams, corpus: Path, workers: int) -> dict[str, Any]:
@@ -153,7 +149,7 @@ def _records_of_project(
         return
     yield from _test_records(project, allowed, params)
     for file in allowed:
-        if not file.tests and not uses_test_library(file.imports) and not lies_with_tests(file.path, file.package):
+        if not any(file.tests) and not uses_test_library(file.imports) and not lies_with_tests(file.path, file.package):
             yield from _production_records(project, file, params)
 
 
