@@ -33,6 +33,8 @@ CAUSES = {
 SECTIONS = {
     "mine_corpus": "data",
     "prepare_unlabelled": "data",
+    "prepare_pretraining": "teacher.pretrain",
+    "pretrain": "teacher.pretrain",
     "train_teacher": "teacher",
     "distill_student": "variants.{variant}",
     "predict_external_teacher": "evaluation",

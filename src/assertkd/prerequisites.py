@@ -44,6 +44,9 @@ def check_files(run: RunSettings, files: RunLayout, options: Mapping[str, Any] |
     for folder in run.data.java_sources if run.data.is_mined else ():
         if is_needed(folder) and not Path(folder).is_dir():
             faults.append(f"data.java_sources: {folder}: no such folder")
+    for folder in run.teacher.pretrain.java_sources if run.is_pretrained else ():
+        if not files.pretrain.report.exists() and not Path(folder).is_dir():
+            faults.append(f"teacher.pretrain.java_sources: {folder}: no such folder")
     if faults:
         raise UserError("\n".join(faults), f"Name what exists; paths are read in {Path.cwd()}.")
 
@@ -57,6 +60,8 @@ def check_devices(run: RunSettings, jobs: Collection[PlannedJob]) -> None:
     gpus = gpu_count()
     rules = {job.rule for job in jobs}
     faults: list[str] = []
+    if "pretrain" in rules:
+        faults += _untrainable("teacher.pretrain.training", run.teacher.pretrain.training, gpus)
     if "train_teacher" in rules:
         faults += _untrainable("teacher.training", run.teacher.training, gpus)
     if any(rule.startswith("compress_") for rule in rules):
@@ -138,7 +143,8 @@ def _named_models(run: RunSettings, jobs: Collection[PlannedJob]) -> dict[str, t
     Beside each name that of a tokenizer of its own; None for the run's.
     """
     models: dict[str, tuple[str, str | None]] = {}
-    if any(job.rule == "train_teacher" for job in jobs):
+    # What is pre-trained is the teacher's model.
+    if any(job.rule == ("pretrain" if run.is_pretrained else "train_teacher") for job in jobs):
         models["teacher.model.name"] = run.teacher.model.name, None
     for variant in _distilled_variants(run, jobs):
         model = run.variants[variant].model

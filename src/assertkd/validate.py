@@ -112,7 +112,9 @@ def _idle_text_components(run: RunSettings) -> Iterator[str]:
 
 def _trainings(run: RunSettings) -> dict[str, TrainingSettings]:
     """Return the training settings of teacher and variants by the path of their section."""
-    return {"teacher": run.teacher.training} | {f"variants.{n}": v.training for n, v in run.variants.items()}
+    pretraining = {"teacher.pretrain": run.teacher.pretrain.training} if run.is_pretrained else {}
+    students = {f"variants.{name}": variant.training for name, variant in run.variants.items()}
+    return {**pretraining, "teacher": run.teacher.training, **students}
 
 
 def _section(section: Mapping[str, Any], *path: str) -> Mapping[str, Any]:

@@ -182,7 +182,7 @@ def test_what_became_of_unlabelled_records_is_shown(run: RunOnDisk, tmp_path: Pa
     cleaned = tmp_path / "unlabelled_quality.json"
     rejected = {"same project as in test": {"count": 3, "where": ["u.jsonl:1"]}}
     cleaned.write_text(json.dumps({"kept": 77123, "rejected": rejected}), encoding="utf-8")
-    build_report(ReportSettings(), COMPARED, models_of(run), tmp_path / "report", unlabelled=cleaned)
+    build_report(ReportSettings(), COMPARED, models_of(run), tmp_path / "report", counts=[cleaned])
     page = (tmp_path / "report/report.html").read_text(encoding="utf-8")
     for shown in ("unlabelled: rejected", "same project as in test", "77,123"):
         assert shown in page

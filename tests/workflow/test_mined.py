@@ -65,3 +65,30 @@ def test_a_corpus_is_made_of_java_projects(project: Project) -> None:
     target = "results/tiny/corpus/quality.json"
     assert project.planned(target, **again) == {"mine_corpus", "prepare_corpus"}
     assert project.planned(target, **config) == set()
+
+
+def pretrained(folder: Path) -> dict[str, Any]:
+    return {"runs": {"tiny": {"teacher": {"pretrain": {"java_sources": [str(folder)], "training": {"max_steps": 3}}}}}}
+
+
+def test_a_teacher_is_pretrained_only_where_sources_are_named(project: Project) -> None:
+    folder = java_projects(project.folder / "java", 1)
+    without = project.planned()
+    assert project.planned(**pretrained(folder)) == without | {"prepare_pretraining", "pretrain"}
+    absent = project.snakemake("--profile", "profiles/local", **pretrained(project.folder / "absent"))
+    assert absent.returncode != 0
+    assert "teacher.pretrain.java_sources: " in absent.stdout + absent.stderr
+    assert not (project.folder / "results").exists()
+
+
+def test_the_teacher_is_trained_from_the_pretrained_model(project: Project) -> None:
+    config = pretrained(java_projects(project.folder / "java", 40))
+    target = "results/tiny/teacher/training_report.json"
+    done = project.snakemake("--profile", "profiles/local", target, **config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    recipe = json.loads((project.folder / target).read_text(encoding="utf-8"))["recipe"]
+    assert recipe["inputs"]["pretrained"] == "results/tiny/pretrain/final_model"
+    assert project.planned(target, **config) == set()
+    # Another pre-training leads to another teacher; the corpus stays.
+    config["runs"]["tiny"]["teacher"]["pretrain"]["seed"] = 1
+    assert project.planned(target, **config) == {"prepare_pretraining", "pretrain", "train_teacher"}

@@ -285,6 +285,7 @@ def scored_files(name):
     return files
 
 
-def unlabelled_quality(wildcards):
-    """The quality report of the records without an assertion; none where the config names no such file."""
-    return [] if RUN.data.unlabelled is None else [RUN_FILES.corpus.unlabelled_quality]
+def further_counts(wildcards):
+    """The counts of the records without an assertion and of those of a pre-training, where the config asks for them."""
+    unlabelled = [] if RUN.data.unlabelled is None else [RUN_FILES.corpus.unlabelled_quality]
+    return [*unlabelled, *([RUN_FILES.corpus.pretraining_counts] if RUN.is_pretrained else [])]

@@ -3,7 +3,7 @@ rule build_report:
         quality=FILES.corpus.quality,
         test=FILES.corpus.test,
         fidelity=FILES.logits.fidelity,
-        unlabelled=unlabelled_quality,
+        counts=further_counts,
         summaries=scored_files("summary"),
         comparisons=scored_files("comparison"),
         examples=scored_files("examples"),
@@ -65,6 +65,6 @@ rule report_so_far:
         trained=trained_models(),
         run_folder=str(RUN_FILES.folder),
         fidelity=str(RUN_FILES.logits.fidelity),
-        unlabelled=list(map(str, unlabelled_quality(None))),
+        counts=list(map(str, further_counts(None))),
     script:
         "../scripts/report_so_far.py"

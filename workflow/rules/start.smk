@@ -90,7 +90,7 @@ def check_start():
             check_devices(RUN, jobs)
     except UserError as fault:
         raise refusal(fault)
-    if {"train_teacher", "distill_student", "compress_logits"} & rules_of(jobs):
+    if {"pretrain", "train_teacher", "distill_student", "compress_logits"} & rules_of(jobs):
         say_disk(jobs)
 
 

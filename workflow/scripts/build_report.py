@@ -17,5 +17,5 @@ with sole_writer(folder), job(snakemake.log[0], snakemake.threads):
         models_of(snakemake.params.models, snakemake.params.trained, folder.parent),
         folder=folder,
         fidelity=Path(snakemake.input.fidelity),
-        unlabelled=next(map(Path, snakemake.input.unlabelled), None),
+        counts=[*map(Path, snakemake.input.counts)],
     )

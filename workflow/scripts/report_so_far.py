@@ -18,6 +18,6 @@ with sole_writer(run.report_so_far.folder), job(snakemake.log[0], snakemake.thre
         models_of(snakemake.params.models, snakemake.params.trained, run.folder),
         folder=run.report_so_far.folder,
         fidelity=Path(snakemake.params.fidelity),
-        unlabelled=next(map(Path, snakemake.params.unlabelled), None),
+        counts=[*map(Path, snakemake.params.counts)],
     )
     print(f"Report so far: {run.report_so_far.page.resolve()}")

@@ -53,7 +53,7 @@ class RunDisk:
 
 def run_disk(run: RunSettings, jobs: Collection[PlannedJob], at_once: int) -> RunDisk:
     """Return the estimate of what the jobs that are about to run write, of which up to `at_once` run side by side."""
-    trained = [run.teacher.model for job in jobs if job.rule == "train_teacher"]
+    trained = [run.teacher.model for job in jobs if job.rule in ("pretrain", "train_teacher")]
     weights = [_weights(model, run) for model in trained]
     variants = [run.variants[job.wildcards["variant"]] for job in jobs if job.rule == "distill_student"]
     students = [_weights(variant.model, run) for variant in variants]

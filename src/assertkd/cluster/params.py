@@ -63,6 +63,8 @@ class CheckCudaParams(Section):
         trainings: dict[str, CheckedTraining] = {}
         if not run.has_external_teacher:
             teacher = _checked(run.teacher.model, run.teacher.training)
+            if run.is_pretrained:
+                trainings["pretrain"] = _checked(run.teacher.model, run.teacher.pretrain.training)
             trainings["teacher"] = teacher.model_copy(update={"lora": TrainTeacherParams.from_run(run).lora})
         for name, variant in run.variants.items():
             training = _checked(variant.model, variant.training)

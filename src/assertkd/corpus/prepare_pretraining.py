@@ -54,17 +54,18 @@ class HeldOut:
 
     @cached_property
     def tests(self) -> dict[str, list[str]]:
-        """Name of each of their tests to what stands before its gap, blanked."""
+        """Name of each of their tests to what stands between it and the gap, blanked."""
         heads: dict[str, list[str]] = defaultdict(list)
         for record in self.records:
-            heads[method_name(record.test_method)].append(blanked(record.test_method.partition(MARKER)[0]))
+            name = method_name(record.test_method)
+            heads[name].append(_from_name(name, record.test_method.partition(MARKER)[0]))
         return heads
 
     def reason_against(self, file: JavaFile, source: bytes) -> str | None:
         """Return why a file must not be trained on, or None; that it shares a short method is no reason."""
         for _, test in file.tests:
             heads = self.tests.get(test.name)
-            if heads and blanked(code_at(source, test.span)).startswith(tuple(heads)):
+            if heads and _from_name(test.name, code_at(source, test.span)).startswith(tuple(heads)):
                 return SAME_TEST
         if PurePosixPath(file.path).name in self.test_classes:
             return "test class of the name of one in validation or test"
@@ -79,6 +80,12 @@ class HeldOut:
         """Return whether a record's focal method, or the production method that it is cut out of, is one of theirs."""
         method = record.focal_method or record.test_method.replace(MARKER, record.assertion)
         return blanked(method) in self.focal
+
+
+def _from_name(name: str, method: str) -> str:
+    """Return a method from its name on, blanked: its annotations and modifiers do not tell it from another."""
+    text = blanked(method)
+    return text[max(0, text.find(f"{name}(")) :]
 
 
 def prepare_pretraining(params: PreparePretrainingParams, corpus: Path, workers: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from transformers import PreTrainedTokenizerFast
 
 from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
+from assertkd.models.vocabulary import cut_vocabulary
 from assertkd.prompts.prompt_form import KEY, choose_form
 from assertkd.records import MARKER, Record
 from assertkd.settings import TokenizerSettings
@@ -19,18 +20,16 @@ def choose_tokenizer(
     Args:
         settings: a name, or the entries of one that is trained.
         model: the model whose own tokenizer it is where `settings` have no name; `scratch` for one that has none.
-        records: training records, read only where one is trained.
+        records: training records, read only where one is trained or cut to them.
         decoder_only: whether it is for a decoder-only model, where its files do not say so: from scratch, or served.
 
     Raises:
         UserError: there is no such tokenizer, or it does not have the form of inputs.
     """
     name = settings.name or model
-    if name != SCRATCH:
-        tokenizer = load_tokenizer(name)
-    else:
-        fields = (field for r in records for field in (r.focal_method, *r.test_method.split(MARKER), r.assertion))
-        tokenizer = train_tokenizer((text for text in fields if text.strip()), settings.vocab_size)
+    fields = (field for r in records for field in (r.focal_method, *r.test_method.split(MARKER), r.assertion))
+    texts = (text for text in fields if text.strip())
+    tokenizer = train_tokenizer(texts, settings.vocab_size) if name == SCRATCH else load_tokenizer(name)
     if settings.prompt is not None or (decoder_only and KEY not in tokenizer.init_kwargs):
         choose_form(tokenizer, settings.prompt)
-    return tokenizer
+    return cut_vocabulary(tokenizer, texts) if settings.keep == "corpus" and name != SCRATCH else tokenizer

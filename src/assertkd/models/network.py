@@ -74,8 +74,9 @@ def check_layers(chosen: Mapping[str, Sequence[int]], held: Mapping[str, int], o
         raise UserError(f"model.teacher_layers: {'; '.join(faults)}", "Name layers that the teacher has.")
 
 
-def truncate_vocabulary(network: PreTrainedModel, entries: int) -> None:
-    """Keep the first `entries` of the vocabulary, in the embeddings and in the head."""
+def keep_entries(network: PreTrainedModel, kept: Sequence[int]) -> None:
+    """Keep these entries of the vocabulary, in this order, in the embeddings and in the head."""
+    chosen = torch.tensor(kept)
     cut: dict[int, nn.Parameter] = {}
     for module in network.modules():
         is_head = module is network.get_output_embeddings()
@@ -83,8 +84,8 @@ def truncate_vocabulary(network: PreTrainedModel, entries: int) -> None:
             continue
         weight = cast(nn.Parameter, module.weight)
         # What shares its weights keeps sharing them.
-        module.weight = cut.setdefault(id(weight), nn.Parameter(weight.detach()[:entries].clone()))
-        setattr(module, "out_features" if is_head else "num_embeddings", entries)
+        module.weight = cut.setdefault(id(weight), nn.Parameter(weight.detach()[chosen]))
+        setattr(module, "out_features" if is_head else "num_embeddings", len(kept))
         if (bias := getattr(module, "bias", None)) is not None:
-            module.bias = nn.Parameter(bias.detach()[:entries].clone())
-    network.config.vocab_size = entries
+            module.bias = nn.Parameter(bias.detach()[chosen])
+    network.config.vocab_size = len(kept)

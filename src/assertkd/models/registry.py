@@ -1,6 +1,7 @@
 """Model families by the `model_type` of their configuration, and models by name."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,9 +17,10 @@ from assertkd.models.configuration import NO_MODEL, load_configuration
 from assertkd.models.distillable import DistillableModel, ModelShape
 from assertkd.models.loading import loading
 from assertkd.models.model_folder import FAILURE, TOKENIZER_FILES, check_weights, local_folder
-from assertkd.models.network import truncate_vocabulary
+from assertkd.models.network import keep_entries
 from assertkd.models.t5.model import T5Model
 from assertkd.models.tokenizer import SENTINELS, load_tokenizer
+from assertkd.models.vocabulary import kept_entries
 from assertkd.settings import ModelSettings
 from assertkd.settings.model import SCRATCH, LoraSettings
 
@@ -77,11 +79,12 @@ def build_model(
         config = family.scratch_config(settings.scratch, entries, tokenizer.pad_token_id, tokenizer.eos_token_id)
         return family.from_config(config, dropout)
     config = load_configuration(settings.name, FAMILIES, tokenizer)
-    _check_own_tokenizer(settings.name, config.vocab_size, tokenizer)
+    cut = _check_own_tokenizer(settings.name, config.vocab_size, tokenizer)
     model = FAMILIES[config.model_type].from_pretrained(settings.name, config, dropout)
-    if model.vocab_size > entries:
-        log.info("%s: %d vocabulary entries, of which %d are kept", settings.name, model.vocab_size, entries)
-        truncate_vocabulary(model.network, entries)
+    kept: Sequence[int] = range(entries) if cut is None else cut
+    if model.vocab_size > len(kept):
+        log.info("%s: %d vocabulary entries, of which %d are kept", settings.name, model.vocab_size, len(kept))
+        keep_entries(model.network, kept)
     return model
 
 
@@ -186,20 +189,29 @@ def _configuration(
     return FAMILIES[config.model_type], config
 
 
-def _check_own_tokenizer(name: str, vocab_size: int, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Refuse a model whose own tokenizer has other tokens at the same ids; without one its size has to be the run's."""
-    folder = local_folder(name)
+def _check_own_tokenizer(name: str, vocab_size: int, tokenizer: PreTrainedTokenizerFast) -> Sequence[int] | None:
+    """Refuse a model whose own tokenizer has other tokens at the same ids; without one its size has to be the run's.
+
+    Returns:
+        The model's ids for the entries of a tokenizer that was cut from its own; None where they are the same.
+    """
+    folder, kept = local_folder(name), kept_entries(tokenizer)
     if folder is None or not any((folder / file).is_file() for file in TOKENIZER_FILES):
+        if kept is not None and vocab_size > len(kept):
+            return kept
         if vocab_size >= len(tokenizer) + PADDED_TO:
             raise UserError(
                 f"{name}: has {vocab_size} vocabulary entries, the tokenizer {len(tokenizer)}, and no tokenizer of its "
                 "own to compare",
                 "Choose a model of the run's tokenizer, or add the model's own tokenizer to its folder.",
             )
-        return
+        return None
     own, expected = (
         {number: token for token, number in one.get_vocab().items()} for one in (load_tokenizer(folder), tokenizer)
     )
+    if kept is not None and all(own.get(number) == expected[place] for place, number in enumerate(kept)):
+        # Of a model that is cut already the ids are the same; those of any other differ from some entry on.
+        return None if len(own) == len(expected) else kept
     # The sentinels of CodeT5's releases are in different orders, and the training teaches the one that is used.
     different = [
         number
@@ -213,3 +225,4 @@ def _check_own_tokenizer(name: str, vocab_size: int, tokenizer: PreTrainedTokeni
             f"run's, the first {own[first]!r} for {expected[first]!r} (id {first})",
             "Choose a model of the run's tokenizer, or set tokenizer.name to one that all models of the run have.",
         )
+    return None

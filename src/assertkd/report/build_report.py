@@ -38,7 +38,7 @@ def build_report(
     folder: Path,
     fidelity: Path | None = None,
     missing: Sequence[Model] = (),
-    unlabelled: Path | None = None,
+    counts: Sequence[Path] = (),
 ) -> None:
     """Write `leaderboard.csv`, `significance.json`, `figures/` and `report.html` to `folder`.
 
@@ -49,7 +49,7 @@ def build_report(
         folder: where the files go.
         fidelity: `fidelity.json` of the logit cache; None leaves its section out.
         missing: models of the run that are not trained and evaluated yet; the page names them.
-        unlabelled: `unlabelled_quality.json` of the corpus; None where the run has no such records.
+        counts: files of further counts of records: unlabelled ones, those of a pre-training.
 
     Raises:
         UserError: a stage's result is missing or broken.
@@ -60,12 +60,13 @@ def build_report(
     notes = [row.note for row in rows if row.note]
     for note in notes:
         log.warning("%s", note)
-    quality, records = read_json(run.corpus.quality), {} if unlabelled is None else read_json(unlabelled)
+    quality = read_json(run.corpus.quality)
+    further = {file.stem.removesuffix("_quality"): read_json(file) for file in counts}
     # A corpus of an earlier version has none.
     notes += quality.pop("warnings", [])
     notes += execution_notes(run.gold_summary)
     if not settings.machine:
-        notes, quality, records = map(without_places, (notes, quality, records))
+        notes, quality, further = map(without_places, (notes, quality, further))
     comparison = None
     if models:
         names, scores = [model.name for model in models], run.folder / "evaluation"
@@ -101,7 +102,11 @@ def build_report(
         "trainings": trainings(models, labels),
         "corpus": [
             *corpus_tables(quality),
-            *(replace(table, title=f"unlabelled: {table.title}") for table in corpus_tables(records)),
+            *(
+                replace(table, title=f"{title}: {table.title}")
+                for title, one in further.items()
+                for table in corpus_tables(one)
+            ),
         ],
         "settings": settings_of(models, labels, settings.machine),
     }
@@ -120,7 +125,7 @@ def report_so_far(
     models: Sequence[Model],
     folder: Path,
     fidelity: Path | None = None,
-    unlabelled: Path | None = None,
+    counts: Sequence[Path] = (),
 ) -> None:
     """Write the report of those models that are trained and evaluated by now; the page names the others.
 
@@ -135,8 +140,9 @@ def report_so_far(
     done = [model for model in models if model.is_done]
     missing = [model for model in models if not model.is_done]
     log.info("%d of %d models are trained and evaluated", len(done), len(models))
-    fidelity, unlabelled = (file if file is not None and file.is_file() else None for file in (fidelity, unlabelled))
-    build_report(settings, compared, done, folder, fidelity, missing, unlabelled)
+    fidelity = fidelity if fidelity is not None and fidelity.is_file() else None
+    counts = [file for file in counts if file.is_file()]
+    build_report(settings, compared, done, folder, fidelity, missing, counts)
 
 
 def _ranked(models: Sequence[Model], rows: Sequence[Row]) -> list[Model]:

@@ -23,6 +23,10 @@ class TokenizerSettings(Section):
     model from scratch."""
     vocab_size: int = Field(2048, ge=300, le=200_000)
     """Entries of a byte-level BPE tokenizer trained on the corpus; used only where one is trained."""
+    keep: Literal["all", "corpus"] = Field("all", exclude_if=lambda keep: keep == "all")
+    """`corpus`: of a named tokenizer (byte-level BPE) only the entries that the training records use, those they are
+    merged from, single bytes and special tokens, in the models' embeddings and heads too; any text can still be
+    written. For small models, most of whose weights are embeddings."""
     prompt: PromptName | None = Field(None, exclude_if=lambda form: form is None)
     """Form of inputs. `placeholder`: focal method and test, a token in the assertion's place, the end token.
     `infilling`: the same between the tokenizer's tokens of fill-in-the-middle. `continuation`: the same, and a comment

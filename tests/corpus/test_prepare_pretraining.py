@@ -1,0 +1,155 @@
+"""Pre-training records: what is cut out of Java projects, and that nothing of validation and test is among it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assertkd.corpus.params import PreparePretrainingParams
+from assertkd.corpus.prepare_pretraining import prepare_pretraining
+from assertkd.errors import UserError
+from assertkd.records import MARKER, Record, read_records, write_records
+from assertkd.settings import MiningSettings
+
+ADDER = """package a;
+class Adder {
+    int total;
+    int addAll(int[] values, int times) {
+        for (int value : values) { total += value * times + offset(value, times); }
+        return total;
+    }
+    int size() { return total; }
+}
+"""
+ADDER_TEST = """package a;
+import org.junit.Test;
+class AdderTest {
+    @Test public void addsAll() {
+        Adder adder = new Adder();
+        int sum = adder.addAll(new int[] {1, 2}, 3);
+        assertEquals(9, sum);
+    }
+}
+"""
+
+
+def project(folder: Path, **files: str) -> Path:
+    for name, source in files.items():
+        side = "test" if name.endswith("Test") else "main"
+        path = folder / "src" / side / "java/a" / f"{name}.java"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source)
+    (folder / "pom.xml").touch()
+    return folder
+
+
+def held_out(corpus: Path, *records: Record) -> Path:
+    corpus.mkdir(exist_ok=True)
+    write_records(corpus / "validation.jsonl", records[:1])
+    write_records(corpus / "test.jsonl", records[1:])
+    return corpus
+
+
+def foreign(name: str = "other", focal: str = "void f() {}", **extra: Any) -> Record:
+    return Record(name, focal, f"void {name}() {{ {MARKER}\n}}", "assertTrue(f());", "p", extra)
+
+
+def prepared(corpus: Path, *sources: Path, **changes: Any) -> tuple[list[Record], dict[str, Any]]:
+    given: dict[str, Any] = {
+        "java_sources": tuple(map(str, sources)),
+        "mining": MiningSettings(),
+        "max_characters": 20_000,
+        "statements": 2,
+        "production_share": 0.5,
+        "cut_share": 0.2,
+        "longest_cut": 20,
+        "validation_share": 0.34,
+        "seed": 42,
+        "projects_apart": False,
+    }
+    prepare_pretraining(PreparePretrainingParams(**given | changes), corpus, 1)
+    records = [*read_records(corpus / "pretraining.jsonl"), *read_records(corpus / "pretraining_validation.jsonl")]
+    return records, json.loads((corpus / "pretraining.json").read_text())
+
+
+def renamed(source: str, name: str) -> str:
+    return (
+        source
+        if name == "Adder"
+        else source.replace("Adder", name).replace("addAll", f"all{name}").replace("addsAll", f"tests{name}")
+    )
+
+
+def three(folder: Path) -> Path:
+    """A project of three classes that differ in their names alone, so that files are left for validation."""
+    names = ("Adder", "Summer", "Counter")
+    classes = {name: renamed(ADDER, name) for name in names}
+    tests = {f"{name}Test": renamed(ADDER_TEST, name) for name in names}
+    return project(folder, **classes, **tests)
+
+
+def test_assertions_statements_and_runs_of_tokens_are_cut_out(tmp_path: Path) -> None:
+    corpus = held_out(tmp_path / "corpus", foreign(), foreign("another"))
+    records, counts = prepared(corpus, three(tmp_path / "project"))
+    kinds = [record.extra["kind"] for record in records]
+    assert kinds.count("assertion") == 3
+    assert kinds.count("statement") == 6
+    # Getters are too short to cut anything out of.
+    assert kinds.count("tokens") == 3
+    assert sum(counts["kept"].values()) == len(records)
+    for record in records:
+        assert record.test_method.count(MARKER) == 1
+        assert bool(record.focal_method) == (record.extra["kind"] != "tokens")
+    files = [{record.extra["file"] for record in read_records(corpus / f"{name}.jsonl")} for name in counts_files()]
+    assert files[0].isdisjoint(files[1])
+
+
+def counts_files() -> tuple[str, str]:
+    return "pretraining", "pretraining_validation"
+
+
+def test_the_share_of_production_methods_is_kept(tmp_path: Path) -> None:
+    corpus = held_out(tmp_path / "corpus", foreign(), foreign("another"))
+    _, counts = prepared(corpus, three(tmp_path / "project"), production_share=0.1)
+    assert counts["kinds"]["tokens"] == 1
+    assert counts["production_methods_not_drawn"] == 2
+
+
+SAME_TEST = Record("x", "void f() {}", f"@Test void addsAll() {{ Adder adder = new Adder(); {MARKER}\n}}", "a();", "p")
+SAME_FOCAL = foreign(focal=ADDER.split("int total;")[1].split("int size")[0].replace("offset", "offset  ").strip())
+SAME_CLASS = foreign(test_file="modules/core/AdderTest.java")
+
+
+@pytest.mark.parametrize("twin", [SAME_TEST, SAME_FOCAL, SAME_CLASS], ids=["test", "focal", "class"])
+@pytest.mark.parametrize("split", [0, 1])
+def test_no_class_of_validation_or_test_is_trained_on(tmp_path: Path, twin: Record, split: int) -> None:
+    others = [foreign(), twin] if split else [twin, foreign()]
+    twin_file = "Adder.java" if twin is SAME_FOCAL else "AdderTest.java"
+    records, counts = prepared(held_out(tmp_path / "corpus", *others), three(tmp_path / "project"))
+    assert not any(record.extra["file"].endswith(f"/{twin_file}") for record in records)
+    assert any(record.extra["file"].endswith("/SummerTest.java") for record in records)
+    assert sum(counts["files_left_out"].values()) == 1
+
+
+def test_a_project_with_a_test_of_another_split_is_left_out_whole_where_projects_are_apart(tmp_path: Path) -> None:
+    corpus = held_out(tmp_path / "corpus", SAME_TEST, foreign())
+    apart = project(tmp_path / "second", **{n: renamed(s, n) for n, s in (("One", ADDER), ("Two", ADDER))})
+    records, counts = prepared(corpus, three(tmp_path / "first"), apart, projects_apart=True, validation_share=0.5)
+    assert {record.project for record in records} == {"second"}
+    assert counts["files_left_out"]["of a project with such a test"] == 5
+
+
+def test_a_common_short_method_takes_no_class_out_but_is_not_trained_on(tmp_path: Path) -> None:
+    corpus = held_out(tmp_path / "corpus", foreign(focal="int size() { return total; }"), foreign("another"))
+    records, counts = prepared(corpus, three(tmp_path / "project"), cut_share=0.5)
+    assert counts["files_left_out"] == {}
+    assert not any("size()" in record.test_method + record.assertion for record in records if not record.focal_method)
+
+
+def test_nothing_left_is_said(tmp_path: Path) -> None:
+    corpus = held_out(tmp_path / "corpus", SAME_TEST, foreign())
+    with pytest.raises(UserError, match="no method is left to train on"):
+        prepared(corpus, three(tmp_path / "project"), projects_apart=True)
+    with pytest.raises(UserError, match="absent: no such folder"):
+        prepared(corpus, tmp_path / "absent")
