@@ -19,7 +19,7 @@ ROLES = ("pad_token", "eos_token", "bos_token", "unk_token")
 def cut_vocabulary(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> PreTrainedTokenizerFast:
     """Return a tokenizer with the entries that `texts` use, which splits them, and every part of them, as before.
 
-    It keeps those that the used ones are merged from, the 256 bytes, so that any other text can still be written, the
+    It keeps those that the used ones are merged from, the bytes, so that any other text can still be written, the
     special tokens and those of the form of inputs. The order stays.
 
     Args:
@@ -32,7 +32,7 @@ def cut_vocabulary(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> 
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     model = content["model"]
     entries: dict[str, int] = tokenizer.get_vocab()
-    if model["type"] != "BPE" or not entries.keys() >= set(ByteLevel.alphabet()):
+    if model["type"] != "BPE" or "ByteLevel" not in json.dumps(content["decoder"]):
         raise UserError(
             f"tokenizer.keep: corpus: {tokenizer.name_or_path or 'the tokenizer'} is no byte-level BPE, of which alone "
             "entries can be left out",
