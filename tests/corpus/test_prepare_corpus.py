@@ -16,6 +16,7 @@ from assertkd.settings import DataSettings, TokenizerSettings
 from assertkd.settings.data import EmbeddedCorpusSettings
 
 SPLITS = ("train", "validation", "test")
+SCRATCH_TOKENIZER: dict[str, Any] = {"tokenizer": TokenizerSettings(vocab_size=300), "teacher": "scratch"}
 
 
 def line(number: int, **fields: Any) -> dict[str, Any]:
@@ -296,3 +297,40 @@ def test_a_named_tokenizer_is_taken(tmp_path: Path, three_files: dict[str, Any])
     of_teacher = PrepareCorpusParams(data=data, tokenizer=TokenizerSettings(), teacher=folder)
     quality = prepare_corpus(of_teacher, tmp_path / "three")
     assert quality["tokenizer"] == {"name": folder, "entries": entries}
+
+
+def test_no_test_class_is_on_two_sides_where_the_corpus_is_split_by_it(tmp_path: Path) -> None:
+    lines = [
+        {
+            "focal_method": f"int f{n}() {{ return a{n}; }}",
+            "test_method": f"void t{n}() {{ f{n}(); {MARKER}\n}}",
+            "assertion": "assertNotNull(x);" if n < 40 else f"assertEquals(a{n}, f{n}());",
+            "project": f"p{n % 2}",
+            "test_file": f"src/test/java/T{n % 12}.java",
+        }
+        for n in range(80)
+    ]
+    path = written(tmp_path / "records.jsonl", lines)
+    data = DataSettings(source="files", train_file=path, test_share=0.2, validation_share=0.2, split_by="test_class")
+    quality = prepare_corpus(PrepareCorpusParams(data=data, **SCRATCH_TOKENIZER), tmp_path / "corpus")
+    sides = [list(read_records(tmp_path / "corpus" / f"{name}.jsonl")) for name in ("train", "validation", "test")]
+    classes = [{(record.project, record.extra["test_file"]) for record in side} for side in sides]
+    assert sum(map(len, classes)) == len(set.union(*classes)) == 12
+    shared = quality["in_common_with_training"]["test"]
+    test, train = sides[2], sides[0]
+    assert shared == {
+        "records": len(test),
+        "project": len(test),
+        "test_class": 0,
+        "focal_method_up_to_literals": 0,
+        "test_up_to_literals": 0,
+        "assertion": sum(record.assertion in {other.assertion for other in train} for record in test),
+    }
+    assert 0 < shared["assertion"] < len(test)
+
+
+def test_a_record_without_test_class_cannot_be_split_by_it(tmp_path: Path) -> None:
+    path = written(tmp_path / "records.jsonl", [{"id": "r", "focal_method": "f", "test_method": "t", "assertion": "a"}])
+    data = DataSettings(source="files", train_file=path, split_by="test_class")
+    with pytest.raises(UserError, match=r"data\.split_by is `test_class`, but record 'r' names no test_file"):
+        prepare_corpus(PrepareCorpusParams(data=data, **SCRATCH_TOKENIZER), tmp_path / "corpus")

@@ -4,7 +4,7 @@ import logging
 import random
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,8 @@ def _split(splits: dict[str, list[Record]], data: DataSettings) -> dict[str, lis
         split_by = "project" if all(record.project for record in records) else "record"
     if split_by == "record":
         return splits | split_off(records, shares, focal_key, data.split_seed)
-    name, group = {"project": ("project", attrgetter("project")), "test_class": (TEST_FILE, test_class)}[split_by]
+    name = TEST_FILE if split_by == "test_class" else "project"
+    group: Callable[[Record], str | None] = test_class if split_by == "test_class" else attrgetter("project")
     unnamed = next((record.id for record in records if group(record) is None), None)
     if unnamed is not None:
         raise UserError(
