@@ -14,5 +14,5 @@ with sole_writer(folder), job(snakemake.log[0], snakemake.threads, snakemake.par
         corpus=Path(snakemake.input.train).parent,
         folder=folder,
         config=snakemake.config,
-        pretrained=Path(snakemake.input.pretrained) if snakemake.input.pretrained else None,
+        pretrained=next(map(Path, snakemake.input.pretrained), None),
     )
