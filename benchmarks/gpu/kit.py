@@ -126,14 +126,8 @@ def take(name: str, command: list[str], seconds: float, folder: Path) -> Step:
 
 def page(machine: dict[str, Any], steps: list[Step], leaderboard: str) -> str:
     """Return everything as Markdown."""
-    parts = [
-        "# On one GPU",
-        "```json",
-        json.dumps(machine, indent=2),
-        "```",
-        "| step | seconds | result |",
-        "| --- | ---: | --- |",
-    ]
+    parts = ["# On one GPU", "", "```json", json.dumps(machine, indent=2), "```", ""]
+    parts += ["| step | seconds | result |", "| --- | ---: | --- |"]
     results = {None: "stopped: its time was up", 0: "done"}
     parts += [f"| {s.name} | {s.seconds:.0f} | {results.get(s.exit_code, f'failed ({s.exit_code})')} |" for s in steps]
     for step in steps:
