@@ -38,6 +38,15 @@ def test_teacher_students_and_encoders_are_each_named_once() -> None:
     )
 
 
+def test_a_student_made_of_its_teachers_layers_takes_no_model_of_its_own() -> None:
+    variants = {
+        "a": {"loss": {"components": ["ce"]}},
+        "b": {"model": {"teacher_layers": None, "name": "me/small"}, "loss": {"components": ["ce"]}},
+    }
+    sections = {"teacher": {"model": {"name": "me/large"}}, "distillation": {"model": {"teacher_layers": [0]}}}
+    assert PrefetchModelsParams.from_run(run(variants, **sections)).models == ("me/large", "me/small")
+
+
 def test_the_encoder_of_decoded_validation_samples_is_taken_too() -> None:
     decoding = {"training": {"enhanced_metrics": True}}
     variants = {"a": {"loss": {"components": ["ce"]}}}

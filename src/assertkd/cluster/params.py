@@ -24,9 +24,11 @@ class PrefetchModelsParams(Section):
         """Return the params of a run."""
         teacher = run.teacher.model.name
         teachers = [] if run.has_external_teacher else [teacher]
-        names = dict.fromkeys([*teachers, *(variant.model.name for variant in run.variants.values())])
-        own = [one.model for one in run.variants.values() if one.model.tokenizer is not None]
-        tokenizers = dict.fromkeys([run.tokenizer.name or teacher, *(model.own_tokenizer for model in own)])
+        # A student made of its teacher's layers loads no model by name.
+        named = [variant.model for variant in run.variants.values() if variant.model.teacher_layers is None]
+        names = dict.fromkeys([*teachers, *(model.name for model in named)])
+        own = [model.own_tokenizer for model in named if model.tokenizer is not None]
+        tokenizers = dict.fromkeys([run.tokenizer.name or teacher, *own])
         students = [DistillStudentParams.from_run(run, variant) for variant in run.variants]
         validating = [student.validation_encoder for student in students]
         if not run.has_external_teacher:
