@@ -16,7 +16,8 @@ STUDENT = RUN.model(student_name("{variant}", "{seed}"))
 WRITTEN = {
     "": "cuda.json evaluation/gold_execution.jsonl evaluation/gold_execution.json",
     "corpus": "train.jsonl validation.jsonl test.jsonl quality.json rejected.jsonl tokenizer mined.jsonl mined.json "
-    "unlabelled.jsonl unlabelled_quality.json unlabelled_rejected.jsonl",
+    "unlabelled.jsonl unlabelled_quality.json unlabelled_rejected.jsonl pretraining.jsonl "
+    "pretraining_validation.jsonl pretraining.json",
     "logits": "teacher_predictions.jsonl unlabelled_predictions.jsonl fidelity.json fidelity.svg train validation test "
     "train_predictions unlabelled",
     "teacher": "final_model checkpoints training_report.json multi_component_loss_summary.json step_metrics.csv "
@@ -64,7 +65,7 @@ def test_what_the_workflow_alone_writes_is_known(tmp_path: Path, monkeypatch: py
 def test_every_stage_s_folder_is_known() -> None:
     run = RunLayout("results/x")
     folders = [run.model(name) for name in ("teacher", student_name("v", 1))]
-    folders += [run.corpus, run.logits, run.report, run.report_so_far, run.evaluation("teacher")]
+    folders += [run.corpus, run.pretrain, run.logits, run.report, run.report_so_far, run.evaluation("teacher")]
     assert all(stage_folder(files.folder) for files in folders)
     assert stage_folder(run.embeddings("e", "gold"))
     assert stage_folder(run.interchange.folder) is None

@@ -75,7 +75,7 @@ def test_the_paper_sized_run_asks_for_these_jobs_to_the_letter(project: Project)
     asked = by_job(done.stdout)
     for job, request in by_job(PAPER).items():
         assert asked[job] == request
-    variants = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))["variants"]
+    variants = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))["runs"]["codet5p"]["variants"]
     # The teacher, its logits, its predictions, two of embed_targets; every student and its predictions.
     assert len(asked) == 5 + 2 * len(variants)
     rules = {job.split()[0] for job in asked}

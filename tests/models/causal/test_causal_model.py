@@ -22,7 +22,7 @@ from transformers import (
 from assertkd.errors import UserError
 from assertkd.models.causal.model import CausalModel
 from assertkd.models.distillable import IGNORED, ModelShape
-from assertkd.models.network import truncate_vocabulary
+from assertkd.models.network import keep_entries
 from assertkd.models.registry import check_model, load_model
 from assertkd.settings.model import ScratchSettings
 
@@ -180,7 +180,7 @@ def test_experts_are_trained() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_saved_model_is_the_same(kind: str, tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     model = random_model(kind, vocab_size=len(tiny_tokenizer) + 5)
-    truncate_vocabulary(model.network, len(tiny_tokenizer))
+    keep_entries(model.network, range(len(tiny_tokenizer)))
     model.remember_length_limits(48, 12)
     model.save(tiny_tokenizer, tmp_path)
     again = load_model(tmp_path, tokenizer=tiny_tokenizer).eval()
