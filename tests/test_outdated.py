@@ -106,5 +106,22 @@ def test_results_with_the_same_cause_stand_together() -> None:
     assert retraining_notice(results[2:]) is None
 
 
+def test_another_pretraining_is_a_cause_of_another_teacher() -> None:
+    Path("results/mine/pretrain").mkdir()
+    before = {"model": {"name": "a"}, "max_input_len": 8, "training": {"lr": 0.1}}
+    after = {"model": {"name": "b"}, "max_input_len": 9, "training": {"lr": 0.2}}
+    reason = CHANGED.format(before=before, now=after)
+    jobs = [
+        job("pretrain", "pretrain", reason),
+        job("train_teacher", "teacher", "Input files updated by another job: results/mine/pretrain/model"),
+    ]
+    assert retraining_notice(outdated_results(jobs)) == (
+        "the finished teacher is trained again (results/mine/teacher):"
+        '\n  teacher.model.name: "b", was "a"'
+        "\n  data.max_input_len: 9, was 8"
+        "\n  teacher.pretrain.training.lr: 0.2, was 0.1"
+    )
+
+
 def test_a_key_on_one_side_alone_is_a_change() -> None:
     assert list(changed_settings({"a": {"b": 1}}, {"a": {"c": 2}})) == [("a.b", 1, None), ("a.c", None, 2)]

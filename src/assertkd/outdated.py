@@ -16,6 +16,8 @@ PARAMS = re.compile(
     r"(?=; Software environment definition|$)",
     re.DOTALL,
 )
+CAUSES_OF_TEACHER = ("mine_corpus", "prepare_corpus", "prepare_pretraining", "pretrain")
+"""Rules whose results the teacher is trained on or begins with: their causes are then the teacher's."""
 INCOMPLETE = "Incomplete output files: "
 FOLLOWS = "made from results that are made again"
 
@@ -46,9 +48,16 @@ SECTIONS = {
 """Rule to the section of the config that holds its params; those of other rules have their section's name."""
 
 KEYS = {
+    "pretrain: model": "teacher.model",
     "teacher": "teacher.model.name",
     "max_input_len": "data.max_input_len",
     "max_output_len": "data.max_output_len",
+    "max_characters": "data.max_characters",
+    "longest_cut": "data.max_output_len",
+    "projects_apart": "data.split_by",
+    "test_classes_apart": "data.split_by",
+    "mining": "data.mining",
+    "validation_encoder": "evaluation.encoder",
     "labelled_share": "data.labelled_share",
     "supervision": "data",
     "supervision.seed": "data.split_seed",
@@ -59,7 +68,7 @@ KEYS = {
     "comparison.resamples": "evaluation.bootstrap_resamples",
     "comparison.seed": "evaluation.bootstrap_seed",
 }
-"""Params, or groups of them, that stand elsewhere in the config."""
+"""Params, or groups of them, of any rule or of one, that stand elsewhere in the config."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +114,7 @@ def retraining_notice(results: Sequence[OutdatedResult]) -> str | None:
     if not teacher:
         return None
     causes = [cause for result in teacher for cause in result.causes if cause != FOLLOWS]
-    # What the teacher was trained on is the corpus, whose causes are then the teacher's.
-    corpus = [r for r in results if r.rule in ("mine_corpus", "prepare_corpus")] if FOLLOWS in teacher[0].causes else []
+    corpus = [r for r in results if r.rule in CAUSES_OF_TEACHER] if FOLLOWS in teacher[0].causes else []
     causes += [cause for result in corpus for cause in result.causes]
     changes = "".join(f"\n  {cause}" for cause in dict.fromkeys(causes))
     return f"the finished teacher is trained again ({teacher[0].place}):{changes}"
@@ -158,8 +166,8 @@ def _key(job: PlannedJob, path: str) -> str:
     parts = path.split(".")
     for length in range(len(parts), 0, -1):
         start = ".".join(parts[:length])
-        if start in KEYS:
-            return ".".join([KEYS[start], *parts[length:]]).format(**job.wildcards)
+        if (known := KEYS.get(f"{job.rule}: {start}", KEYS.get(start))) is not None:
+            return ".".join([known, *parts[length:]]).format(**job.wildcards)
     return ".".join(filter(None, [SECTIONS.get(job.rule, ""), path])).format(**job.wildcards)
 
 

@@ -37,6 +37,7 @@ def validate(run: RunSettings, source: str = "config.yaml") -> None:
     faults += _untrained_components(run, students)
     faults += _encoders(students)
     faults += _own_tokenizers(students)
+    faults += _cut_vocabulary(run)
     faults += _external_teacher(run, students) if run.has_external_teacher else _layers(run, students)
     if faults:
         raise UserError("\n".join(faults), f"Correct {source}.")
@@ -75,6 +76,9 @@ def _warm_ups(config: Mapping[str, Any], run: RunSettings) -> Iterator[str]:
     """Yield where a warm-up is not shorter than its training, with the first section that sets one of both lengths."""
     of_teacher, of_students = ([("runs", run.name, key), (key,)] for key in ("teacher", "distillation"))
     trainings: list[tuple[TrainingSettings, list[tuple[str, ...]]]] = [(run.teacher.training, [*of_teacher])]
+    if run.is_pretrained:
+        sections_of_pretraining = [(*section, "pretrain") for section in of_teacher]
+        trainings.append((run.teacher.pretrain.training, sections_of_pretraining))
     trainings += [(v.training, [("variants", name), *of_students]) for name, v in run.variants.items()]
     for training, sections in trainings:
         if training.max_steps is not None and training.warmup_steps >= training.max_steps:
@@ -141,6 +145,11 @@ def _untrained_components(run: RunSettings, students: Mapping[str, DistillStuden
                     f"give it a weight in loss.weights, set loss.dynamic_weighting: true with an end above 0, or "
                     f"remove it"
                 )
+
+
+def _cut_vocabulary(run: RunSettings) -> Iterator[str]:
+    if run.has_external_teacher and run.tokenizer.keep == "corpus":
+        yield "tokenizer.keep: corpus: a teacher that ran elsewhere, or a server, has the whole vocabulary: set all"
 
 
 def _families(run: RunSettings) -> Iterator[str]:

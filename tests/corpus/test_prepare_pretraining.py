@@ -1,7 +1,8 @@
 """Pre-training records: what is cut out of Java projects, and that nothing of validation and test is among it."""
 
 import json
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -101,12 +102,11 @@ def test_assertions_statements_and_runs_of_tokens_are_cut_out(tmp_path: Path) ->
     for record in records:
         assert record.test_method.count(MARKER) == 1
         assert bool(record.focal_method) == (record.extra["kind"] != "tokens")
-    files = [{record.extra["file"] for record in read_records(corpus / f"{name}.jsonl")} for name in counts_files()]
+    files = [
+        {record.extra["file"] for record in read_records(corpus / f"{name}.jsonl")}
+        for name in ("pretraining", "pretraining_validation")
+    ]
     assert files[0].isdisjoint(files[1])
-
-
-def counts_files() -> tuple[str, str]:
-    return "pretraining", "pretraining_validation"
 
 
 def test_the_share_of_production_methods_is_kept(tmp_path: Path) -> None:
@@ -116,19 +116,40 @@ def test_the_share_of_production_methods_is_kept(tmp_path: Path) -> None:
     assert counts["production_methods_not_drawn"] == 2
 
 
-SAME_TEST = Record("x", "void f() {}", f"@Test void addsAll() {{ Adder adder = new Adder(); {MARKER}\n}}", "a();", "p")
+SUM = "int sum = adder.addAll(new int[] {1, 2}, 3);"
+BEFORE = "Adder adder = new Adder();"
+
+
+def twin(test: str, assertion: str = SUM) -> Record:
+    return Record("x", "", test, assertion, "p")
+
+
+SAME_TEST = twin(f"@Test void addsAll() {{ {BEFORE} {MARKER}\n}}")
 SAME_FOCAL = foreign(focal=ADDER.split("int total;")[1].split("int size")[0].replace("offset", "offset  ").strip())
 SAME_CLASS = foreign(test_file="modules/core/AdderTest.java")
+TWINS = {
+    "test": SAME_TEST,
+    "focal": SAME_FOCAL,
+    "focal method with other modifiers": replace(SAME_FOCAL, focal_method=f"@Fast public {SAME_FOCAL.focal_method}"),
+    "class": SAME_CLASS,
+    "gap first": twin(f"@Test void addsAll() {{ {MARKER} }}", BEFORE),
+    "javadoc": twin(f"/** As other(). */ @Test void addsAll() {{ {BEFORE} {MARKER} }}"),
+    "display name": twin(f'@DisplayName("adds (two") void addsAll() {{ {BEFORE} {MARKER} }}'),
+    "masked": twin(f"void addsAll() {{ {BEFORE} {SUM} /* masked */; {MARKER} }}", "assertEquals(9, sum);"),
+    "ATLAS": twin(f"addsAll ( ) {{ Adder adder = new Adder ( ) ; {MARKER} }}"),
+    "body": twin(f"{BEFORE} {MARKER}"),
+}
 
 
-@pytest.mark.parametrize("twin", [SAME_TEST, SAME_FOCAL, SAME_CLASS], ids=["test", "focal", "class"])
+@pytest.mark.parametrize("record", TWINS.values(), ids=TWINS)
 @pytest.mark.parametrize("split", [0, 1])
-def test_no_class_of_validation_or_test_is_trained_on(tmp_path: Path, twin: Record, split: int) -> None:
-    others = [foreign(), twin] if split else [twin, foreign()]
-    twin_file = "Adder.java" if twin is SAME_FOCAL else "AdderTest.java"
+def test_no_class_of_validation_or_test_is_trained_on(tmp_path: Path, record: Record, split: int) -> None:
+    others = [foreign(), record] if split else [record, foreign()]
+    twin_file = "Adder.java" if "addAll(int[] values" in record.focal_method else "AdderTest.java"
     records, counts = prepared(held_out(tmp_path / "corpus", *others), three(tmp_path / "project"))
-    assert not any(record.extra["file"].endswith(f"/{twin_file}") for record in records)
-    assert any(record.extra["file"].endswith("/SummerTest.java") for record in records)
+    files = {PurePosixPath(one.extra["file"]).name for one in records}
+    assert twin_file not in files
+    assert "SummerTest.java" in files
     assert sum(counts["files_left_out"].values()) == 1
 
 
@@ -137,7 +158,35 @@ def test_a_project_with_a_test_of_another_split_is_left_out_whole_where_projects
     apart = project(tmp_path / "second", **{n: renamed(s, n) for n, s in (("One", ADDER), ("Two", ADDER))})
     records, counts = prepared(corpus, three(tmp_path / "first"), apart, projects_apart=True, validation_share=0.5)
     assert {record.project for record in records} == {"second"}
-    assert counts["files_left_out"]["of a project with such a test"] == 5
+    assert counts["files_left_out"]["of a project of validation or test"] == 5
+
+
+def test_a_test_of_the_same_name_alone_takes_nothing_out(tmp_path: Path) -> None:
+    other = Record("x", "", f"@Test void addsAll() {{ {MARKER} }}", "assertTrue(one(2, 3));", "p")
+    _, counts = prepared(
+        held_out(tmp_path / "corpus", other, foreign()), three(tmp_path / "project"), projects_apart=True
+    )
+    assert counts["files_left_out"] == {}
+
+
+def test_a_project_of_the_test_is_left_out_by_its_name_where_records_name_projects(tmp_path: Path) -> None:
+    of_test = [replace(foreign(), project="owner/First"), replace(foreign("another"), project="owner/other")]
+    sources = (
+        three(tmp_path / "first"),
+        project(tmp_path / "second", One=renamed(ADDER, "One"), Two=renamed(ADDER, "Two")),
+    )
+    records, _ = prepared(held_out(tmp_path / "corpus", *of_test), *sources, projects_apart=True, validation_share=0.5)
+    assert {record.project for record in records} == {"second"}
+    unnamed = [replace(record, project=None) for record in of_test]
+    records, _ = prepared(held_out(tmp_path / "corpus", *unnamed), *sources, projects_apart=True)
+    assert {record.project for record in records} == {"first", "second"}
+
+
+def test_one_file_is_too_few(tmp_path: Path) -> None:
+    corpus = held_out(tmp_path / "corpus", foreign(), foreign("another"))
+    with pytest.raises(UserError, match="1 files are too few to validate on others") as refused:
+        prepared(corpus, project(tmp_path / "project", One=renamed(ADDER, "One")))
+    assert "teacher.pretrain.java_sources" in refused.value.remedy
 
 
 def test_a_common_short_method_takes_no_class_out_but_is_not_trained_on(tmp_path: Path) -> None:

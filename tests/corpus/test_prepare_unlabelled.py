@@ -1,6 +1,7 @@
 """Records without an assertion: cleaned, and kept apart from the splits."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ from assertkd.corpus.params import PrepareCorpusParams, PrepareUnlabelledParams
 from assertkd.corpus.prepare_corpus import prepare_corpus
 from assertkd.corpus.prepare_unlabelled import prepare_unlabelled
 from assertkd.errors import UserError
-from assertkd.records import MARKER, read_records
-from assertkd.settings import DataSettings, TokenizerSettings
+from assertkd.records import MARKER, read_records, write_records
+from assertkd.settings import DataSettings, TokenizerSettings, load_run
 
 LIMITS: dict[str, Any] = {"on_bad_record": "reject", "max_characters": 1000, "max_input_len": 64, "max_output_len": 16}
 
@@ -129,3 +130,29 @@ def test_a_file_of_which_nothing_is_left_is_refused(corpus: Path) -> None:
         kept(corpus, path)
     with pytest.raises(UserError, match=r"none\.jsonl: no such file"):
         kept(corpus, corpus / "none.jsonl")
+
+
+def test_nothing_of_a_test_class_of_the_test_is_used_where_the_corpus_was_split_by_it(corpus: Path) -> None:
+    test = next(read_records(corpus / "test.jsonl"))
+    records = list(read_records(corpus / "test.jsonl"))
+    write_records(corpus / "test.jsonl", [replace(record, extra={"test_file": "ATest.java"}) for record in records])
+    same = fresh(1, project=test.project, test_file="ATest.java")
+    other = fresh(2, project=test.project, test_file="BTest.java")
+    unnamed = fresh(3, project=test.project)
+    path = write(corpus, same, other, unnamed)
+    assert len(kept(corpus, path, test_classes_apart=("test",))) == 2
+    assert reasons(corpus) == {"same test class as in test": 1}
+    with pytest.raises(UserError, match="3 same project as in test"):
+        kept(corpus, path, "test")
+
+
+@pytest.mark.parametrize(
+    ("split_by", "projects", "classes"),
+    [("auto", ("test", "validation"), ()), ("test_class", (), ("test", "validation")), ("record", (), ())],
+)
+def test_what_is_kept_apart_is_what_the_corpus_was_split_by(
+    split_by: str, projects: tuple[str, ...], classes: tuple[str, ...]
+) -> None:
+    run = load_run({"run": "r", "runs": {"r": {"data": {"split_by": split_by}}}, "variants": {}})
+    params = PrepareUnlabelledParams.from_run(run)
+    assert (params.projects_apart, params.test_classes_apart) == (projects, classes)

@@ -1,5 +1,6 @@
 """A vocabulary cut to a corpus: the corpus is split as before, any text can be written, a model says the same."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
+from tokenizers.pre_tokenizers import ByteLevel
 from transformers import PreTrainedTokenizerFast
 
 from assertkd.errors import UserError
@@ -21,9 +23,27 @@ WORDS = ["assertEquals(expected, actual);", "assertTrue(list.isEmpty());", "int 
 CORPUS = ["assertEquals(expected, actual);", "int countAll = queue;"]
 
 
-@pytest.fixture(scope="module")
-def whole() -> PreTrainedTokenizerFast:
-    return train_tokenizer(WORDS * 20, 400)
+def with_special_tokens_last() -> PreTrainedTokenizerFast:
+    """A tokenizer as Qwen's: its end and padding tokens stand behind all others."""
+    content = json.loads(train_tokenizer(WORDS * 20, 400).backend_tokenizer.to_str())
+    special = [token["content"] for token in content["added_tokens"]]
+    order = [token for token in content["model"]["vocab"] if token not in special]
+    content["model"]["vocab"] = {token: number for number, token in enumerate([*order, *special])}
+    for token in content["added_tokens"]:
+        token["id"] = content["model"]["vocab"][token["content"]]
+    tokenizer = Tokenizer.from_str(json.dumps(content))
+    roles = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        additional_special_tokens=["<extra_id_0>"],
+        clean_up_tokenization_spaces=False,
+        **roles,
+    )
+
+
+@pytest.fixture(scope="module", params=["first", "last"])
+def whole(request: pytest.FixtureRequest) -> PreTrainedTokenizerFast:
+    return train_tokenizer(WORDS * 20, 400) if request.param == "first" else with_special_tokens_last()
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +108,45 @@ def test_a_model_of_the_whole_vocabulary_says_the_same(
         mask = torch.ones_like(source)
         before = model(kept[source], mask, kept[target]).logits[..., kept]
         torch.testing.assert_close(smaller(source, mask, target).logits, before)
+    assert smaller.pad_token_id == cut.pad_token_id
     # A model that is cut already is taken as it is.
     smaller.save(cut, tmp_path / "cut")
     again = build_model(ModelSettings(name=str(tmp_path / "cut")), cut, 0.0)
     assert all(torch.equal(again.weights()[name], weight) for name, weight in smaller.weights().items())
+
+
+def test_a_cut_of_a_cut_has_the_ids_of_the_first(whole: PreTrainedTokenizerFast, cut: PreTrainedTokenizerFast) -> None:
+    twice = cut_vocabulary(cut, CORPUS[:1])
+    kept = kept_entries(twice)
+    assert kept is not None
+    assert len(kept) < len(cut)
+    assert whole.convert_ids_to_tokens(kept) == twice.convert_ids_to_tokens(range(len(twice)))
+
+
+def test_merges_in_any_order_are_kept(whole: PreTrainedTokenizerFast) -> None:
+    content = json.loads(whole.backend_tokenizer.to_str())
+    base = {token["content"] for token in content["added_tokens"]} | set(ByteLevel.alphabet())
+    order = [*sorted(base), "cd", "bcd", "abcd", "ab"]
+    content["model"]["vocab"] = {token: number for number, token in enumerate(order)}
+    content["model"]["merges"] = [["c", "d"], ["a", "bcd"], ["b", "cd"], ["a", "b"]]
+    for token in content["added_tokens"]:
+        token["id"] = content["model"]["vocab"][token["content"]]
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(content)), pad_token="<pad>", eos_token="</s>"
+    )
+    text = "abcd"
+    assert tokens(cut_vocabulary(tokenizer, [text]), text) == tokens(tokenizer, text)
+
+
+def test_a_padded_model_without_a_tokenizer_of_its_own_is_cut_too(
+    whole: PreTrainedTokenizerFast, cut: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    sizes: dict[str, Any] = {"family": "t5", "d_model": 16, "d_ff": 32, "heads": 2}
+    model = build_model(ModelSettings(name="scratch", scratch=sizes), whole, 0.0, len(whole) + 20)
+    model.save(whole, tmp_path)
+    for file in tmp_path.glob("tokenizer*"):
+        file.unlink()
+    assert build_model(ModelSettings(name=str(tmp_path)), cut, 0.0).vocab_size == len(cut)
 
 
 def test_other_kinds_of_tokenizers_are_refused() -> None:

@@ -177,3 +177,10 @@ def test_the_shipped_runs_set_nothing_in_vain(name: str) -> None:
     run = load_run(whole)
     validate(run)
     assert warnings(whole, run) == []
+
+
+def test_a_teacher_that_ran_elsewhere_has_the_whole_vocabulary() -> None:
+    served = config("logits: {server: {url: 'http://x/v1'}}\ntokenizer: {name: t, keep: corpus}\nvariants: {}")
+    with pytest.raises(UserError, match=r"tokenizer\.keep: corpus: a teacher that ran elsewhere"):
+        validate(load_run(served))
+    validate(load_run(config("tokenizer: {name: t, keep: corpus}\nvariants: {}")))

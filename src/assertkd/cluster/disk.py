@@ -64,7 +64,11 @@ def run_disk(run: RunSettings, jobs: Collection[PlannedJob], at_once: int) -> Ru
         models=BYTES_PER_WEIGHT * sum([*weights, *students]),
         # One more is written before the oldest goes, and the best weights are kept beside them.
         checkpoints=(saved + BYTES_PER_WEIGHT_SAVED + BYTES_PER_WEIGHT)
-        * max(_trained_weights(run) if trained else 0, sum(sorted(students)[-at_once:])),
+        * max(
+            _weights(run.teacher.model, run) if any(job.rule == "pretrain" for job in jobs) else 0,
+            _trained_weights(run) if trained else 0,
+            sum(sorted(students)[-at_once:]),
+        ),
         logits=stores * records * min(TARGET_TOKENS, run.data.max_output_len) * _bytes_per_token(run),
         texts=COPIES_PER_RECORD * records * BYTES_PER_RECORD + BYTES_PER_MODEL * (len(weights) + len(students)),
     )

@@ -11,14 +11,14 @@ _BLANKED = re.compile(
     rf"(?P<comment>{COMMENT})|(?P<literal>{LITERAL}|(?<![\w$])\d[\w.]*)|(?P<space>\s+)", re.DOTALL | re.MULTILINE
 )
 _ANNOTATION = re.compile(r"@[\w.]+(?:\s*\([^()]*(?:\([^()]*\)[^()]*)*\))?")
-_METHOD_NAME = re.compile(r"([\w$]+)\s*\(")
+_DECLARATION = re.compile(r"[\w$<>,.\[\]?& ]*?(?<![\w$])([\w$]+)\([^()]*\)(?:throws[\w$., ]*)?\{")
 _BESIDE_PUNCTUATION = re.compile(r" (?=[^\w$ ])|(?<=[^\w$ ]) ")
 
 TEST_FILE = "test_file"
 """Field of a record: the file of its test class, relative to its project."""
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4096)
 def blanked(code: str) -> str:
     """Return code without comments and layout, every literal as `0`."""
 
@@ -33,10 +33,14 @@ def focal_key(record: Record) -> str:
     return blanked(record.focal_method)
 
 
-def method_name(method: str) -> str:
-    """Return the name of a method by its declaration: what stands before the first bracket behind its annotations."""
-    found = _METHOD_NAME.search(_ANNOTATION.sub(" ", method))
-    return found[1] if found else ""
+def named_method(code: str) -> tuple[str, str]:
+    """Return a method's name and its text from there on, `blanked`: modifiers and annotations tell no methods apart.
+
+    The name is "" where no declaration comes first, as in a body without one; the text is all of it then.
+    """
+    text = _ANNOTATION.sub("", blanked(code)).strip()
+    found = _DECLARATION.match(text)
+    return ("", text) if found is None else (found[1], text[found.start(1) :])
 
 
 def triple_key(record: Record) -> tuple[str, str, str]:
@@ -62,7 +66,7 @@ def in_common(records: Sequence[Record], training: Sequence[Record]) -> dict[str
     layout of all but its gap, an assertion up to its layout.
     """
     keys: dict[str, Callable[[Record], Hashable | None]] = {
-        "project": lambda record: record.project,
+        "project": lambda record: record.project or None,
         "test_class": test_class,
         "focal_method_up_to_literals": focal_key,
         "test_up_to_literals": lambda record: blanked(record.test_method),

@@ -58,7 +58,7 @@ class PreparePretrainingParams(Section):
     validation_share: float
     seed: Seed
     projects_apart: bool
-    """Whether a project with a class of the validation or test split is left out whole."""
+    """Whether the corpus was split by project, if records name one: such a project is then left out whole."""
 
     @classmethod
     def from_run(cls, run: RunSettings) -> "PreparePretrainingParams":
@@ -70,10 +70,10 @@ class PreparePretrainingParams(Section):
             mining=data.mining,
             max_characters=data.max_characters,
             longest_cut=data.max_output_len // 2,
-            projects_apart=data.split_by in ("auto", "project"),
+            projects_apart=data.split_by in ("auto", "project") and bool(_split_off(data)),
         )
 
-    def of_mining(self) -> MineCorpusParams:
+    def mining_params(self) -> MineCorpusParams:
         """Return how the projects' tests are mined."""
         return MineCorpusParams(java_sources=self.java_sources, mining=self.mining, max_characters=self.max_characters)
 
@@ -109,7 +109,7 @@ class PrepareCorpusParams(Section):
         trains_tokenizer = not has_named_tokenizer and run.teacher.model.name == SCRATCH
         return cls(
             data=data.with_defaults(without_effect | STUDENTS_ALONE),
-            tokenizer=run.tokenizer.with_defaults(() if trains_tokenizer else {"vocab_size"}),
+            tokenizer=run.tokenizer.with_defaults({"keep"} if trains_tokenizer else {"vocab_size"}),
             teacher=SCRATCH if has_named_tokenizer else run.teacher.model.name,
             decoder_only=run.teacher.model.is_decoder_only_scratch or run.logits.server.url is not None,
         )
@@ -119,6 +119,7 @@ class PrepareUnlabelledParams(Section):
     """How records without an assertion are checked, and which splits share no project with the others."""
 
     projects_apart: tuple[str, ...]
+    test_classes_apart: tuple[str, ...] = Field((), exclude_if=lambda splits: not splits)
     format: Format = "auto"
     on_bad_record: Literal["reject", "error"]
     max_characters: int
@@ -129,12 +130,17 @@ class PrepareUnlabelledParams(Section):
     def from_run(cls, run: RunSettings) -> "PrepareUnlabelledParams":
         """Return the params of a run."""
         data = run.data
-        split_off = sorted({"validation", "test"} - set(data.files))
         return cls(
-            projects_apart=tuple(split_off) if data.split_by != "record" else (),
+            projects_apart=_split_off(data) if data.split_by in ("auto", "project") else (),
+            test_classes_apart=_split_off(data) if data.split_by == "test_class" else (),
             format=data.format,
             on_bad_record=data.on_bad_record,
             max_characters=data.max_characters,
             max_input_len=data.max_input_len,
             max_output_len=data.max_output_len,
         )
+
+
+def _split_off(data: DataSettings) -> tuple[str, ...]:
+    """Return the splits that no file is named for."""
+    return tuple(sorted({"validation", "test"} - set(data.files)))

@@ -121,7 +121,7 @@ def _split(splits: dict[str, list[Record]], data: DataSettings) -> dict[str, lis
         return splits | split_off(records, shares, focal_key, data.split_seed)
     name = TEST_FILE if split_by == "test_class" else "project"
     group: Callable[[Record], str | None] = test_class if split_by == "test_class" else attrgetter("project")
-    unnamed = next((record.id for record in records if group(record) is None), None)
+    unnamed = next((record.id for record in records if not group(record)), None)
     if unnamed is not None:
         raise UserError(
             f"data.split_by is `{split_by}`, but record {unnamed!r} names no {name}",

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from assertkd.corpus.leakage import blanked, focal_key, method_name, triple_key
+from assertkd.corpus.leakage import TEST_FILE, named_method, triple_key
 from assertkd.corpus.mine.counts import Counts
 from assertkd.corpus.mine.mine_corpus import cut_records, parsed_projects
 from assertkd.corpus.params import PreparePretrainingParams
@@ -27,65 +27,74 @@ from assertkd.java.tests import uses_test_library
 from assertkd.layout import CorpusLayout
 from assertkd.records import MARKER, Record, read_records, write_records
 
-SAME_TEST = "test of validation or test, up to literals"
-TELLING = 80
-"""Characters, blanked, from which on two classes with the same method are taken for the same."""
+SAME_TEST = "with a test of validation or test, up to literals"
+SAME_TEST_CLASS = "with the name of a test class of validation or test"
+SAME_FOCAL_METHOD = "with a focal method of validation or test, up to literals"
+OF_SUCH_A_PROJECT = "of a project of validation or test"
+"""Why a file is left out."""
+
+MIN_SHARED_CHARACTERS = 80
+"""Of a method from its name on, `blanked`, from which on it tells that two classes are the same."""
+MASKED = "/* masked */"
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What must not be trained on: the methods and test classes of the validation and test splits."""
+    """What must not be trained on: the methods, test classes and projects of the validation and test splits."""
 
     records: list[Record]
 
     @cached_property
-    def focal(self) -> set[str]:
-        """Their focal methods, blanked."""
-        return {focal_key(record) for record in self.records}
+    def projects(self) -> set[str]:
+        """Names of their projects without owners, in lower case."""
+        return {record.project.rpartition("/")[2].casefold() for record in self.records if record.project}
+
+    @cached_property
+    def focal_methods(self) -> set[str]:
+        """Their focal methods from the names on, blanked."""
+        return {named_method(record.focal_method)[1] for record in self.records}
 
     @cached_property
     def test_classes(self) -> set[str]:
         """Names of the files of their tests, without folders."""
-        return {
-            PurePosixPath(str(record.extra["test_file"])).name for record in self.records if "test_file" in record.extra
-        }
+        files = (record.extra.get(TEST_FILE) for record in self.records)
+        return {PurePosixPath(str(file)).name for file in files if file}
 
     @cached_property
     def tests(self) -> dict[str, list[str]]:
-        """Name of each of their tests to what stands between it and the gap, blanked."""
-        heads: dict[str, list[str]] = defaultdict(list)
+        """Name of each of their tests to its text up to the gap or, where that is short, its assertion, blanked."""
+        beginnings: dict[str, list[str]] = defaultdict(list)
         for record in self.records:
-            name = method_name(record.test_method)
-            heads[name].append(_from_name(name, record.test_method.partition(MARKER)[0]))
-        return heads
+            # A statement that was masked is not what the source has.
+            before_gap = record.test_method.partition(MARKER)[0].partition(MASKED)[0]
+            name, text = named_method(before_gap)
+            if len(text) < MIN_SHARED_CHARACTERS:
+                text = named_method(before_gap + record.assertion)[1]
+            beginnings[name].append(text)
+        return beginnings
 
     def reason_against(self, file: JavaFile, source: bytes) -> str | None:
         """Return why a file must not be trained on, or None; that it shares a short method is no reason."""
+        without_name = self.tests.get("", [])
         for _, test in file.tests:
-            heads = self.tests.get(test.name)
-            if heads and _from_name(test.name, code_at(source, test.span)).startswith(tuple(heads)):
+            text = named_method(code_at(source, test.span))[1]
+            if text.startswith(tuple(self.tests.get(test.name, []))) or any(part in text for part in without_name):
                 return SAME_TEST
         if PurePosixPath(file.path).name in self.test_classes:
-            return "test class of the name of one in validation or test"
+            return SAME_TEST_CLASS
         for declared in file.classes:
             for method in declared.methods:
-                key = blanked(code_at(source, method.span))
-                if len(key) >= TELLING and key in self.focal:
-                    return "focal method of validation or test, up to literals"
+                text = named_method(code_at(source, method.span))[1]
+                if len(text) >= MIN_SHARED_CHARACTERS and text in self.focal_methods:
+                    return SAME_FOCAL_METHOD
         return None
 
-    def has(self, record: Record) -> bool:
+    def holds_method_of(self, record: Record) -> bool:
         """Return whether a record's focal method, or the production method that it is cut out of, is one of theirs."""
         method = record.focal_method or record.test_method.replace(MARKER, record.assertion)
-        return blanked(method) in self.focal
-
-
-def _from_name(name: str, method: str) -> str:
-    """Return a method from its name on, blanked: its annotations and modifiers do not tell it from another."""
-    text = blanked(method)
-    return text[max(0, text.find(f"{name}(")) :]
+        return named_method(method)[1] in self.focal_methods
 
 
 def prepare_pretraining(params: PreparePretrainingParams, corpus: Path, workers: int) -> dict[str, Any]:
@@ -108,13 +117,14 @@ def prepare_pretraining(params: PreparePretrainingParams, corpus: Path, workers:
     layout = CorpusLayout(corpus)
     held_out = HeldOut([record for name in ("validation", "test") for record in read_records(layout.split(name))])
     projects = find_projects([Path(folder) for folder in params.java_sources])
+    apart = params.projects_apart and all(record.project for record in held_out.records)
     left_out: dict[str, Counter[str]] = {}
     records: list[Record] = []
     with closing(parsed_projects(projects, params.mining.max_file_bytes, workers)) as parsed:
         for project, files in parsed:
             counts = left_out[project.name] = Counter()
-            found = _records_of_project(project, files, params, held_out, counts)
-            records += (record for record in found if not held_out.has(record))
+            found = _records_of_project(project, files, params, held_out, apart, counts)
+            records += (record for record in found if not held_out.holds_method_of(record))
             log.info("%s: %d records so far; files left out: %s", project.name, len(records), dict(counts))
     unique = list({triple_key(record): record for record in records}.values())
     chosen = _with_share_of_production(unique, params.production_share, params.seed)
@@ -123,7 +133,13 @@ def prepare_pretraining(params: PreparePretrainingParams, corpus: Path, workers:
             f"{', '.join(params.java_sources)}: no method is left to train on; files left out: {left_out}",
             "Name folders with other projects in teacher.pretrain.java_sources.",
         )
-    splits = split_off(chosen, {"validation": params.validation_share}, _file, params.seed)
+    try:
+        splits = split_off(chosen, {"validation": params.validation_share}, _file, params.seed)
+    except UserError:
+        raise UserError(
+            f"{', '.join(params.java_sources)}: {len(set(map(_file, chosen)))} files are too few to validate on others",
+            "Name more projects in teacher.pretrain.java_sources, or raise teacher.pretrain.validation_share.",
+        ) from None
     random.Random(params.seed).shuffle(splits["train"])
     write_records(layout.pretraining, splits["train"])
     write_records(layout.pretraining_validation, splits["validation"])
@@ -141,9 +157,17 @@ def prepare_pretraining(params: PreparePretrainingParams, corpus: Path, workers:
 
 
 def _records_of_project(
-    project: Project, files: list[JavaFile], params: PreparePretrainingParams, held_out: HeldOut, counts: Counter[str]
+    project: Project,
+    files: list[JavaFile],
+    params: PreparePretrainingParams,
+    held_out: HeldOut,
+    apart: bool,
+    counts: Counter[str],
 ) -> Iterator[Record]:
-    """Yield the records of a project's files that may be trained on; those left out are counted by reason."""
+    """Yield the records of a project's files that may be trained on; those left out are counted by reason.
+
+    Where projects are `apart`, none is used that has the name of one in validation or test, or one of its tests.
+    """
     allowed: list[JavaFile] = []
     for file in files:
         reason = file.fault or held_out.reason_against(file, read_source(project.root / file.path))
@@ -151,8 +175,8 @@ def _records_of_project(
             counts[reason] += 1
         else:
             allowed.append(file)
-    if params.projects_apart and counts[SAME_TEST]:
-        counts["of a project with such a test"] += len(allowed)
+    if apart and (SAME_TEST in counts or project.name.casefold() in held_out.projects):
+        counts[OF_SUCH_A_PROJECT] += len(allowed)
         return
     yield from _test_records(project, allowed, params)
     for file in allowed:
@@ -163,9 +187,9 @@ def _records_of_project(
 def _test_records(project: Project, files: list[JavaFile], params: PreparePretrainingParams) -> Iterator[Record]:
     """Yield the records of assertions, and of other statements of the same tests."""
     tests: dict[tuple[str, str], list[Record]] = defaultdict(list)
-    for record in cut_records(project, files, params.of_mining(), Counts()):
-        tests[record.extra["test_file"], record.extra["test_name"]].append(record)
-        yield replace(record, extra={"kind": "assertion", "file": record.extra["test_file"]})
+    for record in cut_records(project, files, params.mining_params(), Counts()):
+        tests[record.extra[TEST_FILE], record.extra["test_name"]].append(record)
+        yield replace(record, extra={"kind": "assertion", "file": record.extra[TEST_FILE]})
     for (file, name), of_test in tests.items():
         first = of_test[0]
         whole = first.test_method.replace(MARKER, first.assertion)

@@ -5,7 +5,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from assertkd.corpus.leakage import focal_key, input_key
+from assertkd.corpus.leakage import focal_key, input_key, test_class
 from assertkd.corpus.params import PrepareUnlabelledParams, Reading
 from assertkd.corpus.prepare_corpus import input_statistics
 from assertkd.corpus.record_audit import RecordAudit
@@ -22,8 +22,9 @@ log = logging.getLogger(__name__)
 def prepare_unlabelled(params: PrepareUnlabelledParams, path: Path, corpus: Path) -> dict[str, Any]:
     """Write `unlabelled.jsonl`, `unlabelled_rejected.jsonl` and `unlabelled_quality.json` to `corpus`.
 
-    Left out are duplicates; records whose focal method (up to literals, comments and layout) or project is in the test
-    or validation split; records whose focal method and test are in the training split.
+    Left out are duplicates; records whose focal method (up to literals, comments and layout) is in the test or
+    validation split, or whose project or test class is, if the corpus was split by it; records whose focal method and
+    test are in the training split.
 
     Args:
         params: limits, what is done with bad records, and which splits share no project with the others.
@@ -58,6 +59,11 @@ def prepare_unlabelled(params: PrepareUnlabelledParams, path: Path, corpus: Path
     by_project = all(record.project for records in splits.values() for record in records)
     for name in params.projects_apart if by_project else ():
         kept = audit.without_overlap(kept, splits[name], attrgetter("project"), f"same project as in {name}")
+    for name in params.test_classes_apart:
+        # A record that names no test class is in one of its own.
+        kept = audit.without_overlap(
+            kept, splits[name], lambda record: test_class(record) or record.id, f"same test class as in {name}"
+        )
     if not kept:
         raise UserError(
             f"{path}: no unlabelled record is left; rejected: {audit.summary()}",

@@ -6,6 +6,7 @@ from transformers import PreTrainedTokenizerFast
 
 from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
 from assertkd.models.vocabulary import cut_vocabulary
+from assertkd.prompts.prompt import encoded_texts
 from assertkd.prompts.prompt_form import KEY, choose_form
 from assertkd.records import MARKER, Record
 from assertkd.settings import TokenizerSettings
@@ -27,9 +28,13 @@ def choose_tokenizer(
         UserError: there is no such tokenizer, or it does not have the form of inputs.
     """
     name = settings.name or model
-    fields = (field for r in records for field in (r.focal_method, *r.test_method.split(MARKER), r.assertion))
-    texts = (text for text in fields if text.strip())
-    tokenizer = train_tokenizer(texts, settings.vocab_size) if name == SCRATCH else load_tokenizer(name)
+    if name == SCRATCH:
+        fields = (field for r in records for field in (r.focal_method, *r.test_method.split(MARKER), r.assertion))
+        tokenizer = train_tokenizer((text for text in fields if text.strip()), settings.vocab_size)
+    else:
+        tokenizer = load_tokenizer(name)
     if settings.prompt is not None or (decoder_only and KEY not in tokenizer.init_kwargs):
         choose_form(tokenizer, settings.prompt)
-    return cut_vocabulary(tokenizer, texts) if settings.keep == "corpus" and name != SCRATCH else tokenizer
+    if settings.keep == "all" or name == SCRATCH:
+        return tokenizer
+    return cut_vocabulary(tokenizer, (text for record in records for text in encoded_texts(record)))

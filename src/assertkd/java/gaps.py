@@ -9,7 +9,7 @@ from assertkd.java.structure import Span
 from assertkd.java.tests import statements_in
 from assertkd.records import MARKER
 
-SHORTEST = 3
+MIN_TOKENS = 3
 """Tokens of a run at least."""
 
 
@@ -43,7 +43,7 @@ def cut_tokens(method: str, share: float, longest: int, rng: random.Random) -> t
     source = method.encode()
     tokens = list(leaves(parse(source).root_node))
     count = min(round(share * len(tokens)), longest)
-    if count < SHORTEST:
+    if count < MIN_TOKENS:
         return None
     first = rng.randrange(len(tokens) - count + 1)
     start, end = tokens[first].start_byte, tokens[first + count - 1].end_byte

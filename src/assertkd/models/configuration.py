@@ -15,6 +15,7 @@ from assertkd.models.hub import located
 from assertkd.models.loading import loading
 from assertkd.models.model_folder import input_length, local_folder, output_length, read_config, read_object
 from assertkd.models.special_tokens import END, PAD, START, named_tokens, special_tokens
+from assertkd.models.vocabulary import kept_entries
 
 NO_MODEL = "no model could be loaded"
 
@@ -79,8 +80,12 @@ def load_configuration(
             source, trust_remote_code=False, local_files_only=only_local
         )
         families[config.model_type].check_config(called, config)
+        # What its files name are ids of the whole vocabulary, where it is about to be cut.
+        kept = None if tokenizer is None else kept_entries(tokenizer)
+        is_cut = kept is not None and config.vocab_size > len(kept)
+        new_ids = {former: number for number, former in enumerate(kept)} if is_cut and kept is not None else None
         named = tuple(
-            named_tokens(called, file.name, content)
+            named_tokens(called, file.name, content, new_ids)
             for file, content in ((files.generation_config, generation), (files.config, plain))
         )
         for key, value in special_tokens(called, named, tokenizer).items():

@@ -86,6 +86,8 @@ def keep_entries(network: PreTrainedModel, kept: Sequence[int]) -> None:
         # What shares its weights keeps sharing them.
         module.weight = cut.setdefault(id(weight), nn.Parameter(weight.detach()[chosen]))
         setattr(module, "out_features" if is_head else "num_embeddings", len(kept))
+        if getattr(module, "padding_idx", None) is not None:
+            module.padding_idx = network.config.pad_token_id
         if (bias := getattr(module, "bias", None)) is not None:
             module.bias = nn.Parameter(bias.detach()[chosen])
     network.config.vocab_size = len(kept)

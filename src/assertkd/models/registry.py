@@ -20,7 +20,7 @@ from assertkd.models.model_folder import FAILURE, TOKENIZER_FILES, check_weights
 from assertkd.models.network import keep_entries
 from assertkd.models.t5.model import T5Model
 from assertkd.models.tokenizer import SENTINELS, load_tokenizer
-from assertkd.models.vocabulary import kept_entries
+from assertkd.models.vocabulary import kept_entries, whole_vocabulary
 from assertkd.settings import ModelSettings
 from assertkd.settings.model import SCRATCH, LoraSettings
 
@@ -197,7 +197,8 @@ def _check_own_tokenizer(name: str, vocab_size: int, tokenizer: PreTrainedTokeni
     """
     folder, kept = local_folder(name), kept_entries(tokenizer)
     if folder is None or not any((folder / file).is_file() for file in TOKENIZER_FILES):
-        if kept is not None and vocab_size > len(kept):
+        whole = whole_vocabulary(tokenizer)
+        if kept is not None and whole <= vocab_size < whole + PADDED_TO:
             return kept
         if vocab_size >= len(tokenizer) + PADDED_TO:
             raise UserError(
@@ -209,9 +210,10 @@ def _check_own_tokenizer(name: str, vocab_size: int, tokenizer: PreTrainedTokeni
     own, expected = (
         {number: token for token, number in one.get_vocab().items()} for one in (load_tokenizer(folder), tokenizer)
     )
-    if kept is not None and all(own.get(number) == expected[place] for place, number in enumerate(kept)):
-        # Of a model that is cut already the ids are the same; those of any other differ from some entry on.
-        return None if len(own) == len(expected) else kept
+    if kept is not None and len(own) > len(expected):
+        own = {place: own.get(number, "") for place, number in enumerate(kept)}
+    else:
+        kept = None
     # The sentinels of CodeT5's releases are in different orders, and the training teaches the one that is used.
     different = [
         number
@@ -225,4 +227,4 @@ def _check_own_tokenizer(name: str, vocab_size: int, tokenizer: PreTrainedTokeni
             f"run's, the first {own[first]!r} for {expected[first]!r} (id {first})",
             "Choose a model of the run's tokenizer, or set tokenizer.name to one that all models of the run have.",
         )
-    return None
+    return kept

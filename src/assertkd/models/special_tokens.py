@@ -29,8 +29,16 @@ class NamedTokens:
     ids: Mapping[str, tuple[int, ...]]
 
 
-def named_tokens(folder: str | Path, file: str, content: Mapping[str, Any]) -> NamedTokens:
+def named_tokens(
+    folder: str | Path, file: str, content: Mapping[str, Any], new_ids: Mapping[int, int] | None = None
+) -> NamedTokens:
     """Return what the content of a model's file names.
+
+    Args:
+        folder: of the model, for the error.
+        file: its name.
+        content: the file's.
+        new_ids: id to the one that it gets in a cut vocabulary; None where ids stay.
 
     Raises:
         UserError: an id is no whole number from 0.
@@ -43,7 +51,7 @@ def named_tokens(folder: str | Path, file: str, content: Mapping[str, Any]) -> N
             continue
         if not several or not all(type(one) is int and one >= 0 for one in several):
             raise UserError(f"{folder}: {file}: {key}: {value!r} is no token id", "Set a whole number from 0.")
-        ids[key] = tuple(several)
+        ids[key] = tuple(several) if new_ids is None else tuple(new_ids[one] for one in several if one in new_ids)
     return NamedTokens(file, ids)
 
 

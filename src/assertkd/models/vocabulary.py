@@ -12,12 +12,14 @@ from assertkd.prompts.prompt_form import KEY as FORM
 
 KEPT = "kept_entries"
 """In a cut tokenizer's configuration: the ids that its entries had before, in the order of their new ids."""
+WHOLE = "whole_vocabulary"
+"""In a cut tokenizer's configuration: how many entries there were before."""
 
 ROLES = ("pad_token", "eos_token", "bos_token", "unk_token")
 
 
 def cut_vocabulary(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Return a tokenizer with the entries that `texts` use, which splits them, and every part of them, as before.
+    """Return a tokenizer with the entries that `texts` use, which splits them as before.
 
     It keeps those that the used ones are merged from, the bytes, so that any other text can still be written, the
     special tokens and those of the form of inputs. The order stays.
@@ -43,10 +45,13 @@ def cut_vocabulary(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> 
     kept |= {token["content"] for token in content["added_tokens"]}
     kept |= {token for part in tokenizer.init_kwargs.get(FORM, {}).values() for token in part}
     merges = [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in model["merges"]]
-    # What is merged last is made of what was merged before.
-    for left, right in reversed(merges):
-        if left + right in kept:
-            kept |= {left, right}
+    found = 0
+    while found < len(kept):
+        found = len(kept)
+        # What is merged last is, as a rule, made of what was merged before.
+        for left, right in reversed(merges):
+            if left + right in kept:
+                kept |= {left, right}
     order = sorted(kept & entries.keys(), key=entries.__getitem__)
     number_of = {token: number for number, token in enumerate(order)}
     model["vocab"] = {token: number_of[token] for token in model["vocab"] if token in number_of}
@@ -65,7 +70,10 @@ def cut_vocabulary(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> 
     )
     if FORM in tokenizer.init_kwargs:
         cut.init_kwargs[FORM] = tokenizer.init_kwargs[FORM]
-    cut.init_kwargs[KEPT] = [entries[token] for token in order]
+    # Of a tokenizer that was cut before, the ids are those of the first one.
+    former = kept_entries(tokenizer) or range(len(entries))
+    cut.init_kwargs[KEPT] = [former[entries[token]] for token in order]
+    cut.init_kwargs[WHOLE] = whole_vocabulary(tokenizer)
     return cut
 
 
@@ -73,6 +81,11 @@ def kept_entries(tokenizer: PreTrainedTokenizerFast) -> Sequence[int] | None:
     """Return the ids that the entries of a cut tokenizer had before; None for one that is whole."""
     kept: Sequence[int] | None = tokenizer.init_kwargs.get(KEPT)
     return kept
+
+
+def whole_vocabulary(tokenizer: PreTrainedTokenizerFast) -> int:
+    """Return how many entries a tokenizer has, of a cut one how many it had."""
+    return int(tokenizer.init_kwargs.get(WHOLE, len(tokenizer)))
 
 
 def _used_ids(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> set[int]:

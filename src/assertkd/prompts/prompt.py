@@ -85,7 +85,7 @@ class Prompt:
                 f"Set data.max_input_len to {sum(map(len, form)) + LEAST_ROOM} at least, or choose a shorter form.",
             )
         before, _, after = test_method.partition(MARKER)
-        focal = self._ids(focal_method.rstrip() + "\n\n")
+        focal = self._ids(_with_blank_line(focal_method))
         left, right = self._ids(before), self._ids(after)
         whole = len(focal) + len(left) + len(right)
         # The placeholder counts as one token of the input of which the focal method keeps its share.
@@ -139,3 +139,13 @@ class Prompt:
             return_offsets_mapping=return_offsets_mapping,
             verbose=False,
         )
+
+
+def encoded_texts(record: Record) -> tuple[str, ...]:
+    """Return the texts of a record that a prompt encodes, each on its own: the parts of its input, and its target."""
+    before, _, after = record.test_method.partition(MARKER)
+    return _with_blank_line(record.focal_method), before, after, record.assertion
+
+
+def _with_blank_line(focal_method: str) -> str:
+    return focal_method.rstrip() + "\n\n"

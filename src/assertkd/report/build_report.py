@@ -61,12 +61,15 @@ def build_report(
     for note in notes:
         log.warning("%s", note)
     quality = read_json(run.corpus.quality)
-    further = {file.stem.removesuffix("_quality"): read_json(file) for file in counts}
+    further_counts = {file.stem.removesuffix("_quality"): read_json(file) for file in counts}
+    for one in further_counts.values():
+        # Of each project, which may be thousands.
+        one.pop("projects", None)
     # A corpus of an earlier version has none.
     notes += quality.pop("warnings", [])
     notes += execution_notes(run.gold_summary)
     if not settings.machine:
-        notes, quality, further = map(without_places, (notes, quality, further))
+        notes, quality, further_counts = map(without_places, (notes, quality, further_counts))
     comparison = None
     if models:
         names, scores = [model.name for model in models], run.folder / "evaluation"
@@ -104,7 +107,7 @@ def build_report(
             *corpus_tables(quality),
             *(
                 replace(table, title=f"{title}: {table.title}")
-                for title, one in further.items()
+                for title, one in further_counts.items()
                 for table in corpus_tables(one)
             ),
         ],

@@ -15,8 +15,8 @@ class PretrainSettings(Section):
     methods. For models from scratch, which learn little from some thousand records."""
 
     java_sources: tuple[str, ...] = ()
-    """Folders that hold Java projects; none for no such stage. Files whose classes are in the validation or test split
-    are left out, and, where the corpus is split by project, whole projects."""
+    """Folders that hold Java projects; none for no such stage. Files with a test, a test class or a long focal method
+    of the validation or test split are left out and, where the corpus is split by project, whole projects."""
     statements: int = Field(1, ge=0, le=20)
     """Statements that are cut out of every test beside its assertions, one a record."""
     production_share: float = Field(0.5, ge=0.0, lt=1.0)

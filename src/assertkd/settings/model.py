@@ -26,7 +26,7 @@ class TokenizerSettings(Section):
     keep: Literal["all", "corpus"] = Field("all", exclude_if=lambda keep: keep == "all")
     """`corpus`: of a named tokenizer (byte-level BPE) only the entries that the training records use, those they are
     merged from, single bytes and special tokens, in the models' embeddings and heads too; any text can still be
-    written. For small models, most of whose weights are embeddings."""
+    written. For small models, most of whose weights are embeddings. Without effect on a tokenizer that is trained."""
     prompt: PromptName | None = Field(None, exclude_if=lambda form: form is None)
     """Form of inputs. `placeholder`: focal method and test, a token in the assertion's place, the end token.
     `infilling`: the same between the tokenizer's tokens of fill-in-the-middle. `continuation`: the same, and a comment
@@ -114,9 +114,11 @@ class StudentModelSettings(ModelSettings):
         if self.teacher_layers is not None:
             return self.with_defaults({"name", "scratch"})
         used = super().used()
-        if self.tokenizer is None or (self.tokenizer.name is None and self.name == SCRATCH):
+        if self.tokenizer is None:
             return used
-        return used.model_copy(update={"tokenizer": self.tokenizer.with_defaults({"vocab_size"})})
+        is_trained = self.tokenizer.name is None and self.name == SCRATCH
+        without_effect = {"keep"} if is_trained else {"vocab_size"}
+        return used.model_copy(update={"tokenizer": self.tokenizer.with_defaults(without_effect)})
 
     @property
     def own_tokenizer(self) -> str:

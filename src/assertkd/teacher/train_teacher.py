@@ -1,6 +1,7 @@
 """The rules `pretrain` and `train_teacher`: a model learns what was cut out of methods, then gold assertions."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,12 @@ from assertkd.corpus.training_records import Part, TrainingRecords
 from assertkd.jsonl import LineIndex
 from assertkd.layout import CorpusLayout, TrainingLayout
 from assertkd.losses.loss_plan import hard_labels
-from assertkd.models.distillable import DistillableModel
-from assertkd.models.registry import build_model
+from assertkd.models.registry import build_model, weights_file
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.runtime.seeding import seed_everything
 from assertkd.settings import TeacherModelSettings
+from assertkd.settings.model import LoraSettings
 from assertkd.teacher.params import PretrainParams, TrainTeacherParams
 from assertkd.training.data import (
     ExamplePool,
@@ -38,9 +39,8 @@ def pretrain(
     """Train the teacher's model on the records of `prepare_pretraining`; otherwise as `train_teacher`."""
     files = CorpusLayout(corpus)
     recipe = Recipe("pretrain", params.model_dump(mode="json"), {"corpus": str(corpus)}, config)
-    records = (files.pretraining, files.pretraining_validation)
-    checkpoints = checkpoints or TrainingLayout(folder).checkpoints
-    _train(params, params.model, corpus, records, "prepare_pretraining", folder, checkpoints, recipe)
+    learnt = _Learnt(files.pretraining, files.pretraining_validation, "prepare_pretraining")
+    _train(params, params.model, LoraSettings(), learnt, files.tokenizer, folder, checkpoints, recipe)
 
 
 @in_processes
@@ -66,38 +66,49 @@ def train_teacher(
     files, inputs = CorpusLayout(corpus), {"corpus": str(corpus), "pretrained": pretrained and str(pretrained)}
     recipe = Recipe("teacher", params.model_dump(mode="json"), inputs, config)
     model = params.model if pretrained is None else TeacherModelSettings(name=str(pretrained))
-    checkpoints = checkpoints or TrainingLayout(folder).checkpoints
-    _train(params, model, corpus, (files.train, files.validation), "prepare_corpus", folder, checkpoints, recipe)
+    learnt = _Learnt(files.train, files.validation, "prepare_corpus", pretrained and weights_file(pretrained))
+    _train(params, model, params.lora, learnt, files.tokenizer, folder, checkpoints, recipe)
+
+
+@dataclass(frozen=True)
+class _Learnt:
+    """Files of records to train and to validate on, the rule that wrote them, and the weights that come before."""
+
+    records: Path
+    validation: Path
+    rule: str
+    weights: Path | None = None
 
 
 def _train(
     params: PretrainParams | TrainTeacherParams,
     start: TeacherModelSettings,
-    corpus: Path,
-    records: tuple[Path, Path],
-    rule: str,
+    lora: LoraSettings,
+    learnt: _Learnt,
+    tokenizer_folder: Path,
     folder: Path,
-    checkpoints: Path,
+    checkpoints: Path | None,
     recipe: Recipe,
 ) -> None:
-    """Train the model `start` on the first of two files of records, which `rule` wrote, and validate on the other."""
+    """Train the model `start` on records with cross-entropy, and write to `folder` as `train_teacher` says."""
+    checkpoints = checkpoints or TrainingLayout(folder).checkpoints
     with logged_to(TrainingLayout(folder).log, continued=checkpoints.exists()):
         seed_everything(params.seed)
-        tokenizer = load_tokenizer(CorpusLayout(corpus).tokenizer)
+        tokenizer = load_tokenizer(tokenizer_folder)
         prompt = Prompt(tokenizer, params.max_input_len, params.max_output_len)
-        index = LineIndex(records[0], rule)
-        training_records = TrainingRecords([Part(index, None, gold=index, predicted=())])
+        index = LineIndex(learnt.records, learnt.rule)
+        records = TrainingRecords([Part(index, None, gold=index, predicted=())])
         data = TrainingData(
-            train=training_examples(ExamplePool(training_records, prompt), params.training),
-            validation=validation_examples(records[1], prompt, params.training),
+            train=training_examples(ExamplePool(records, prompt), params.training),
+            validation=validation_examples(learnt.validation, prompt, params.training),
             teacher=None,
-            files=records,
+            files=(learnt.records, learnt.validation, *([] if learnt.weights is None else [learnt.weights])),
             max_new_tokens=params.max_output_len,
             validation_encoder=load_validation_encoder(params.validation_encoder, params.training),
         )
-        model: DistillableModel = build_model(start, tokenizer, params.training.dropout_rate)
-        if isinstance(params, TrainTeacherParams) and params.lora.rank:
-            model.add_adapters(params.lora)
+        model = build_model(start, tokenizer, params.training.dropout_rate)
+        if lora.rank:
+            model.add_adapters(lora)
         model.remember_length_limits(params.max_input_len, params.max_output_len)
         plan, settings, seed = hard_labels(), params.training, params.seed
         train(model, tokenizer, data, plan, settings, seed, folder, checkpoints=checkpoints, recipe=recipe)
