@@ -43,15 +43,15 @@ def named_tokens(
     Raises:
         UserError: an id is no whole number from 0.
     """
-    ids = {}
+    ids: dict[str, tuple[int, ...]] = {}
     for key in (PAD, END, START):
-        value = content.get(key)
+        value: Any = content.get(key)
         several = value if isinstance(value, list) and key == END else [value]
         if value is None:
             continue
         if not several or not all(type(one) is int and one >= 0 for one in several):
             raise UserError(f"{folder}: {file}: {key}: {value!r} is no token id", "Set a whole number from 0.")
-        ids[key] = tuple(several) if new_ids is None else tuple(new_ids[one] for one in several if one in new_ids)
+        ids[key] = tuple(one if new_ids is None else new_ids.get(one, one) for one in several)
     return NamedTokens(file, ids)
 
 
