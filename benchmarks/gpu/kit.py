@@ -23,9 +23,11 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,8 @@ TEACHER = {"d_model": 768, "d_ff": 3072, "heads": 12, "encoder_layers": 12, "dec
 STUDENT = {"d_model": 512, "d_ff": 2048, "heads": 8, "encoder_layers": 6, "decoder_layers": 6}
 CHECKS = 0.75
 """Share of the minutes that the steps before the table may take; each is stopped at what is left of it."""
+GRACE = 60.0
+"""Seconds that the processes of a step have to save in, once its time is up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +117,30 @@ def take(name: str, command: list[str], seconds: float, folder: Path) -> Step:
     started = time.monotonic()
     log = folder / f"{name.replace(' ', '_')}.log"
     with log.open("w", encoding="utf-8") as handle:
-        process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=handle, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, cwd=PROJECT, env=environment, stdout=handle, stderr=subprocess.STDOUT, start_new_session=True
+        )
         exit_code: int | None = None
         try:
-            exit_code = process.wait(max(seconds, 1.0))
-        except subprocess.TimeoutExpired:
-            # Snakemake ends its jobs, which save; they continue with the next call.
-            process.terminate()
-            process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                exit_code = process.wait(max(seconds, 1.0))
+        finally:
+            if exit_code is None:
+                end(process)
     return Step(name, shlex.join(command), round(time.monotonic() - started, 1), exit_code, log.read_text("utf-8"))
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a step with all its processes.
+
+    Snakemake alone would wait for its jobs; told themselves, they save, and continue with the next call.
+    """
+    os.killpg(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def page(machine: dict[str, Any], steps: list[Step], leaderboard: str) -> str:

@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
+
+from gpu import kit as gpu_kit
 
 PROJECT = Path(__file__).parents[2]
 KIT = PROJECT / "benchmarks/gpu/kit.py"
@@ -27,6 +30,28 @@ def test_every_step_runs_at_toy_size(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert "hard_labels" in found["leaderboard"]
     assert "trident" in (tmp_path / "gpu.md").read_text()
+
+
+STEP = """
+import signal, subprocess, sys
+job = "import signal, sys, time; signal.signal(signal.SIGTERM, {}); print('ready', flush=True); time.sleep(60)"
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", job.format(sys.argv[1])])
+print(child.pid, flush=True)
+child.wait()
+"""
+"""As Snakemake does, it waits for its job when it is told to end."""
+
+
+@pytest.mark.parametrize("answer", ["lambda *_: sys.exit(print('saved'))", "signal.SIG_IGN"])
+def test_jobs_save_and_end_when_the_time_is_up(answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_kit, "GRACE", 1.0 if answer == "signal.SIG_IGN" else 30.0)
+    step = gpu_kit.take("table", [sys.executable, "-c", STEP, answer], 3.0, tmp_path)
+    assert step.exit_code is None
+    assert step.seconds < 20
+    job, *said = step.output.split()
+    assert said == (["ready"] if answer == "signal.SIG_IGN" else ["ready", "saved"])
+    assert not psutil.pid_exists(int(job))
 
 
 def test_what_is_packed_runs_elsewhere(tmp_path: Path) -> None:
