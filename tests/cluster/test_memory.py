@@ -86,8 +86,8 @@ def test_a_teacher_beside_its_student_counts(variant: dict[str, Any]) -> None:
         memory = training_memory(each.model, each.training, *SIZES, each.lora, each.frozen_teacher)
         assert memory is not None
         totals[name] = memory.total
-    # 738 million weights in float32, and what autocast makes of them.
-    assert totals["student beside"] - totals["student alone"] == 6 * 737_639_424
+    # 738 million weights in float32.
+    assert totals["student beside"] - totals["student alone"] == 4 * 737_639_424
     lines = [line for line in format_estimates(params) if line.startswith("student beside")]
     assert "batch_size 4, beside the teacher (Salesforce/codet5p-770m): about" in lines[0]
 

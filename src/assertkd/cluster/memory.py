@@ -15,7 +15,8 @@ BYTES_PER_WEIGHT = 16
 BYTES_PER_WEIGHT_FROZEN = 4
 """A float32 weight that is not trained: beside adapters, or of a teacher beside its student."""
 BYTES_PER_WEIGHT_AUTOCAST = 2
-"""The half-precision copy of a weight that autocast keeps through a forward and backward pass."""
+"""The half-precision copy of a weight that is kept through a forward and backward pass: of every weight that a gradient
+passes through, trained or not, but not of a teacher beside its student (autocast caches what is trained alone)."""
 ACTIVATIONS_PER_LAYER = 34
 """Bytes in half precision for every token and unit of width that one layer keeps for its backward pass (Korthikanti et
 al. 2022, section 4.1)."""
@@ -98,7 +99,9 @@ def training_memory(
         shape=shape,
         parameters=parameters,
         trained=trained,
-        weights=trained * (BYTES_PER_WEIGHT + autocast) + (frozen + beside) * (BYTES_PER_WEIGHT_FROZEN + autocast),
+        weights=trained * BYTES_PER_WEIGHT
+        + (frozen + beside) * BYTES_PER_WEIGHT_FROZEN
+        + (trained + frozen) * autocast,
         activations=_activations(shape, training, max_input_len, max_output_len),
     )
 
