@@ -52,6 +52,11 @@ class ModelShape:
     decoder_layers: int
 
 
+def capped(logits: Tensor, cap: float | None) -> Tensor:
+    """Return c · tanh(logits / c), as Gemma 2 has it; the logits themselves without a cap."""
+    return logits if cap is None else cap * torch.tanh(logits / cap)
+
+
 class DistillableModel(nn.Module, ABC):
     """A language model that writes a target for an input. `models/` alone knows how: with an encoder, or by continuing.
 

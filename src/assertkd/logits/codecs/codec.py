@@ -13,6 +13,7 @@ from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
 from assertkd.logits.codecs.head import Float32, StoredHead
 from assertkd.logits.codecs.support import TopLogprobs
+from assertkd.models.distillable import capped
 
 Encoder = Callable[[Float32], Payload]
 """Turns the hidden vectors (T, d) of one example into its arrays. Pure: the same vectors give the same arrays."""
@@ -96,11 +97,6 @@ class Codec(ABC):
         """Return one array of all examples, rows one behind the other, with memory of its own."""
         dtype, shape = self.layout[name]
         return np.concatenate([np.empty((0, *shape), dtype), *(arrays[name] for arrays in payloads)])
-
-
-def capped(logits: torch.Tensor, cap: float | None) -> torch.Tensor:
-    """Return c · tanh(logits / c), as Gemma 2 has it; the logits themselves without a cap."""
-    return logits if cap is None else cap * torch.tanh(logits / cap)
 
 
 def checked_hidden(hidden: Float32, hidden_size: int) -> Float32:

@@ -14,8 +14,9 @@ import torch
 from assertkd.batching.distributions import FullDistribution
 from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
-from assertkd.logits.codecs.codec import Codec, Encoder, capped, checked_hidden
+from assertkd.logits.codecs.codec import Codec, Encoder, checked_hidden
 from assertkd.logits.codecs.head import Float32, StoredHead, balance_head, row_blocks
+from assertkd.models.distillable import capped
 
 LEVELS = 127
 """An int8 value lies in -127..127, in steps of its group's scale."""

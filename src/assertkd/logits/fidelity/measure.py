@@ -14,8 +14,9 @@ import torch
 from assertkd.batching.distributions import BucketedDistribution, Buckets, FullDistribution, TeacherView
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
-from assertkd.logits.codecs.codec import Codec, capped
+from assertkd.logits.codecs.codec import Codec
 from assertkd.logits.codecs.head import HEAD_FILE, Float32, StoredHead, balance_head, head_bytes
+from assertkd.models.distillable import capped
 from assertkd.runtime.progress import Progress
 
 TEMPERATURES = (1.0, 2.0, 4.0)

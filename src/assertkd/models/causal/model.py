@@ -14,7 +14,7 @@ from assertkd.errors import UserError
 from assertkd.models.causal.architectures import CAP, check_config, network_class
 from assertkd.models.causal.generation import CausalSteps, padded_left
 from assertkd.models.causal.narrowing import narrowed_weights
-from assertkd.models.distillable import IGNORED, DistillableModel, ModelShape, TargetOutputs
+from assertkd.models.distillable import IGNORED, DistillableModel, ModelShape, TargetOutputs, capped
 from assertkd.models.model_folder import FAILURE, INPUT_LENGTH
 from assertkd.models.network import check_layers, copied_network
 from assertkd.settings.model import ScratchSettings
@@ -246,8 +246,7 @@ class CausalModel(DistillableModel):
 
     def _logits(self, hidden: Tensor) -> Tensor:
         logits: Tensor = self.network.get_output_embeddings()(hidden)
-        cap = self.logit_cap
-        return logits if cap is None else cap * torch.tanh(logits / cap)
+        return capped(logits, self.logit_cap)
 
     def _read(
         self, input_ids: Tensor, attention_mask: Tensor, labels: Tensor, targets_per_input: int, hidden_states: bool
