@@ -92,6 +92,20 @@ def test_what_does_nothing_goes_first_and_is_not_missed(kind: str) -> None:
     assert not torch.allclose(logits(model.narrowed(heads, units - 8)), logits(model), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("kind", ["mixtral", "qwen2_moe"])
+def test_layers_of_experts_have_fewer_heads_but_not_fewer_units(kind: str) -> None:
+    model = random_model(kind)
+    with torch.no_grad():
+        for name, weight in model.network.named_parameters():
+            if name.endswith("o_proj.weight"):
+                weight[:, :16] = 0.0
+    narrow = model.narrowed(2, None)
+    assert narrow.shape.heads == 2
+    torch.testing.assert_close(logits(narrow), logits(model), rtol=1e-5, atol=1e-5)
+    with pytest.raises(UserError, match="cannot be narrowed"):
+        model.narrowed(2, 12)
+
+
 def test_the_heads_of_a_t5_stack_keep_their_position_biases() -> None:
     model = t5()
     with torch.no_grad():
