@@ -14,7 +14,7 @@ from threading import Thread
 
 import native
 import pytest
-from attacks import ATTACKS, ON_THE_MACHINE, TEXTS, assertion
+from attacks import ATTACKS, FILES, ITSELF, ON_THE_MACHINE, RUNNER, TEXTS, THREADS, assertion
 from java_source import box
 from outside import SECRET, Outside, outside
 from processes import commands
@@ -34,6 +34,13 @@ pytestmark = [pytest.mark.java, pytest.mark.hostile]
 
 HONEST, WRONG = "assertEquals(5, box.size( 2));", "assertEquals(4, box.size(2));"
 SECONDS = 4.0
+
+FOLLOWED = [
+    name
+    for number, name in enumerate([*ATTACKS, *TEXTS])
+    if name in {**ITSELF, **THREADS, **RUNNER} or (name not in FILES and number % 4 == 0)
+]
+"""What changes the process that it runs in, and some of the others."""
 
 SHARED = """package p.shared;
 import static org.junit.Assert.*;
@@ -94,14 +101,14 @@ def shared(id_: str, name: str, more: str = "", package: str = "p.shared") -> Re
 
 def hostile_records() -> dict[str, tuple[Record, bool]]:
     """Return records whose own code is hostile, or has names that could disturb others; whether its gold passes."""
-    static, constructor = box("static"), box("constructor")
-    for record, code in ((static, "static { Box.class.getName(); if (true) System.exit(0); }"), (constructor, "")):
+    initializer, constructor = box("initializer"), box("constructor")
+    for record, code in ((initializer, "static { Box.class.getName(); if (true) System.exit(0); }"), (constructor, "")):
         code = code or "public Box() { while (size == 3) { } }"
         record.extra["class_source"] = record.extra["class_source"].replace("private int", f"{code} private int")
     unnamed = shared("like_the_runner", "Runner", package="x")
     sources = {key: text.replace("package x;", "") for key, text in unnamed.extra.items()}
     return {
-        "static": (static, False),
+        "initializer": (initializer, False),
         "constructor": (constructor, False),
         "neighbour": (shared("neighbour", "NeighbourTest"), True),
         "list": (shared("list", "ListTest", "class List<T> { } class Arrays { }"), False),
@@ -109,6 +116,7 @@ def hostile_records() -> dict[str, tuple[Record, bool]]:
         "of_the_frameworks": (shared("of_the_frameworks", "Assert", package="org.junit"), False),
         "of_the_runner": (shared("of_the_runner", "Runner", package="assertkd"), False),
         "of_the_jdk": (shared("of_the_jdk", "Objects", package="java.util"), False),
+        "nested": (shared("nested", "NestedTest", package=".".join(["nested"] * 1000)), False),
         "part_of_a_name": (shared("part_of_a_name", "junit", package="org"), False),
     }
 
@@ -132,15 +140,15 @@ class Finished:
 
 @pytest.fixture(scope="module")
 def finished(around: Outside, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """Return the results of all attacks, with an honest or a wrong prediction behind every second."""
+    """Return the results of all attacks, those of `FOLLOWED` with an honest or a wrong prediction behind them."""
     folder = tmp_path_factory.mktemp("run")
     records: list[Record] = []
     texts: dict[str, str] = {}
     for number, (name, text) in enumerate([*ATTACKS.items(), *TEXTS.items()]):
         records.append(box(name))
         texts[name] = assertion(around.aimed(text)) if name in ATTACKS else text
-        if number % 2:
-            kind, honest = ("honest", HONEST) if number % 4 == 1 else ("wrong", WRONG)
+        if name in FOLLOWED:
+            kind, honest = ("honest", HONEST) if FOLLOWED.index(name) % 2 else ("wrong", WRONG)
             records.append(box(f"{kind}{number}"))
             texts[f"{kind}{number}"] = honest
     for name, (record, _) in hostile_records().items():
@@ -192,7 +200,7 @@ def test_what_is_no_assertion_is_not_run(finished: Finished, name: str) -> None:
 
 def test_honest_predictions_are_judged_as_if_they_were_alone(finished: Finished) -> None:
     others = {name: one for name, one in finished.predicted.items() if name.startswith(("honest", "wrong"))}
-    assert len(others) == (len(ATTACKS) + len(TEXTS)) // 2
+    assert len(others) == len(FOLLOWED) >= 28
     for name, one in others.items():
         is_honest = name.startswith("honest")
         found = (one.passes, one.killed, one.gold_killed)
@@ -268,5 +276,5 @@ def test_no_process_is_left(finished: Finished) -> None:
 
 
 def test_it_comes_to_an_end(finished: Finished) -> None:
-    assert finished.seconds < 10 * 60, "an attack that hangs costs its time limit, and no more"
+    assert finished.seconds < 5 * 60, "an attack that hangs costs its time limit, and no more"
     assert finished.predicted["loop"].ended == "timed out"

@@ -82,8 +82,9 @@ BLANKS = "// class " + "/**/" * 60 + " 1\n int a;"
 
 
 def test_a_unit_that_the_compiler_hangs_on_is_the_only_one_blamed(
-    pool: ExecutionPool, monkeypatch: pytest.MonkeyPatch
+    pool: ExecutionPool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", logger=compiler.log.name)
     monkeypatch.setattr(compiler, "SILENT_SECONDS", 10.0)
     units = [unit(pool, f"Before{number}", "int a;") for number in range(300)]
     units += [unit(pool, "Hangs", BLOWS_UP), unit(pool, "Blanks", BLANKS), unit(pool, "After", "int a;")]
@@ -92,12 +93,49 @@ def test_a_unit_that_the_compiler_hangs_on_is_the_only_one_blamed(
     errors = pool.compile(units)
     assert errors == [*[None] * 300, "the compiler did not come to an end", None, None]
     assert len(ended) == 2, "the unit among others, and alone"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"javac was silent for 10 s over {count} units and is started again" for count in (303, 1)
+    ]
     assert classes(units[0].folder) == {"Before0.class"}
 
 
-def test_a_class_whose_name_no_file_can_have_fails_alone(pool: ExecutionPool) -> None:
-    units = [unit(pool, "Long", f"class {'x' * 300} {{ }}"), unit(pool, "Short", "int a;")]
+@pytest.mark.parametrize("letters", [300, 5000])
+def test_a_class_whose_name_no_file_can_have_fails_alone(pool: ExecutionPool, letters: int) -> None:
+    units = [unit(pool, "Long", f"class {'x' * letters} {{ }}"), unit(pool, "Short", "int a;")]
     assert pool.compile(units) == ["its classes cannot be written (File name too long)", None]
+    assert not units[0].folder.exists()
+
+
+def test_a_class_that_is_nested_too_deeply_fails_alone(pool: ExecutionPool) -> None:
+    units = [
+        Unit(pool.new_folder(), {"A.java": f"package {'.'.join(['a'] * parts)}; class A {{ }}"})
+        for parts in (1000, 100, 99)
+    ]
+    assert pool.compile(units) == [*["its classes cannot be written (a name of more than 100 parts)"] * 2, None]
+    assert [one.folder.exists() for one in units] == [False, False, True]
+
+
+def test_a_long_message_is_cut(pool: ExecutionPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiler.Compiler, "kill", lambda self: pytest.fail("the compiler was ended"))
+    [error] = pool.compile([unit(pool, "Long", f"int f() {{ return {'x' * 70_000}.y; }}")])
+    assert error == "cannot find symbol"
+    [error] = pool.compile([unit(pool, "Long", f"class {'x' * 60_000} {{ }} class {'x' * 60_000} {{ }}")])
+    assert str(error).startswith("class Long.xxx")
+    assert len(str(error)) == 300
+
+
+def test_units_with_much_source_are_sent_in_several_requests(
+    pool: ExecutionPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiler, "MOST_SOURCE_BYTES", 100)
+    request, sizes = compiler.Compiler._request, []
+    monkeypatch.setattr(
+        compiler.Compiler, "_request", lambda self, units, _: sizes.append(len(units)) or request(self, units, False)
+    )
+    comments = ["", "", "/*" + "x" * 300 + "*/", "", "undeclared f;"]
+    errors = pool.compile([unit(pool, f"T{number}", comment) for number, comment in enumerate(comments)])
+    assert [error is None for error in errors] == [True, True, True, True, False]
+    assert sorted(sizes) == [1, 2, 2]
 
 
 def test_a_long_chain_of_calls_compiles(pool: ExecutionPool) -> None:

@@ -18,7 +18,7 @@ import pytest
 from processes import commands
 
 from assertkd.evaluation.execution.compiler import Unit
-from assertkd.evaluation.execution.confine import CannotConfineError, find_confinement
+from assertkd.evaluation.execution.confine import FIRST_USER, USERS, CannotConfineError, find_confinement, new_user
 from assertkd.evaluation.execution.frameworks import with_linked
 from assertkd.evaluation.execution.jdk import Toolchain
 from assertkd.evaluation.execution.pool import ExecutionPool
@@ -79,6 +79,15 @@ def test_the_filter_refuses_what_it_names_alone(
     assert answer(program, AARCH64 if audit == X86_64 else X86_64, allowed[0]) == KILLED
     if machine == "x86_64":
         assert answer(program, audit, 0x40000000 + 41, 1) == refused(errno.EPERM), "the ABI x32"
+
+
+def test_no_two_processes_are_one_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    users: list[int] = []
+    for process in (1001, 1000):
+        monkeypatch.setattr(os, "getpid", lambda process=process: process)
+        users += (new_user() for _ in range(64))
+    assert len(set(users)) == len(users)
+    assert all(FIRST_USER <= user < FIRST_USER + USERS for user in users)
 
 
 def outcome(pool: ExecutionPool, code: str) -> TestOutcome:

@@ -1,5 +1,6 @@
 """What a test leaves behind does not reach the next one, and what it needs to know of the machine is little."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from processes import commands
 from assertkd.errors import UserError
 from assertkd.evaluation.execution import pool as pool_module
 from assertkd.evaluation.execution.compiler import Unit
-from assertkd.evaluation.execution.confine import CannotConfineError
+from assertkd.evaluation.execution.confine import FIRST_USER, USERS, CannotConfineError, may_be_anybody
 from assertkd.evaluation.execution.gold import sources_of
 from assertkd.evaluation.execution.jdk import Toolchain
 from assertkd.evaluation.execution.pool import ExecutionPool
@@ -206,8 +207,19 @@ def test_without_confinement_time_and_memory_are_limited_too(
         for name, ways in expected.items():
             assert verdict(unconfined, ATTACKS[name], 2.0 if TIMED_OUT in ways else PATIENCE) in ways, name
         assert verdict(unconfined, "assertEquals(3, box.size(0));") == PASSED
-        own = f'{J}createTempFile("own", null)'
-        assert verdict(unconfined, f'assertNotEquals("root", {J}getOwner({own}).getName());') == PASSED
+        user = f'(Integer) {J}getAttribute({J}createTempFile("own", null), "unix:uid")'
+        first, users = (FIRST_USER, USERS) if may_be_anybody() else (os.geteuid(), 1)
+        assert (
+            verdict(unconfined, f"int user = {user}; assertTrue(user >= {first} && user - {first} < {users});")
+            == PASSED
+        )
+        # A file that is left ends the process; the next one must not find it.
+        again = 'assertTrue(new java.io.File("left").createNewFile());'
+        deep = 'assertTrue(new java.io.File("a/".repeat(1500)).mkdirs());'
+        for text in (again, again, deep, again):
+            assert verdict(unconfined, text) == PASSED
+        folder = unconfined.folder
+    assert not folder.exists()
 
 
 def test_root_runs_nothing_unconfined_with_what_is_closed_to_others(

@@ -1,9 +1,10 @@
 """A warm javac: many units of Java compiled at once, with a verdict on each."""
 
 import errno
+import logging
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -12,17 +13,30 @@ from assertkd.evaluation.execution.jdk import Toolchain
 from assertkd.evaluation.execution.messages import printable
 from assertkd.evaluation.execution.process import DeadlinePassedError, JavaProcess, ProcessEndedError
 
+log = logging.getLogger(__name__)
+
 SOURCE = Path(__file__).parent / "java" / "Compiler.java"
 HEAP_MB = 768
 SILENT_SECONDS = 30.0
 """How long one kind of work on one unit may take, such as reading it or checking its types, or an answer after it."""
 
+DONE, SEVERAL_UNITS, FIRST_UNIT = 0, 1, 2
+"""What the compiler says while it works; `FIRST_UNIT + n` that it goes on with unit number n."""
+
 PARTS = 16
 """How many parts units are divided into to find one that ends the compiler."""
 
-LONGEST_ERROR, LONGEST_NAME = 1 << 16, 1 << 12
+MOST_SOURCE_BYTES = 16 << 20
+"""Size of the sources of a request, a single unit's excepted."""
+
+LONGEST_ERROR, LONGEST_NAME = 1 << 16, 1 << 17
+"""Size of what the compiler cuts a message to, at most, and of what a class file can name."""
+
 MOST_BYTES, BYTES_PER_FILE = 256 << 20, 1 << 12
-"""Size of what the units of a request may compile to, and what each file counts beside its content."""
+"""Size of what the units of a request may compile to, and what each file counts beside its name and content."""
+
+MOST_PARTS = 100
+"""How many names, of folders and a file, a file's path has at most."""
 
 UNWRITABLE = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 """Faults of files' names."""
@@ -77,15 +91,17 @@ class Compiler(JavaProcess):
             processors: whether the class path's annotation processors are run.
         """
         errors: dict[int, str | None] = {}
-        parts: list[Sequence[int]] = [range(len(units))] if units else []
+        parts: list[Sequence[int]] = list(_requests(units))
         while parts:
             part = parts.pop()
             try:
                 errors |= zip(part, self._request([units[number] for number in part], processors), strict=True)
             except (ProcessEndedError, DeadlinePassedError) as fault:
                 self.kill()
+                late = isinstance(fault, DeadlinePassedError)
+                reason = f"was silent for {SILENT_SECONDS:g} s" if late else "crashed"
+                log.info(f"javac {reason} over {len(part)} units and is started again")
                 if len(part) == 1:
-                    late = isinstance(fault, DeadlinePassedError)
                     errors[part[0]] = "the compiler did not come to an end" if late else "the compiler crashed"
                     continue
                 others = list(part)
@@ -100,8 +116,8 @@ class Compiler(JavaProcess):
             self.start()
         request = [_number(int(processors)), _number(len(units)), *map(_packed, units)]
         self.send(b"".join(request), time.monotonic() + SILENT_SECONDS)
-        while said := self._receive_number():
-            self._suspect = said - 2 if 2 <= said < len(units) + 2 else None
+        while (said := self._receive_number()) != DONE:
+            self._suspect = said - FIRST_UNIT if FIRST_UNIT <= said < FIRST_UNIT + len(units) else None
         self._suspect, left = None, MOST_BYTES
         answers: list[tuple[str, dict[str, bytes]]] = []
         for _ in units:
@@ -112,7 +128,7 @@ class Compiler(JavaProcess):
                 if name.startswith("/") or ".." in name.split("/") or "\0" in name:
                     raise ProcessEndedError
                 files[name] = self._receive_sized(left)
-                left -= len(files[name]) + BYTES_PER_FILE
+                left -= len(name) + len(files[name]) + BYTES_PER_FILE
             answers.append((error, files))
         return [error or _write(unit.folder, files) for unit, (error, files) in zip(units, answers, strict=True)]
 
@@ -130,7 +146,9 @@ class Compiler(JavaProcess):
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> str | None:
-    """Write a unit's files; return what is wrong with their names, or None."""
+    """Write a unit's files; return what is wrong with their names, or None. Where it fails it leaves nothing."""
+    if any(name.count("/") >= MOST_PARTS for name in files):
+        return f"its classes cannot be written (a name of more than {MOST_PARTS} parts)"
     try:
         for parent in sorted({folder, *(folder / parent for name in files for parent in PurePosixPath(name).parents)}):
             parent.mkdir(exist_ok=True)
@@ -142,8 +160,22 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> str | None:
     except OSError as fault:
         if fault.errno not in UNWRITABLE:
             raise
+        shutil.rmtree(folder, ignore_errors=True)
         return f"its classes cannot be written ({fault.strerror})"
     return None
+
+
+def _requests(units: Sequence[Unit]) -> Iterator[Sequence[int]]:
+    """Yield the units' numbers, cut where the sources are too many for one request."""
+    start = size = 0
+    for number, unit in enumerate(units):
+        own = sum(map(len, unit.sources.values()))
+        if number > start and size + own > MOST_SOURCE_BYTES:
+            yield range(start, number)
+            start, size = number, 0
+        size += own
+    if units:
+        yield range(start, len(units))
 
 
 def _packed(unit: Unit) -> bytes:

@@ -2,11 +2,11 @@
 
 import contextlib
 import functools
-import itertools
 import os
 import platform
 import re
 import resource
+import secrets
 import shutil
 import subprocess
 import sys
@@ -38,8 +38,6 @@ FIRST_USER, USERS = 0x70000000, 1 << 26
 """User numbers that no system gives to anybody: https://systemd.io/UIDS-GIDS."""
 
 REFUSED = "predicted code cannot be confined here, so it is not run"
-
-_numbers = itertools.count()
 
 
 class CannotConfineError(ToolMissingError):
@@ -136,7 +134,7 @@ def _allowed(name: str, value: int) -> int:
 
 def new_user() -> int:
     """Return a number for a process's user, so that no two processes count as one user's."""
-    return FIRST_USER + (os.getpid() * 64 + next(_numbers)) % USERS
+    return FIRST_USER + secrets.randbelow(USERS)
 
 
 @functools.cache

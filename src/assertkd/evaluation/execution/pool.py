@@ -1,6 +1,5 @@
 """One compiler and several runners in a temporary folder: what a batch of assertions is executed with."""
 
-import shutil
 import stat
 import tempfile
 from collections import deque
@@ -15,6 +14,7 @@ from typing import Literal, Self, TypeVar
 from assertkd.errors import UserError
 from assertkd.evaluation.execution.compiler import Compiler, Unit
 from assertkd.evaluation.execution.confine import CannotConfineError, Confinement, find_confinement, may_be_anybody
+from assertkd.evaluation.execution.folders import remove_folder
 from assertkd.evaluation.execution.frameworks import packages_of, programs, split_class_path
 from assertkd.evaluation.execution.jdk import Toolchain
 from assertkd.evaluation.execution.runner import Runner
@@ -67,7 +67,8 @@ class ExecutionPool:
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
-            self.folder = Path(opening.enter_context(tempfile.TemporaryDirectory(prefix="assertkd-"))).resolve()
+            self.folder = Path(tempfile.mkdtemp(prefix="assertkd-")).resolve()
+            opening.callback(remove_folder, self.folder)
             if self._confinement is None and may_be_anybody():
                 # Processes are other users, who pass through.
                 self.folder.chmod(0o711)
@@ -191,4 +192,4 @@ def _check_open_to_others(path: Path) -> None:
 def remove(units: Iterable[Unit]) -> None:
     """Remove the classes of units that are of no more use."""
     for unit in units:
-        shutil.rmtree(unit.folder, ignore_errors=True)
+        remove_folder(unit.folder)

@@ -13,6 +13,7 @@ from typing import Self
 
 from assertkd.errors import UserError
 from assertkd.evaluation.execution.confine import Confinement, limits_command, may_be_anybody, new_user
+from assertkd.evaluation.execution.folders import remove_folder
 from assertkd.evaluation.execution.frameworks import with_linked
 
 LONGEST_LINE = 1 << 16
@@ -83,10 +84,8 @@ class JavaProcess:
     ) -> None:
         self._java, self._confinement, self._folder, self._heap_mb = java, confinement, folder, heap_mb
         self._pipes = folder.with_name(f"{folder.name}-pipes")
-        self._pipes.mkdir()
         for path in (self._pipes, folder):
-            # Whatever the umask: as root we are another user inside.
-            path.chmod(0o755)
+            _make_open(path)
         self._readable = [*with_linked(readable), self._pipes]
         names = [self._pipes / name for name in ("requests", "replies")]
         options = [*JVM_OPTIONS, f"-Xmx{heap_mb}m", f"-Djava.io.tmpdir={folder}"]
@@ -130,6 +129,10 @@ class JavaProcess:
         """Start it; return whether it is ready."""
         requests, replies = self._pipes / "requests", self._pipes / "replies"
         user = new_user() if may_be_anybody() else None
+        if self._confinement is None:
+            # A process before it may have left files there.
+            remove_folder(self._folder)
+            _make_open(self._folder)
         for path in (requests, replies):
             os.mkfifo(path, 0o600)
         if user is not None:
@@ -248,3 +251,10 @@ class JavaProcess:
                 raise ProcessEndedError
         if time.monotonic() >= deadline:
             raise DeadlinePassedError
+
+
+def _make_open(folder: Path) -> None:
+    """Make a folder, if it is not there, and open it to others: as root, who runs there is another user."""
+    folder.mkdir(exist_ok=True)
+    # Whatever the umask.
+    folder.chmod(0o755)

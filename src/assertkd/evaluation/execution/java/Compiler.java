@@ -51,8 +51,8 @@ import javax.tools.ToolProvider;
  * <p>The program's arguments are two named pipes, the first for requests, the second for replies, and class path
  * entries. Its first reply is the line {@code ready}. A request: 1 to run the class path's annotation processors, or 0;
  * the number of units, and for each its number of files, and for each file its path within the unit and its source. A
- * reply: 2 + n whenever the work goes on with unit number n, or 1 where it is not known with which; 0; then for each
- * unit, in order, an empty text or the first error, its number of classes and other files, and for each its path within
+ * reply: FIRST_UNIT + n whenever the work goes on with unit number n, or SEVERAL_UNITS where it is not known with
+ * which; DONE; then for each unit, in order, an empty text or the first error, its number of classes and other files, and for each its path within
  * the unit and its content. Numbers are big-endian ints; texts and contents follow their length in bytes; texts are
  * UTF-8.
  */
@@ -63,6 +63,11 @@ public final class Compiler {
     private final DataOutputStream out;
     private final List<File> classPath = new ArrayList<>();
     private final boolean hasProcessors;
+
+    private static final int DONE = 0;
+    private static final int SEVERAL_UNITS = 1;
+    private static final int FIRST_UNIT = 2;
+    private static final int LONGEST_ERROR = 2000;
 
     /** Room for the compiler's recursion: a chain of calls is as deep as it is long. With more it takes minutes. */
     private static final long STACK_BYTES = 32L << 20;
@@ -264,9 +269,10 @@ public final class Compiler {
         for (List<Unit> group : independentGroups(units)) {
             compile(group);
         }
-        out.writeInt(0);
+        out.writeInt(DONE);
         for (Unit unit : units) {
-            write(unit.error.getBytes(StandardCharsets.UTF_8));
+            String error = unit.error.substring(0, Math.min(unit.error.length(), LONGEST_ERROR));
+            write(error.getBytes(StandardCharsets.UTF_8));
             out.writeInt(unit.outputs.size());
             for (Map.Entry<String, Output> output : unit.outputs.entrySet()) {
                 write(output.getKey().getBytes(StandardCharsets.UTF_8));
@@ -288,7 +294,7 @@ public final class Compiler {
     /** Say which unit the work goes on with, or that it is none that is known. */
     private void goesOnWith(Unit unit) {
         try {
-            out.writeInt(unit == null ? 1 : 2 + unit.number);
+            out.writeInt(unit == null ? SEVERAL_UNITS : FIRST_UNIT + unit.number);
             out.flush();
         } catch (IOException gone) {
             throw new UncheckedIOException(gone);
