@@ -9,7 +9,8 @@ import pytest
 from outside import Outside, outside
 
 from assertkd.evaluation.execution import pool as pool_module
-from assertkd.evaluation.execution.compiler import Unit
+from assertkd.evaluation.execution import process
+from assertkd.evaluation.execution.compiler import Compiler, Unit
 from assertkd.evaluation.execution.confine import CannotConfineError
 from assertkd.evaluation.execution.jdk import Toolchain
 from assertkd.evaluation.execution.pool import ExecutionPool
@@ -34,12 +35,13 @@ public class Reach {
         attempts.put("change", () -> {
             try (Stream<Path> found = Files.walk(Path.of(System.getProperty("java.io.tmpdir")).getParent())) {
                 for (Path one : found.filter(path -> path.endsWith("Runner.class")).toArray(Path[]::new)) {
-                    Files.delete(one);
+                    Files.writeString(one.resolveSibling("mine"), "x");
+                    return;
                 }
             }
             throw new IOException();
         });
-        String reached = System.getProperty("early", "");
+        String reached = System.getProperty("early.processor", "") + System.getProperty("early.plugin", "");
         for (String name : attempts.keySet()) {
             try {
                 attempts.get(name).make();
@@ -63,7 +65,7 @@ public class Maker extends AbstractProcessor {
     @Override public SourceVersion getSupportedSourceVersion() { return SourceVersion.latest(); }
     @Override public boolean process(Set<? extends TypeElement> annotations, RoundEnvironment round) {
         for (Element element : round.getRootElements()) {
-            if (element.toString().startsWith("assertkd.")) System.setProperty("early", "processor");
+            if (element.toString().startsWith("assertkd.")) System.setProperty("early.processor", " processor");
             if (!element.getSimpleName().contentEquals("ATest")) continue;
             try (Writer writer = processingEnv.getFiler().createSourceFile("p.Made", element).openWriter()) {
                 writer.write("package p; class Made { static final String REACHED = \\"" + Reach.reached() + "\\"; }");
@@ -84,7 +86,8 @@ public class Plugged implements Plugin {
     public void init(JavacTask task, String... arguments) {
         task.addTaskListener(new TaskListener() {
             public void started(TaskEvent event) {
-                if (String.valueOf(event.getSourceFile()).contains("Runner")) System.setProperty("early", "plugin");
+                if (!String.valueOf(event.getSourceFile()).contains("Runner")) return;
+                System.setProperty("early.plugin", " plugin");
             }
         });
     }
@@ -167,5 +170,12 @@ def test_it_reaches_what_is_outside_where_nothing_confines(
         raise CannotConfineError("not here")
 
     monkeypatch.setattr(pool_module, "find_confinement", refuse)
+    # As one user all the same, and with the program that runs tests processed too.
+    for module in (pool_module, process):
+        monkeypatch.setattr(module, "may_be_anybody", lambda: False)
+    request = Compiler._request
+    monkeypatch.setattr(Compiler, "_request", lambda self, units, _: request(self, units, True))
     for name, outcome in outcomes(toolchain, hostile).items():
-        assert "read write connect process" in outcome.message, f"{name}: {outcome.message}"
+        early = "processor plugin " if name == "ATest" else ""
+        reached = outcome.message.partition("was:")[2].strip(" <[]>")
+        assert reached == f"{early}read write connect process change", f"{name}: {outcome.message}"

@@ -207,7 +207,8 @@ from assertkd.evaluation.execution.jdk import find_toolchain
 from assertkd.evaluation.execution.pool import ExecutionPool
 from assertkd.signals import StopSignals
 with StopSignals(), ExecutionPool(find_toolchain(junit=sys.argv[1:]), workers=1) as pool:
-    source = "import org.junit.*; public class T { @Test public void t() { while (true) { } } }"
+    body = 'Thread.currentThread().setName("endless"); while (true) { }'
+    source = f"import org.junit.*; public class T {{ @Test public void t() {{ {body} }} }}"
     unit = Unit(pool.new_folder(), {"T.java": source})
     pool.compile([unit])
 
@@ -220,14 +221,33 @@ with StopSignals(), ExecutionPool(find_toolchain(junit=sys.argv[1:]), workers=1)
 """
 
 
+def java_processes(folder: str) -> list[psutil.Process]:
+    """Return the JVMs of the pool with this folder."""
+    found = psutil.process_iter(["name", "cmdline"])
+    return [one for one in found if one.info["name"] == "java" and folder in " ".join(one.info["cmdline"] or [])]
+
+
+def is_endless(process: psutil.Process) -> bool:
+    """Return whether the endless test runs in a JVM: the system knows the names of its threads."""
+    try:
+        names = [path.read_text().strip() for path in Path(f"/proc/{process.pid}/task").glob("*/comm")]
+    except OSError:
+        return False
+    return "endless" in names
+
+
 @contextmanager
 def endless(toolchain: Toolchain) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A process that runs an endless test, and the folder of its pool."""
+    """A process in which an endless test has begun, and the folder of its pool."""
     command = [sys.executable, "-c", ENDLESS, *map(str, toolchain.junit)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         folder = process.stdout.readline().strip()
         try:
+            deadline = time.monotonic() + 60
+            while not any(is_endless(one) for one in java_processes(folder)):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
             yield process, folder
         finally:
             process.kill()
@@ -257,13 +277,13 @@ def test_what_a_signal_ends_waits_for_no_test_and_leaves_no_folder(toolchain: To
 @pytest.mark.java
 def test_what_runs_is_no_root_and_has_its_limits(toolchain: Toolchain) -> None:
     with endless(toolchain) as (_, folder):
-        listed = list(psutil.process_iter(["name", "cmdline", "uids"]))
-        jvms = [one for one in listed if one.info["name"] == "java" and folder in " ".join(one.info["cmdline"] or [])]
+        jvms = java_processes(folder)
+        users = [set(one.uids()) for one in jvms]
         limits = [Path(f"/proc/{one.pid}/limits").read_text(encoding="ascii") for one in jvms]
     shutil.rmtree(folder)
     assert jvms
-    for one, text in zip(jvms, limits, strict=True):
-        assert 0 not in one.info["uids"]
+    for ids, text in zip(users, limits, strict=True):
+        assert 0 not in ids
         for limit in ("Max address space", "Max file size", "Max core file size", "Max processes"):
             soft, hard = next(line for line in text.splitlines() if line.startswith(limit))[len(limit) :].split()[:2]
             assert soft == hard != "unlimited", limit

@@ -1,6 +1,8 @@
 """What a test leaves behind does not reach the next one, and what it needs to know of the machine is little."""
 
 import os
+import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -223,15 +225,31 @@ def test_without_confinement_time_and_memory_are_limited_too(
 
 
 def test_root_runs_nothing_unconfined_with_what_is_closed_to_others(
-    toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool_module, "find_confinement", refuse)
     monkeypatch.setattr(pool_module, "may_be_anybody", lambda: True)
-    closed = tmp_path / "closed"
-    (closed / "classes").mkdir(parents=True)
-    closed.chmod(0o700)
-    with pytest.raises(UserError, match="classes: only root can read it"):
-        ExecutionPool(toolchain, [closed / "classes"], unconfined=True)
+    with tempfile.TemporaryDirectory() as made:
+        above = Path(made)
+        above.chmod(0o711)
+        monkeypatch.setattr(tempfile, "tempdir", str(above))
+        classes = above / "parent" / "classes"
+        classes.mkdir(parents=True)
+        for parent, mode, closed in (
+            (0o711, 0o755, None),
+            (0o711, 0o754, "x"),
+            (0o711, 0o751, "r"),
+            (0o744, 0o755, "x"),
+        ):
+            classes.parent.chmod(parent)
+            classes.chmod(mode)
+            if closed is None:
+                assert ExecutionPool(toolchain, [classes], unconfined=True).isolation == "none"
+                continue
+            part = classes if parent == 0o711 else classes.parent
+            with pytest.raises(UserError, match=re.escape(f"({part} is closed to others)")) as refusal:
+                ExecutionPool(toolchain, [classes], unconfined=True)
+            assert f"chmod o+{closed} {part}," in str(refusal.value)
 
 
 def test_what_can_be_confined_is_confined_even_where_it_need_not_be(toolchain: Toolchain) -> None:

@@ -59,8 +59,9 @@ class ExecutionPool:
                 raise
             self._confinement = None
             if may_be_anybody():
-                for path in (toolchain.java, *self.libraries, *self.class_path, Path(tempfile.gettempdir()).resolve()):
+                for path in (toolchain.java, *self.libraries, *self.class_path):
                     _check_open_to_others(path)
+                _check_open_to_others(Path(tempfile.gettempdir()).resolve(), is_read=False)
         self._workers, self._heap_mb = workers, heap_mb
         self._runners: SimpleQueue[Runner] = SimpleQueue()
         self._folders = 0
@@ -179,13 +180,20 @@ class ExecutionPool:
             self._runners.put(runner)
 
 
-def _check_open_to_others(path: Path) -> None:
-    """Raise UserError where others than root cannot read a file or folder, as whom nothing is run unconfined."""
+def _check_open_to_others(path: Path, *, is_read: bool = True) -> None:
+    """Raise UserError where others than root cannot read a file or folder, as whom nothing is run unconfined.
+
+    Args:
+        path: an absolute path.
+        is_read: whether it is read itself, and not passed through only, as its parents are.
+    """
     for part in (path, *path.parents):
-        if not part.stat().st_mode & (stat.S_IROTH if part == path else stat.S_IXOTH):
+        needed = {"r": stat.S_IROTH if is_read and part == path else 0, "x": stat.S_IXOTH if part.is_dir() else 0}
+        absent = "".join(letter for letter, bit in needed.items() if bit & ~part.stat().st_mode)
+        if absent:
             raise UserError(
                 f"{path}: only root can read it ({part} is closed to others), and root runs nothing unconfined",
-                f"Open it with chmod o+rx {part}, or run the workflow as another user.",
+                f"Open it with chmod o+{absent} {part}, or run the workflow as another user.",
             )
 
 
