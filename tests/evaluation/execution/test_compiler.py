@@ -94,7 +94,7 @@ def test_a_unit_that_the_compiler_hangs_on_is_the_only_one_blamed(
     assert errors == [*[None] * 300, "the compiler did not come to an end", None, None]
     assert len(ended) == 2, "the unit among others, and alone"
     assert [record.getMessage() for record in caplog.records] == [
-        f"javac was silent for 10 s over {count} units and is started again" for count in (303, 1)
+        f"javac took too long over {count} units and is started again" for count in (303, 1)
     ]
     assert classes(units[0].folder) == {"Before0.class"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from assertkd.errors import UserError
-from assertkd.evaluation.execution import process
+from assertkd.evaluation.execution import compiler, process
 from assertkd.evaluation.execution.compiler import Compiler, Unit
 from assertkd.evaluation.execution.jdk import Toolchain
 from assertkd.evaluation.execution.process import DeadlinePassedError
@@ -105,6 +105,21 @@ def test_a_process_that_does_not_become_ready_is_said(folder: Path, tmp_path: Pa
         running.run("T", "t", [folder], 1.0)
 
 
+def test_a_compiler_that_goes_on_with_one_unit_for_ever_is_ended(
+    java: Java, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiler, "UNIT_SECONDS", 1.0)
+    code = """requests.read(1)
+for _ in range(100):
+    replies.buffer.write((2).to_bytes(4, "big"))
+    replies.flush()
+    time.sleep(0.2)
+"""
+    with Compiler(Toolchain(java(code), 17, ()), None, [], folder) as endless:
+        errors = endless.compile([Unit(folder / "1", {"A.java": "class A { }"})])
+    assert errors == ["the compiler did not come to an end"]
+
+
 @pytest.mark.parametrize(
     "numbers",
     [
@@ -122,6 +137,6 @@ def test_a_compiler_that_says_nonsense_has_compiled_nothing(java: Java, folder: 
     answer = f"b''.join(one if isinstance(one, bytes) else one.to_bytes(4, 'big') for one in [{numbers}])"
     code = f"requests.read(1); replies.buffer.write({answer}); replies.flush(); time.sleep(60)"
     toolchain = Toolchain(java(code), 17, ())
-    with Compiler(toolchain, None, [], folder) as compiler:
-        assert compiler.compile([Unit(folder / "1", {"A.java": "class A { }"})]) == ["the compiler crashed"]
+    with Compiler(toolchain, None, [], folder) as running:
+        assert running.compile([Unit(folder / "1", {"A.java": "class A { }"})]) == ["the compiler crashed"]
     assert list(folder.iterdir()) == []

@@ -17,8 +17,9 @@ log = logging.getLogger(__name__)
 
 SOURCE = Path(__file__).parent / "java" / "Compiler.java"
 HEAP_MB = 768
-SILENT_SECONDS = 30.0
-"""How long one kind of work on one unit may take, such as reading it or checking its types, or an answer after it."""
+SILENT_SECONDS, UNIT_SECONDS = 30.0, 60.0
+"""How long one kind of work on one unit may take, such as reading it or checking its types, or an answer after it;
+and how long all the work on a unit."""
 
 DONE, SEVERAL_UNITS, FIRST_UNIT = 0, 1, 2
 """What the compiler says while it works; `FIRST_UNIT + n` that it goes on with unit number n."""
@@ -99,7 +100,7 @@ class Compiler(JavaProcess):
             except (ProcessEndedError, DeadlinePassedError) as fault:
                 self.kill()
                 late = isinstance(fault, DeadlinePassedError)
-                reason = f"was silent for {SILENT_SECONDS:g} s" if late else "crashed"
+                reason = "took too long" if late else "crashed"
                 log.info(f"javac {reason} over {len(part)} units and is started again")
                 if len(part) == 1:
                     errors[part[0]] = "the compiler did not come to an end" if late else "the compiler crashed"
@@ -116,9 +117,14 @@ class Compiler(JavaProcess):
             self.start()
         request = [_number(int(processors)), _number(len(units)), *map(_packed, units)]
         self.send(b"".join(request), time.monotonic() + SILENT_SECONDS)
-        while (said := self._receive_number()) != DONE:
-            self._suspect = said - FIRST_UNIT if FIRST_UNIT <= said < FIRST_UNIT + len(units) else None
-        self._suspect, left = None, MOST_BYTES
+        left: dict[int | None, float] = dict.fromkeys(range(len(units)), UNIT_SECONDS)
+        began = time.monotonic()
+        while (said := self._receive_number(left.get(self._suspect, SILENT_SECONDS))) != DONE:
+            now = time.monotonic()
+            if self._suspect is not None:
+                left[self._suspect] -= now - began
+            self._suspect, began = said - FIRST_UNIT if said - FIRST_UNIT in left else None, now
+        self._suspect, room = None, MOST_BYTES
         answers: list[tuple[str, dict[str, bytes]]] = []
         for _ in units:
             error = printable(self._receive_text(LONGEST_ERROR))
@@ -127,13 +133,13 @@ class Compiler(JavaProcess):
                 name = self._receive_text(LONGEST_NAME)
                 if name.startswith("/") or ".." in name.split("/") or "\0" in name:
                     raise ProcessEndedError
-                files[name] = self._receive_sized(left)
-                left -= len(name) + len(files[name]) + BYTES_PER_FILE
+                files[name] = self._receive_sized(room)
+                room -= len(name) + len(files[name]) + BYTES_PER_FILE
             answers.append((error, files))
         return [error or _write(unit.folder, files) for unit, (error, files) in zip(units, answers, strict=True)]
 
-    def _receive_number(self) -> int:
-        return int.from_bytes(self.receive(4, time.monotonic() + SILENT_SECONDS), "big")
+    def _receive_number(self, seconds: float = SILENT_SECONDS) -> int:
+        return int.from_bytes(self.receive(4, time.monotonic() + min(seconds, SILENT_SECONDS)), "big")
 
     def _receive_sized(self, longest: int) -> bytes:
         size = self._receive_number()
