@@ -28,6 +28,9 @@ from assertkd.runtime.progress import Progress
 
 log = logging.getLogger(__name__)
 
+ENCODED_TOGETHER = 256
+"""Examples encoded at once, about: among so many, several have as many tokens."""
+
 
 class TeacherPass:
     """The teacher, teacher-forced, and the codec that its distributions are stored by.
@@ -103,14 +106,19 @@ class TeacherPass:
             examples_per_shard=self._settings.examples_per_shard,
         )
         finished = 0
+        waiting: list[tuple[str, Sequence[int], Float32]] = []
         for batch in self._batches(examples):
             finished += len(batch)
             if all(writer.is_done(example.id) for example in batch):
                 continue
             for example, hidden in zip(batch, self._head_inputs(batch), strict=True):
                 if not writer.is_done(example.id):
-                    writer.add(example.id, example.target_ids, hidden)
+                    waiting.append((example.id, example.target_ids, hidden))
+            if len(waiting) >= ENCODED_TOGETHER:
+                writer.add_all(waiting)
+                waiting = []
             progress.at(finished)
+        writer.add_all(waiting)
         manifest = writer.finish()
         size = sum(file.stat().st_size for file in folder.iterdir())
         log.info(

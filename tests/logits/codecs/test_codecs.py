@@ -12,7 +12,7 @@ from assertkd.errors import UserError
 from assertkd.logits.codecs.codec import Codec
 from assertkd.logits.codecs.dense import DenseCodec
 from assertkd.logits.codecs.head import StoredHead, balance_head
-from assertkd.logits.codecs.hidden import HiddenCodec
+from assertkd.logits.codecs.hidden import HiddenCodec, feedback_weights, quantise
 from assertkd.logits.codecs.registry import CODECS, build_codec
 from assertkd.logits.codecs.topk import TopKCodec
 
@@ -183,3 +183,17 @@ def test_registry_builds_a_codec_again_from_its_parameters() -> None:
 def test_unknown_codecs_and_parameters_are_named(name: str, parameters: dict, named: str) -> None:
     with pytest.raises(UserError, match=named):
         build_codec(name, 9, 4, parameters)
+
+
+@pytest.mark.parametrize("width", [24, 130, 192])
+@pytest.mark.parametrize("tokens", [1, 5, 24])
+def test_an_example_s_levels_are_those_that_it_has_alone(width: int, tokens: int) -> None:
+    """To the bit: a store does not depend on what else was encoded with an example."""
+    generator = np.random.default_rng(width)
+    vectors = generator.standard_normal((60, tokens, width), dtype=np.float32)
+    weights = feedback_weights(generator.standard_normal((400, width), dtype=np.float32))
+    levels, scales = quantise(vectors, weights, 64)
+    for number, one in enumerate(vectors):
+        alone = quantise(one, weights, 64)
+        assert np.array_equal(levels[number], alone[0])
+        assert np.array_equal(scales[number], alone[1])

@@ -276,3 +276,27 @@ def test_loader_workers_give_the_same_data(tmp_path, write_store, examples, star
     for one, other in zip(alone, shared, strict=True):
         assert torch.equal(one.logits(slice(0, one.num_tokens)), other.logits(slice(0, other.num_tokens)))
         assert one.num_tokens == other.num_tokens
+
+
+@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: f"{codec.name} {codec.parameters.get('dtype', '')}")
+def test_examples_added_together_are_those_added_one_by_one(tmp_path, head, examples, provenance, codec) -> None:
+    alone, together = (
+        StoreWriter(tmp_path / name, codec, head, provenance, examples_per_shard=16) for name in ("alone", "together")
+    )
+    for example in examples:
+        alone.add(example.id, example.target_ids, example.hidden)
+    for part in (examples[:9], examples[9:9], examples[9:]):
+        together.add_all([(example.id, example.target_ids, example.hidden) for example in part])
+    alone.finish()
+    together.finish()
+    assert content(tmp_path / "alone") == content(tmp_path / "together")
+
+
+@pytest.mark.parametrize("codec", CODECS[:2], ids=["dense", "hidden"])
+def test_the_example_at_fault_among_many_is_named(tmp_path, head, examples, provenance, codec) -> None:
+    writer = StoreWriter(tmp_path / "train", codec, head, provenance)
+    added = [(example.id, example.target_ids, example.hidden.copy()) for example in examples]
+    added[7][2][0, 3] = np.nan
+    with pytest.raises(UserError, match=f"^example {added[7][0]!r}: the teacher's hidden vectors hold NaN"):
+        writer.add_all(added)
+    assert [writer.is_done(example.id) for example in examples] == [True] * 7 + [False] * (len(examples) - 7)

@@ -34,6 +34,8 @@ class Codec(ABC):
         keeps_head: whether a store of this codec needs the head beside its shards.
         keeps_vocabulary: whether its views give the distribution over the whole vocabulary (`FullDistribution`),
             not a support and the mass of the rest (`BucketedDistribution`).
+        encodes_several: whether its encoder also takes n examples of T tokens each, (n, T, d), and returns their arrays
+            one behind the other along a first dimension, each as it is alone.
         layout: the arrays of an example.
         vocab_size: V.
         hidden_size: d.
@@ -44,6 +46,7 @@ class Codec(ABC):
     name: ClassVar[str]
     keeps_head: ClassVar[bool]
     keeps_vocabulary: ClassVar[bool]
+    encodes_several: ClassVar[bool] = False
     layout: Layout
 
     def __init__(self, vocab_size: int, hidden_size: int, logit_cap: float | None = None, **parameters: Any) -> None:
@@ -99,9 +102,9 @@ class Codec(ABC):
         return np.concatenate([np.empty((0, *shape), dtype), *(arrays[name] for arrays in payloads)])
 
 
-def checked_hidden(hidden: Float32, hidden_size: int) -> Float32:
+def checked_hidden(hidden: Float32, hidden_size: int, dimensions: tuple[int, ...] = (2,)) -> Float32:
     """Return `hidden` as (T, d) float32; UserError if it is not finite, ValueError if its shape is another."""
-    if hidden.ndim != 2 or hidden.shape[1] != hidden_size:
+    if hidden.ndim not in dimensions or hidden.shape[-1] != hidden_size:
         raise ValueError(f"hidden vectors have shape {hidden.shape}, expected (tokens, {hidden_size})")
     if not np.isfinite(hidden).all():
         raise UserError(

@@ -86,6 +86,7 @@ class HiddenCodec(Codec):
     name: ClassVar[str] = "hidden"
     keeps_head: ClassVar[bool] = True
     keeps_vocabulary: ClassVar[bool] = True
+    encodes_several: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -113,7 +114,7 @@ class HiddenCodec(Codec):
         if self.dtype == "float16":
 
             def encode_float16(hidden: Float32) -> Payload:
-                vectors = checked_hidden(hidden, self.hidden_size) * units
+                vectors = checked_hidden(hidden, self.hidden_size, (2, 3)) * units
                 if np.abs(vectors).max(initial=0.0) > np.finfo(np.float16).max:
                     raise UserError("a hidden value does not fit float16", "Store with `dtype: int8`.")
                 return {"hidden": vectors.astype("<f2")}
@@ -123,7 +124,7 @@ class HiddenCodec(Codec):
         weights = feedback_weights(balanced.deviations)
 
         def encode_int8(hidden: Float32) -> Payload:
-            vectors = checked_hidden(hidden, self.hidden_size) * units
+            vectors = checked_hidden(hidden, self.hidden_size, (2, 3)) * units
             levels, scales = quantise(vectors, weights, self.group_size)
             return {"scales": scales, "levels": levels}
 
@@ -168,45 +169,50 @@ def quantise(
     """Round vectors to int8 levels.
 
     Args:
-        vectors: (T, d), finite.
+        vectors: (T, d), or (n, T, d) of n examples, finite; each example's levels are those that it has alone.
         weights: (d, d) from `feedback_weights`; zeros give plain rounding to the nearest level.
         group_size: dimensions that share a scale; the last group may be smaller.
 
     Returns:
-        Levels (T, d) in -127..127, and scales (T, ceil(d / group_size)).
+        Levels in -127..127, of the shape of `vectors`, and scales, with ceil(d / group_size) in place of d.
 
     Raises:
         UserError: a value is too large for a float16 scale (beyond 8e6).
     """
-    tokens, width = vectors.shape
+    width = vectors.shape[-1]
     starts = np.arange(0, width, group_size)
-    scales32 = np.maximum.reduceat(np.abs(vectors), starts, axis=1) / LEVELS
+    scales32 = np.maximum.reduceat(np.abs(vectors), starts, axis=-1) / LEVELS
     if scales32.max(initial=0.0) > np.finfo(np.float16).max:
         raise UserError(
             f"a hidden value of magnitude {np.abs(vectors).max():g} is too large for int8 with float16 scales",
             "Store with the codec `dense`, and check the teacher: its hidden vectors are out of the usual range.",
         )
     scales = scales32.astype(np.float16)
-    # One row a dimension from here on: the loop below reads and writes whole rows.
-    steps = _spread(scales, width, group_size).T.copy()
+    # Dimensions first from here on, (d, n, T): the loop below reads and writes all of a dimension.
+    steps, exact = (
+        np.moveaxis(rows if rows.ndim == 3 else rows[None], 2, 0).copy()
+        for rows in (_spread(scales, width, group_size), vectors)
+    )
     divisors = np.where(steps > 0, steps, 1.0).astype(np.float32)
-    values = vectors.T.copy()
-    levels = np.zeros((width, tokens), np.float32)
-    errors = np.zeros((width, tokens), np.float32)
+    values = exact.copy()
+    levels = np.zeros_like(exact)
+    errors = np.zeros_like(exact)
+    # A product for each example, (n, d, T): one over all would round otherwise, by what else is encoded.
+    by_example = errors.swapaxes(0, 1)
     for start in starts[::-1]:
         stop = min(start + group_size, width)
-        values[start:stop] += weights[start:stop, stop:] @ errors[stop:]
+        values[start:stop] += (weights[start:stop, stop:] @ by_example[:, stop:]).swapaxes(0, 1)
         for j in range(stop - 1, start - 1, -1):
-            wanted = values[j] + weights[j, j + 1 : stop] @ errors[j + 1 : stop]
+            wanted = values[j] + weights[j, j + 1 : stop] @ by_example[:, j + 1 : stop]
             levels[j] = np.rint(wanted / divisors[j]).clip(-LEVELS, LEVELS)
-            errors[j] = vectors[:, j] - levels[j] * steps[j]
-    return np.ascontiguousarray(levels.T.astype(np.int8)), scales
+            errors[j] = exact[j] - levels[j] * steps[j]
+    return np.ascontiguousarray(np.moveaxis(levels, 0, 2).astype(np.int8)).reshape(vectors.shape), scales
 
 
 def dequantise(levels: npt.NDArray[np.int8], scales: npt.NDArray[np.float16], group_size: int) -> Float32:
     """Return the vectors (T, d) float32 that levels (T, d) and scales (T, groups) stand for."""
-    return levels * _spread(scales, levels.shape[1], group_size)
+    return levels * _spread(scales, levels.shape[-1], group_size)
 
 
 def _spread(scales: npt.NDArray[np.float16], width: int, group_size: int) -> Float32:
-    return np.repeat(scales.astype(np.float32), group_size, axis=1)[:, :width]
+    return np.repeat(scales.astype(np.float32), group_size, axis=-1)[..., :width]

@@ -6,6 +6,9 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
+
+from assertkd.batching.examples import Payload
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file, written_whole
 from assertkd.logits.codecs.codec import Codec
@@ -95,6 +98,39 @@ class StoreWriter:
             UserError: the id was added before, or the codec cannot hold the rows.
             ValueError: the target is empty, or lengths or shapes disagree.
         """
+        self._append(example_id, target_ids, rows, where, None)
+
+    def add_all(self, examples: Sequence[tuple[str, Sequence[int], Float32]]) -> None:
+        """Do as `add` does with ids, targets and vectors of examples, in their order.
+
+        Those of as many tokens are encoded together, where the codec can: the same bytes in a fraction of the time.
+
+        Raises:
+            UserError: as `add`.
+            ValueError: as `add`.
+        """
+        alike: dict[int, dict[str, Float32]] = {}
+        for example_id, _, rows in examples:
+            alike.setdefault(len(rows), {})[example_id] = rows
+        encoded: dict[str, Payload] = {}
+        for group in alike.values() if self._codec.encodes_several else ():
+            # A fault is that of one example, which is found below.
+            with suppress(UserError):
+                arrays = self._encode(np.stack([*group.values()]))
+                for number, example_id in enumerate(group):
+                    encoded[example_id] = {name: array[number] for name, array in arrays.items()}
+        for example_id, target_ids, rows in examples:
+            self._append(example_id, target_ids, rows, None, encoded.get(example_id))
+
+    def _append(
+        self,
+        example_id: str,
+        target_ids: Sequence[int],
+        rows: Float32 | TopLogprobs,
+        where: str | None,
+        arrays: Payload | None,
+    ) -> None:
+        """Append one example; `arrays` is what it is encoded as, None where that is still to be done."""
         if len(target_ids) == 0:
             raise ValueError(f"{example_id}: the target has no tokens")
         if example_id in self._done:
@@ -102,7 +138,8 @@ class StoreWriter:
                 f"example {example_id!r} comes twice", "Give every record an id of its own: rerun `prepare_corpus`."
             )
         try:
-            arrays = self._codec.encode_top(rows) if isinstance(rows, TopLogprobs) else self._encode(rows)
+            if arrays is None:
+                arrays = self._codec.encode_top(rows) if isinstance(rows, TopLogprobs) else self._encode(rows)
         except UserError as fault:
             raise UserError(f"{where or f'example {example_id!r}'}: {fault.problem}", fault.remedy) from None
         self._codec.validate(arrays, len(target_ids))
