@@ -178,7 +178,7 @@ def main() -> None:
         f"{options.epochs} epochs, {options.input_tokens} input and {TARGET_TOKENS} target tokens a record. GPU hours "
         f"are an assumption, {options.utilisation:.0%} of {options.tflops:g} TFLOP/s"
         + ("; those with * follow from measured trainings." if options.report else ", not a measurement.")
-        + " Hours of encoding are measured."
+        + f" Hours of encoding are measured, {ALIKE} examples of as many tokens at a time."
     )
     publish(rows(assumptions, options.records), about, options.write, BEGIN, END)
 

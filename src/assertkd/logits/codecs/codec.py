@@ -103,7 +103,10 @@ class Codec(ABC):
 
 
 def checked_hidden(hidden: Float32, hidden_size: int, dimensions: tuple[int, ...] = (2,)) -> Float32:
-    """Return `hidden` as (T, d) float32; UserError if it is not finite, ValueError if its shape is another."""
+    """Return `hidden`, of d columns and so many dimensions, in float32.
+
+    UserError if it is not finite, ValueError if its shape is another.
+    """
     if hidden.ndim not in dimensions or hidden.shape[-1] != hidden_size:
         raise ValueError(f"hidden vectors have shape {hidden.shape}, expected (tokens, {hidden_size})")
     if not np.isfinite(hidden).all():
