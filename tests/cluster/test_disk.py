@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from assertkd.cluster.disk import run_disk
+from assertkd.cluster.params import CheckCudaParams
 from assertkd.dry_run import PlannedJob
 from assertkd.models.registry import shape_and_parameter_count
-from assertkd.settings import ModelSettings, RunSettings, load_config, load_run
+from assertkd.settings import ModelSettings, RunSettings, StudentModelSettings, load_config, load_run
+from assertkd.settings.load import merged_over
+from assertkd.settings.model import size_settings
 
 PROJECT = Path(__file__).parents[2]
 
@@ -47,3 +50,17 @@ def test_a_model_whose_sizes_are_not_here_is_not_counted(demo: RunSettings) -> N
     disk = run_disk(run, [job("train_teacher"), job("compress_logits")], 1)
     assert (disk.models, disk.logits) == (0, 0)
     assert disk.total == disk.texts > 0
+
+
+def test_a_student_of_its_teachers_layers_is_as_large_as_one_of_so_many_layers() -> None:
+    config = load_config(PROJECT / "config.yaml")
+    run = load_run(merged_over(config, {"data": {"train_file": "r.jsonl"}}) | {"run": "across_projects"})
+    sizes = {"d_model": 192, "d_ff": 384, "heads": 6, "encoder_layers": 1, "decoder_layers": 1}
+    alike = shape_and_parameter_count(ModelSettings(name="scratch", scratch=sizes), 3072)[1]
+    assert run_disk(run, [job("distill_student", variant="best", seed="42")], 1).models == 4 * alike
+    assert CheckCudaParams.from_run(run).trainings["student hard_labels"].model.scratch.encoder_layers == 1
+
+
+def test_a_student_of_a_named_teachers_layers_is_taken_to_be_as_large_as_its_teacher() -> None:
+    named = StudentModelSettings(teacher_layers=(0, 1))
+    assert size_settings(named, ModelSettings(name="some/teacher")).name == "some/teacher"

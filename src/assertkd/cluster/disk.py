@@ -12,6 +12,7 @@ from assertkd.logits.codecs.registry import build_codec, codec_parameters
 from assertkd.models.registry import adapter_parameter_count, shape_and_parameter_count
 from assertkd.runtime.storage import format_bytes
 from assertkd.settings import ModelSettings, RunSettings
+from assertkd.settings.model import size_settings
 
 BYTES_PER_WEIGHT = 4
 """A model is kept in float32."""
@@ -85,9 +86,8 @@ def _trained_weights(run: RunSettings) -> int:
 
 
 def _weights(model: ModelSettings, run: RunSettings) -> int:
-    used = model.used()
     try:
-        settings = ModelSettings(name=used.name, scratch=used.scratch)
+        settings = size_settings(model, run.teacher.model)
         return shape_and_parameter_count(settings, run.tokenizer.vocab_size, only_local=True)[1]
     except UserError:
         return 0

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from assertkd.settings import ModelSettings, RunSettings, TrainingSettings, load_run
-from assertkd.settings.model import SCRATCH, LoraSettings
+from assertkd.settings.model import SCRATCH, LoraSettings, size_settings
 from assertkd.settings.section import Section, merged_over
 from assertkd.students.params import DistillStudentParams
 from assertkd.teacher.params import TrainTeacherParams
@@ -63,17 +63,20 @@ class CheckCudaParams(Section):
     def from_run(cls, run: RunSettings) -> "CheckCudaParams":
         """Return the params of a run."""
         trainings: dict[str, CheckedTraining] = {}
+        teacher = size_settings(run.teacher.model, run.teacher.model)
         if not run.has_external_teacher:
-            teacher = _checked(run.teacher.model, run.teacher.training)
             if run.is_pretrained:
-                trainings["pretrain"] = _checked(run.teacher.model, run.teacher.pretrain.training)
-            trainings["teacher"] = teacher.model_copy(update={"lora": TrainTeacherParams.from_run(run).lora})
+                trainings["pretrain"] = CheckedTraining(model=teacher, training=run.teacher.pretrain.training.used())
+            lora, training = TrainTeacherParams.from_run(run).lora, run.teacher.training.used()
+            trainings["teacher"] = CheckedTraining(model=teacher, training=training, lora=lora)
         for name, variant in run.variants.items():
-            training = _checked(variant.model, variant.training)
-            if DistillStudentParams.from_run(run, name).keeps_teacher:
-                training = training.model_copy(update={"frozen_teacher": _named(run.teacher.model)})
-            if training not in trainings.values():
-                trainings[f"student {name}"] = training
+            checked = CheckedTraining(
+                model=size_settings(variant.model, run.teacher.model),
+                training=variant.training.used(),
+                frozen_teacher=teacher if DistillStudentParams.from_run(run, name).keeps_teacher else None,
+            )
+            if checked not in trainings.values():
+                trainings[f"student {name}"] = checked
         return cls(
             trainings=trainings,
             max_input_len=run.data.max_input_len,
@@ -90,12 +93,3 @@ def run_without_records(config: Mapping[str, Any], name: str) -> RunSettings:
     """
     files = {run: {"data": {"train_file": "records.jsonl"}} for run in config.get("runs") or {}}
     return load_run(merged_over({"runs": files}, config) | {"run": name})
-
-
-def _checked(model: ModelSettings, training: TrainingSettings) -> CheckedTraining:
-    return CheckedTraining(model=_named(model), training=training.used())
-
-
-def _named(model: ModelSettings) -> ModelSettings:
-    used = model.used()
-    return ModelSettings(name=used.name, scratch=used.scratch)

@@ -133,6 +133,21 @@ class StudentModelSettings(ModelSettings):
         return {"encoder": self.teacher_layers, "decoder": self.teacher_decoder_layers or self.teacher_layers}
 
 
+def size_settings(model: ModelSettings, teacher: ModelSettings) -> ModelSettings:
+    """Return settings that name a model of the size of `model`, for estimates before anything is loaded.
+
+    A student of its teacher's layers is as large as a model from scratch of so many. Of a named teacher, whose layers
+    are not known here, it is taken to be as large as the whole teacher.
+    """
+    chosen = model
+    if isinstance(model, StudentModelSettings) and model.layers is not None:
+        sizes = {f"{stack}_layers": len(layers) for stack, layers in model.layers.items()}
+        sizes |= {} if model.teacher_d_ff is None else {"d_ff": model.teacher_d_ff}
+        chosen = teacher.model_copy(update={"scratch": teacher.scratch.model_copy(update=sizes)})
+    used = chosen.used()
+    return ModelSettings(name=used.name, scratch=used.scratch)
+
+
 class TeacherModelSettings(ModelSettings):
     """The teacher's model."""
 
