@@ -64,9 +64,8 @@ def imported_modules(*folders: str) -> set[str]:
 def distributions_of(modules: set[str]) -> set[str]:
     """Return the distributions that install `modules`, each as the direct dependency that it belongs to."""
     installed = packages_distributions()
-    own = {path.stem for path in (PROJECT / "tests").rglob("*.py")} | {
-        path.stem for path in PROJECT.glob("benchmarks/*.py")
-    }
+    benchmarks = {path.stem for path in PROJECT.glob("benchmarks/*") if path.is_dir() or path.suffix == ".py"}
+    own = {path.stem for path in (PROJECT / "tests").rglob("*.py")} | benchmarks
     third_party = {name for name in modules if name not in sys.stdlib_module_names and name not in own}
     found = {normalised(installed[name][0]) for name in third_party if name != "assertkd"}
     return {PART_OF.get(name, name) for name in found}
