@@ -14,7 +14,6 @@ from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.runtime.seeding import seed_everything
 from assertkd.settings import TeacherModelSettings
-from assertkd.settings.model import LoraSettings
 from assertkd.teacher.params import PretrainParams, TrainTeacherParams
 from assertkd.training.data import (
     ExamplePool,
@@ -40,7 +39,7 @@ def pretrain(
     files = CorpusLayout(corpus)
     recipe = Recipe("pretrain", params.model_dump(mode="json"), {"corpus": str(corpus)}, config)
     learnt = _Learnt(files.pretraining, files.pretraining_validation, "prepare_pretraining")
-    _train(params, params.model, LoraSettings(), learnt, files.tokenizer, folder, checkpoints, recipe)
+    _train(params, params.model, learnt, files.tokenizer, folder, checkpoints, recipe)
 
 
 @in_processes
@@ -67,7 +66,7 @@ def train_teacher(
     recipe = Recipe("teacher", params.model_dump(mode="json"), inputs, config)
     model = params.model if pretrained is None else TeacherModelSettings(name=str(pretrained))
     learnt = _Learnt(files.train, files.validation, "prepare_corpus", pretrained and weights_file(pretrained))
-    _train(params, model, params.lora, learnt, files.tokenizer, folder, checkpoints, recipe)
+    _train(params, model, learnt, files.tokenizer, folder, checkpoints, recipe)
 
 
 @dataclass(frozen=True)
@@ -81,9 +80,8 @@ class _Learnt:
 
 
 def _train(
-    params: PretrainParams | TrainTeacherParams,
+    params: TrainTeacherParams,
     start: TeacherModelSettings,
-    lora: LoraSettings,
     learnt: _Learnt,
     tokenizer_folder: Path,
     folder: Path,
@@ -107,8 +105,8 @@ def _train(
             validation_encoder=load_validation_encoder(params.validation_encoder, params.training),
         )
         model = build_model(start, tokenizer, params.training.dropout_rate)
-        if lora.rank:
-            model.add_adapters(lora)
+        if params.lora.rank:
+            model.add_adapters(params.lora)
         model.remember_length_limits(params.max_input_len, params.max_output_len)
         plan, settings, seed = hard_labels(), params.training, params.seed
         train(model, tokenizer, data, plan, settings, seed, folder, checkpoints=checkpoints, recipe=recipe)
