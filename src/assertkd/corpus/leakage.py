@@ -1,7 +1,7 @@
 """What tells leakage between splits: equal records, focal methods that are equal up to literals, and more in common."""
 
 import re
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache
 
 from assertkd.java.regions import COMMENT, LITERAL
@@ -59,8 +59,8 @@ def test_class(record: Record) -> str | None:
     return None if not file else f"{record.project or ''}/{file}"
 
 
-def in_common(records: Sequence[Record], training: Sequence[Record]) -> dict[str, int]:
-    """Return how many records have something in common with a training record, by what it is.
+def in_common(splits: Mapping[str, Sequence[Record]], training: Sequence[Record]) -> dict[str, dict[str, int]]:
+    """Return, for each split, how many records have something in common with a training record, by what it is.
 
     Projects and test classes are counted where records name them. A test is the same up to literals, comments and
     layout of all but its gap, an assertion up to its layout.
@@ -72,10 +72,11 @@ def in_common(records: Sequence[Record], training: Sequence[Record]) -> dict[str
         "test_up_to_literals": lambda record: blanked(record.test_method),
         "assertion": lambda record: _folded(record.assertion),
     }
-    counts = {"records": len(records)}
+    counts = {split: {"records": len(records)} for split, records in splits.items()}
     for name, key in keys.items():
         known = {key(record) for record in training} - {None}
-        counts[name] = sum(key(record) in known for record in records)
+        for split, records in splits.items():
+            counts[split][name] = sum(key(record) in known for record in records)
     return counts
 
 

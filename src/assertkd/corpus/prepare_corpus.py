@@ -75,7 +75,7 @@ def prepare_corpus(params: PrepareCorpusParams, folder: Path) -> dict[str, Any]:
         "renamed_ids": audit.renamed_ids,
         "placeholders": dict(audit.placeholders.most_common()),
         "visible_answers": {name: _visible_answers(audit, splits[name]) for name in SPLITS},
-        "in_common_with_training": {name: in_common(splits[name], splits["train"]) for name in ("validation", "test")},
+        "in_common_with_training": in_common({name: splits[name] for name in ("validation", "test")}, splits["train"]),
         "on_visible_answer": data.on_visible_answer,
         "tokenizer": {"name": params.tokenizer.name or params.teacher, "entries": len(tokenizer)},
         "splits": {name: _statistics(splits[name], prompt, over_long[name]) for name in SPLITS},
