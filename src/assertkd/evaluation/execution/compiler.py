@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from assertkd.evaluation.execution.confine import Confinement
+from assertkd.evaluation.execution.folders import remove_folder
 from assertkd.evaluation.execution.jdk import Toolchain
 from assertkd.evaluation.execution.messages import printable
 from assertkd.evaluation.execution.process import DeadlinePassedError, JavaProcess, ProcessEndedError
@@ -166,7 +167,7 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> str | None:
     except OSError as fault:
         if fault.errno not in UNWRITABLE:
             raise
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(folder)
         return f"its classes cannot be written ({fault.strerror})"
     return None
 
