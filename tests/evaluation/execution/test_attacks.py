@@ -33,7 +33,7 @@ from assertkd.settings import ExecuteSettings
 pytestmark = [pytest.mark.java, pytest.mark.hostile]
 
 HONEST, WRONG = "assertEquals(5, box.size( 2));", "assertEquals(4, box.size(2));"
-SECONDS = 4.0
+SECONDS = 2.0
 
 FOLLOWED = [
     name
