@@ -55,8 +55,8 @@ def test_a_model_whose_sizes_are_not_here_is_not_counted(demo: RunSettings) -> N
 def test_a_student_of_its_teachers_layers_is_as_large_as_one_of_so_many_layers() -> None:
     config = load_config(PROJECT / "config.yaml")
     run = load_run(merged_over(config, {"data": {"train_file": "r.jsonl"}}) | {"run": "across_projects"})
-    sizes = {"d_model": 192, "d_ff": 384, "heads": 6, "encoder_layers": 1, "decoder_layers": 1}
-    alike = shape_and_parameter_count(ModelSettings(name="scratch", scratch=sizes), 3072)[1]
+    sizes = {"d_model": 128, "d_ff": 256, "heads": 4, "encoder_layers": 1, "decoder_layers": 1}
+    alike = shape_and_parameter_count(ModelSettings(name="scratch", scratch=sizes), 2048)[1]
     assert run_disk(run, [job("distill_student", variant="best", seed="42")], 1).models == 4 * alike
     assert CheckCudaParams.from_run(run).trainings["student hard_labels"].model.scratch.encoder_layers == 1
 
