@@ -7,6 +7,7 @@ from typing import Any
 from assertkd.corpus.formats.registry import files_of, is_there
 from assertkd.dry_run import PlannedJob
 from assertkd.errors import UserError
+from assertkd.java.projects import folder_faults
 from assertkd.layout import RunLayout
 from assertkd.runtime.machine import gpu_count
 from assertkd.settings import RunSettings, TrainingSettings
@@ -41,14 +42,13 @@ def check_files(run: RunSettings, files: RunLayout, options: Mapping[str, Any] |
     for key, path in named.items():
         parts = files_of(Path(path), run.data.format)
         faults += [f"{key}: {file}: no such file" for file in parts if is_needed(path) and not is_there(file)]
-    for folder in run.data.java_sources if run.data.is_mined else ():
-        if is_needed(folder) and not Path(folder).is_dir():
-            faults.append(f"data.java_sources: {folder}: no such folder")
-    for folder in run.teacher.pretrain.java_sources if run.is_pretrained else ():
-        if not files.pretrain.report.exists() and not Path(folder).is_dir():
-            faults.append(f"teacher.pretrain.java_sources: {folder}: no such folder")
+    mined = [folder for folder in run.data.java_sources if run.data.is_mined and is_needed(folder)]
+    pretrained = run.is_pretrained and not files.pretrain.report.exists()
+    trained_on = run.teacher.pretrain.java_sources if pretrained else ()
+    for key, folders in {"data.java_sources": mined, "teacher.pretrain.java_sources": trained_on}.items():
+        faults += [f"{key}: {fault}" for fault in folder_faults([Path(folder) for folder in folders])]
     if faults:
-        raise UserError("\n".join(faults), f"Name what exists; paths are read in {Path.cwd()}.")
+        raise UserError("\n".join(faults), f"Name what exists, each folder once; paths are read in {Path.cwd()}.")
 
 
 def check_devices(run: RunSettings, jobs: Collection[PlannedJob]) -> None:

@@ -163,3 +163,21 @@ def test_files_that_are_missing_are_listed_until_the_corpus_is_done(tmp_path: Pa
     check_files(mined, files)
     with pytest.raises(UserError, match=r"data.java_sources: absent: no such folder"):
         check_files(mined, files, {"java_sources": ["absent"]})
+
+
+def test_folders_to_pretrain_on_are_checked_before_the_corpus_is_made(tmp_path: Path) -> None:
+    inner, file = tmp_path / "some/inner", tmp_path / "A.java"
+    inner.mkdir(parents=True)
+    file.touch()
+    named = f"[{inner.parent}, {inner}, {file}]"
+    run = run_of(rest=f", data: {{source: embedded}}, teacher: {{pretrain: {{java_sources: {named}}}}}")
+    files = RunLayout(tmp_path / "r")
+    with pytest.raises(UserError) as refused:
+        check_files(run, files)
+    assert refused.value.problem.splitlines() == [
+        f"teacher.pretrain.java_sources: {inner}: lies in {inner.parent}, or holds it",
+        f"teacher.pretrain.java_sources: {file}: no such folder",
+    ]
+    files.pretrain.folder.mkdir(parents=True)
+    files.pretrain.report.touch()
+    check_files(run, files)

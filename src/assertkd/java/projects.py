@@ -55,9 +55,11 @@ def find_projects(folders: Sequence[Path]) -> list[Project]:
     Raises:
         UserError: a folder is missing or lies in another one, or there is no Java file.
     """
+    if faults := list(folder_faults(folders)):
+        raise UserError("\n".join(faults), "Name existing folders of Java projects, each once, none inside another.")
     found: dict[Path, list[Path]] = {}
     is_root = cache(_is_root)
-    for folder in _checked(folders):
+    for folder in map(Path.resolve, folders):
         loose: list[Path] = []
         for path in source_files(folder):
             between = (folder / parent for parent in reversed(path.relative_to(folder).parents))
@@ -75,17 +77,17 @@ def find_projects(folders: Sequence[Path]) -> list[Project]:
     ]
 
 
-def _checked(folders: Sequence[Path]) -> list[Path]:
+def folder_faults(folders: Sequence[Path]) -> Iterator[str]:
+    """Yield which folders of Java projects are missing, or lie in one another."""
     resolved: list[Path] = []
     for folder in folders:
-        if not folder.is_dir():
-            raise UserError(f"{folder}: no such folder", "Name existing folders of Java projects (data.java_sources).")
         path = folder.resolve()
         other = next((one for one in resolved if path.is_relative_to(one) or one.is_relative_to(path)), None)
-        if other is not None:
-            raise UserError(f"{folder}: lies in {other}, or holds it", "Name each folder once, none inside another.")
+        if not folder.is_dir():
+            yield f"{folder}: no such folder"
+        elif other is not None:
+            yield f"{folder}: lies in {other}, or holds it"
         resolved.append(path)
-    return resolved
 
 
 def test_roots(root: Path, files: Iterable[Path]) -> tuple[str, ...]:
