@@ -132,6 +132,7 @@ TWINS = {
     "focal": SAME_FOCAL,
     "focal method with other modifiers": replace(SAME_FOCAL, focal_method=f"@Fast public {SAME_FOCAL.focal_method}"),
     "class": SAME_CLASS,
+    "class of Windows": foreign(test_file="modules\\core\\AdderTest.java"),
     "gap first": twin(f"@Test void addsAll() {{ {MARKER} }}", BEFORE),
     "javadoc": twin(f"/** As other(). */ @Test void addsAll() {{ {BEFORE} {MARKER} }}"),
     "display name": twin(f'@DisplayName("adds (two") void addsAll() {{ {BEFORE} {MARKER} }}'),
@@ -180,6 +181,33 @@ def test_a_project_of_the_test_is_left_out_by_its_name_where_records_name_projec
     unnamed = [replace(record, project=None) for record in of_test]
     records, _ = prepared(held_out(tmp_path / "corpus", *unnamed), *sources, projects_apart=True)
     assert {record.project for record in records} == {"first", "second"}
+
+
+@pytest.mark.parametrize("name", ["owner/First", "owner/First/", "https://host/owner/First.git"])
+def test_a_project_is_left_out_by_its_name_beside_another_of_that_name(tmp_path: Path, name: str) -> None:
+    of_test = [replace(foreign(), project=name), replace(foreign("another"), project="owner/other")]
+    second = project(tmp_path / "second", One=renamed(ADDER, "One"), Two=renamed(ADDER, "Two"))
+    sources = three(tmp_path / "a/first"), three(tmp_path / "b/first"), second
+    records, _ = prepared(held_out(tmp_path / "corpus", *of_test), *sources, projects_apart=True, validation_share=0.5)
+    assert {PurePosixPath(record.project or "").name for record in records} == {"second"}
+
+
+def test_a_short_assertion_alone_takes_nothing_out(tmp_path: Path) -> None:
+    corpus = held_out(tmp_path / "corpus", twin(MARKER, "assertEquals(9, sum);"), foreign())
+    _, counts = prepared(corpus, three(tmp_path / "project"), projects_apart=True)
+    assert counts["files_left_out"] == {}
+
+
+def test_a_body_that_begins_with_its_gap_is_recognised_by_all_of_it(tmp_path: Path) -> None:
+    rest = f'{SUM} assertEquals("the sum of one and two, three times", 9, sum); assertTrue(adder.isOpen());'
+    copied = ADDER_TEST.replace(
+        ADDER_TEST[ADDER_TEST.index(BEFORE) : ADDER_TEST.index("    }\n}")], f"{BEFORE} {rest}\n"
+    )
+    sources = three(tmp_path / "project")
+    (sources / "src/test/java/a/AdderTest.java").write_text(copied)
+    corpus = held_out(tmp_path / "corpus", twin(f"{MARKER} {rest}", BEFORE), foreign())
+    _, counts = prepared(corpus, sources)
+    assert sum(counts["files_left_out"].values()) == 1
 
 
 def test_one_file_is_too_few(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from assertkd.corpus.leakage import TEST_FILE, named_method, triple_key
@@ -48,8 +48,9 @@ class HeldOut:
 
     @cached_property
     def projects(self) -> set[str]:
-        """Names of their projects without owners, in lower case."""
-        return {record.project.rpartition("/")[2].casefold() for record in self.records if record.project}
+        """Names of their projects without owners, in lower case; of an address its last part."""
+        names = (record.project.casefold().rstrip("/") for record in self.records if record.project)
+        return {name.rpartition("/")[2].removesuffix(".git") for name in names}
 
     @cached_property
     def focal_methods(self) -> set[str]:
@@ -60,7 +61,8 @@ class HeldOut:
     def test_classes(self) -> set[str]:
         """Names of the files of their tests, without folders."""
         files = (record.extra.get(TEST_FILE) for record in self.records)
-        return {PurePosixPath(str(file)).name for file in files if file}
+        # Of Windows and other systems.
+        return {PureWindowsPath(str(file)).name for file in files if file}
 
     @cached_property
     def tests(self) -> dict[str, list[str]]:
@@ -72,6 +74,11 @@ class HeldOut:
             name, text = named_method(before_gap)
             if len(text) < MIN_SHARED_CHARACTERS:
                 text = named_method(before_gap + record.assertion)[1]
+            if not named_method(before_gap)[1]:
+                # A short assertion alone is in many tests.
+                text = named_method(record.test_method.replace(MARKER, record.assertion))[1]
+                if len(text) < MIN_SHARED_CHARACTERS:
+                    continue
             beginnings[name].append(text)
         return beginnings
 
@@ -175,7 +182,7 @@ def _records_of_project(
             counts[reason] += 1
         else:
             allowed.append(file)
-    if apart and (SAME_TEST in counts or project.name.casefold() in held_out.projects):
+    if apart and (SAME_TEST in counts or project.root.name.casefold() in held_out.projects):
         counts[OF_SUCH_A_PROJECT] += len(allowed)
         return
     yield from _test_records(project, allowed, params)
