@@ -176,7 +176,7 @@ def test_folders_to_pretrain_on_are_checked_before_the_corpus_is_made(tmp_path: 
         check_files(run, files)
     assert refused.value.problem.splitlines() == [
         f"teacher.pretrain.java_sources: {inner}: lies in {inner.parent}, or holds it",
-        f"teacher.pretrain.java_sources: {file}: no such folder",
+        f"teacher.pretrain.java_sources: {file}: is a file, no folder",
     ]
     files.pretrain.folder.mkdir(parents=True)
     files.pretrain.report.touch()

@@ -53,11 +53,12 @@ def find_projects(folders: Sequence[Path]) -> list[Project]:
     such folder make up one project named after the given folder. Links are not followed.
 
     Raises:
-        UserError: a folder is missing or lies in another one, or there is no Java file.
+        UserError: a folder is missing, lies in another one, or holds no Java file.
     """
     if faults := list(folder_faults(folders)):
         raise UserError("\n".join(faults), "Name existing folders of Java projects, each once, none inside another.")
     found: dict[Path, list[Path]] = {}
+    empty: list[str] = []
     is_root = cache(_is_root)
     for folder in map(Path.resolve, folders):
         loose: list[Path] = []
@@ -67,9 +68,12 @@ def find_projects(folders: Sequence[Path]) -> list[Project]:
             (loose if root is None else found.setdefault(root, [])).append(path)
         if loose:
             found[folder] = loose
-    if not found:
-        listed = ", ".join(map(str, folders))
-        raise UserError(f"{listed}: no Java file", "Name folders that hold the sources of Java projects.")
+        if not any(root.is_relative_to(folder) for root in found):
+            empty.append(f"{folder}: no Java file")
+    if empty:
+        raise UserError(
+            "\n".join(empty), "Name folders that hold the sources of Java projects; links are not followed."
+        )
     names = _names(list(found))
     return [
         Project(name, root, tuple(sorted(files)), _licence(root), test_roots(root, files))
@@ -84,7 +88,7 @@ def folder_faults(folders: Sequence[Path]) -> Iterator[str]:
         path = folder.resolve()
         other = next((one for one in resolved if path.is_relative_to(one) or one.is_relative_to(path)), None)
         if not folder.is_dir():
-            yield f"{folder}: no such folder"
+            yield f"{folder}: {'is a file, no folder' if folder.exists() else 'no such folder'}"
         elif other is not None:
             yield f"{folder}: lies in {other}, or holds it"
         resolved.append(path)

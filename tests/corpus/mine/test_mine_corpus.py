@@ -306,6 +306,8 @@ def test_what_parses_of_a_file_is_used(tmp_path: Path) -> None:
     [
         (["absent"], "absent: no such folder"),
         (["empty"], "empty: no Java file"),
+        (["some", "empty"], "empty: no Java file"),
+        (["some/inner/A.java"], "A.java: is a file, no folder"),
         (["some", "some/inner"], "some/inner: lies in"),
         (["untested"], "No record comes out of 1 Java files"),
     ],
