@@ -61,6 +61,23 @@ class Step:
     output: str
 
 
+def check(options: argparse.Namespace) -> None:
+    """Refuse options that no step could use, before the first one starts.
+
+    Raises:
+        UserError: a file, folder or run is missing, or no time is given.
+    """
+    if options.records is not None and not options.records.is_file():
+        raise UserError(f"--records {options.records}: no such file", "Name a JSONL file.")
+    if options.tokenizer is not None and not options.tokenizer.is_dir():
+        raise UserError(f"--tokenizer {options.tokenizer}: no such folder", "Name a tokenizer's folder.")
+    if not options.minutes > 0:
+        raise UserError(f"--minutes {options.minutes:g}: no time", "Give more than 0.")
+    runs = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))["runs"]
+    if options.run not in runs:
+        raise UserError(f"--run {options.run}: no such run in config.yaml", f"Name one of {', '.join(runs)}.")
+
+
 def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     """Return the command of each step but the table, by name."""
     python, device = sys.executable, "cpu" if options.toy else "cuda"
@@ -89,8 +106,6 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
 def table(options: argparse.Namespace) -> list[str]:
     """Write the config of the table's run beside the results, and return the command that makes it."""
     config: dict[str, Any] = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
-    if options.run not in config["runs"]:
-        raise UserError(f"--run {options.run}: no such run in config.yaml", f"Name one of {', '.join(config['runs'])}.")
     run = config["runs"][options.run]
     if options.records is not None:
         run["data"] = run["data"] | {"source": "files", "train_file": str(options.records.absolute())}
@@ -226,6 +241,7 @@ def main() -> int:
             command.add_argument("folder", type=Path)
     options = parser.parse_args()
     try:
+        check(options)
         return int(options.function(options))
     except UserError as fault:
         print(f"Error: {fault.problem}\n{fault.remedy}", file=sys.stderr)

@@ -69,13 +69,39 @@ def test_jobs_save_and_end_when_the_time_is_up(answer: str, tmp_path: Path, monk
 
 def test_what_is_packed_runs_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "mine.jsonl").write_text("{}\n")
-    done = kit("pack", tmp_path / "packed", "--records", tmp_path / "mine.jsonl", "--run", "absent")
+    done = kit("pack", tmp_path / "packed", "--records", tmp_path / "mine.jsonl")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "packed/project/Snakefile").is_file()
     assert (tmp_path / "packed/records.jsonl").read_text() == "{}\n"
     environment = os.environ | {"PYTHON": sys.executable}
     started = subprocess.run(
-        [tmp_path / "packed/run.sh", "--toy"], cwd="/", env=environment, capture_output=True, text=True
+        [tmp_path / "packed/run.sh", "--toy", "--run", "absent"],
+        cwd="/",
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert started.returncode == 1
     assert "--run absent: no such run in config.yaml" in started.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--records", "absent"), ("--tokenizer", "absent"), ("--run", "absent"), ("--minutes", "0")]
+)
+@pytest.mark.parametrize("command", ["pack", "run"])
+def test_options_are_checked_before_anything_is_written(
+    command: str,
+    option: str,
+    value: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = str(tmp_path / "new")
+    place = [folder] if command == "pack" else ["--output", folder]
+    monkeypatch.setattr(sys, "argv", ["kit.py", command, *place, option, value])
+    assert gpu_kit.main() == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert said[0].startswith(f"Error: {option} {value}: ")
+    assert not (tmp_path / "new").exists()
