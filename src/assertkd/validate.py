@@ -44,7 +44,7 @@ def validate(run: RunSettings, source: str = "config.yaml") -> None:
 
 
 def warnings(config: Mapping[str, Any], run: RunSettings) -> list[str]:
-    """Return what a valid run sets in vain: options of the loss without effect, steps and weights that do not fit.
+    """Return what a valid run sets in vain: options without effect, steps and weights that do not fit.
 
     Of a variant's own section every option must have an effect in it. One of the run's `distillation` must have one in
     some variant of the run, or name an encoder, which is a choice for whatever variants use it.
@@ -69,6 +69,8 @@ def warnings(config: Mapping[str, Any], run: RunSettings) -> list[str]:
         if all(key in one for one in unused) and not key.endswith(".encoder"):
             path = f"runs.{run.name}.distillation.loss.{key}"
             lines.append(_without_effect(path, value, " in any variant of the run", need))
+    if run.teacher.pretrain.java_sources and run.has_external_teacher:
+        lines.append("teacher.pretrain.java_sources has no effect: the run's teacher is external. Remove it.")
     return [*lines, *dict.fromkeys(_warm_ups(config, run)), *_idle_text_components(run)]
 
 

@@ -184,3 +184,14 @@ def test_a_teacher_that_ran_elsewhere_has_the_whole_vocabulary() -> None:
     with pytest.raises(UserError, match=r"tokenizer\.keep: corpus: a teacher that ran elsewhere"):
         validate(load_run(served))
     validate(load_run(config("tokenizer: {name: t, keep: corpus}\nvariants: {}")))
+
+
+def test_a_pretraining_beside_an_external_teacher_is_said_to_have_no_effect() -> None:
+    data = {"distillation_jsonl": {"train": "a.jsonl", "validation": "b.jsonl", "test": "c.jsonl"}}
+    settings = {"data": data, "tokenizer": {"name": "x"}, "teacher": {"pretrain": {"java_sources": ["checkouts"]}}}
+    whole = {"run": "r", "runs": {"r": settings}, "variants": {"x": {"loss": {"components": ["ce"]}}}}
+    assert warnings(whole, load_run(whole)) == [
+        "teacher.pretrain.java_sources has no effect: the run's teacher is external. Remove it."
+    ]
+    del settings["data"], settings["tokenizer"]
+    assert warnings(whole, load_run(whole)) == []
