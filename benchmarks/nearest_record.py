@@ -10,10 +10,12 @@ gold assertion that the teacher learnt from.
 """
 
 import argparse
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from assertkd.errors import UserError
 from assertkd.metrics.lexer import java_tokens
 from assertkd.records import Record, read_records
 
@@ -38,18 +40,22 @@ def nearest(records: Sequence[Record], training: Sequence[Record]) -> list[int]:
     return found
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="results/<run>, with its corpus")
     parser.add_argument("--output", type=Path, required=True, help="file to write, a line for each test record")
     options = parser.parse_args()
-    records = list(read_records(options.run / "corpus/test.jsonl"))
-    training = list(read_records(options.run / "corpus/train.jsonl"))
+    try:
+        records, training = (list(read_records(options.run / f"corpus/{name}.jsonl")) for name in ("test", "train"))
+    except UserError as fault:
+        print(f"Error: {fault.problem}\n{fault.remedy}", file=sys.stderr)
+        return 1
     found = [training[position].assertion for position in nearest(records, training)]
     options.output.write_text("".join(" ".join(text.split()) + "\n" for text in found), encoding="utf-8")
-    exact = sum(text == record.assertion for text, record in zip(found, records, strict=True))
+    exact = sum(text.split() == record.assertion.split() for text, record in zip(found, records, strict=True))
     print(f"the gold assertion's own text: {exact} of {len(records)} test records, out of {len(training)} searched")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
