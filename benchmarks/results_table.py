@@ -34,11 +34,11 @@ def main() -> None:
     models: dict[tuple[str, str], list[dict[str, str]]] = {}
     for row in rows:
         models.setdefault((row["model"], row["variant"]), []).append(row)
-    ((_, teacher),) = [(name, taught) for (kind, name), taught in models.items() if kind == "teacher"]
+    teacher = models["teacher", ""]
     order = {"teacher": 0, "student": 1, "external": 2}
     ranked = sorted(models.items(), key=lambda one: (order[one[0][0]], -mean(one[1], "exact_match")))
     heads = [name.removesuffix("_score").replace("_", " ") for name in METRICS]
-    table = [["model", *heads, *(f"{name} against {baseline}" for name in heads[:2]), "kept", "size", "ms"]]
+    table = [["model", *heads, *(f"{name} against {baseline}" for name in heads[: len(KEPT)]), "kept", "size", "ms"]]
     table.append(["---", *["---:"] * (len(table[0]) - 1)])
     for (kind, name), seeds in ranked:
         compared_with = compared["variants"].get(name, {})

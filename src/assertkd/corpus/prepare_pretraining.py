@@ -72,13 +72,13 @@ class HeldOut:
             # A statement that was masked is not what the source has.
             before_gap = record.test_method.partition(MARKER)[0].partition(MASKED)[0]
             name, text = named_method(before_gap)
-            if len(text) < MIN_SHARED_CHARACTERS:
-                text = named_method(before_gap + record.assertion)[1]
-            if not named_method(before_gap)[1]:
+            if not text:
                 # A short assertion alone is in many tests.
                 text = named_method(record.test_method.replace(MARKER, record.assertion))[1]
                 if len(text) < MIN_SHARED_CHARACTERS:
                     continue
+            elif len(text) < MIN_SHARED_CHARACTERS:
+                text = named_method(before_gap + record.assertion)[1]
             beginnings[name].append(text)
         return beginnings
 

@@ -47,7 +47,7 @@ class Project:
 
 
 def find_projects(folders: Sequence[Path]) -> list[Project]:
-    """Return the projects in and below the given folders, those without Java files left out.
+    """Return the projects in and below the given folders.
 
     The topmost folder with a build file or a repository is a project with all modules below it. Files that lie in no
     such folder make up one project named after the given folder. Links are not followed.
