@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from assertkd.errors import UserError
-from assertkd.evaluation.comparison import read_metrics
+from assertkd.evaluation.metrics_table import read_metrics
 from assertkd.evaluation.params import ScoreParams
 from assertkd.evaluation.score import score
 from assertkd.metrics.registry import METRICS, pair_metrics

@@ -1,6 +1,5 @@
 """Every variant of a run against the baseline: intervals, deviation over seeds, and significance of differences."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from assertkd.errors import UserError
+from assertkd.evaluation.metrics_table import read_metrics
 from assertkd.evaluation.significance import (
     LEVEL,
     Floats,
@@ -19,7 +19,6 @@ from assertkd.evaluation.significance import (
     resampled_seeds,
     welch,
 )
-from assertkd.files import text_of_cell
 from assertkd.layout import TEACHER, EvaluationLayout, variant_and_seed
 
 Key = tuple[bool, str]
@@ -287,23 +286,3 @@ def _read_all(models: Sequence[str], folder: Path) -> tuple[list[str], list[str]
     if not ids:
         raise UserError("there are no scores to compare", "Run `score` for at least one model.")
     return names, ids, {key: _Scores(seeds, np.stack(tables)) for key, (seeds, tables) in groups.items()}
-
-
-def read_metrics(path: Path) -> tuple[list[str], list[str], Floats]:
-    """Return a table's metric names, example ids, and values (n, m).
-
-    Raises:
-        UserError: the file is missing, empty or broken.
-    """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file", "Run `score` first.")
-    with path.open(encoding="utf-8", newline="") as handle:
-        rows = list(csv.reader(handle))
-    try:
-        (_, *names), *lines = rows
-        values = np.array([[float(value) for value in line[1:]] for line in lines], dtype=np.float64)
-        if values.shape != (len(lines), len(names)) or not lines:
-            raise ValueError(f"{values.shape} values under {len(names)} headings")
-    except ValueError as fault:
-        raise UserError(f"{path}: not a table of metrics ({fault})", "Move it away and rerun `score`.") from None
-    return names, [text_of_cell(line[0]) for line in lines], values
