@@ -77,7 +77,7 @@ def test_the_seed_chooses() -> None:
     assert tests[0] == tests[1] != tests[2]
 
 
-IDS = st.lists(st.text(max_size=5), min_size=1, max_size=60, unique=True)
+IDS = st.lists(st.text(max_size=5), min_size=1, max_size=25, unique=True)
 
 
 @given(IDS, st.floats(0.001, 1), st.floats(0.001, 1), st.integers(0, 3))

@@ -211,7 +211,7 @@ def test_rejected_records_are_counted_by_kind(data: dict[str, str], tmp_path: Pa
 
 @pytest.mark.parametrize("treatment", ["keep", "mask", "reject"])
 def test_generated_records_are_treated_alike(tmp_path: Path, treatment: str) -> None:
-    embedded = {"source": "embedded", "embedded": {"records": 2000}}
+    embedded = {"source": "embedded", "embedded": {"records": 700}}
     quality = prepared(embedded, tmp_path / "corpus", treatment)
     kept = sum(one["records"] for one in quality["visible_answers"].values())
     rejected = sum(entry["count"] for reason, entry in quality["rejected"].items() if "shows the assertion" in reason)

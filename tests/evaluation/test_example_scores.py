@@ -57,7 +57,7 @@ def test_pathological_predictions_are_scored_within_their_limit(tmp_path: Path, 
     path = tmp_path / "predictions.jsonl"
     lines = [*predictions(), Prediction("good", GOLD, GOLD)]
     path.write_text("".join(json.dumps(one.as_dict()) + "\n" for one in lines))
-    params = ScoreParams(encoder=PACKAGED, example_seconds=1.0, bootstrap_resamples=100)
+    params = ScoreParams(encoder=PACKAGED, example_seconds=0.5, bootstrap_resamples=100)
     summary = score(params, path, None, tmp_path, processes=processes)
     assert summary["n"] == len(PATHOLOGICAL) + 1
     found = {}

@@ -124,6 +124,7 @@ def test_what_cannot_be_confined_is_not_run(project: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.java
+@pytest.mark.usefixtures("one_pool")
 def test_the_command_shows_what_compiles(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

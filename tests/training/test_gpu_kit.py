@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from gpu import kit as gpu_kit
+from preloaded import python
 
 PROJECT = Path(__file__).parents[2]
 KIT = PROJECT / "benchmarks/gpu/kit.py"
@@ -18,7 +19,7 @@ KIT = PROJECT / "benchmarks/gpu/kit.py"
 
 def kit(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(PROJECT / "src")}
-    return subprocess.run([sys.executable, KIT, *arguments], env=environment, capture_output=True, text=True)
+    return subprocess.run([python(()), KIT, *arguments], env=environment, capture_output=True, text=True)
 
 
 @pytest.mark.long
@@ -73,7 +74,7 @@ def test_what_is_packed_runs_elsewhere(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "packed/project/Snakefile").is_file()
     assert (tmp_path / "packed/records.jsonl").read_text() == "{}\n"
-    environment = os.environ | {"PYTHON": sys.executable}
+    environment = os.environ | {"PYTHON": python(())}
     started = subprocess.run(
         [tmp_path / "packed/run.sh", "--toy", "--run", "absent"],
         cwd="/",

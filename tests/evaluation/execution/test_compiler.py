@@ -85,16 +85,16 @@ def test_a_unit_that_the_compiler_hangs_on_is_the_only_one_blamed(
     pool: ExecutionPool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", logger=compiler.log.name)
-    monkeypatch.setattr(compiler, "SILENT_SECONDS", 6.0)
-    units = [unit(pool, f"Before{number}", "int a;") for number in range(100)]
+    monkeypatch.setattr(compiler, "SILENT_SECONDS", 4.0)
+    units = [unit(pool, f"Before{number}", "int a;") for number in range(50)]
     units += [unit(pool, "Hangs", BLOWS_UP), unit(pool, "Blanks", BLANKS), unit(pool, "After", "int a;")]
     kill, ended = compiler.Compiler.kill, []
     monkeypatch.setattr(compiler.Compiler, "kill", lambda self: ended.append(self) or kill(self))
     errors = pool.compile(units)
-    assert errors == [*[None] * 100, "the compiler did not come to an end", None, None]
+    assert errors == [*[None] * 50, "the compiler did not come to an end", None, None]
     assert len(ended) == 2, "the unit among others, and alone"
     assert [record.getMessage() for record in caplog.records] == [
-        f"javac took too long over {count} units and is started again" for count in (103, 1)
+        f"javac took too long over {count} units and is started again" for count in (53, 1)
     ]
     assert classes(units[0].folder) == {"Before0.class"}
 

@@ -134,7 +134,8 @@ def test_gold_that_does_not_pass_is_said(pool: ExecutionPool) -> None:
 
 
 def test_every_gold_assertion_of_the_generated_corpus_passes(pool: ExecutionPool) -> None:
-    records = random.Random(3).sample(list(generate(2000, 11)), 60)
+    # Of other samples a mutant or two never end, and each costs its time limit.
+    records = random.Random(6).sample(list(generate(2000, 11)), 60)
     subjects = [subject(one) for one in records]
     limits = ExecuteSettings(mutants=2)
     references = list(gold_executions(pool, subjects, limits))

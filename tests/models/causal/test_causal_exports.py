@@ -29,14 +29,14 @@ def test_an_export_writes_what_its_original_writes(
     original, exported = (load_text_generator(tmp_path / name, torch.device("cpu")) for name in ("model", "export"))
     assert isinstance(original, TorchTextGenerator) and isinstance(exported, ExportedModel)
     generator = torch.Generator().manual_seed(0)
-    lengths = torch.randint(1, 40, (40,), generator=generator).tolist()
+    lengths = torch.randint(1, 40, (24,), generator=generator).tolist()
     inputs = [torch.randint(4, len(tiny_tokenizer), (n,), generator=generator).tolist() for n in lengths]
     for batch_size in (1, 16):
         before, after = (
             form.generate(inputs, batch_size=batch_size, max_new_tokens=8) for form in (original, exported)
         )
-        assert len(set(before)) > 20, "texts that are all alike would prove nothing"
-        assert sum(one == other for one, other in zip(before, after, strict=True)) >= 38
+        assert len(set(before)) > 12, "texts that are all alike would prove nothing"
+        assert sum(one == other for one, other in zip(before, after, strict=True)) >= 23
     [(ids, score)] = exported.best_hypotheses(inputs[0], 1, 8)
     labels = torch.tensor([[*ids, 1] if len(ids) < 8 else ids])
     row = torch.tensor([inputs[0]])

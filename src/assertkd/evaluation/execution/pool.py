@@ -74,19 +74,13 @@ class ExecutionPool:
                 # Processes are other users, who pass through.
                 self.folder.chmod(0o711)
             self._classes = self.folder / "classes"
-            home, program = self.folder / "compiler", self.folder / "runner"
+            home, self._program = self.folder / "compiler", self.folder / "runner"
             for made in (self._classes, home):
                 made.mkdir()
                 made.chmod(0o755)
             self._compiler = opening.enter_context(
                 Compiler(self.toolchain, self._confinement, [*self.libraries, *self.class_path], home)
             )
-            [error] = self._compiler.compile([Unit(program, programs(self.libraries))], processors=False)
-            if error is not None:
-                raise UserError(
-                    f"{self.toolchain.java}: the program that runs tests does not compile ({error})",
-                    "Name other jars in evaluation.execute.junit: JUnit 4.11, JUnit 5.4 or TestNG 6.9 or newer.",
-                )
             self._all_runners: list[Runner] = []
             for number in range(self._workers):
                 home = self.folder / f"runner{number}"
@@ -94,7 +88,7 @@ class ExecutionPool:
                 runner = Runner(
                     self.toolchain.java,
                     self._confinement,
-                    program,
+                    self._program,
                     self._classes,
                     self.libraries,
                     self.class_path,
@@ -135,8 +129,18 @@ class ExecutionPool:
         """
         refusals = [self._refusal(unit) for unit in units]
         accepted = [unit for unit, refusal in zip(units, refusals, strict=True) if refusal is None]
+        if accepted and not self._program.exists():
+            self._compile_program()
         errors = iter(self._compiler.compile(accepted))
         return [refusal or next(errors) for refusal in refusals]
+
+    def _compile_program(self) -> None:
+        [error] = self._compiler.compile([Unit(self._program, programs(self.libraries))], processors=False)
+        if error is not None:
+            raise UserError(
+                f"{self.toolchain.java}: the program that runs tests does not compile ({error})",
+                "Name other jars in evaluation.execute.junit: JUnit 4.11, JUnit 5.4 or TestNG 6.9 or newer.",
+            )
 
     def _refusal(self, unit: Unit) -> str | None:
         package = next(iter(self._packages.intersection(unit.packages)), None)
