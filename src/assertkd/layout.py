@@ -199,8 +199,12 @@ EXTERNAL = "external"
 """Folder of the other systems among the models of a run."""
 
 
+NEAREST_RECORD = "nearest_record"
+"""The one of them that a run makes itself: a search in the training records."""
+
+
 def external_name(system: str) -> str:
-    """Return the name of another system, of whose predictions there is a file, among the models of a run."""
+    """Return the name of another system among the models of a run."""
     return f"{EXTERNAL}/{system}"
 
 

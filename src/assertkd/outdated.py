@@ -40,6 +40,7 @@ SECTIONS = {
     "train_teacher": "teacher",
     "distill_student": "variants.{variant}",
     "predict_external_teacher": "evaluation",
+    "find_nearest_record": "evaluation",
     "import_predictions": "evaluation",
     "execute_gold": "evaluation",
     "execute": "evaluation",

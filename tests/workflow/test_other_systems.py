@@ -11,6 +11,7 @@ from test_stage_commands import assertkd
 from assertkd.jsonl import write_lines
 from assertkd.layout import TEACHER, EvaluationLayout, RunLayout
 from assertkd.predictions import read_predictions
+from assertkd.records import read_records
 
 pytestmark = pytest.mark.workflow
 
@@ -53,8 +54,9 @@ def test_another_system_is_a_row_and_is_scored_again_when_its_file_changes(edite
     predictions = list(read_predictions(run.evaluation(STUDENT).predictions))
     file = edited.folder / "copied.jsonl"
     write_lines(file, ({"id": one.id, "prediction": one.prediction} for one in reversed(predictions)))
-    config = {"evaluation": {"external": {"copied": "copied.jsonl"}}}
-    assert edited.planned(**config) == jobs("copied")
+    config = {"evaluation": {"external": {"copied": "copied.jsonl"}, "nearest_record": True}}
+    search = {f"{rule} model=external/nearest_record" for rule in ("execute", "score")} | {"find_nearest_record"}
+    assert edited.planned(**config) == jobs("copied") | search
     done = edited.snakemake("--profile", "profiles/local", **config)
     assert done.returncode == 0, done.stdout + done.stderr
     own, copied = rows(edited)["traditional"], rows(edited)["copied"]
@@ -66,6 +68,14 @@ def test_another_system_is_a_row_and_is_scored_again_when_its_file_changes(edite
         "exact_match_low",
         "exact_match_high",
     }
+    known = {record.assertion for record in read_records(run.corpus.train)}
+    found = list(read_predictions(run.evaluation("external/nearest_record").predictions))
+    assert {one.prediction for one in found} <= known
+    nearest = rows(edited)["nearest_record"]
+    assert (nearest["model"], nearest["n"]) == ("external", str(len(predictions)))
+    exact = sum(one.prediction.split() == one.reference.split() for one in found)
+    assert float(nearest["exact_match"]) == pytest.approx(exact / len(found))
+    assert float(nearest["syntax_validity"]) == 1.0
     page = run.report.page.read_text(encoding="utf-8")
     assert "other system" in page
     assert edited.planned(**config) == set()
@@ -78,6 +88,10 @@ def test_another_system_is_a_row_and_is_scored_again_when_its_file_changes(edite
     [
         ("hard_labels", "evaluation.external.hard_labels: `hard_labels` is a variant; choose another name"),
         ("absent", "evaluation.external.absent: absent.txt: no such file"),
+        (
+            "nearest_record",
+            "evaluation.external.nearest_record: `nearest_record` is the row of evaluation.nearest_record",
+        ),
     ],
 )
 def test_a_bad_system_is_said_before_any_job(project: Project, system: str, said: str) -> None:

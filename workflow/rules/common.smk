@@ -14,12 +14,13 @@ from assertkd.corpus.params import (
 from assertkd.evaluation.params import (
     ExecuteGoldParams,
     ExecuteParams,
+    FindNearestRecordParams,
     ImportPredictionsParams,
     PredictExternalTeacherParams,
     PredictParams,
     ScoreParams,
 )
-from assertkd.layout import SPLITS, TEACHER, RunLayout, external_name, is_external, student_name
+from assertkd.layout import NEAREST_RECORD, SPLITS, TEACHER, RunLayout, external_name, is_external, student_name
 from assertkd.logits.params import (
     CaptureLogitsParams,
     CompressLogitsParams,
@@ -46,6 +47,7 @@ MODEL = FILES.model("{model}")
 STUDENT = FILES.model(student_name("{variant}", "{seed}"))
 EVALUATION = FILES.evaluation("{model}")
 EXTERNAL = FILES.evaluation(external_name("{system}"))
+NEAREST = FILES.evaluation(external_name(NEAREST_RECORD))
 RUN_FILES = RunLayout(f"results/{RUN.name}")
 
 ENCODERS = {encoder_slug(encoder): encoder for student in STUDENTS.values() for encoder in student.encoders}
@@ -106,7 +108,7 @@ def student_gpus(wildcards):
 def models():
     """Every model of the run by its name, other systems last."""
     students = [student_name(variant, seed) for variant in RUN.variants for seed in RUN.seeds]
-    return [TEACHER, *students, *map(external_name, RUN.evaluation.external)]
+    return [TEACHER, *students, *map(external_name, RUN.evaluation.systems)]
 
 
 def share_of_cores(wildcards):

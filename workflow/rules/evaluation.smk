@@ -45,6 +45,29 @@ rule import_predictions:
         "../scripts/import_predictions.py"
 
 
+ruleorder: find_nearest_record > import_predictions
+
+
+rule find_nearest_record:
+    input:
+        train=FILES.corpus.train,
+        test=FILES.corpus.test,
+    output:
+        predictions=NEAREST.predictions,
+        measured=NEAREST.measured,
+    log:
+        "logs/{run}/evaluation/external/nearest_record/find_nearest_record.log",
+    benchmark:
+        "logs/{run}/evaluation/external/nearest_record/find_nearest_record.benchmark.tsv"
+    localrule: True
+    conda:
+        "../envs/assertkd.yaml"
+    params:
+        settings=settings(FindNearestRecordParams.from_run(RUN)),
+    script:
+        "../scripts/find_nearest_record.py"
+
+
 rule execute_gold:
     input:
         test=FILES.corpus.test,

@@ -14,7 +14,7 @@ DESCRIPTION = """Evaluates a model (--model with --records), a file of predictio
 its lines have no reference), or two text files whose lines belong together (--predictions with --references). It reads
 and writes no run. Prints every figure with its 95 % interval, beside the teacher's where one is given."""
 
-WITHOUT_EFFECT = ("evaluation.baseline", "evaluation.external")
+WITHOUT_EFFECT = ("evaluation.baseline", "evaluation.external", "evaluation.nearest_record")
 """Keys of `evaluation` that are about the models of a run."""
 
 READING = (

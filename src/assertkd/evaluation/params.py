@@ -42,7 +42,7 @@ class EvaluationParams(Section):
 
 
 class EvaluateParams(Section):
-    """How `evaluate` works, which belongs to no run; `baseline` and `external` of the evaluation have no effect."""
+    """How `evaluate` works, which belongs to no run; `baseline`, `external` and `nearest_record` have no effect."""
 
     evaluation: EvaluationSettings = EvaluationSettings()
     reading: Reading = Reading()
@@ -52,6 +52,12 @@ class EvaluateParams(Section):
 
 
 class PredictExternalTeacherParams(EvaluationParams):
+    """How many test records are used."""
+
+    limit: int | None = None
+
+
+class FindNearestRecordParams(EvaluationParams):
     """How many test records are used."""
 
     limit: int | None = None

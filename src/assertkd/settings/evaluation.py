@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from assertkd.layout import NEAREST_RECORD
 from assertkd.settings.section import Device, Section, Seed
 
 
@@ -65,9 +66,18 @@ class EvaluationSettings(Section):
     """Other systems to compare with: name to the file of a system's predictions on the test records, JSONL with `id`
     and `prediction`, or text with one prediction a line in the order of the test split. Each is a row of the
     leaderboard."""
+    nearest_record: bool = False
+    """Add a baseline without a model to the leaderboard, `nearest_record`: for each test record the assertion of the
+    training record whose focal method and test share most tokens with its own. All gold assertions of the training
+    split are searched, with those that students do not learn."""
     baseline: str | None = None
     """The variant that all others are compared with, one of the run's; null for `hard_labels` where the run has it,
     else the run's first variant."""
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """Names of the other systems in the leaderboard."""
+        return (*self.external, *([NEAREST_RECORD] if self.nearest_record else []))
 
 
 class ReportSettings(Section):

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from assertkd.errors import UserError, nearest
-from assertkd.layout import EXTERNAL, STAGE_FOLDERS, TEACHER
+from assertkd.layout import EXTERNAL, NEAREST_RECORD, STAGE_FOLDERS, TEACHER
 from assertkd.settings.cluster import ClusterSettings
 from assertkd.settings.config_file import SECTIONS_OF_NAMES, with_text_names
 from assertkd.settings.data import DataSettings
@@ -40,6 +40,7 @@ TAKEN = {
     **dict.fromkeys(STAGE_FOLDERS, "is a folder of the run"),
     TEACHER: "is the name of the teacher in the report",
     EXTERNAL: "is the report's word for other systems",
+    NEAREST_RECORD: "is the row of evaluation.nearest_record",
 }
 """Names that mean something else in a run and its report, and what."""
 
