@@ -35,12 +35,12 @@ cluster-test: venv
 cluster-test-long: venv
 	. $(BIN)/activate && OMP_NUM_THREADS=1 pytest -m "cluster and long" tests/cluster
 
-## make test-lowest: the tests with the lowest versions that pyproject.toml admits, in .venv-lowest; TESTS=tests/models: some
+## make test-lowest: the tests with the lowest versions that pyproject.toml admits, in .venv-lowest
 test-lowest:
 	$(PYTHON) -m venv --clear .venv-lowest
 	sed -n 's/^  "\([a-z0-9-]*\)>=\([0-9.]*\)".*/\1==\2/p' pyproject.toml > .venv-lowest/lowest
 	.venv-lowest/bin/pip install --quiet --disable-pip-version-check --constraint .venv-lowest/lowest --editable '.[dev]'
-	. .venv-lowest/bin/activate && $(TEST) $(TESTS)
+	. .venv-lowest/bin/activate && $(TEST)
 
 ## make lint: ruff, mypy, the order of the packages (import-linter), snakefmt and Snakemake's own linter
 lint: venv

@@ -200,7 +200,7 @@ EXTERNAL = "external"
 
 
 NEAREST_RECORD = "nearest_record"
-"""The one of them that a run makes itself: a search in the training records."""
+"""The other system that a run makes itself: a search in the training records."""
 
 
 def external_name(system: str) -> str:

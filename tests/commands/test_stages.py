@@ -294,6 +294,8 @@ def test_a_run_of_the_config_is_taken_as_it_is() -> None:
     run, targets = resolved("predict", "--run", "demo", "--device", "cpu")
     assert (run.data.labelled_share, list(run.variants), run.evaluation.device) == (0.5, ["hard", "soft"], "cpu")
     assert len(targets) == 3
+    _, searched = resolved("predict", "--run", "demo", "--device", "cpu", "--evaluation.nearest_record", "true")
+    assert set(searched) - set(targets) == {"evaluation/external/nearest_record/predictions.jsonl"}
     run, targets = resolved("distill", "--run", "demo", "--variant", "soft", "--lr", "0.2")
     assert (run.variants["soft"].training.lr, run.variants["hard"].training.lr) == (0.2, 3e-5)
     assert targets == ["students/soft/seed42/training_report.json"]

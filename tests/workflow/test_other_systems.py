@@ -59,6 +59,7 @@ def test_another_system_is_a_row_and_is_scored_again_when_its_file_changes(edite
     assert edited.planned(**config) == jobs("copied") | search
     done = edited.snakemake("--profile", "profiles/local", **config)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "Exception" not in done.stdout + done.stderr
     own, copied = rows(edited)["traditional"], rows(edited)["copied"]
     assert copied["model"] == "external"
     summary = json.loads(run.evaluation(STUDENT).summary.read_text())

@@ -69,7 +69,7 @@ wildcard_constraints:
     variant=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
     seed=r"\d+",
     model=SCORED,
-    system=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    system=rf"(?!{NEAREST_RECORD}/)[A-Za-z0-9][A-Za-z0-9_.-]*",
     encoder=r"[\w.-]+",
     texts="|".join(TEXTS),
 

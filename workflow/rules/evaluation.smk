@@ -45,9 +45,6 @@ rule import_predictions:
         "../scripts/import_predictions.py"
 
 
-ruleorder: find_nearest_record > import_predictions
-
-
 rule find_nearest_record:
     input:
         train=FILES.corpus.train,

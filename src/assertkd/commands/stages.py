@@ -240,7 +240,7 @@ def targets_of(options: argparse.Namespace, run: RunSettings) -> Iterator[str]:
             )
         models = students = [model]
     elif not options.variant:
-        models += map(external_name, run.evaluation.external)
+        models += map(external_name, run.evaluation.systems)
     files = list(STAGES[options.command].files)
     if getattr(options, "generate_distillation_data", False):
         files += STAGES["compress"].files

@@ -5,13 +5,12 @@ After Yu et al., "Automated Assertion Generation via Information Retrieval and I
 (Jaccard), and the assertion found is taken as it is.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from assertkd.evaluation.params import FindNearestRecordParams
@@ -20,10 +19,10 @@ from assertkd.files import write_json
 from assertkd.layout import EvaluationLayout
 from assertkd.metrics.lexer import java_tokens
 from assertkd.predictions import write_predictions
-from assertkd.records import Record, read_records
+from assertkd.records import MARKER, Record, read_records
 
-PAIRS_AT_A_TIME = 1 << 24
-"""Pairs of a test and a training record that are compared together; 8 bytes each and more."""
+PAIRS_AT_A_TIME = 1 << 20
+"""Pairs of a test and a training record that are compared together; some 20 bytes each."""
 
 
 def find_nearest_record(params: FindNearestRecordParams, train_file: Path, test_file: Path, folder: Path) -> None:
@@ -40,12 +39,14 @@ def find_nearest_record(params: FindNearestRecordParams, train_file: Path, test_
     """
     output = EvaluationLayout(folder)
     assertions: list[str] = []
-    known: list[frozenset[str]] = []
-    for record in read_records(train_file):
-        assertions.append(record.assertion)
-        known.append(tokens_of(record))
+
+    def searched() -> Iterator[frozenset[str]]:
+        for record in read_records(train_file):
+            assertions.append(record.assertion)
+            yield tokens_of(record)
+
     records = list(islice(read_records(test_file), params.limit))
-    found = nearest(list(map(tokens_of, records)), known)
+    found = nearest(map(tokens_of, records), searched())
     write_predictions(
         output.predictions,
         (prediction_of(record, assertions[position]) for record, position in zip(records, found, strict=True)),
@@ -55,35 +56,38 @@ def find_nearest_record(params: FindNearestRecordParams, train_file: Path, test_
 
 def tokens_of(record: Record) -> frozenset[str]:
     """Return the Java tokens of focal method and test, each once."""
-    return frozenset(java_tokens(f"{record.focal_method} {record.test_method}"))
+    # A comment ends with its line; the marker is one, and a test may go on behind it.
+    test = record.test_method.replace(MARKER, "\n")
+    # Without the cache: no text comes twice.
+    return frozenset(java_tokens.__wrapped__(f"{record.focal_method}\n{test}"))
 
 
-def nearest(asked: Sequence[frozenset[str]], known: Sequence[frozenset[str]]) -> list[int]:
+def nearest(asked: Iterable[frozenset[str]], known: Iterable[frozenset[str]]) -> list[int]:
     """Return for each set of `asked` the position of the most similar of `known` (Jaccard), the first of equals.
 
     Args:
         asked: sets of tokens.
         known: the same, at least one.
     """
-    columns: dict[str, int] = defaultdict(lambda: len(columns))
+    columns: dict[str, int] = {}
     of_known, of_asked = (_membership(sets, columns) for sets in (known, asked))
-    for matrix in (of_known, of_asked):
-        matrix.resize(matrix.shape[0], len(columns))
-    sizes = np.array([len(tokens) for tokens in known])
-    rows = max(1, PAIRS_AT_A_TIME // len(known))
+    of_known.resize(of_known.shape[0], len(columns))
+    sizes, own = (matrix.sum(axis=1) for matrix in (of_known, of_asked))
+    rows = max(1, PAIRS_AT_A_TIME // len(sizes))
     found: list[int] = []
-    for start in range(0, len(asked), rows):
-        shared = (of_asked[start : start + rows] @ of_known.T).toarray()
-        own = np.array([[len(tokens)] for tokens in asked[start : start + rows]])
-        found += (shared / np.maximum(own + sizes - shared, 1)).argmax(axis=1).tolist()
+    for start in range(0, len(own), rows):
+        part = slice(start, start + rows)
+        shared = (of_asked[part] @ of_known.T).toarray()
+        either = own[part, np.newaxis] + sizes - shared
+        found += (shared / np.maximum(either, 1)).argmax(axis=1).tolist()
     return found
 
 
 def _membership(sets: Iterable[frozenset[str]], columns: dict[str, int]) -> csr_array:
     """Return a matrix of a row a set and a column a token, 1 where it is in the set; new tokens get new columns."""
-    ends, indices = [0], []
+    ends, indices = array("q", [0]), array("i")
     for tokens in sets:
-        indices += [columns[token] for token in tokens]
+        indices.extend(columns.setdefault(token, len(columns)) for token in tokens)
         ends.append(len(indices))
-    ones: npt.NDArray[np.int32] = np.ones(len(indices), dtype=np.int32)
-    return csr_array((ones, np.array(indices, dtype=np.int64), np.array(ends)), shape=(len(ends) - 1, len(columns)))
+    ones = np.ones(len(indices), dtype=np.int32)
+    return csr_array((ones, np.asarray(indices), np.asarray(ends)), shape=(len(ends) - 1, len(columns)))

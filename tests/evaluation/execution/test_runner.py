@@ -256,6 +256,22 @@ def test_what_can_be_confined_is_confined_even_where_it_need_not_be(toolchain: T
     assert ExecutionPool(toolchain, unconfined=True).isolation == "bubblewrap"
 
 
+def test_no_jvm_starts_where_nothing_is_compiled(toolchain: Toolchain) -> None:
+    with ExecutionPool(toolchain, workers=1) as idle:
+        assert idle.compile([]) == []
+        assert str(idle.folder) not in commands()
+
+
+def test_frameworks_that_the_runner_does_not_compile_with_are_said(
+    toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "programs", lambda libraries: {"Runner.java": "class Runner { absent.Type a; }"})
+    with ExecutionPool(toolchain, workers=1) as broken:
+        for _ in range(2):
+            with pytest.raises(UserError, match=r"the program that runs tests does not compile \(.*absent"):
+                broken.compile([Unit(broken.new_folder(), {"A.java": "class A { }"})])
+
+
 def test_processes_end_with_their_pool(toolchain: Toolchain) -> None:
     with ExecutionPool(toolchain, workers=1, heap_mb=64) as short:
         assert verdict(short, "assertTrue(true);") == PASSED

@@ -126,6 +126,11 @@ class ExecutionPool:
         """Return for each unit None where it compiled, or its first error.
 
         One that declares types in a package of the test frameworks is refused: their own would be run.
+
+        The first of all also makes the program that runs tests: where nothing compiles, no JVM starts.
+
+        Raises:
+            UserError: that program does not compile with the test frameworks that are there.
         """
         refusals = [self._refusal(unit) for unit in units]
         accepted = [unit for unit, refusal in zip(units, refusals, strict=True) if refusal is None]
