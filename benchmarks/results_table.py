@@ -27,6 +27,8 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="results/<run>, with its report")
     parser.add_argument("--write", type=Path, help="a page with a place for the table")
     options = parser.parse_args()
+    if not (options.run / "report/significance.json").is_file():
+        raise SystemExit(f"Error: {options.run}: holds no report\nName the folder of a finished run.")
     with (options.run / "report/leaderboard.csv").open(encoding="utf-8", newline="") as handle:
         rows = [row for row in csv.DictReader(handle) if row["seed"] not in (MEAN, DEVIATION)]
     compared = json.loads((options.run / "report/significance.json").read_text(encoding="utf-8"))
