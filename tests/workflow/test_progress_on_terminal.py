@@ -14,8 +14,6 @@ from screen import screen
 
 pytestmark = pytest.mark.workflow
 
-PROGRESS = r"epoch \d+/10, step \d+/\d+ \[=*\.*\] +\d+ %, .* left, loss [\d.]+, examples_per_s [\d.]+, ce [\d.]+"
-
 
 def test_a_run_whose_output_is_a_file_says_its_figures_in_plain_lines(finished: Project) -> None:
     said = (finished.folder / TERMINAL).read_text(encoding="utf-8")
