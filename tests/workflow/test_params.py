@@ -389,7 +389,7 @@ def rules_of_external_teacher(changes: dict[str, Any]) -> dict[str, Settings]:
         ({"tokenizer.name": "another"}, {"prepare_corpus"}),
         ({"teacher.model": {"name": "hub/model"}}, set()),
         ({"teacher.seed": 7}, set()),
-        ({"logits.batch_size": 7, "logits.num_beams": 2, "logits.device": "cpu"}, set()),
+        ({"logits.batch_size": 7, "logits.num_beams": 2, "logits.precision": "bf16", "logits.device": "cpu"}, set()),
         ({"logits.examples_per_shard": 7}, {"import_logits"}),
         ({"evaluation.limit": 7}, {"predict_external_teacher"}),
         ({"evaluation.num_beams": 7}, set()),

@@ -58,7 +58,7 @@ class CaptureLogitsParams(Section):
 class ImportLogitsParams(LogitsParams):
     """The params of `import_logits`: no teacher runs."""
 
-    WITHOUT_EFFECT = frozenset({"batch_size", "num_beams", "device"})
+    WITHOUT_EFFECT = frozenset({"batch_size", "num_beams", "precision", "device"})
 
 
 class CompressUnlabelledParams(LogitsParams):

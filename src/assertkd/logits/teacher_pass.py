@@ -18,12 +18,13 @@ from assertkd.logits.fidelity.measure import Sample, draw_sample
 from assertkd.logits.params import LogitsParams
 from assertkd.logits.store.manifest import Provenance
 from assertkd.logits.store.writer import StoreWriter
+from assertkd.models.network import round_weights
 from assertkd.models.registry import load_model, weights_file
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.models.torch_text_generator import TorchTextGenerator
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import Record, read_records
-from assertkd.runtime.devices import resolve_device
+from assertkd.runtime.devices import check_precision, resolve_device
 from assertkd.runtime.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -44,14 +45,17 @@ class TeacherPass:
         prompt: encodes records with the teacher's tokenizer.
 
     Raises:
-        UserError: the teacher is missing, or the device is.
+        UserError: the teacher is missing, or the device is, or it lacks the precision.
     """
 
     def __init__(self, params: LogitsParams, teacher: Path) -> None:
         self._settings, self._temperatures, self._teacher = params.logits, params.temperatures, teacher
         self.device = resolve_device(self._settings.device)
+        check_precision(self._settings.precision, self.device)
         tokenizer, lengths = load_tokenizer(teacher), params.supervision
         self.model = load_model(teacher, tokenizer=tokenizer).to(self.device).eval()
+        if self._settings.precision == "bf16":
+            round_weights(self.model)
         self.prompt = Prompt(tokenizer, lengths.max_input_len, lengths.max_output_len)
         self._head: Float32 = self.model.head_weight.float().cpu().numpy()
         self.codec = build_codec(

@@ -46,6 +46,12 @@ def read_network(name: str | Path, config: PreTrainedConfig, architecture: type[
     return cast(PreTrainedModel, network)
 
 
+def round_weights(network: nn.Module) -> None:
+    """Keep the weights in bfloat16; buffers, the frequencies of positions among them, stay in float32."""
+    for weight in network.parameters():
+        weight.data = weight.data.to(torch.bfloat16)
+
+
 def copied_network(network: Network, config: PreTrainedConfig, weight_of: Callable[[str], Tensor]) -> Network:
     """Return a network of the same class with this configuration, and copies of the weights that a function names.
 

@@ -11,6 +11,8 @@ from tiny_models import END, KINDS, PAD, VOCABULARY, random_model
 from assertkd.models import generation
 from assertkd.models.causal.model import CausalModel
 from assertkd.models.decoding import output_lengths, pad_sequences
+from assertkd.models.distillable import IGNORED
+from assertkd.models.network import round_weights
 
 
 def random_inputs(count: int, seed: int = 0) -> list[list[int]]:
@@ -129,3 +131,17 @@ def test_a_padding_token_that_is_the_end_token() -> None:
     for one, tokens in zip(inputs, written, strict=True):
         expected = by_generate(model, one, 10, 1)
         assert tokens[: len(expected)] == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_bfloat16_the_vectors_are_much_the_same(kind: str) -> None:
+    model, (input_ids, mask) = random_model(kind), pad_sequences(random_inputs(6), PAD)
+    labels = model.generate(input_ids, mask, 8)
+    labels = labels.masked_fill(labels == PAD, IGNORED)
+    exact = model.head_inputs(input_ids, mask, labels)
+    round_weights(model)
+    assert all(buffer.dtype != torch.bfloat16 for buffer in model.buffers())
+    coarse = model.head_inputs(input_ids, mask, labels)
+    assert coarse.dtype == torch.bfloat16
+    assert 0 < (coarse.float() - exact).norm() / exact.norm() < 0.25
+    assert model.generate(input_ids, mask, 8).shape[0] == 6

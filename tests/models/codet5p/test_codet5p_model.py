@@ -26,6 +26,7 @@ from assertkd.export.convert import convert
 from assertkd.models import generation
 from assertkd.models.codet5p.model import CodeT5pModel
 from assertkd.models.distillable import ModelShape
+from assertkd.models.network import round_weights
 from assertkd.models.registry import build_model, check_model, load_model, shape_and_parameter_count
 from assertkd.models.tokenizer import load_tokenizer
 from assertkd.settings import ModelSettings
@@ -301,3 +302,13 @@ def test_a_tokenizer_without_padding_pads_with_its_end_token(
     config = published_config(ENCODER | {"vocab_size": len(own)}, DECODER | {"vocab_size": len(own)})
     model = load_model(store(folder, config, random_weights(config)), tokenizer=tokenizer)
     assert model.pad_token_id == model.network.config.decoder_start_token_id == tokenizer.eos_token_id
+
+
+def test_in_bfloat16_the_vectors_are_much_the_same(model: CodeT5pModel) -> None:
+    exact = model.head_inputs(INPUTS, MASK, LABELS)
+    round_weights(model)
+    assert all(buffer.dtype != torch.bfloat16 for buffer in model.buffers())
+    coarse = model.head_inputs(INPUTS, MASK, LABELS)
+    assert coarse.dtype == torch.bfloat16
+    assert 0 < (coarse.float() - exact).norm() / exact.norm() < 0.25
+    assert model.generate(INPUTS, MASK, 8).shape[0] == 3
