@@ -110,7 +110,9 @@ def test_decoding_has_keys_of_its_own() -> None:
     of_logits = CompressLogitsParams.from_run(run).model_dump(mode="json")
     of_prediction = PredictParams.from_run(run, is_student=True).model_dump(mode="json")
     assert "logits.batch_size (now 32)" in out_of_memory(CUDA, of_logits).remedy
+    assert "logits.precision: bf16 (now fp32)" in out_of_memory(CUDA, of_logits).remedy
     assert "num_beams" not in out_of_memory(CUDA, of_logits).remedy
     remedy = out_of_memory(CUDA, of_prediction).remedy
     assert "evaluation.batch_size (now 16)" in remedy
     assert "evaluation.num_beams (now 4)" in remedy
+    assert "precision" not in remedy

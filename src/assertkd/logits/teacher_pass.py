@@ -53,9 +53,10 @@ class TeacherPass:
         self.device = resolve_device(self._settings.device)
         check_precision(self._settings.precision, self.device)
         tokenizer, lengths = load_tokenizer(teacher), params.supervision
-        self.model = load_model(teacher, tokenizer=tokenizer).to(self.device).eval()
+        model = load_model(teacher, tokenizer=tokenizer)
         if self._settings.precision == "bf16":
-            round_weights(self.model)
+            round_weights(model)
+        self.model = model.to(self.device).eval()
         self.prompt = Prompt(tokenizer, lengths.max_input_len, lengths.max_output_len)
         self._head: Float32 = self.model.head_weight.float().cpu().numpy()
         self.codec = build_codec(

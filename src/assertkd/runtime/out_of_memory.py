@@ -67,6 +67,8 @@ def _advice(settings: Mapping[str, Any], owner: str, on_gpu: bool) -> Iterator[s
                 yield f"lower {section}.batch_size (now {decoding['batch_size']})"
             if decoding["num_beams"] > 1:
                 yield f"lower {section}.num_beams (now {decoding['num_beams']})"
+            if on_gpu and decoding.get("precision") == "fp32":
+                yield f"set {section}.precision: bf16 (now fp32) where the GPU has it"
     lengths = settings.get("supervision", settings)
     if "max_input_len" in lengths:
         yield f"then data.max_input_len (now {lengths['max_input_len']}), which cuts inputs"

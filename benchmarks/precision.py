@@ -1,0 +1,124 @@
+"""What `precision: bf16` changes on this machine, as ratios to fp32: a training step, predictions, the teacher's pass.
+
+    python benchmarks/precision.py                                              a T5 of CodeT5-small's sizes
+    python benchmarks/precision.py --model results/smollm/teacher/final_model
+
+Baseline: the same model in fp32, in the same process, each round taking one turn of either. Printed: median seconds of
+a batch, the median over rounds of the ratios (lowest to highest), and how far the distributions at the targets in bf16
+are from those in fp32: KL divergence in nats, and the share of positions with the same likeliest token.
+"""
+
+import argparse
+import copy
+import time
+from collections import defaultdict
+from pathlib import Path
+from statistics import fmean, median
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from assertkd.batching.collation import collate
+from assertkd.batching.examples import Batch
+from assertkd.models.distillable import IGNORED, DistillableModel
+from assertkd.models.network import round_weights
+from assertkd.models.registry import build_model, load_model, parameter_count
+from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
+from assertkd.prompts.prompt import Prompt
+from assertkd.records import MARKER
+from assertkd.settings import ModelSettings
+from assertkd.settings.model import ScratchSettings
+from assertkd.training.optimizer import AUTOCAST, adamw, use_autocast
+from logit_step import examples_of, records_of
+
+SIZES = ScratchSettings(d_model=512, d_ff=2048, heads=8, encoder_layers=6, decoder_layers=6)
+PRECISIONS = ("fp32", "bf16")
+
+
+class Contender:
+    """One model in one precision: rounded weights for predictions and the pass, autocast for training, as in a run."""
+
+    def __init__(self, model: DistillableModel, precision: str) -> None:
+        self.teacher, self.student = copy.deepcopy(model).eval(), copy.deepcopy(model).train()
+        if precision != "fp32":
+            round_weights(self.teacher)
+            use_autocast(self.student, AUTOCAST[precision])
+        self._optimizer = adamw(self.student, 1e-5, 0.0)
+
+    def train(self, batch: Batch) -> None:
+        logits = self.student(batch.input_ids, batch.attention_mask, batch.labels).logits
+        functional.cross_entropy(logits, batch.labels[batch.labels != IGNORED]).backward()
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+
+    @torch.inference_mode()
+    def predict(self, batch: Batch) -> None:
+        self.teacher.generate(batch.input_ids, batch.attention_mask, batch.labels.shape[1])
+
+    @torch.inference_mode()
+    def compress(self, batch: Batch) -> Tensor:
+        """Return the log-probabilities at the targets, (N, V)."""
+        vectors = self.teacher.head_inputs(batch.input_ids, batch.attention_mask, batch.labels).float()
+        return torch.log_softmax(vectors @ self.teacher.head_weight.float().T, dim=-1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, help="folder of a trained model; without it one is built")
+    parser.add_argument("--records", type=Path, help="JSONL of real records; without it the generated corpus")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--max-input", type=int, default=320)
+    parser.add_argument("--max-output", type=int, default=48)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    records = records_of(options.records, options.batch * (options.rounds + 1))
+    if options.model is None:
+        texts = [t for r in records for t in (r.focal_method, *r.test_method.split(MARKER), r.assertion) if t.strip()]
+        tokenizer = train_tokenizer(texts, 2048)
+        model = build_model(ModelSettings(name="scratch", scratch=SIZES), tokenizer, 0.0)
+    else:
+        tokenizer = load_tokenizer(options.model)
+        model = load_model(options.model, tokenizer=tokenizer)
+    examples = examples_of(records, Prompt(tokenizer, options.max_input, options.max_output))
+    examples = [example for example in examples if len(example.target_ids) <= options.max_output]
+    batches = [examples[start : start + options.batch] for start in range(0, len(examples), options.batch)]
+    print(f"{parameter_count(model) / 1e6:.1f}M parameters, batches of {options.batch}, {options.threads} threads")
+
+    contenders = {precision: Contender(model, precision) for precision in PRECISIONS}
+    seconds: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    divergences, agreements = [], []
+    for number, chosen in enumerate(batches):
+        batch = collate(chosen, model.pad_token_id, None)
+        found: dict[str, Tensor] = {}
+        for precision in sorted(PRECISIONS, reverse=bool(number % 2)):
+            contender = contenders[precision]
+            for name, turn in (
+                ("compress", contender.compress),
+                ("predict", contender.predict),
+                ("train", contender.train),
+            ):
+                started = time.perf_counter()
+                result = turn(batch)
+                seconds[name][precision].append(time.perf_counter() - started)
+                if result is not None:
+                    found[precision] = result
+        exact, coarse = (found[precision] for precision in PRECISIONS)
+        divergences.append(float((exact.exp() * (exact - coarse)).sum(dim=-1).mean()))
+        agreements.append(float((exact.argmax(dim=-1) == coarse.argmax(dim=-1)).float().mean()))
+    for name, times in seconds.items():
+        # The first round warms up.
+        fp32, bf16 = (times[precision][1:] for precision in PRECISIONS)
+        ratios = [mine / theirs for mine, theirs in zip(bf16, fp32, strict=True)]
+        print(
+            f"{name:<9} fp32 {median(fp32):6.2f} s, bf16 {median(bf16):6.2f} s, "
+            f"bf16 / fp32 {median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        )
+    print(f"KL {fmean(divergences):.1e} nats, the same likeliest token at {100 * fmean(agreements):.1f} % of positions")
+
+
+if __name__ == "__main__":
+    main()
