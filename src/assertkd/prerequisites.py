@@ -52,7 +52,7 @@ def check_files(run: RunSettings, files: RunLayout, options: Mapping[str, Any] |
 
 
 def check_devices(run: RunSettings, jobs: Collection[PlannedJob]) -> None:
-    """Refuse jobs on this machine whose device it lacks, or that train in fp16 on its CPU.
+    """Refuse jobs on this machine whose device it lacks, or whose precision it lacks, as far as torch is not asked.
 
     Raises:
         UserError: listing every such setting.
@@ -66,6 +66,7 @@ def check_devices(run: RunSettings, jobs: Collection[PlannedJob]) -> None:
         faults += _untrainable("teacher.training", run.teacher.training, gpus)
     if any(rule.startswith("compress_") for rule in rules):
         faults += _absent_device("logits.device", run.logits.device, 1, gpus)
+        faults += _not_on_apple("logits", run.logits.device, run.logits.precision)
     for name in _distilled_variants(run, jobs):
         faults += _untrainable(f"variants.{name}.training", run.variants[name].training, gpus)
     if "predict" in rules:
@@ -176,6 +177,12 @@ def _untrainable(path: str, training: TrainingSettings, gpus: int) -> Iterator[s
     is_on_cpu = training.device == "cpu" or (training.device == "auto" and not gpus)
     if training.precision == "fp16" and is_on_cpu:
         yield f"{path}.precision: fp16, and a CPU cannot train in it: use fp32 (or bf16)"
+    yield from _not_on_apple(path, training.device, training.precision)
+
+
+def _not_on_apple(path: str, device: str, precision: str) -> Iterator[str]:
+    if device == "mps" and precision != "fp32":
+        yield f"{path}.precision: {precision}, and device mps computes in fp32 alone: use fp32"
 
 
 def _absent_device(key: str, device: str, needed: int, gpus: int) -> Iterator[str]:

@@ -37,6 +37,7 @@ def test_a_store_has_the_distributions_of_the_precision(
     params = CompressLogitsParams(logits=settings, temperatures=(), supervision=Supervision(64, 48, 1.0, 0))
     compress_logits(params, teacher, tmp_path / "corpus", tmp_path / "logits")
     reader, prompt = StoreReader(tmp_path / "logits" / "train"), Prompt(tiny_tokenizer, 64, 48)
+    assert reader.manifest.identity.teacher_pass == ({} if precision == "fp32" else {"precision": "bf16"})
     errors = {}
     for other in (torch.float32, torch.bfloat16):
         network = T5ForConditionalGeneration.from_pretrained(teacher, dtype=other).eval()

@@ -41,6 +41,7 @@ def run_of(teacher: str = "{}", student: str = "{}", rest: str = "") -> Any:
         ("{gpus: 2}", "0", "teacher.training.device: auto needs 2 GPUs, and this machine shows 1"),
         ("{gpus: 2, device: cpu}", "", None),
         ("{device: mps}", "", None),
+        ("{device: mps, precision: bf16}", "", "teacher.training.precision: bf16, and device mps computes in fp32"),
     ],
 )
 def test_a_device_that_this_machine_lacks_is_refused(
@@ -72,6 +73,13 @@ def test_every_such_setting_is_listed_once(monkeypatch: pytest.MonkeyPatch) -> N
     assert keys == [
         "teacher.training.device", "logits.device", "variants.v.training.precision", "evaluation.device",
     ]  # fmt: skip
+
+
+def test_the_teachers_pass_has_a_precision_of_its_own() -> None:
+    compress = PlannedJob("compress_logits", {"run": "r"}, (), "")
+    check_devices(run_of(rest=", logits: {precision: bf16}"), [compress])
+    with pytest.raises(UserError, match=r"^logits\.precision: bf16, and device mps computes in fp32 alone"):
+        check_devices(run_of(rest=", logits: {precision: bf16, device: mps}"), [compress])
 
 
 def named(path: Path) -> str:

@@ -127,4 +127,6 @@ def check_cuda(params: CheckCudaParams, figures: Path) -> str:
             f"{name} ({each.model.name}, {memory.parameters / 1e6:.0f}M parameters): "
             f"about {memory.total / 1e9:.1f} GB, {memory.weights / 1e9:.1f} of them weights and optimizer: {verdict}"
         )
+    if params.logits_precision == "bf16" and not has_bf16:
+        lines.append("logits: do not run, since this GPU has no bf16 (set logits.precision: fp32)")
     return "\n".join(lines)

@@ -1,7 +1,7 @@
 """What the rules that prepare a cluster use of a run's settings."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -52,9 +52,10 @@ class CheckedTraining(Section):
 
 
 class CheckCudaParams(Section):
-    """Each training of the run, equal ones once, and the sizes that decide its memory."""
+    """Each training of the run, equal ones once, the sizes that decide its memory, and the teacher's precision."""
 
     trainings: dict[str, CheckedTraining]
+    logits_precision: Literal["fp32", "bf16"] = Field("fp32", exclude_if=lambda precision: precision == "fp32")
     max_input_len: int
     max_output_len: int
     vocab_size: int
@@ -79,6 +80,7 @@ class CheckCudaParams(Section):
                 trainings[f"student {name}"] = checked
         return cls(
             trainings=trainings,
+            logits_precision="fp32" if run.has_external_teacher else run.logits.precision,
             max_input_len=run.data.max_input_len,
             max_output_len=run.data.max_output_len,
             vocab_size=run.tokenizer.vocab_size,

@@ -29,6 +29,8 @@ from assertkd.runtime.progress import Progress
 
 log = logging.getLogger(__name__)
 
+DECIDING = {"num_beams", "precision"}
+"""Settings that decide what the teacher writes, and at which targets."""
 ENCODED_TOGETHER = 256
 """Examples encoded at once, about: among so many, several have as many tokens."""
 
@@ -51,7 +53,7 @@ class TeacherPass:
     def __init__(self, params: LogitsParams, teacher: Path) -> None:
         self._settings, self._temperatures, self._teacher = params.logits, params.temperatures, teacher
         self.device = resolve_device(self._settings.device)
-        check_precision(self._settings.precision, self.device)
+        check_precision(self._settings.precision, self.device, "logits.precision")
         tokenizer, lengths = load_tokenizer(teacher), params.supervision
         model = load_model(teacher, tokenizer=tokenizer)
         if self._settings.precision == "bf16":
@@ -108,6 +110,7 @@ class TeacherPass:
             self._head,
             provenance,
             temperatures=self._temperatures,
+            teacher_pass=self._settings.model_dump(include=DECIDING, exclude_defaults=True),
             examples_per_shard=self._settings.examples_per_shard,
         )
         finished = 0

@@ -47,7 +47,7 @@ def read_network(name: str | Path, config: PreTrainedConfig, architecture: type[
 
 
 def round_weights(network: nn.Module) -> None:
-    """Keep the weights in bfloat16; buffers, the frequencies of positions among them, stay in float32."""
+    """Round the weights to bfloat16, in place; buffers, the frequencies of positions among them, stay in float32."""
     for weight in network.parameters():
         weight.data = weight.data.to(torch.bfloat16)
 

@@ -54,20 +54,18 @@ def resolve_device(name: str, rank: int = 0, size: int = 1) -> torch.device:
     return device
 
 
-def check_precision(precision: str, device: torch.device) -> None:
-    """Refuse a precision that the device lacks.
+def check_precision(precision: str, device: torch.device, key: str = "precision") -> None:
+    """Refuse a precision that the device lacks; `key` is the setting's.
 
     Raises:
         UserError: fp16 on a CPU, bf16 on a GPU that can only emulate it, or anything but fp32 on Apple's.
     """
     if precision != "fp32" and device.type == "mps":
-        raise UserError(f"precision {precision}: is not supported on device mps", "Set precision: fp32.")
+        raise UserError(f"{key} {precision}: is not supported on device mps", f"Set {key}: fp32.")
     if precision == "fp16" and device.type == "cpu":
-        raise UserError("precision fp16: a CPU cannot train in it", "Set precision: fp32 (or bf16).")
+        raise UserError(f"{key} fp16: a CPU cannot train in it", f"Set {key}: fp32 (or bf16).")
     if precision == "bf16" and device.type == "cuda" and torch.cuda.get_device_capability(device) < BF16_CAPABILITY:
-        raise UserError(
-            f"precision bf16: {torch.cuda.get_device_name(device)} lacks it", "Set precision: fp16 or fp32."
-        )
+        raise UserError(f"{key} bf16: {torch.cuda.get_device_name(device)} lacks it", f"Set {key}: fp32.")
 
 
 def float64_or_32(device: torch.device) -> torch.dtype:

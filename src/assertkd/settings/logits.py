@@ -95,7 +95,8 @@ class LogitsSettings(Section):
     num_beams: int = Field(1, ge=1, le=64)
     """Beams of the teacher's own predictions; 1 is greedy."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Numbers that the teacher's weights have while it predicts and its distributions are computed. `bf16` takes half
-    the memory, and is faster on GPUs from Ampere on and on CPUs with AMX; what is stored then has bf16's error."""
+    """Numbers that the teacher's weights have while it predicts for students and its distributions are computed. `bf16`
+    takes half a GPU's memory for them, and less time where there is hardware for it. What is stored, and what the
+    fidelity report and students are compared with, then has bf16's error."""
     device: Device = "auto"
     """Device of the teacher's pass."""

@@ -154,6 +154,7 @@ def test_a_run_killed_between_the_last_shard_and_the_rename_resumes(tmp_path, wr
         {"temperatures": [2.0]},
         {"examples_per_shard": 8},
         {"shard_bytes": 10_000},
+        {"teacher_pass": {"precision": "bf16"}},
         {"codec": HiddenCodec(50, 24, group_size=8)},
         {"corpus": "4" * 64},
         {"head": 2.0},

@@ -143,5 +143,8 @@ def test_in_bfloat16_the_vectors_are_much_the_same(kind: str) -> None:
     assert all(buffer.dtype != torch.bfloat16 for buffer in model.buffers())
     coarse = model.head_inputs(input_ids, mask, labels)
     assert coarse.dtype == torch.bfloat16
-    assert 0 < (coarse.float() - exact).norm() / exact.norm() < 0.25
-    assert model.generate(input_ids, mask, 8).shape[0] == 6
+    # A rounded vector may go to other experts.
+    bound = 0.25 if kind in ("qwen2_moe", "mixtral") else 0.05
+    assert 0 < (coarse.float() - exact).norm() / exact.norm() < bound
+    for beams in (1, 3):
+        assert model.generate(input_ids, mask, 8, beams).shape[0] == 6

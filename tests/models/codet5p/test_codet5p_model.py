@@ -310,5 +310,5 @@ def test_in_bfloat16_the_vectors_are_much_the_same(model: CodeT5pModel) -> None:
     assert all(buffer.dtype != torch.bfloat16 for buffer in model.buffers())
     coarse = model.head_inputs(INPUTS, MASK, LABELS)
     assert coarse.dtype == torch.bfloat16
-    assert 0 < (coarse.float() - exact).norm() / exact.norm() < 0.25
+    assert 0 < (coarse.float() - exact).norm() / exact.norm() < 0.05
     assert model.generate(INPUTS, MASK, 8).shape[0] == 3

@@ -44,6 +44,7 @@ class Identity(_Section):
         temperatures: those that the distillation is configured for.
         examples_per_shard: examples at which a shard is closed.
         shard_bytes: bytes of arrays at which it is closed, if it has no more examples than that.
+        teacher_pass: settings of the teacher's pass that decide its answers, where they differ from the defaults.
     """
 
     codec: str
@@ -55,6 +56,7 @@ class Identity(_Section):
     provenance: Provenance
     examples_per_shard: Size
     shard_bytes: Size
+    teacher_pass: dict[str, Any] = Field(default={}, exclude_if=lambda settings: not settings)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 that stands in every shard, so that no shard of another store passes for one of this."""

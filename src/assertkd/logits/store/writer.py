@@ -2,9 +2,10 @@
 
 import hashlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,7 @@ class StoreWriter:
         head: (V, d), the teacher's LM head; None where examples come as logits, which the codec then has to take.
         provenance: hashes of what the teacher's answers come from.
         temperatures: those that the distillation is configured for, for the manifest.
+        teacher_pass: settings of the teacher's pass that differ from the defaults, for the manifest.
         examples_per_shard: examples at which a shard is closed; what a kill costs at most.
         shard_bytes: bytes of arrays at which a shard is closed even if it has fewer examples.
     """
@@ -49,6 +51,7 @@ class StoreWriter:
         provenance: Provenance,
         *,
         temperatures: Sequence[float] = (),
+        teacher_pass: Mapping[str, Any] | None = None,
         examples_per_shard: int = 1024,
         shard_bytes: int = 1 << 28,
     ) -> None:
@@ -67,6 +70,7 @@ class StoreWriter:
             provenance=provenance,
             examples_per_shard=examples_per_shard,
             shard_bytes=shard_bytes,
+            teacher_pass=dict(teacher_pass or {}),
         )
         self._shards: list[ShardEntry] = []
         self._done: set[str] = set()
