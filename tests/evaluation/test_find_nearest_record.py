@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assertkd.errors import UserError
 from assertkd.evaluation import find_nearest_record as module
 from assertkd.evaluation.find_nearest_record import find_nearest_record, nearest, tokens_of
 from assertkd.evaluation.params import FindNearestRecordParams
@@ -67,3 +68,12 @@ def test_the_assertion_of_the_most_similar_training_record_is_taken(tmp_path: Pa
             ][:limit]
         )
         assert json.loads((folder / "measured.json").read_text()) == {"examples": len(found)}
+
+
+def test_an_empty_training_split_is_named(tmp_path: Path) -> None:
+    write_records(tmp_path / "train.jsonl", [])
+    write_records(tmp_path / "test.jsonl", [record("q", "int f() { return 1; }", "f();", "assertEquals(1, f());")])
+    with pytest.raises(UserError, match=r"train\.jsonl: holds no records"):
+        find_nearest_record(
+            FindNearestRecordParams(limit=None), tmp_path / "train.jsonl", tmp_path / "test.jsonl", tmp_path / "found"
+        )

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
+from assertkd.errors import UserError
 from assertkd.evaluation.params import FindNearestRecordParams
 from assertkd.evaluation.predict import prediction_of
 from assertkd.files import write_json
@@ -35,7 +36,7 @@ def find_nearest_record(params: FindNearestRecordParams, train_file: Path, test_
         folder: where the files go.
 
     Raises:
-        UserError: a file is missing or broken.
+        UserError: a file is missing or broken, or there is no training record.
     """
     output = EvaluationLayout(folder)
     assertions: list[str] = []
@@ -44,6 +45,8 @@ def find_nearest_record(params: FindNearestRecordParams, train_file: Path, test_
         for record in read_records(train_file):
             assertions.append(record.assertion)
             yield tokens_of(record)
+        if not assertions:
+            raise UserError(f"{train_file}: holds no records", "Move the file away and rerun `prepare_corpus`.")
 
     records = list(islice(read_records(test_file), params.limit))
     found = nearest(map(tokens_of, records), searched())
