@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from assertkd.errors import UserError
-from assertkd.settings import load_config
+from assertkd.settings import load_config, load_run
 from assertkd.settings.config_file import check_command_line, whole_config
 from assertkd.settings.yaml_text import MAX_VALUES, parse_yaml
 
@@ -134,6 +134,29 @@ def test_what_the_command_line_sets_is_read_as_a_file_is(tmp_path: Path) -> None
     }
     with pytest.raises(UserError, match=r"--config data:1: the key `a` stands twice"):
         whole_config([], ["data={a: 1, a: 2}"])
+
+
+def test_what_is_typed_goes_over_what_the_chosen_run_sets(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    teacher = {"seed": 1, "training": {"max_steps": 625, "lr": 0.1}}
+    run = {"seeds": [1], "teacher": teacher}
+    file.write_text(yaml.safe_dump({"run": "a", "runs": {"a": run, "b": run}, "teacher": {"seed": 9}}))
+    typed = ["teacher={training: {max_steps: 150}}", "seeds=[4, 5]", "data={limit: 3}", "run=b"]
+    config = whole_config([file], typed)
+    training = teacher["training"] | {"max_steps": 150}  # type: ignore[operator]
+    assert config["runs"] == {"a": run, "b": {"seeds": [4, 5], "teacher": teacher | {"training": training}}}
+    assert (config["teacher"], config["data"]) == ({"seed": 9, "training": {"max_steps": 150}}, {"limit": 3})
+    below = whole_config([file], [*typed, "runs={b: {teacher: {training: {max_steps: 7}}}}"])
+    assert below["runs"]["b"]["teacher"]["training"] == {"max_steps": 7, "lr": 0.1}
+    assert below["runs"]["b"]["seeds"] == [4, 5]
+
+
+@pytest.mark.parametrize("typed", ["teacher=5", "teacher={training: 5}", "runs=5", "runs={a: 5}", "run=c"])
+def test_a_typed_value_of_another_kind_is_left_to_the_check(tmp_path: Path, typed: str) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("{run: a, runs: {a: {teacher: {training: {max_steps: 6}}}}}")
+    with pytest.raises(UserError):
+        load_run(whole_config([file], [typed]))
 
 
 @pytest.mark.parametrize("name", ["on", "no", "null", "0x10", "007", "1.10", "2024_01", "2024"])

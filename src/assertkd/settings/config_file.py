@@ -62,7 +62,7 @@ def whole_config(files: Iterable[Path | str], options: Sequence[str]) -> dict[st
 
     Args:
         files: each over those before it.
-        options: texts `key=value`, over all files.
+        options: texts `key=value`, over all files; a section or the seeds also over those of the run that is chosen.
 
     Raises:
         UserError: a file or a value is no config.
@@ -70,12 +70,33 @@ def whole_config(files: Iterable[Path | str], options: Sequence[str]) -> dict[st
     config: dict[str, Any] = {}
     for file in files:
         config = merged_over(config, load_config(Path(file)))
+    typed: dict[str, Any] = {}
     for option in options:
         key, _, value = option.partition("=")
         # A run may be called `on` or 007.
         given = value if key == "run" else parse_yaml(value, f"--config {key}")
-        config = merged_over(config, with_text_names({key: given}))
-    return config
+        typed = merged_over(typed, with_text_names({key: given}))
+    whole = merged_over(config, typed)
+    return merged_over(whole, _typed_over_run(whole, typed))
+
+
+def _typed_over_run(config: Mapping[str, Any], typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the chosen run's sections with what was typed at the top level over them, where the run has its own.
+
+    What was typed below `runs` stays over both.
+    """
+    name, runs = str(config.get("run")), config.get("runs")
+    run = runs.get(name) if isinstance(runs, dict) else None
+    if not isinstance(run, dict):
+        return {}
+    over = {
+        key: value
+        for key, value in typed.items()
+        if key in run and (key == "seeds" or (isinstance(value, dict) and isinstance(run[key], dict)))
+    }
+    typed_runs = typed.get("runs")
+    own = typed_runs.get(name) if isinstance(typed_runs, dict) else None
+    return {"runs": {name: merged_over(over, own if isinstance(own, dict) else {})}}
 
 
 def with_text_names(config: Mapping[str, Any]) -> dict[str, Any]:
