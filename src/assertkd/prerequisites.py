@@ -52,7 +52,9 @@ def check_files(run: RunSettings, files: RunLayout, options: Mapping[str, Any] |
 
 
 def check_devices(run: RunSettings, jobs: Collection[PlannedJob]) -> None:
-    """Refuse jobs on this machine whose device it lacks, or whose precision it lacks, as far as torch is not asked.
+    """Refuse jobs on this machine whose device it lacks, and those that train in fp16 on a CPU.
+
+    So are those that compute in anything but fp32 on Apple's GPU; of other GPUs torch alone knows the precisions.
 
     Raises:
         UserError: listing every such setting.

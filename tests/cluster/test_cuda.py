@@ -103,7 +103,11 @@ def test_bf16_on_a_gpu_without_it_is_refused_and_an_unknown_model_said(tmp_path:
     assert "does not run, since this GPU has no bf16" in teacher
     assert student == "student a (me/new): its sizes are not known here; run prefetch_models first"
     rounded = params.model_copy(update={"logits_precision": "bf16"})
-    assert check_cuda(rounded, figures).splitlines()[-1].startswith("logits: do not run, since this GPU has no bf16")
+    assert (
+        check_cuda(rounded, figures)
+        .splitlines()[-1]
+        .startswith("the teacher's pass: does not run, since this GPU has no bf16")
+    )
 
 
 @pytest.mark.parametrize("arithmetic", list(TOLERANCE))

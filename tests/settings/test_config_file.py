@@ -208,7 +208,9 @@ def test_a_value_that_a_shell_would_read_is_refused_on_a_cluster(
         check_command_line(executor="slurm")
     printed = capsys.readouterr().err
     assert printed.startswith("Error: --config report: a shell on the way to the cluster's job would read ")
-    assert printed.endswith("\nWrite the value into a file, and name that with --configfile.\n")
+    assert printed.endswith(
+        "\nWrite the value into a file, there under `runs` and the run's name, and name that with --configfile.\n"
+    )
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--executor", "slurm"])
     with pytest.raises(SystemExit):
         check_command_line()

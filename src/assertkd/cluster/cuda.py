@@ -128,5 +128,5 @@ def check_cuda(params: CheckCudaParams, figures: Path) -> str:
             f"about {memory.total / 1e9:.1f} GB, {memory.weights / 1e9:.1f} of them weights and optimizer: {verdict}"
         )
     if params.logits_precision == "bf16" and not has_bf16:
-        lines.append("logits: do not run, since this GPU has no bf16 (set logits.precision: fp32)")
+        lines.append("the teacher's pass: does not run, since this GPU has no bf16 (set logits.precision: fp32)")
     return "\n".join(lines)

@@ -80,7 +80,7 @@ class CheckCudaParams(Section):
                 trainings[f"student {name}"] = checked
         return cls(
             trainings=trainings,
-            logits_precision="fp32" if run.has_external_teacher else run.logits.precision,
+            logits_precision="fp32" if run.has_external_teacher or run.logits.device == "cpu" else run.logits.precision,
             max_input_len=run.data.max_input_len,
             max_output_len=run.data.max_output_len,
             vocab_size=run.tokenizer.vocab_size,

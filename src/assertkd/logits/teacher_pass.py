@@ -30,7 +30,8 @@ from assertkd.runtime.progress import Progress
 log = logging.getLogger(__name__)
 
 DECIDING = {"num_beams", "precision"}
-"""Settings that decide what the teacher writes, and at which targets."""
+"""Settings that decide what the teacher writes, and at which targets; changing a default here changes what old stores
+mean."""
 ENCODED_TOGETHER = 256
 """Examples encoded at once, about: among so many, several have as many tokens."""
 

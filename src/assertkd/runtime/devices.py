@@ -65,7 +65,9 @@ def check_precision(precision: str, device: torch.device, key: str = "precision"
     if precision == "fp16" and device.type == "cpu":
         raise UserError(f"{key} fp16: a CPU cannot train in it", f"Set {key}: fp32 (or bf16).")
     if precision == "bf16" and device.type == "cuda" and torch.cuda.get_device_capability(device) < BF16_CAPABILITY:
-        raise UserError(f"{key} bf16: {torch.cuda.get_device_name(device)} lacks it", f"Set {key}: fp32.")
+        raise UserError(
+            f"{key} bf16: {torch.cuda.get_device_name(device)} lacks it", f"Set {key}: fp32 (or fp16, in training)."
+        )
 
 
 def float64_or_32(device: torch.device) -> torch.dtype:

@@ -76,27 +76,22 @@ def whole_config(files: Iterable[Path | str], options: Sequence[str]) -> dict[st
         # A run may be called `on` or 007.
         given = value if key == "run" else parse_yaml(value, f"--config {key}")
         typed = merged_over(typed, with_text_names({key: given}))
-    whole = merged_over(config, typed)
-    return merged_over(whole, _typed_over_run(whole, typed))
+    over_run = _sections_for_run(merged_over(config, typed), typed)
+    return merged_over(merged_over(config, over_run), typed)
 
 
-def _typed_over_run(config: Mapping[str, Any], typed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the chosen run's sections with what was typed at the top level over them, where the run has its own.
-
-    What was typed below `runs` stays over both.
-    """
+def _sections_for_run(config: Mapping[str, Any], typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was typed at the top level as settings of the chosen run, as far as the run has such sections."""
     name, runs = str(config.get("run")), config.get("runs")
     run = runs.get(name) if isinstance(runs, dict) else None
     if not isinstance(run, dict):
         return {}
-    over = {
+    sections = {
         key: value
         for key, value in typed.items()
         if key in run and (key == "seeds" or (isinstance(value, dict) and isinstance(run[key], dict)))
     }
-    typed_runs = typed.get("runs")
-    own = typed_runs.get(name) if isinstance(typed_runs, dict) else None
-    return {"runs": {name: merged_over(over, own if isinstance(own, dict) else {})}}
+    return {"runs": {name: sections}}
 
 
 def with_text_names(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,5 +137,5 @@ def refuse_shell_syntax(options: Sequence[str]) -> None:
         if found:
             raise UserError(
                 f"--config {key}: a shell on the way to the cluster's job would read {' and '.join(found)} in it",
-                "Write the value into a file, and name that with --configfile.",
+                "Write the value into a file, there under `runs` and the run's name, and name that with --configfile.",
             )

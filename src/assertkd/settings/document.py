@@ -31,8 +31,8 @@ sections below | mapping | needed |
 | `variants.<name>` | one student configuration: what differs from `distillation` | mapping | `{}` |
 
 A value is looked up in the variant (students only), then in the run, then in the section at the top level; where none
-names it, the default below holds. What `--config` says at the top level goes over what the chosen run sets, not over
-variants.
+names it, the default below holds. What `--config` says at the top level goes over the chosen run's, but not over
+its variants (`--config variants='{best: {…}}'` does); in a file, that of `--configfile` too, it stays below the run.
 """
 
 
