@@ -20,6 +20,7 @@ from statistics import median
 
 import numpy as np
 import torch
+from transformers import PreTrainedTokenizerFast
 
 from assertkd.batching.collation import collate
 from assertkd.batching.distributions import FullDistribution, TeacherView
@@ -27,6 +28,7 @@ from assertkd.batching.examples import Example
 from assertkd.batching.sampling import bucketed_batches
 from assertkd.corpus.params import Reading
 from assertkd.corpus.read import ReadRecord, read_raw
+from assertkd.corpus.tokenizer import choose_tokenizer
 from assertkd.logits.codecs.codec import Codec
 from assertkd.logits.codecs.dense import DenseCodec
 from assertkd.logits.codecs.hidden import HiddenCodec
@@ -38,11 +40,10 @@ from assertkd.losses.divergence import CHUNK_ELEMENTS
 from assertkd.losses.loss_plan import LossPlan, plan_loss
 from assertkd.models.distillable import DistillableModel
 from assertkd.models.registry import build_model, parameter_count
-from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
 from assertkd.prompts.prompt import Prompt
-from assertkd.records import MARKER, Record
-from assertkd.settings import LossSettings, ModelSettings
-from assertkd.settings.model import ScratchSettings
+from assertkd.records import Record
+from assertkd.settings import LossSettings, ModelSettings, TokenizerSettings
+from assertkd.settings.model import SCRATCH, ScratchSettings
 from assertkd.synthetic import generate
 from assertkd.training.loss_term import BatchTotals, StepContext
 from assertkd.training.objective import accumulate
@@ -63,6 +64,12 @@ def records_of(path: Path | None, count: int) -> list[Record]:
         return list(generate(count, 42))
     items = read_raw(path, Reading(on_bad_record="reject"))
     return [item.record for item in islice((item for item in items if isinstance(item, ReadRecord)), count)]
+
+
+def tokenizer_of(folder: Path | None, records: Sequence[Record], vocab_size: int = 2048) -> PreTrainedTokenizerFast:
+    """Return the tokenizer of a folder, or one trained on the records as a run trains its own."""
+    settings = TokenizerSettings(name=None if folder is None else str(folder), vocab_size=vocab_size)
+    return choose_tokenizer(settings, SCRATCH, records, decoder_only=False)
 
 
 def examples_of(records: Sequence[Record], prompt: Prompt) -> list[Example]:
@@ -167,11 +174,7 @@ def report_step(records: Path | None, tokenizer_folder: Path | None, batch: int,
     torch.manual_seed(0)
     # Few, since the store of dense logits takes 1 MB an example.
     drawn = records_of(records, 8 * batch)
-    if tokenizer_folder is None:
-        texts = (t for r in drawn for t in (r.focal_method, *r.test_method.split(MARKER), r.assertion) if t.strip())
-        tokenizer = train_tokenizer(texts, 2048)
-    else:
-        tokenizer = load_tokenizer(tokenizer_folder)
+    tokenizer = tokenizer_of(tokenizer_folder, drawn)
     model = build_model(ModelSettings(name="scratch", scratch=STUDENT), tokenizer, dropout=0.0).train()
     vocab_size = model.vocab_size
     print(f"student of {parameter_count(model) / 1e6:.1f}M parameters, V = {vocab_size}, batch {batch}")

@@ -34,9 +34,7 @@ from assertkd.models.distillable import DistillableModel
 from assertkd.models.embedding_file import pin_targets
 from assertkd.models.encoders import PACKAGED, TextEncoder
 from assertkd.models.registry import build_model, parameter_count
-from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
 from assertkd.prompts.prompt import Prompt
-from assertkd.records import MARKER
 from assertkd.settings import LossSettings, ModelSettings
 from assertkd.settings.loss import ContrastiveSettings, SemanticSettings
 from assertkd.settings.model import ScratchSettings
@@ -46,7 +44,7 @@ from assertkd.training.optimizer import adamw
 from assertkd.training.parallel.process_group import ProcessGroup
 from assertkd.training.terms.text_term import TextTerm
 from assertkd.training.terms.token_term import TokenTerm
-from logit_step import records_of
+from logit_step import records_of, tokenizer_of
 
 SIZES = {
     "220M": ScratchSettings(d_model=768, d_ff=3072, heads=12, encoder_layers=12, decoder_layers=12),
@@ -121,12 +119,7 @@ def student_and_examples(
 ) -> tuple[DistillableModel, PreTrainedTokenizerFast, list[Example]]:
     """Return an untrained student, its tokenizer, and what it learns from."""
     records = records_of(records_path, 2000)
-    if tokenizer_path:
-        tokenizer = load_tokenizer(tokenizer_path)
-    else:
-        tokenizer = train_tokenizer(
-            (t for r in records for t in (r.focal_method, *r.test_method.split(MARKER), r.assertion) if t.strip()), 2048
-        )
+    tokenizer = tokenizer_of(tokenizer_path, records)
     model = build_model(ModelSettings(name="scratch", scratch=SIZES[size]), tokenizer, dropout=0.0)
     prompt = Prompt(tokenizer, max_input, 128)
     examples = [

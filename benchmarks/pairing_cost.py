@@ -27,15 +27,15 @@ from assertkd.logits.codecs.hidden import HiddenView
 from assertkd.losses.loss_plan import plan_loss
 from assertkd.models.distillable import DistillableModel
 from assertkd.models.registry import build_model, parameter_count
-from assertkd.models.tokenizer import train_tokenizer
 from assertkd.prompts.prompt import Prompt
 from assertkd.prompts.prompt_form import choose_form
-from assertkd.records import MARKER, Record
+from assertkd.records import Record
 from assertkd.settings import LossSettings, ModelSettings
 from assertkd.settings.model import ScratchSettings
 from assertkd.synthetic import generate
 from assertkd.training.optimizer import adamw
 from assertkd.training.terms.token_term import TokenTerm
+from logit_step import tokenizer_of
 from loss_cost import HiddenRows, take
 
 PAIRINGS = {
@@ -81,10 +81,8 @@ class Student:
 def student(name: str, records: list[Record], options: argparse.Namespace) -> Student:
     """Return an untrained student of a family, with the teacher's tokenizer or one of half its entries."""
     family, _, own = name.partition(" ")
-    fields = [text for r in records for text in (r.focal_method, *r.test_method.split(MARKER), r.assertion)]
-    texts = [text for text in fields if text.strip()]
-    of_teacher = train_tokenizer(texts, options.vocab_size)
-    tokenizer = train_tokenizer(texts, options.vocab_size // 2) if own else of_teacher
+    of_teacher = tokenizer_of(None, records, options.vocab_size)
+    tokenizer = tokenizer_of(None, records, options.vocab_size // 2) if own else of_teacher
     if family == "causal":
         choose_form(tokenizer, None)
     sizes = ScratchSettings(

@@ -26,15 +26,13 @@ from assertkd.batching.examples import Batch
 from assertkd.models.distillable import IGNORED, DistillableModel, capped
 from assertkd.models.network import round_weights
 from assertkd.models.registry import build_model, load_model, parameter_count
-from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
+from assertkd.models.tokenizer import load_tokenizer
 from assertkd.prompts.prompt import Prompt
-from assertkd.records import MARKER
 from assertkd.settings import ModelSettings
-from assertkd.settings.model import ScratchSettings
+from assertkd.settings.model import SCRATCH
 from assertkd.training.optimizer import AUTOCAST, adamw, use_autocast
-from logit_step import examples_of, records_of
+from logit_step import STUDENT, examples_of, records_of, tokenizer_of
 
-SIZES = ScratchSettings(d_model=512, d_ff=2048, heads=8, encoder_layers=6, decoder_layers=6)
 PRECISIONS = ("fp32", "bf16")
 
 
@@ -84,9 +82,8 @@ def main() -> None:
     torch.manual_seed(0)
     records = records_of(options.records, 2 * options.batch * (options.rounds + 1))
     if options.model is None:
-        texts = [t for r in records for t in (r.focal_method, *r.test_method.split(MARKER), r.assertion) if t.strip()]
-        tokenizer = train_tokenizer(texts, 2048)
-        model = build_model(ModelSettings(name="scratch", scratch=SIZES), tokenizer, 0.0)
+        tokenizer = tokenizer_of(None, records)
+        model = build_model(ModelSettings(name=SCRATCH, scratch=STUDENT), tokenizer, 0.0)
     else:
         tokenizer = load_tokenizer(options.model)
         model = load_model(options.model, tokenizer=tokenizer)

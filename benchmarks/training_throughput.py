@@ -62,16 +62,14 @@ from assertkd.logits.store.writer import StoreWriter
 from assertkd.losses.loss_plan import plan_loss
 from assertkd.models.distillable import IGNORED, DistillableModel
 from assertkd.models.registry import build_model, parameter_count
-from assertkd.models.tokenizer import load_tokenizer, train_tokenizer
 from assertkd.prompts.prompt import Prompt
-from assertkd.records import MARKER
 from assertkd.runtime.seeding import seed_everything
 from assertkd.settings import LossSettings, ModelSettings, TrainingSettings
 from assertkd.settings.model import ScratchSettings
 from assertkd.training.data import TrainingData
 from assertkd.training.hooks.journal import Journal
 from assertkd.training.train import train
-from logit_step import examples_of, records_of
+from logit_step import examples_of, records_of, tokenizer_of
 from loss_cost import wall_clock
 from synthetic_teacher import synthetic_teacher
 
@@ -318,11 +316,7 @@ def contenders(options: argparse.Namespace, work: Path) -> dict[str, Turn]:
     """Return all contenders by name."""
     count = BATCH * options.steps
     records = records_of(options.records, 4 * count)
-    if options.tokenizer is None:
-        texts = (t for r in records for t in (r.focal_method, *r.test_method.split(MARKER), r.assertion) if t.strip())
-        tokenizer = train_tokenizer(texts, options.vocabulary)
-    else:
-        tokenizer = load_tokenizer(options.tokenizer)
+    tokenizer = tokenizer_of(options.tokenizer, records, options.vocabulary)
     prompt = Prompt(tokenizer, options.max_input, options.max_output)
     drawn = [e for e in examples_of(records, prompt) if len(e.target_ids) <= options.max_output][:count]
     sizes = SIZES[options.size]
