@@ -14,10 +14,11 @@ from pathlib import Path
 from statistics import fmean, median, stdev
 from typing import Any
 
+from assertkd.evaluation.shuffled import SHUFFLED
 from assertkd.report.leaderboard import DEVIATION, MEAN
 from table_in_page import publish
 
-METRICS = ("exact_match", "code_quality_score", "semantic_similarity", "syntax_validity")
+METRICS = ("exact_match", "code_quality_score", SHUFFLED, "semantic_similarity", "syntax_validity")
 KEPT = METRICS[:2]
 """Of what a table says how much of the teacher's value is kept, and the difference from the baseline."""
 
@@ -39,25 +40,28 @@ def main() -> None:
     teacher = models["teacher", ""]
     order = {"teacher": 0, "student": 1, "external": 2}
     ranked = sorted(models.items(), key=lambda one: (order[one[0][0]], -mean(one[1], "exact_match")))
-    heads = [name.removesuffix("_score").replace("_", " ") for name in METRICS]
-    table = [["model", *heads, *(f"{name} against {baseline}" for name in heads[: len(KEPT)]), "kept", "size", "ms"]]
+    metrics = [name for name in METRICS if name in rows[0]]
+    heads = {name: name.replace("_score", "").replace("_", " ") for name in metrics}
+    table = [["model", *heads.values(), *(f"{heads[name]} against {baseline}" for name in KEPT), "kept", "size", "ms"]]
     table.append(["---", *["---:"] * (len(table[0]) - 1)])
     for (kind, name), seeds in ranked:
         compared_with = compared["variants"].get(name, {})
         table.append(
             [
                 f"`{name}`" if name else kind,
-                *(spread(seeds, metric) for metric in METRICS),
+                *(spread(seeds, metric) for metric in metrics),
                 *(against(compared_with.get(metric, {}).get("difference")) for metric in KEPT),
-                kept(seeds, teacher) if kind == "student" else "",
+                kept(seeds, teacher) if name else "",
                 share(seeds, teacher) if kind != "external" else "",
                 f"{median(float(row['latency_ms']) for row in seeds):.0f}" if seeds[0]["latency_ms"] else "",
             ]
         )
     count = max(map(len, models.values()))
     about = (
-        f"Of {examples:,} test examples, in per cent; {count} seeds, mean ± standard deviation; p by Holm. Kept: of "
-        "the teacher's exact match and code quality. Size: parameters, of the teacher's. ms: to write one assertion."
+        f"Of {examples:,} test examples, in per cent; {count} seeds, mean ± standard deviation; p by Holm. "
+        + ("Shuffled: against the assertions of other tests. " if SHUFFLED in metrics else "")
+        + "Kept: of the teacher's exact match and code quality. Size: parameters, of the teacher's. ms: to write one "
+        "assertion, on a machine that other work shared."
     )
     publish(table, about, options.write, f"<!-- {options.run.name} -->", f"<!-- end of {options.run.name} -->")
 

@@ -11,6 +11,7 @@ from assertkd.errors import UserError
 from assertkd.evaluation.metrics_table import read_metrics
 from assertkd.evaluation.params import ScoreParams
 from assertkd.evaluation.score import score
+from assertkd.evaluation.shuffled import SHUFFLED
 from assertkd.metrics.registry import METRICS, pair_metrics
 from assertkd.models.encoders import PACKAGED
 
@@ -151,6 +152,7 @@ def test_an_encoder_adds_similarity_quality_and_retention(tmp_path: Path) -> Non
     for line in lines:
         assert 100 * line["code_quality_score"] == pytest.approx(sum(line[name] * w for name, w in weights.items()))
     assert (lines[0]["code_quality_score"], lines[2]["code_quality_score"]) == (1.0, 0.0)
+    assert 0 < summary[SHUFFLED] < summary["metrics"]["code_quality_score"]["mean"]
     comparison = json.loads((tmp_path / "out/evaluation_metrics.json").read_text())
     assert comparison["gaps"]["semantic_similarity"]["mean"] > 0
     quality = {who: comparison[who]["metrics"]["code_quality_score"]["mean"] for who in ("student", "teacher")}
@@ -160,6 +162,13 @@ def test_an_encoder_adds_similarity_quality_and_retention(tmp_path: Path) -> Non
         0.6 * retention["output_agreement"] + 0.4 * retention["performance_ratio"]
     )
     assert "semantic_similarity,code_quality_score" in (tmp_path / "out/metrics_final.csv").read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize(("params", "lines"), [(FEW, LINES), (EMBEDDED, LINES[:1])])
+def test_without_an_encoder_or_another_test_nothing_is_shuffled(
+    tmp_path: Path, params: ScoreParams, lines: list[dict[str, Any]]
+) -> None:
+    assert SHUFFLED not in score(params, written(tmp_path / "p.jsonl", lines), None, tmp_path / "out")
 
 
 @pytest.mark.parametrize("params", [FEW, EMBEDDED])

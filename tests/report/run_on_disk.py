@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from assertkd.evaluation.example_scores import assertion_kind
+from assertkd.evaluation.shuffled import SHUFFLED
 from assertkd.layout import is_external
 from assertkd.metrics.lexer import java_tokens
 from assertkd.metrics.registry import METRICS
@@ -60,10 +61,17 @@ class RunOnDisk:
         path.write_text(json.dumps(value), encoding="utf-8")
         return path
 
-    def add(self, name: str, right: str, wrong: str = "assertEquals(77, box.size());", **cost: float) -> Model:
+    def add(
+        self,
+        name: str,
+        right: str,
+        wrong: str = "assertEquals(77, box.size());",
+        shuffled: float | None = None,
+        **cost: float,
+    ) -> Model:
         """Train and judge a model: `+` in `right` stands for a match, `-` for the answer `wrong`.
 
-        Another system is judged alone.
+        Another system is judged alone. `shuffled` is the code quality against other tests' assertions.
         """
         if not is_external(name):
             self.train(name)
@@ -90,7 +98,11 @@ class RunOnDisk:
             table.writerows([line["id"], *(line[metric] for metric in METRICS)] for line in lines)
         share = sum(matches) / len(matches)
         means = {metric: interval(value) for metric, value in self.metrics(share).items()}
-        summary: dict[str, Any] = {"n": len(matches), "metrics": means}
+        summary: dict[str, Any] = {
+            "n": len(matches),
+            "metrics": means,
+            **({} if shuffled is None else {SHUFFLED: shuffled}),
+        }
         side = "teacher" if name == "teacher" else "student"
         measured = {"parameters": 5_000_000 if side == "teacher" else 1_100_000, "model_memory_mb": 40.0, **cost}
         comparison: dict[str, Any] = {"cost": {side: measured}}

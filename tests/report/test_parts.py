@@ -79,6 +79,22 @@ class TestVerdicts:
         assert figure is not None
         assert "perfect" in figure.csv()
 
+    def test_what_models_get_without_reading_the_test_is_said(self, tmp_path: Path) -> None:
+        run = RunOnDisk(tmp_path / "run", MANY)
+        teacher = run.add("teacher", right(50), shuffled=0.5)
+        models = [
+            teacher,
+            run.add("students/one/seed1", right(40), shuffled=0.8),
+            run.add("students/two/seed1", right(5)),
+        ]
+        rows = leaderboard(models)
+        assert [row.figures.get("code_quality_score_shuffled") for row in rows] == [0.5, 0.8, None]
+        # RunOnDisk gives a prediction that is no match half the points.
+        assert conclusions(rows, None)[-1] == (
+            "Code quality against the assertions of other tests: one 80.0% instead of 83.3%, teacher 50.0% instead of "
+            "91.7%. Only the difference comes from reading the test."
+        )
+
     def test_nothing_significant_is_said_plainly(self, judged: list[Model]) -> None:
         said = conclusions(*compared([model for model in judged if model.variant in ("hard_labels", "alike")]))
         assert said[0] == "Highest exact match of the students: alike, 43.3%."

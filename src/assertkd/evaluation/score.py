@@ -15,6 +15,7 @@ from assertkd.evaluation.example_scores import Answered, ExampleScores, score_ex
 from assertkd.evaluation.execution.predicted import read_executions
 from assertkd.evaluation.params import ScoreParams
 from assertkd.evaluation.retention import compare_with_teacher
+from assertkd.evaluation.shuffled import SHUFFLED, shuffled_code_quality
 from assertkd.evaluation.summary import summarise, summarise_executions
 from assertkd.files import csv_cell, read_json, write_json, written_whole
 from assertkd.jsonl import as_line, read_lines
@@ -93,6 +94,15 @@ def score(
     summary = summarise(scores, values, *bootstrap)
     if execution_file is not None:
         summary["metrics"] |= summarise_executions(read_executions(execution_file), *bootstrap)
+    if encoder is not None and len(scores) > 1:
+        summary[SHUFFLED] = shuffled_code_quality(
+            read_predictions(predictions_file),
+            len(scores),
+            encoder,
+            params.bootstrap_seed,
+            processes=processes,
+            example_seconds=seconds,
+        )
     summary |= {name: measured.pop(name) for name in DIVERGENCE if name in measured}
     write_json(output.summary, summary)
     means = {name: summary["metrics"][name]["mean"] for name in CLOSING_METRICS if name in summary["metrics"]}

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from assertkd.evaluation.shuffled import SHUFFLED
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -97,6 +99,15 @@ EXECUTION_COLUMNS: dict[str, Column] = {
 }
 """Outcomes of predictions that were compiled and run, where records carry their code."""
 
+CONTROL_COLUMNS: dict[str, Column] = {
+    SHUFFLED: Column(
+        "Code quality, shuffled",
+        "Code quality of the predictions against the references of other tests: what a model gets without reading its "
+        "test, since most assertions look alike.",
+    ),
+}
+"""What a figure has to be held against."""
+
 TEACHER_COLUMNS: dict[str, Column] = {
     "output_agreement": Column(
         "Agreement", "Mean token F1 between the student's and the teacher's prediction.", leads=True
@@ -169,13 +180,13 @@ BUDGET_COLUMNS: dict[str, Column] = {
 
 def column_of(name: str) -> Column:
     """Return a figure's column; one that is not registered has its key's words as its heading and counts as a share."""
-    columns = METRIC_COLUMNS | EXECUTION_COLUMNS | TEACHER_COLUMNS | COST_COLUMNS | BUDGET_COLUMNS
+    columns = METRIC_COLUMNS | EXECUTION_COLUMNS | CONTROL_COLUMNS | TEACHER_COLUMNS | COST_COLUMNS | BUDGET_COLUMNS
     return columns.get(name) or Column(name.replace("_", " ").capitalize(), "")
 
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Return each name once, in the order of tables; those without a registered column follow the metrics."""
     distinct, first = dict.fromkeys(names), METRIC_COLUMNS | EXECUTION_COLUMNS
-    last = TEACHER_COLUMNS | COST_COLUMNS | BUDGET_COLUMNS
+    last = CONTROL_COLUMNS | TEACHER_COLUMNS | COST_COLUMNS | BUDGET_COLUMNS
     others = [name for name in distinct if name not in first | last]
     return [name for name in (*first, *others, *last) if name in distinct]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from assertkd.evaluation.comparison import Comparison, Difference, format_steps
+from assertkd.evaluation.shuffled import SHUFFLED
 from assertkd.layout import EXTERNAL, TEACHER
 from assertkd.report.leaderboard import MAIN, STUDENT, Row, variant_rows
 
@@ -41,6 +42,8 @@ def conclusions(rows: Sequence[Row], comparison: Comparison | None) -> list[str]
         sentences.append(f"Highest exact match of the other systems: {best}.")
     if students and teacher is not None and (cost := _cost(students[0], teacher)):
         sentences.append(cost)
+    if falls := _shuffled([*students[:1], *([teacher] if teacher is not None else [])]):
+        sentences.append(falls)
     return sentences
 
 
@@ -149,3 +152,18 @@ def _cost(best: Row, teacher: Row) -> str | None:
     listed = f"{', '.join(first)} and {last}" if first else last
     kept = best.figures[MAIN] / teacher.figures[MAIN]
     return f"{best.variant} has {kept:.0%} of the teacher's exact match with {listed}."
+
+
+def _shuffled(models: Sequence[Row]) -> str | None:
+    """Return these models' code quality against other tests' assertions, where it was measured."""
+    parts = [
+        f"{one.name} {one.figures[SHUFFLED]:.1%} instead of {one.figures['code_quality_score']:.1%}"
+        for one in models
+        if SHUFFLED in one.figures
+    ]
+    if not parts:
+        return None
+    return (
+        f"Code quality against the assertions of other tests: {', '.join(parts)}. Only the difference comes from "
+        "reading the test."
+    )

@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 
 from assertkd.files import read_json, written_whole
 from assertkd.layout import EXTERNAL, TEACHER
-from assertkd.report.columns import BUDGET_COLUMNS, COST_COLUMNS, TEACHER_COLUMNS, in_order
+from assertkd.report.columns import BUDGET_COLUMNS, CONTROL_COLUMNS, COST_COLUMNS, TEACHER_COLUMNS, in_order
 from assertkd.report.results import Model
 
 STUDENT = "student"
@@ -91,7 +91,8 @@ def row_of(model: Model) -> Row:
     kind = TEACHER if model.is_teacher else EXTERNAL if model.is_external else STUDENT
     measured = {**comparison.get("cost", {}).get(kind, {}), **summary}
     with_intervals = {**summary["metrics"], **comparison.get("retention", {})}
-    plain = {name: measured[name] for name in (*TEACHER_COLUMNS, *COST_COLUMNS) if measured.get(name) is not None}
+    names = (*CONTROL_COLUMNS, *TEACHER_COLUMNS, *COST_COLUMNS)
+    plain = {name: measured[name] for name in names if measured.get(name) is not None}
     trained = model.training_report()
     plain |= {name: trained[name] for name in ("parameters", *BUDGET_COLUMNS) if name in trained and name not in plain}
     return Row(
