@@ -7,20 +7,25 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from assertkd.errors import UserError
 
 
 def check_folder(folder: Path, remedy: str) -> None:
-    """Refuse a path that cannot be a folder, since it or what stands above it is a file.
+    """Refuse a path that cannot be a folder: it or what stands above it is a file, or cannot be written to.
 
     Raises:
-        UserError: naming the file; `remedy` says what to do then.
+        UserError: naming the file or the folder; `remedy` says what to do then.
     """
     nearest = next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())
     if not nearest.is_dir():
         raise UserError(f"{nearest}: is not a folder", remedy)
+    try:
+        TemporaryDirectory(dir=nearest).cleanup()
+    except OSError as fault:
+        raise UserError(f"{nearest}: nothing can be written there ({fault.strerror})", remedy) from None
 
 
 @contextmanager

@@ -75,6 +75,11 @@ def encoded(text: str) -> bytes:
         raise LineError("holds half of a surrogate pair") from None
 
 
+def storable(text: str) -> str:
+    """Return `text` with `?` for halves of surrogate pairs, which JSON and file names may hold and UTF-8 may not."""
+    return text.encode("utf-8", errors="replace").decode("utf-8")
+
+
 def check_length(raw: bytes) -> None:
     """Raise LineError if a line is longer than `LONGEST_LINE`."""
     if len(raw) > LONGEST_LINE:
@@ -119,6 +124,8 @@ def numbered_lines(path: Path, remedy: str) -> Iterator[tuple[int, bytes]]:
         for start, (what, unpacked) in FOREIGN_STARTS.items():
             if beginning.startswith(start):
                 raise UserError(f"{path}: {what}, not text in UTF-8", unpacked)
+        if b"\0" in beginning:
+            raise UserError(f"{path}: is UTF-16 or no text at all, not text in UTF-8", "Save it as UTF-8.")
         handle.seek(0)
         number = 0
         while raw := handle.readline(LONGEST_LINE + 1):

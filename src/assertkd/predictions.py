@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from assertkd.errors import UserError
-from assertkd.jsonl import LineError, read_lines, write_lines
+from assertkd.jsonl import LineError, read_lines, storable, write_lines
 
 PASSED_THROUGH = ("project", "assertion_type", "family")
 """Fields that say what sort of example it is; kept where the corpus has them."""
@@ -52,8 +52,3 @@ def read_predictions(path: Path) -> Iterator[Prediction]:
     yield from read_lines(path, prediction_of, what="a prediction", rule="predict")
     if not ids:
         raise UserError(f"{path}: holds no predictions", "Check that the test split has records, then rerun `predict`.")
-
-
-def storable(text: str) -> str:
-    """Return `text` with `?` for halves of surrogate pairs, which JSON may hold and UTF-8 may not."""
-    return text.encode("utf-8", errors="replace").decode("utf-8")

@@ -51,6 +51,33 @@ def check_files(run: RunSettings, files: RunLayout, options: Mapping[str, Any] |
         raise UserError("\n".join(faults), f"Name what exists, each folder once; paths are read in {Path.cwd()}.")
 
 
+def check_predictions(run: RunSettings, jobs: Collection[PlannedJob], files: RunLayout) -> None:
+    """Refuse files of other systems' predictions that jobs could not take; where there is a test split, on its records.
+
+    Raises:
+        UserError: listing them by their keys.
+    """
+    systems = [job.wildcards["system"] for job in jobs if job.rule == "import_predictions"]
+    if not systems:
+        return
+    # These import torch, which takes seconds.
+    from assertkd.evaluation.import_predictions import predictions_on
+    from assertkd.evaluation.prediction_files import check_predictions_file
+
+    is_split = files.corpus.test.exists() and not any(job.rule == "prepare_corpus" for job in jobs)
+    faults: dict[str, UserError] = {}
+    for system in systems:
+        path = Path(run.evaluation.external[system])
+        try:
+            if is_split:
+                predictions_on(files.corpus.test, path, run.evaluation.limit)
+            else:
+                check_predictions_file(path)
+        except UserError as fault:
+            faults[f"evaluation.external.{system}"] = fault
+    _raise_all(faults)
+
+
 def check_devices(run: RunSettings, jobs: Collection[PlannedJob]) -> None:
     """Refuse jobs on this machine whose device it lacks, and those that train in fp16 on a CPU.
 
@@ -135,6 +162,11 @@ def check_models(run: RunSettings, jobs: Collection[PlannedJob], files: RunLayou
             check_encoder(encoder)
         except UserError as fault:
             faults[key] = fault
+    _raise_all(faults)
+
+
+def _raise_all(faults: Mapping[str, UserError]) -> None:
+    """Raise the faults of a config's keys as one, if there are any."""
     if faults:
         problem = "\n".join(f"{key}: {fault.problem}" for key, fault in faults.items())
         raise UserError(problem, " ".join(dict.fromkeys(fault.remedy for fault in faults.values())))

@@ -165,7 +165,7 @@ def _families(run: RunSettings) -> Iterator[str]:
 def _external_files(run: RunSettings) -> Iterator[str]:
     for name, file in run.evaluation.external.items():
         if not Path(file).is_file():
-            yield f"evaluation.external.{name}: {file}: no such file"
+            yield f"evaluation.external.{name}: {file}: {'is a folder' if Path(file).is_dir() else 'no such file'}"
 
 
 def _token_budgets(run: RunSettings) -> Iterator[str]:

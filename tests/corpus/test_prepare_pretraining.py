@@ -1,6 +1,7 @@
 """Pre-training records: what is cut out of Java projects, and that nothing of validation and test is among it."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -212,7 +213,7 @@ def test_a_body_that_begins_with_its_gap_is_recognised_by_all_of_it(tmp_path: Pa
 
 def test_one_file_is_too_few(tmp_path: Path) -> None:
     corpus = held_out(tmp_path / "corpus", foreign(), foreign("another"))
-    with pytest.raises(UserError, match="1 files are too few to validate on others") as refused:
+    with pytest.raises(UserError, match="records of 1 files are too few to validate on others") as refused:
         prepared(corpus, project(tmp_path / "project", One=renamed(ADDER, "One")))
     assert "teacher.pretrain.java_sources" in refused.value.remedy
 
@@ -222,6 +223,16 @@ def test_a_common_short_method_takes_no_class_out_but_is_not_trained_on(tmp_path
     records, counts = prepared(corpus, three(tmp_path / "project"), cut_share=0.5)
     assert counts["files_left_out"] == {}
     assert not any("size()" in record.test_method + record.assertion for record in records if not record.focal_method)
+
+
+def test_production_methods_alone_are_all_taken_or_none(tmp_path: Path) -> None:
+    corpus = held_out(tmp_path / "corpus", foreign(), foreign("another"))
+    sources = three(tmp_path / "project")
+    shutil.rmtree(sources / "src/test")
+    _, counts = prepared(corpus, sources)
+    assert set(counts["kinds"]) == {"tokens"}
+    with pytest.raises(UserError, match="no method is left to train on"):
+        prepared(corpus, sources, production_share=0.0)
 
 
 def test_nothing_left_is_said(tmp_path: Path) -> None:

@@ -107,6 +107,11 @@ def test_a_missing_or_empty_file_is_said(read: Callable[[Path], object], name: s
         ("p.txt", b"fail ( )\nfail ( )\n", "p.txt: 2 lines for 3 examples"),
         ("p.txt", b"a\nb\nc\n\n", "p.txt: 4 lines for 3 examples"),
         ("p.txt", b"a\n\xff\nc\n", "p.txt:2: not UTF-8"),
+        ("p.txt", "a\nb\nc\n".encode("utf-16-le"), "p.txt: is UTF-16 or no text at all"),
+        ("p.txt", b"first ( )\n\0b\nc\n", "p.txt:2: holds the character NUL"),
+        ("p.txt", b"[MASK] a\nb\n", "p.txt: 2 lines for 3 examples"),
+        ("p.json", b"[\n1]\n", "p.json:1: holds a JSON array"),
+        ("p.json", b'[{"id": 1},\n', "p.json:1: holds a JSON array"),
     ],
 )
 def test_bad_predictions_are_said(name: str, content: bytes, problem: str, tmp_path: Path) -> None:

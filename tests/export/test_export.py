@@ -241,7 +241,7 @@ def test_a_line_that_lacks_something_is_named_and_nobody_is_told_to_delete_it(ru
 @pytest.mark.parametrize("target", ["file", "file/below/it", "/proc/1/none/below"])
 def test_a_target_that_cannot_be_a_folder_is_refused(run: Path, tmp_path: Path, target: str) -> None:
     (tmp_path / "file").write_text("mine", encoding="utf-8")
-    with pytest.raises(UserError, match=r"is not a folder|cannot be made"):
+    with pytest.raises(UserError, match=r"is not a folder|nothing can be written there"):
         export_student(run / "students/v/seed1", tmp_path / target, "float32")
     assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
 

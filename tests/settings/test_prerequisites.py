@@ -1,6 +1,7 @@
 """What this machine and its files lack for a run: refused before the first job."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from assertkd.dry_run import PlannedJob
 from assertkd.errors import UserError
 from assertkd.layout import RunLayout
 from assertkd.models.tokenizer import train_tokenizer
-from assertkd.prerequisites import check_devices, check_files, check_models
+from assertkd.prerequisites import check_devices, check_files, check_models, check_predictions
+from assertkd.records import MARKER, Record, write_records
 from assertkd.settings import load_run
 from assertkd.settings.load import merged_over
 
@@ -20,6 +22,11 @@ CORPUS_JOB = PlannedJob("prepare_corpus", {"run": "r"}, (), "")
 TEACHER_JOB = PlannedJob("train_teacher", {"run": "r"}, (), "")
 STUDENT_JOB = PlannedJob("distill_student", {"run": "r", "variant": "v", "seed": "1"}, (), "")
 PREDICT_JOB = PlannedJob("predict", {"run": "r", "model": "teacher"}, (), "")
+
+
+@pytest.fixture(autouse=True)
+def reachable_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assertkd.models.hub.is_reachable", lambda: True)
 
 
 def run_of(teacher: str = "{}", student: str = "{}", rest: str = "") -> Any:
@@ -120,6 +127,23 @@ def test_a_student_larger_than_any_tokenizer_of_the_run_is_refused(tmp_path: Pat
     check_models(run, [CORPUS_JOB, TEACHER_JOB], RunLayout(tmp_path))
 
 
+def test_what_neither_is_here_nor_can_be_fetched_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of(
+        "{model: {name: hub/teacher}}", "{model: {name: hub/student}, loss: {semantic: {encoder: hub/encoder}}}"
+    )
+    jobs, files = [TEACHER_JOB, STUDENT_JOB], RunLayout(tmp_path)
+    check_models(run, jobs, files)
+    monkeypatch.setattr("assertkd.models.hub.is_reachable", lambda: False)
+    with pytest.raises(UserError, match="snakemake prefetch_models") as refused:
+        check_models(run, jobs, files)
+    lines = refused.value.problem.splitlines()
+    assert [line.partition(" (not in the hub's cache")[0] for line in lines] == [
+        "teacher.model.name: hub/teacher: the weights could not be loaded",
+        "variants.v.model.name: hub/student: the weights could not be loaded",
+        "variants.v.loss: hub/encoder: no text encoder could be loaded",
+    ]
+
+
 def test_every_unusable_model_is_named_by_its_key(tmp_path: Path, saved_t5: Callable[..., Path]) -> None:
     teacher, student, encoder = saved_t5(tmp_path / "t"), saved_t5(tmp_path / "s"), tmp_path / "encoder"
     (teacher / "model.safetensors").write_bytes(b"")
@@ -173,11 +197,39 @@ def test_files_that_are_missing_are_listed_until_the_corpus_is_done(tmp_path: Pa
         check_files(mined, files, {"java_sources": ["absent"]})
 
 
+def test_predictions_of_other_systems_are_read_before_the_first_job(tmp_path: Path) -> None:
+    files = RunLayout(tmp_path / "r")
+    texts = {"good": "fail ( )\nfail ( )\n", "empty": "", "foreign": "fail ( )\n\xff\n", "short": "fail ( )\n"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="latin-1")
+    jobs = [PlannedJob("import_predictions", {"run": "r", "system": name}, (), "") for name in texts]
+    named = ", ".join(f"{name}: '{tmp_path / name}'" for name in texts)
+    run = run_of(rest=f", evaluation: {{external: {{{named}}}}}")
+    check_predictions(run, [CORPUS_JOB], files)
+    unreadable = [
+        f"evaluation.external.empty: {tmp_path}/empty: is empty",
+        f"evaluation.external.foreign: {tmp_path}/foreign:2: not UTF-8",
+    ]
+    with pytest.raises(UserError) as refused:
+        check_predictions(run, [CORPUS_JOB, *jobs], files)
+    assert refused.value.problem.splitlines() == unreadable
+    record = Record("one", "int f() { return 1; }", f"@Test void t() {{ {MARKER} }}", "fail();")
+    write_records(files.corpus.test, [record, replace(record, id="two")])
+    with pytest.raises(UserError) as refused:
+        check_predictions(run, jobs, files)
+    assert refused.value.problem.splitlines() == [
+        *unreadable,
+        f"evaluation.external.short: {tmp_path}/short: 1 line for 2 examples",
+    ]
+
+
 def test_folders_to_pretrain_on_are_checked_before_the_corpus_is_made(tmp_path: Path) -> None:
     inner, file = tmp_path / "some/inner", tmp_path / "A.java"
     inner.mkdir(parents=True)
     file.touch()
-    named = f"[{inner.parent}, {inner}, {file}]"
+    (inner / "B.java").touch()
+    (tmp_path / "empty").mkdir()
+    named = f"[{inner.parent}, {inner}, {file}, {tmp_path / 'empty'}]"
     run = run_of(rest=f", data: {{source: embedded}}, teacher: {{pretrain: {{java_sources: {named}}}}}")
     files = RunLayout(tmp_path / "r")
     with pytest.raises(UserError) as refused:
@@ -185,6 +237,7 @@ def test_folders_to_pretrain_on_are_checked_before_the_corpus_is_made(tmp_path: 
     assert refused.value.problem.splitlines() == [
         f"teacher.pretrain.java_sources: {inner}: lies in {inner.parent}, or holds it",
         f"teacher.pretrain.java_sources: {file}: is a file, no folder",
+        f"teacher.pretrain.java_sources: {tmp_path / 'empty'}: no Java file",
     ]
     files.pretrain.folder.mkdir(parents=True)
     files.pretrain.report.touch()

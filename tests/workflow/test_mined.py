@@ -1,6 +1,7 @@
 """Runs whose records are mined from Java projects."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,19 @@ def test_a_corpus_is_made_of_java_projects(project: Project) -> None:
     again = mined(project.folder / "java", max_assertions=1)
     target = "results/tiny/corpus/quality.json"
     assert project.planned(target, **again) == {"mine_corpus", "prepare_corpus"}
+    # A folder's date says nothing of the files in it.
+    (project.folder / "java/another").mkdir()
     assert project.planned(target, **config) == set()
+
+
+def test_folders_that_cannot_be_used_are_said_before_any_job(project: Project) -> None:
+    (project.folder / "empty").mkdir()
+    (project.folder / "file").touch()
+    for config in (mined(project.folder / "empty"), pretrained(project.folder / "file")):
+        done = project.snakemake("--profile", "profiles/local", **config)
+        assert done.returncode != 0
+        assert re.search(r"java_sources: .*(empty: no Java file|file: is a file, no folder)", done.stderr)
+        assert not (project.folder / "results/tiny/corpus").exists()
 
 
 def pretrained(folder: Path) -> dict[str, Any]:
@@ -88,6 +101,7 @@ def test_the_teacher_is_trained_from_the_pretrained_model(project: Project) -> N
     assert done.returncode == 0, done.stdout + done.stderr
     recipe = json.loads((project.folder / target).read_text(encoding="utf-8"))["recipe"]
     assert recipe["inputs"]["pretrained"] == "results/tiny/pretrain/final_model"
+    (project.folder / "java/another").mkdir()
     assert project.planned(target, **config) == set()
     # Another pre-training leads to another teacher; the corpus stays.
     config["runs"]["tiny"]["teacher"]["pretrain"]["seed"] = 1

@@ -37,6 +37,7 @@ rule import_predictions:
     benchmark:
         "logs/{run}/evaluation/external/{system}/import_predictions.benchmark.tsv"
     localrule: True
+    priority: 1  # before hours of training, since the file may not fit the test split
     conda:
         "../envs/assertkd.yaml"
     params:

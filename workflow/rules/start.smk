@@ -13,7 +13,7 @@ from assertkd.commands.kept_config import keep_config
 from assertkd.dry_run import PlannedJob, WhenPlanned, rules_of
 from assertkd.errors import UserError
 from assertkd.outdated import outdated_results, retraining_notice
-from assertkd.prerequisites import check_devices, check_models
+from assertkd.prerequisites import check_devices, check_files, check_models, check_predictions
 from assertkd.runtime.logs import logged_faults
 from assertkd.runtime.output import printable_output
 from assertkd.runtime.storage import RUN_BYTES, format_bytes, size_of
@@ -85,6 +85,9 @@ def check_start():
         if not workflow.local_exec:
             refuse_shell_syntax(workflow.config_settings.config_args or [])
         check_submission(job_resources(), os.environ)
+        if {"mine_corpus", "prepare_corpus", "prepare_pretraining"} & rules_of(jobs):
+            check_files(RUN, RUN_FILES)
+        check_predictions(RUN, jobs, RUN_FILES)
         check_models(RUN, jobs, RUN_FILES)
         if workflow.local_exec:
             check_devices(RUN, jobs)

@@ -136,16 +136,19 @@ def prepare_pretraining(params: PreparePretrainingParams, corpus: Path, workers:
     unique = list({triple_key(record): record for record in records}.values())
     chosen = _with_share_of_production(unique, params.production_share, params.seed)
     if not chosen:
+        reasons = "; ".join(f"{name}: {dict(counts)}" for name, counts in left_out.items())
         raise UserError(
-            f"{', '.join(params.java_sources)}: no method is left to train on; files left out: {left_out}",
+            f"{', '.join(params.java_sources)}: no method is left to train on; files left out: {reasons}",
             "Name folders with other projects in teacher.pretrain.java_sources.",
         )
     try:
         splits = split_off(chosen, {"validation": params.validation_share}, _file, params.seed)
     except UserError:
+        count = len(set(map(_file, chosen)))
+        larger = ", or raise teacher.pretrain.validation_share" if count > 1 else ""
         raise UserError(
-            f"{', '.join(params.java_sources)}: {len(set(map(_file, chosen)))} files are too few to validate on others",
-            "Name more projects in teacher.pretrain.java_sources, or raise teacher.pretrain.validation_share.",
+            f"{', '.join(params.java_sources)}: records of {count} files are too few to validate on others",
+            f"Name more projects in teacher.pretrain.java_sources{larger}.",
         ) from None
     random.Random(params.seed).shuffle(splits["train"])
     write_records(layout.pretraining, splits["train"])
@@ -222,10 +225,13 @@ def _production_records(project: Project, file: JavaFile, params: PreparePretrai
 
 
 def _with_share_of_production(records: list[Record], share: float, seed: int) -> list[Record]:
-    """Return the records of tests, and as many of production methods, drawn by the seed, as make up a share of all."""
+    """Return the records of tests, and as many of production methods, drawn by the seed, as make up a share of all.
+
+    Where no test is left, all are of production methods, but with a share of 0.
+    """
     production = [record for record in records if record.extra["kind"] == "tokens"]
     of_tests = [record for record in records if record.extra["kind"] != "tokens"]
-    wanted = round(len(of_tests) * share / (1 - share)) if of_tests else len(production)
+    wanted = round(len(of_tests) * share / (1 - share)) if of_tests or not share else len(production)
     return of_tests + random.Random(seed).sample(production, min(wanted, len(production)))
 
 

@@ -7,7 +7,7 @@ from assertkd.evaluation.predict import prediction_of
 from assertkd.evaluation.prediction_files import with_predictions
 from assertkd.files import write_json
 from assertkd.layout import EvaluationLayout
-from assertkd.predictions import write_predictions
+from assertkd.predictions import Prediction, write_predictions
 from assertkd.records import read_records
 
 
@@ -24,7 +24,16 @@ def import_predictions(params: ImportPredictionsParams, test_file: Path, predict
         UserError: a file is missing or broken, or a test record has no prediction.
     """
     output = EvaluationLayout(folder)
-    examples = [prediction_of(record, "") for record in read_records(test_file)]
-    predictions = with_predictions(examples, predictions_file, params.limit)
+    predictions = predictions_on(test_file, predictions_file, params.limit)
     write_predictions(output.predictions, predictions)
     write_json(output.measured, {"examples": len(predictions)})
+
+
+def predictions_on(test_file: Path, predictions_file: Path, limit: int | None) -> list[Prediction]:
+    """Return the predictions of a system on the first `limit` test records, all with None.
+
+    Raises:
+        UserError: as `import_predictions`.
+    """
+    examples = [prediction_of(record, "") for record in read_records(test_file)]
+    return with_predictions(examples, predictions_file, limit)

@@ -3,6 +3,7 @@
 import codecs
 import json
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +57,18 @@ def with_predictions(
     return [replace(one, prediction=lines[one.id].prediction) for one in wanted]
 
 
+def check_predictions_file(path: Path, fields: Sequence[str] = (PREDICTION,)) -> None:
+    """Refuse a file that holds no predictions, whatever they are on.
+
+    Raises:
+        UserError: as `with_predictions`.
+    """
+    if is_jsonl(path):
+        read_json_lines(path, fields)
+    else:
+        read_assertions(path)
+
+
 def read_references(path: Path) -> list[Prediction]:
     """Return an example for each line of a text file of references; its id is the line's number.
 
@@ -104,8 +117,16 @@ def is_jsonl(path: Path) -> bool:
         parse_object(first[1])
     except ValueError:
         # An array is JSON too, and refused where its lines are read.
-        return first[1].removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"[")
+        line = first[1].removeprefix(codecs.BOM_UTF8).strip()
+        return re.match(rb"\[\s*(\{|$)", line) is not None or _is_array(line)
     return True
+
+
+def _is_array(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), list)
+    except (ValueError, RecursionError):
+        return False
 
 
 def read_json_lines(path: Path, fields: Sequence[str]) -> dict[str, Prediction]:
@@ -156,6 +177,8 @@ def _decoded(path: Path) -> Iterable[str]:
     for number, raw in numbered_lines(path, "Name an existing file."):
         try:
             check_length(raw)
+            if b"\0" in raw:
+                raise LineError("holds the character NUL")
             yield raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
         except LineError as fault:
             raise UserError(f"{path}:{number}: {fault}", "Name another file.") from None

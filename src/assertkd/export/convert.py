@@ -48,15 +48,12 @@ def check_target(folder: Path) -> None:
     """Refuse a folder that an export cannot be written to, and make the folders above it.
 
     Raises:
-        UserError: it is a file, holds something else, or cannot be made.
+        UserError: it is a file, holds something else, or cannot be written to.
     """
     check_folder(folder, "Name another folder for the export.")
     if folder.exists() and any(folder.iterdir()) and not is_export(folder):
         raise UserError(f"{folder}: is no export, and not empty", "Name another folder.")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise UserError(f"{folder.parent}: cannot be made ({fault.strerror})", "Name another folder.") from None
+    folder.parent.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager

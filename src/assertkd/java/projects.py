@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 
 from assertkd.errors import UserError
+from assertkd.jsonl import storable
 
 GRADLE_FILES = [f"{stem}.gradle{end}" for stem in ("build", "settings") for end in ("", ".kts")]
 BUILD_FILES = frozenset({"pom.xml", *GRADLE_FILES, "build.xml", "MODULE.bazel", "WORKSPACE", ".classpath", ".git"})
@@ -56,9 +57,11 @@ def find_projects(folders: Sequence[Path]) -> list[Project]:
         UserError: a folder is missing, lies in another one, or holds no Java file.
     """
     if faults := list(folder_faults(folders)):
-        raise UserError("\n".join(faults), "Name existing folders of Java projects, each once, none inside another.")
+        raise UserError(
+            "\n".join(faults),
+            "Name folders of Java projects that hold sources, each once, none inside another; links are not followed.",
+        )
     found: dict[Path, list[Path]] = {}
-    empty: list[str] = []
     is_root = cache(_is_root)
     for folder in map(Path.resolve, folders):
         loose: list[Path] = []
@@ -68,21 +71,15 @@ def find_projects(folders: Sequence[Path]) -> list[Project]:
             (loose if root is None else found.setdefault(root, [])).append(path)
         if loose:
             found[folder] = loose
-        if not any(root.is_relative_to(folder) for root in found):
-            empty.append(f"{folder}: no Java file")
-    if empty:
-        raise UserError(
-            "\n".join(empty), "Name folders that hold the sources of Java projects; links are not followed."
-        )
     names = _names(list(found))
     return [
-        Project(name, root, tuple(sorted(files)), _licence(root), test_roots(root, files))
+        Project(storable(name), root, tuple(sorted(files)), _licence(root), test_roots(root, files))
         for name, (root, files) in zip(names, found.items(), strict=True)
     ]
 
 
 def folder_faults(folders: Sequence[Path]) -> Iterator[str]:
-    """Yield which folders of Java projects are missing, or lie in one another."""
+    """Yield which folders of Java projects are missing, lie in one another, or hold no Java file."""
     resolved: list[Path] = []
     for folder in folders:
         path = folder.resolve()
@@ -91,6 +88,8 @@ def folder_faults(folders: Sequence[Path]) -> Iterator[str]:
             yield f"{folder}: {'is a file, no folder' if folder.exists() else 'no such folder'}"
         elif other is not None:
             yield f"{folder}: lies in {other}, or holds it"
+        elif next(source_files(path), None) is None:
+            yield f"{folder}: no Java file"
         resolved.append(path)
 
 

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from assertkd.errors import UserError
-from assertkd.jsonl import LineIndex, as_line, write_lines
+from assertkd.jsonl import LineIndex, as_line, storable, write_lines
 from assertkd.layout import SPLITS, CorpusLayout, InterchangeLayout
 from assertkd.logits.interchange.logprobs import read_top_logprobs
 from assertkd.logits.interchange.token_names import TokenNames
 from assertkd.logits.params import CaptureLogitsParams
 from assertkd.logits.server import Server
 from assertkd.models.tokenizer import load_tokenizer
-from assertkd.predictions import storable
 from assertkd.prompts.prompt import Prompt
 from assertkd.records import LOGPROBS, Record, read_records
 from assertkd.runtime.progress import Progress

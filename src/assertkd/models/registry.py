@@ -15,6 +15,7 @@ from assertkd.models.causal.model import CausalModel
 from assertkd.models.codet5p.model import CodeT5pModel
 from assertkd.models.configuration import NO_MODEL, load_configuration
 from assertkd.models.distillable import DistillableModel, ModelShape
+from assertkd.models.hub import check_fetchable
 from assertkd.models.loading import loading
 from assertkd.models.model_folder import FAILURE, TOKENIZER_FILES, check_weights, local_folder
 from assertkd.models.network import keep_entries
@@ -89,7 +90,7 @@ def build_model(
 
 
 def check_model(name: str, tokenizer: PreTrainedTokenizerFast | None) -> None:
-    """Refuse a model that `build_model` would refuse, as far as its files are on this machine; no weights are read.
+    """Refuse a model that `build_model` would refuse, as far as that can be known before; no weights are read.
 
     Args:
         name: hub name or folder.
@@ -100,6 +101,7 @@ def check_model(name: str, tokenizer: PreTrainedTokenizerFast | None) -> None:
     """
     folder = local_folder(name)
     if folder is None:
+        check_fetchable(name, FAILURE)
         return
     config = load_configuration(folder, FAMILIES, tokenizer, called=name)
     if tokenizer is not None:

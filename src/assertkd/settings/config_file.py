@@ -5,6 +5,7 @@ broken. The profiles therefore call `check_command_line`.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -69,22 +70,61 @@ def whole_config(files: Iterable[Path | str], options: Sequence[str]) -> dict[st
     """
     config: dict[str, Any] = {}
     for file in files:
-        config = merged_over(config, load_config(Path(file)))
+        above = load_config(Path(file))
+        _refuse_removal(config, above, f"{file}:")
+        config = merged_over(config, above)
     typed: dict[str, Any] = {}
     for option in options:
         key, _, value = option.partition("=")
         # A run may be called `on` or 007.
         given = value if key == "run" else parse_yaml(value, f"--config {key}")
         typed = merged_over(typed, with_text_names({key: given}))
-    over_run = _sections_for_run(merged_over(config, typed), typed)
-    return merged_over(merged_over(config, over_run), typed)
+    chosen = {"run": typed.get("run", config.get("run"))}
+    _refuse_removal({**config, **chosen}, typed, "--config")
+    whole = merged_over(config, typed)
+    _refuse_unlisted(whole, typed)
+    return merged_over(merged_over(config, _sections_for_run(whole, typed)), typed)
+
+
+def _chosen_run(config: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Return the name of the run that a config chooses, and what it sets; nothing where there is no such run."""
+    name, runs = str(config.get("run")), config.get("runs")
+    run = runs.get(name) if isinstance(runs, dict) else None
+    return name, run if isinstance(run, dict) else {}
+
+
+def _refuse_removal(below: Mapping[str, Any], above: Mapping[str, Any], where: str) -> None:
+    """Refuse null in place of a section, a run or a variant that has keys: it says nothing of what is wanted."""
+    places = [(key, value, {**_chosen_run(below)[1], **below}.get(key)) for key, value in above.items()]
+    for section in SECTIONS_OF_NAMES:
+        for name, value in (above.get(section) or {}).items() if isinstance(above.get(section), dict) else ():
+            places.append((f"{section}.{name}", value, (below.get(section) or {}).get(name)))
+    for path, value, held in places:
+        if value is None and isinstance(held, Mapping):
+            raise UserError(
+                f"{where} {path}: is empty, and would take the place of what is set below",
+                "Name the keys to change. Which variants a run has is the list runs.<run>.variants.",
+            )
+
+
+def _refuse_unlisted(config: Mapping[str, Any], typed: Mapping[str, Any]) -> None:
+    """Refuse a typed variant that the chosen run does not list: nothing would be trained."""
+    name, run = _chosen_run(config)
+    listed, variants = run.get("variants"), typed.get("variants")
+    if isinstance(listed, list) and isinstance(variants, dict):
+        for variant in variants:
+            if variant not in map(str, listed):
+                names = ", ".join(map(str, [*listed, variant]))
+                raise UserError(
+                    f"--config variants.{variant}: the run {name!r} does not list this variant",
+                    f"Add its name to the list: runs='{{{name}: {{variants: [{names}]}}}}'.",
+                )
 
 
 def _sections_for_run(config: Mapping[str, Any], typed: Mapping[str, Any]) -> dict[str, Any]:
     """Return what was typed at the top level as settings of the chosen run, as far as the run has such sections."""
-    name, runs = str(config.get("run")), config.get("runs")
-    run = runs.get(name) if isinstance(runs, dict) else None
-    if not isinstance(run, dict):
+    name, run = _chosen_run(config)
+    if not run:
         return {}
     sections = {
         key: value
@@ -107,18 +147,43 @@ def check_command_line(executor: str = "local") -> None:
         executor: the profile's.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--configfile", "--configfiles", nargs="+", default=[], dest="files")
-    parser.add_argument("--config", "-C", nargs="*", action="extend", default=[], dest="options")
+    parser.add_argument("--configfile", "--configfiles", nargs="+", action="append", default=[], dest="files")
+    parser.add_argument("--config", "-C", nargs="*", action="append", default=[], dest="options")
     parser.add_argument("--executor", "-e", default=executor)
     arguments = parser.parse_known_args(sys.argv[1:])[0]
     try:
-        for file in arguments.files:
+        for option, given in (("--configfile", arguments.files), ("--config", arguments.options)):
+            if len(given) > 1:
+                problem = f"{option} stands twice, and Snakemake would use the last one alone"
+                raise UserError(problem, f"Give all behind one {option}.")
+        for file in [file for files in arguments.files for file in files]:
             load_config(Path(file))
+        options = [option for options in arguments.options for option in options]
+        check_options(options)
         if arguments.executor not in LOCAL_EXECUTORS:
-            refuse_shell_syntax(arguments.options)
+            refuse_shell_syntax(options)
     except UserError as fault:
         print(f"Error: {fault}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def check_options(options: Sequence[str]) -> None:
+    """Refuse what is no `key=value`, with a key of the config's top level.
+
+    Raises:
+        UserError: naming the first.
+    """
+    for option in options:
+        key, equals, value = option.partition("=")
+        if equals and re.fullmatch(r"[A-Za-z_]\w*", key):
+            continue
+        remedy = "Write key=value. The names of files to make stand behind `--`."
+        if equals and re.fullmatch(r"[\w.-]+", key):
+            first, *inner = key.split(".")
+            for name in reversed(inner):
+                value = f"{{{name}: {value}}}"
+            remedy = f"Write {first}='{value}'."
+        raise UserError(f"--config {option}: is no key of the config's top level with its value", remedy)
 
 
 def refuse_shell_syntax(options: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from assertkd.settings.section import Section, Seed, Share
+from assertkd.settings.section import PathText, Section, Seed, Share
 
 Format = Literal["auto", "jsonl", "atlas", "methods2test"]
 VisibleAnswerPolicy = Literal["keep", "reject", "mask"]
@@ -61,7 +61,7 @@ class DataSettings(Section):
     source: Literal["embedded", "files", "java"] = "embedded"
     """`embedded`: the generated corpus; `files`: the JSONL files named below; `java`: what is mined from the projects
     in `java_sources`, with `validation_file` and `test_file` where these are set."""
-    java_sources: tuple[str, ...] = ()
+    java_sources: tuple[PathText, ...] = ()
     """Folders that hold Java projects (Maven, Gradle or plain); needed when `source` is `java`."""
     train_file: str | None = None
     """JSONL file of training records; needed when `source` is `files`."""

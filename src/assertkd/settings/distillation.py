@@ -6,7 +6,7 @@ from pydantic import Field
 
 from assertkd.settings.loss import LossSettings
 from assertkd.settings.model import LoraSettings, StudentModelSettings, TeacherModelSettings
-from assertkd.settings.section import Section, Seed
+from assertkd.settings.section import PathText, Section, Seed
 from assertkd.settings.training import TrainingSettings
 
 
@@ -14,7 +14,7 @@ class PretrainSettings(Section):
     """Training of the teacher's model on Java sources before the gold assertions: it fills in what was cut out of their
     methods. For models from scratch, which learn little from some thousand records."""
 
-    java_sources: tuple[str, ...] = ()
+    java_sources: tuple[PathText, ...] = ()
     """Folders that hold Java projects; none for no such stage. Files with a test, a test class or a long focal method
     of the validation or test split are left out and, where the corpus is split by project, whole projects."""
     statements: int = Field(1, ge=0, le=20)

@@ -165,10 +165,12 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
             "package-info.java": "package p;",
         },
     )
+    Path(os.fsdecode(os.fsencode(project) + b"/Gr\xf6sse.java")).write_text("class A { }")
     lines, account = mined(tmp_path, [project], max_file_bytes=1500)
     total = account["total"]
-    assert total["files"] == 6
-    assert total["bad_files"] == {"does not parse": 1, "larger than 1500 bytes": 1, "no text": 1}
+    assert total["files"] == 7
+    reasons = ("does not parse", "larger than 1500 bytes", "no text", "its name is not UTF-8")
+    assert total["bad_files"] == dict.fromkeys(reasons, 1)
     assert total["tests_by_framework"] == {"junit4": 5}
     assert total["tests_left_out"] == {"no assertion": 1, "holds the marker": 1, "disabled": 1}
     assert total["assertions"] == 3

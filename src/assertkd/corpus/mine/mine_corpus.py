@@ -25,6 +25,7 @@ from assertkd.java.placeholder import code_at, cut_assertion
 from assertkd.java.projects import Project, find_projects
 from assertkd.java.source import normalised, read_source
 from assertkd.java.structure import Assertion, JavaFile, JavaTest
+from assertkd.jsonl import storable
 from assertkd.records import MARKER, Record, write_records
 
 CHUNK = 16
@@ -104,6 +105,10 @@ def parsed_projects(
 def _parse_file(root: Path, max_bytes: int, path: Path) -> JavaFile:
     """Return what a file declares; one that cannot be used has its `fault` set and no classes."""
     name = path.relative_to(root).as_posix()
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return JavaFile(storable(name), fault="its name is not UTF-8")
     try:
         if path.stat().st_size > max_bytes:
             return JavaFile(name, fault=f"larger than {max_bytes} bytes")
