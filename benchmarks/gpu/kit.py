@@ -76,6 +76,9 @@ def check(options: argparse.Namespace) -> None:
     runs = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))["runs"]
     if options.run not in runs:
         raise UserError(f"--run {options.run}: no such run in config.yaml", f"Name one of {', '.join(runs)}.")
+    data = runs[options.run]["data"]
+    if options.records is None and data.get("source") == "files" and data.get("train_file") is None:
+        raise UserError(f"--run {options.run}: has no records of its own", "Name them with --records FILE.jsonl.")
 
 
 def commands(options: argparse.Namespace) -> dict[str, list[str]]:
@@ -113,6 +116,8 @@ def table(options: argparse.Namespace) -> list[str]:
         run["tokenizer"] = {"name": str(options.tokenizer.absolute())}
     if not options.toy:
         run["teacher"]["model"] = {"name": "scratch", "scratch": TEACHER}
+        # Adapters would leave random weights frozen.
+        run["teacher"].pop("lora", None)
         run["distillation"]["model"] = {"name": "scratch", "scratch": STUDENT}
     path = options.output.absolute() / "config.yaml"
     write_text(path, yaml.safe_dump(config, sort_keys=False))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from gpu import kit as gpu_kit
 from preloaded import python
@@ -32,6 +33,17 @@ def test_every_step_runs_at_toy_size(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert "hard_labels" in found["leaderboard"]
     assert "trident" in (tmp_path / "gpu.md").read_text()
+
+
+def test_models_from_scratch_are_trained_without_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.jsonl").write_text("{}\n")
+    arguments = ["run", "--output", str(tmp_path), "--run", "smollm", "--records", str(tmp_path / "mine.jsonl")]
+    monkeypatch.setattr(gpu_kit, "run", lambda options: int(bool(gpu_kit.table(options)) - 1))
+    monkeypatch.setattr(sys, "argv", ["kit.py", *arguments])
+    assert gpu_kit.main() == 0
+    teacher = yaml.safe_load((tmp_path / "config.yaml").read_text())["runs"]["smollm"]["teacher"]
+    assert teacher["model"] == {"name": "scratch", "scratch": gpu_kit.TEACHER}
+    assert "lora" not in teacher
 
 
 STEP = """
@@ -87,7 +99,14 @@ def test_what_is_packed_runs_elsewhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--records", "absent"), ("--tokenizer", "absent"), ("--run", "absent"), ("--minutes", "0")]
+    ("option", "value"),
+    [
+        ("--records", "absent"),
+        ("--tokenizer", "absent"),
+        ("--run", "absent"),
+        ("--run", "across_projects"),
+        ("--minutes", "0"),
+    ],
 )
 @pytest.mark.parametrize("command", ["pack", "run"])
 def test_options_are_checked_before_anything_is_written(

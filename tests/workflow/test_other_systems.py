@@ -8,6 +8,7 @@ import pytest
 from driver import Project
 from test_stage_commands import assertkd
 
+from assertkd.evaluation.shuffled import SHUFFLED
 from assertkd.jsonl import write_lines
 from assertkd.layout import TEACHER, EvaluationLayout, RunLayout
 from assertkd.predictions import read_predictions
@@ -63,7 +64,7 @@ def test_another_system_is_a_row_and_is_scored_again_when_its_file_changes(edite
     own, copied = rows(edited)["traditional"], rows(edited)["copied"]
     assert copied["model"] == "external"
     summary = json.loads(run.evaluation(STUDENT).summary.read_text())
-    shared = ["n", *summary["metrics"]]
+    shared = ["n", SHUFFLED, *summary["metrics"]]
     assert {name: copied[name] for name in shared} == {name: own[name] for name in shared}
     assert {name for name, value in copied.items() if value} - {*shared, "model", "variant"} == {
         "exact_match_low",
