@@ -73,10 +73,11 @@ def check(options: argparse.Namespace) -> None:
         raise UserError(f"--tokenizer {options.tokenizer}: no such folder", "Name a tokenizer's folder.")
     if not options.minutes > 0:
         raise UserError(f"--minutes {options.minutes:g}: no time", "Give more than 0.")
-    runs = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))["runs"]
+    config = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
+    runs = config["runs"]
     if options.run not in runs:
         raise UserError(f"--run {options.run}: no such run in config.yaml", f"Name one of {', '.join(runs)}.")
-    data = runs[options.run]["data"]
+    data = (config.get("data") or {}) | (runs[options.run].get("data") or {})
     if options.records is None and data.get("source") == "files" and data.get("train_file") is None:
         raise UserError(f"--run {options.run}: has no records of its own", "Name them with --records FILE.jsonl.")
 
@@ -111,7 +112,7 @@ def table(options: argparse.Namespace) -> list[str]:
     config: dict[str, Any] = yaml.safe_load((PROJECT / "config.yaml").read_text(encoding="utf-8"))
     run = config["runs"][options.run]
     if options.records is not None:
-        run["data"] = run["data"] | {"source": "files", "train_file": str(options.records.absolute())}
+        run["data"] = (run.get("data") or {}) | {"source": "files", "train_file": str(options.records.absolute())}
     if options.tokenizer is not None:
         run["tokenizer"] = {"name": str(options.tokenizer.absolute())}
     if not options.toy:

@@ -16,6 +16,8 @@ from assertkd.errors import UserError
 def check_folder(folder: Path, remedy: str) -> None:
     """Refuse a path that cannot be a folder: it or what stands above it is a file, or cannot be written to.
 
+    A folder is made there and removed: permissions do not tell of full disks, quotas and file systems without writing.
+
     Raises:
         UserError: naming the file or the folder; `remedy` says what to do then.
     """

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from assertkd.corpus.formats.registry import files_of, is_there
-from assertkd.dry_run import PlannedJob
+from assertkd.dry_run import PlannedJob, rules_of
 from assertkd.errors import UserError
-from assertkd.java.projects import folder_faults
+from assertkd.java.projects import FOLDERS, folder_faults
 from assertkd.layout import RunLayout
 from assertkd.runtime.machine import gpu_count
 from assertkd.settings import RunSettings, TrainingSettings
@@ -15,23 +15,29 @@ from assertkd.settings.model import SCRATCH
 from assertkd.students.params import DistillStudentParams
 
 
-def check_files(run: RunSettings, files: RunLayout, options: Mapping[str, Any] | None = None) -> None:
-    """Refuse to prepare a corpus whose sources are missing; a corpus that is finished needs only those of options.
+def check_files(
+    run: RunSettings,
+    files: RunLayout,
+    options: Mapping[str, Any] | None = None,
+    jobs: Collection[PlannedJob] | None = None,
+) -> None:
+    """Refuse to prepare a corpus or a pre-training whose sources are missing or hold nothing.
 
     Args:
         run: the run.
         files: its results.
-        options: what a command's options set in `data`.
+        options: what a command's options set in `data`: their sources are needed in any case.
+        jobs: that will run; None where they are not known: what is finished then needs no sources.
 
     Raises:
         UserError: listing the files and folders.
     """
     options = options or {}
     of_options = [*options.values(), *options.get("distillation_jsonl", {}).values(), *options.get("java_sources", ())]
-
-    def is_needed(path: str) -> bool:
-        return path in of_options or not files.corpus.quality.exists()
-
+    rules = None if jobs is None else rules_of(jobs)
+    makes_corpus = not files.corpus.quality.exists() if rules is None else "prepare_corpus" in rules
+    mines = not files.corpus.quality.exists() if rules is None else "mine_corpus" in rules
+    pretrains = not files.pretrain.report.exists() if rules is None else "prepare_pretraining" in rules
     faults: list[str] = []
     section = "data.distillation_jsonl" if run.data.has_external_teacher else "data"
     named = {f"{section}.{split}": file for split, file in run.data.files.items()}
@@ -41,14 +47,17 @@ def check_files(run: RunSettings, files: RunLayout, options: Mapping[str, Any] |
         named["data.unlabelled"] = run.data.unlabelled
     for key, path in named.items():
         parts = files_of(Path(path), run.data.format)
-        faults += [f"{key}: {file}: no such file" for file in parts if is_needed(path) and not is_there(file)]
-    mined = [folder for folder in run.data.java_sources if run.data.is_mined and is_needed(folder)]
-    pretrained = run.is_pretrained and not files.pretrain.report.exists()
-    trained_on = run.teacher.pretrain.java_sources if pretrained else ()
+        faults += [
+            f"{key}: {file}: no such file"
+            for file in parts
+            if (makes_corpus or path in of_options) and not is_there(file)
+        ]
+    mined = [folder for folder in run.data.java_sources if run.data.is_mined and (mines or folder in of_options)]
+    trained_on = run.teacher.pretrain.java_sources if run.is_pretrained and pretrains else ()
     for key, folders in {"data.java_sources": mined, "teacher.pretrain.java_sources": trained_on}.items():
         faults += [f"{key}: {fault}" for fault in folder_faults([Path(folder) for folder in folders])]
     if faults:
-        raise UserError("\n".join(faults), f"Name what exists, each folder once; paths are read in {Path.cwd()}.")
+        raise UserError("\n".join(faults), f"Name what exists; paths are read in {Path.cwd()}. {FOLDERS}")
 
 
 def check_predictions(run: RunSettings, jobs: Collection[PlannedJob], files: RunLayout) -> None:
@@ -105,10 +114,11 @@ def check_devices(run: RunSettings, jobs: Collection[PlannedJob]) -> None:
 
 
 def check_models(run: RunSettings, jobs: Collection[PlannedJob], files: RunLayout) -> None:
-    """Refuse models, tokenizers and encoders that jobs could not use, as far as their files are on this machine.
+    """Refuse models, tokenizers and encoders that jobs could not use, as far as that can be known before.
 
-    Only headers are read of weights, and nothing is downloaded. Whatever they learn, students are compared with the
-    run's tokenizer: the corpus's, or the one that it will be made with; one still to be trained can only be too small.
+    Only headers are read of weights, and nothing is downloaded; what is not here must be on a hub that answers.
+    Whatever they learn, students are compared with the run's tokenizer: the corpus's, or the one that it will be made
+    with; one still to be trained can only be too small.
 
     Raises:
         UserError: listing them by their keys.
@@ -120,7 +130,10 @@ def check_models(run: RunSettings, jobs: Collection[PlannedJob], files: RunLayou
     if not models and not encoders and (not makes_corpus or source == SCRATCH):
         return
     # These import torch, which takes seconds.
+    from assertkd.models.configuration import NO_MODEL
     from assertkd.models.encoders import check_encoder
+    from assertkd.models.hub import check_fetchable
+    from assertkd.models.loading import NO_TOKENIZER
     from assertkd.models.model_folder import local_folder
     from assertkd.models.registry import check_model, vocab_size
     from assertkd.models.tokenizer import load_tokenizer
@@ -134,6 +147,8 @@ def check_models(run: RunSettings, jobs: Collection[PlannedJob], files: RunLayou
             largest = run.tokenizer.vocab_size
         elif local_folder(source) is not None:
             tokenizer = load_tokenizer(source)
+        else:
+            check_fetchable(source, NO_MODEL if run.tokenizer.name is None else NO_TOKENIZER)
     except UserError as fault:
         faults[named] = fault
     # Variants often begin with the same model.
@@ -142,7 +157,11 @@ def check_models(run: RunSettings, jobs: Collection[PlannedJob], files: RunLayou
         try:
             expected = tokenizer
             if own is not None:
-                expected = load_tokenizer(own) if own != SCRATCH and local_folder(own) is not None else None
+                expected = None
+                if own != SCRATCH and local_folder(own) is not None:
+                    expected = load_tokenizer(own)
+                elif own != SCRATCH:
+                    check_fetchable(own, NO_TOKENIZER)
             if name == SCRATCH:
                 continue
             check_model(name, expected)

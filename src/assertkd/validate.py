@@ -11,7 +11,7 @@ from assertkd.losses.registry import TokenComponent, component_of
 from assertkd.losses.schedule import progress
 from assertkd.losses.without_effect import without_effect
 from assertkd.records import LOGPROBS, teacher_distributions
-from assertkd.settings import RunSettings, TrainingSettings
+from assertkd.settings import DataSettings, RunSettings, TrainingSettings
 from assertkd.settings.model import SCRATCH, missing_layers, wider_than_teacher
 from assertkd.students.params import DistillStudentParams, encoder_slug
 from assertkd.synthetic.families import families_named
@@ -71,7 +71,18 @@ def warnings(config: Mapping[str, Any], run: RunSettings) -> list[str]:
             lines.append(_without_effect(path, value, " in any variant of the run", need))
     if run.teacher.pretrain.java_sources and run.has_external_teacher:
         lines.append("teacher.pretrain.java_sources has no effect: the run's teacher is external. Remove it.")
-    return [*lines, *dict.fromkeys(_warm_ups(config, run)), *_idle_text_components(run)]
+    return [*lines, *_unread_sources(run.data), *dict.fromkeys(_warm_ups(config, run)), *_idle_text_components(run)]
+
+
+def _unread_sources(data: DataSettings) -> Iterator[str]:
+    """Yield which files and folders of records are named and not read."""
+    files = ("train_file", "validation_file", "test_file")
+    read = {"embedded": (), "files": files, "java": ("java_sources", *files[1:])}
+    for key in ("java_sources", *files):
+        if getattr(data, key) and (data.has_external_teacher or key not in read[data.source]):
+            source = "java" if key == "java_sources" else "files"
+            cause = "data.distillation_jsonl is set" if data.has_external_teacher else f"data.source is {data.source}"
+            yield f"data.{key} is not read, since {cause}. Set data.source: {source}, or remove the key."
 
 
 def _warm_ups(config: Mapping[str, Any], run: RunSettings) -> Iterator[str]:

@@ -62,6 +62,8 @@ def test_the_command_prints_a_table_for_each_training(capsys: pytest.CaptureFixt
 
 def test_a_run_whose_records_are_named_later_is_read() -> None:
     config = load_config(PROJECT / "config.yaml")
+    for name in config["runs"]:
+        assert run_without_records(config, name).name == name
     assert run_without_records(config, "real").data.train_file == "records.jsonl"
     named = config | {"runs": config["runs"] | {"real": {"data": {"source": "files", "train_file": "mine.jsonl"}}}}
     assert run_without_records(named, "real").data.train_file == "mine.jsonl"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from assertkd.evaluation import shuffled as module
 from assertkd.evaluation.example_scores import Answered, score_chunk
-from assertkd.evaluation.shuffled import dealt, shuffled_code_quality
+from assertkd.evaluation.shuffled import shuffled_code_quality, with_other_references
 from assertkd.models.encoders import PACKAGED, TextEncoder
 from assertkd.predictions import Prediction
 
@@ -30,14 +30,18 @@ GOLD = ["assertEquals(3, stack.size());", "assertTrue(queue.isEmpty());", "asser
 @given(st.integers(2, 40), st.integers(0, 2**32 - 1))
 def test_each_prediction_meets_the_reference_of_another_test(count: int, seed: int) -> None:
     predictions = [Prediction(f"{index}", f"p{index}", f"r{index}") for index in range(count)]
-    pairs = [(int(one.prediction[1:]), int(one.reference[1:])) for one in dealt(predictions, seed)]
+    pairs = [(int(one.prediction[1:]), int(one.reference[1:])) for one in with_other_references(predictions, seed)]
     assert all(own != other for own, other in pairs)
     assert Counter(own for own, _ in pairs) == Counter(other for _, other in pairs) == Counter(range(count))
 
 
 def test_another_seed_deals_otherwise() -> None:
     predictions = [Prediction(f"{index}", f"p{index}", f"r{index}") for index in range(20)]
-    assert dealt(predictions, 1) == dealt(predictions, 1) != dealt(predictions, 2)
+    assert (
+        with_other_references(predictions, 1)
+        == with_other_references(predictions, 1)
+        != with_other_references(predictions, 2)
+    )
 
 
 def test_a_text_that_is_the_same_for_every_test_loses_nothing(encoder: TextEncoder) -> None:
@@ -64,7 +68,7 @@ def test_assertions_that_fit_their_tests_lose(encoder: TextEncoder) -> None:
 def test_of_many_predictions_some_at_even_distances_are_taken(
     encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST", 2)
+    monkeypatch.setattr(module, "MAX_EXAMPLES", 2)
     many = [Prediction(f"{index}", GOLD[index % 4], GOLD[index % 4]) for index in range(8)]
     # The first and the fifth, of the same text.
     assert shuffled_code_quality(iter(many), 8, encoder, seed=42) == pytest.approx(1.0)

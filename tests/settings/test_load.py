@@ -312,27 +312,6 @@ def test_files_are_needed_by_the_chosen_run_alone() -> None:
     assert load_run(config(f"{text}\nrun: other\ndata: {{train_file: a.jsonl}}")).data.train_file == "a.jsonl"
 
 
-@pytest.mark.parametrize(
-    ("source", "key", "right"),
-    [
-        ("embedded", "train_file: t.jsonl", "files"),
-        ("embedded", "test_file: t.jsonl", "files"),
-        ("embedded", "java_sources: [a]", "java"),
-        ("files, train_file: t.jsonl", "java_sources: [a]", "java"),
-        ("java, java_sources: [a]", "train_file: t.jsonl", "files"),
-    ],
-)
-def test_a_file_that_the_run_does_not_read_is_refused(source: str, key: str, right: str) -> None:
-    name = key.partition(":")[0]
-    text = f"runs: {{other: {{data: {{source: {source}, {key}}}}}}}\nrun: other"
-    with pytest.raises(UserError) as refused:
-        load_run(config(text))
-    assert f"runs.other.data.{name}: is not read, since" in refused.value.problem
-    assert f"set data.source: {right}, or remove" in refused.value.problem
-    # What all runs share is read by those that can.
-    assert load_run(config(f"runs: {{other: {{data: {{source: {source}}}}}}}\nrun: other\ndata: {{{key}}}"))
-
-
 def test_java_projects_are_needed_where_records_are_mined() -> None:
     text = "runs: {r: {}, other: {data: {source: java}}}"
     assert load_run(config(text)).data.source == "embedded"

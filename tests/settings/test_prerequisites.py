@@ -138,10 +138,25 @@ def test_what_neither_is_here_nor_can_be_fetched_is_refused(tmp_path: Path, monk
         check_models(run, jobs, files)
     lines = refused.value.problem.splitlines()
     assert [line.partition(" (not in the hub's cache")[0] for line in lines] == [
-        "teacher.model.name: hub/teacher: the weights could not be loaded",
-        "variants.v.model.name: hub/student: the weights could not be loaded",
+        "teacher.model.name: hub/teacher: no model could be loaded",
+        "variants.v.model.name: hub/student: no model could be loaded",
         "variants.v.loss: hub/encoder: no text encoder could be loaded",
     ]
+
+
+def test_tokenizers_that_cannot_be_fetched_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assertkd.models.hub.is_reachable", lambda: False)
+    run = run_of("{model: {name: scratch}}", rest=", tokenizer: {name: hub/tokenizer}")
+    with pytest.raises(
+        UserError, match=r"tokenizer.name: hub/tokenizer: no tokenizer could be loaded \(not in the hub"
+    ):
+        check_models(run, [CORPUS_JOB], RunLayout(tmp_path))
+    own = "{model: {name: scratch, tokenizer: {name: hub/own}}, targets: teacher, loss: {components: [ce]}}"
+    run = run_of("{model: {name: scratch}}", own)
+    with pytest.raises(
+        UserError, match=r"variants.v.model.name: hub/own: no tokenizer could be loaded \(not in the hub"
+    ):
+        check_models(run, [STUDENT_JOB], RunLayout(tmp_path))
 
 
 def test_every_unusable_model_is_named_by_its_key(tmp_path: Path, saved_t5: Callable[..., Path]) -> None:
@@ -242,3 +257,7 @@ def test_folders_to_pretrain_on_are_checked_before_the_corpus_is_made(tmp_path: 
     files.pretrain.folder.mkdir(parents=True)
     files.pretrain.report.touch()
     check_files(run, files)
+    # Where jobs are known, they say what is read.
+    check_files(run, files, jobs=[CORPUS_JOB])
+    with pytest.raises(UserError, match="no Java file"):
+        check_files(run, files, jobs=[PlannedJob("prepare_pretraining", {"run": "r"}, (), "")])

@@ -173,7 +173,9 @@ def test_defaults_of_all_runs_are_passed_over() -> None:
 
 @pytest.mark.parametrize("name", ["quick", "demo", "codet5p", "codet5p_small", "qwen_coder", "real"])
 def test_the_shipped_runs_set_nothing_in_vain(name: str) -> None:
-    whole = merged_over(load_config(PROJECT / "config.yaml"), {"run": name, "data": {"train_file": "records.jsonl"}})
+    whole = load_config(PROJECT / "config.yaml") | {"run": name}
+    if whole["runs"][name]["data"]["source"] == "files":
+        whole["data"] = {"train_file": "records.jsonl"}
     run = load_run(whole)
     validate(run)
     assert warnings(whole, run) == []
@@ -195,3 +197,25 @@ def test_a_pretraining_beside_an_external_teacher_is_said_to_have_no_effect() ->
     ]
     del settings["data"], settings["tokenizer"]
     assert warnings(whole, load_run(whole)) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "unread"),
+    [
+        ("{source: embedded, train_file: t.jsonl}", ["data.train_file is not read, since data.source is embedded"]),
+        ("{source: embedded, java_sources: [a]}", ["data.java_sources is not read, since data.source is embedded"]),
+        ("{source: files, train_file: t.jsonl, test_file: t.jsonl}", []),
+        (
+            "{source: files, train_file: t.jsonl, java_sources: [a]}",
+            ["data.java_sources is not read, since data.source is files"],
+        ),
+        (
+            "{source: java, java_sources: [a], train_file: t.jsonl, test_file: t.jsonl}",
+            ["data.train_file is not read, since data.source is java"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("place", ["{{data: {}}}", "{{runs: {{r: {{data: {}}}}}}}"])
+def test_records_that_a_run_does_not_read_are_said(data: str, unread: list[str], place: str) -> None:
+    whole = merged_over({"run": "r", "runs": {"r": {}}, "variants": {}}, yaml.safe_load(place.format(data)))
+    assert [line.partition(". Set ")[0] for line in warnings(whole, load_run(whole))] == unread

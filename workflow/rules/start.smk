@@ -85,8 +85,7 @@ def check_start():
         if not workflow.local_exec:
             refuse_shell_syntax(workflow.config_settings.config_args or [])
         check_submission(job_resources(), os.environ)
-        if {"mine_corpus", "prepare_corpus", "prepare_pretraining"} & rules_of(jobs):
-            check_files(RUN, RUN_FILES)
+        check_files(RUN, RUN_FILES, jobs=jobs)
         check_predictions(RUN, jobs, RUN_FILES)
         check_models(RUN, jobs, RUN_FILES)
         if workflow.local_exec:

@@ -178,7 +178,7 @@ def _decoded(path: Path) -> Iterable[str]:
         try:
             check_length(raw)
             if b"\0" in raw:
-                raise LineError("holds the character NUL")
+                raise UserError(f"{path}:{number}: holds the character NUL", "Remove it, or save the file as UTF-8.")
             yield raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
         except LineError as fault:
             raise UserError(f"{path}:{number}: {fault}", "Name another file.") from None

@@ -1,8 +1,8 @@
 """A control of code quality: a model's predictions against gold assertions of other tests.
 
 Most assertions look alike, so a text that says nothing of its test scores too. What a model loses once its predictions
-are dealt to other tests is what it got from reading them (a permutation test's null hypothesis; Ojala & Garriga,
-"Permutation Tests for Studying Classifier Performance", JMLR 2010).
+meet the assertions of other tests is what it got from reading them. This is the null hypothesis of permutation tests
+(Ojala & Garriga, "Permutation Tests for Studying Classifier Performance", JMLR 2010).
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from assertkd.predictions import Prediction
 SHUFFLED = "code_quality_score_shuffled"
 """The figure's name in the summary of a model."""
 
-MOST = 1000
+MAX_EXAMPLES = 1000
 """Predictions that are dealt: enough for a mean within about a point, and little beside the scoring of many."""
 
 
@@ -35,21 +35,21 @@ def shuffled_code_quality(
     """Return the mean code quality of predictions against gold assertions of other tests, in [0, 1].
 
     Args:
-        predictions: of a model; `MOST` at even distances are taken, where there are more.
+        predictions: of a model; `MAX_EXAMPLES` at even distances are taken, where there are more.
         count: how many there are, at least two.
         encoder: embeds the texts.
         seed: of the dealing.
         processes: that compute.
         example_seconds: processor time that one example may take.
     """
-    taken = set(evenly_spaced(range(count), MOST))
+    taken = set(evenly_spaced(range(count), MAX_EXAMPLES))
     kept = [one for position, one in enumerate(predictions) if position in taken]
-    answers = (Answered(one) for one in dealt(kept, seed))
+    answers = (Answered(one) for one in with_other_references(kept, seed))
     scored = score_examples(answers, encoder, processes=processes, example_seconds=example_seconds)
     return fmean(scores.values["code_quality_score"] for _, scores in scored)
 
 
-def dealt(predictions: list[Prediction], seed: int) -> list[Prediction]:
+def with_other_references(predictions: list[Prediction], seed: int) -> list[Prediction]:
     """Return at least two predictions in another order, each with the reference of the one before it."""
     order = np.random.default_rng(seed).permutation(len(predictions)).tolist()
     return [

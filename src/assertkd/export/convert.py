@@ -50,7 +50,8 @@ def check_target(folder: Path) -> None:
     Raises:
         UserError: it is a file, holds something else, or cannot be written to.
     """
-    check_folder(folder, "Name another folder for the export.")
+    for path in (folder, folder.parent):
+        check_folder(path, "Name another folder for the export.")
     if folder.exists() and any(folder.iterdir()) and not is_export(folder):
         raise UserError(f"{folder}: is no export, and not empty", "Name another folder.")
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,8 @@ TEST_ROOT = re.compile(
     r"|\b\w*[tT]est\w*\s*\{\s*(?:java|kotlin)\s*\{[^}]*?srcDirs?\s*[=(]?\s*[\[(]?\s*['\"]([^'\"$]+)['\"]"
 )
 """What declares a folder of tests in a build file of Maven or Gradle."""
+FOLDERS = "Name folders of Java projects that hold sources, each once, none inside another; links are not followed."
+"""What to do about `folder_faults`."""
 MAX_BUILD_FILE_BYTES = 1_000_000
 LICENCE_NAMES = ("licence", "license", "copying", "unlicense")
 
@@ -57,10 +59,7 @@ def find_projects(folders: Sequence[Path]) -> list[Project]:
         UserError: a folder is missing, lies in another one, or holds no Java file.
     """
     if faults := list(folder_faults(folders)):
-        raise UserError(
-            "\n".join(faults),
-            "Name folders of Java projects that hold sources, each once, none inside another; links are not followed.",
-        )
+        raise UserError("\n".join(faults), FOLDERS)
     found: dict[Path, list[Path]] = {}
     is_root = cache(_is_root)
     for folder in map(Path.resolve, folders):

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from assertkd.errors import UserError
 from assertkd.layout import ModelLayout
-from assertkd.models.loading import loading
+from assertkd.models.loading import NO_TOKENIZER, loading
 from assertkd.models.model_folder import read_object
 from assertkd.models.text_generator import TextGenerator
 
@@ -96,7 +96,7 @@ class ExportedTokenizer:
         file = ModelLayout(folder).tokenizer
         if not file.is_file():
             raise UserError(f"{file}: no such file", REMEDY)
-        with loading(file, "no tokenizer could be loaded"):
+        with loading(file, NO_TOKENIZER):
             self._tokenizer: Any = Tokenizer.from_file(str(file))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()

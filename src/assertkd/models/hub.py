@@ -53,8 +53,7 @@ def located(name: str | Path) -> str:
     # Not by `snapshot_download`, which asks for all files of a repository, and `fetch` leaves some out.
     config = try_to_load_from_cache(str(name), "config.json")
     if not isinstance(config, str):
-        cached = f"not in the hub's cache {constants.HF_HUB_CACHE}"
-        raise FileNotFoundError(f"{cached}, and {constants.ENDPOINT} cannot be reached")
+        raise FileNotFoundError(f"not in the hub's cache {constants.HF_HUB_CACHE}, and {_why_unreachable()}")
     return str(Path(config).parent)
 
 
@@ -64,8 +63,14 @@ def check_fetchable(name: str, failure: str) -> None:
     Raises:
         UserError: see above.
     """
-    if not is_gguf(name) and not is_reachable():
-        raise unloadable(name, failure, f"not in the hub's cache {constants.HF_HUB_CACHE}")
+    # Of encoders the last, which may lack the first.
+    files = (try_to_load_from_cache(name, file) for file in ("config.json", "tokenizer.json", "modules.json"))
+    if not is_gguf(name) and not any(isinstance(file, str) for file in files) and not is_reachable():
+        raise unloadable(name, failure, f"not in the hub's cache {constants.HF_HUB_CACHE}, and {_why_unreachable()}")
+
+
+def _why_unreachable() -> str:
+    return "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} cannot be reached"
 
 
 @dataclass(frozen=True)
@@ -109,9 +114,8 @@ def fetch(name: str) -> Path:
         UserError: there is no such repository, the hub cannot be reached, or a file is damaged on its way twice.
     """
     if not is_reachable():
-        reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} cannot be reached"
         raise UserError(
-            f"{name}: cannot be fetched, since {reason}",
+            f"{name}: cannot be fetched, since {_why_unreachable()}",
             "Start this where there is a network (a login node), without HF_HUB_OFFLINE; check HF_ENDPOINT, proxies.",
         )
     hub = HfApi()

@@ -7,6 +7,8 @@ from pathlib import Path
 from assertkd.errors import UserError
 from assertkd.runtime.out_of_memory import is_out_of_memory
 
+NO_TOKENIZER = "no tokenizer could be loaded"
+
 SAYS_LITTLE = (KeyError, IndexError, AttributeError, TypeError)
 """Exceptions whose text needs their name before it."""
 LONGEST = 240

@@ -101,7 +101,7 @@ def check_model(name: str, tokenizer: PreTrainedTokenizerFast | None) -> None:
     """
     folder = local_folder(name)
     if folder is None:
-        check_fetchable(name, FAILURE)
+        check_fetchable(name, NO_MODEL)
         return
     config = load_configuration(folder, FAMILIES, tokenizer, called=name)
     if tokenizer is not None:

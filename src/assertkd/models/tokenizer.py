@@ -12,7 +12,7 @@ from assertkd.layout import ModelLayout
 from assertkd.models.causal.architectures import is_decoder_only
 from assertkd.models.codet5p.configuration import CodeT5pConfig
 from assertkd.models.hub import located
-from assertkd.models.loading import loading
+from assertkd.models.loading import NO_TOKENIZER, loading
 from assertkd.models.model_folder import check_files, read_object
 from assertkd.models.special_tokens import PAD
 from assertkd.prompts.prompt_form import KEY, choose_form
@@ -75,7 +75,7 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerFast:
         UserError: there is none, it cannot be kept as `tokenizer.json`, it lacks a padding token, an end token or the
             gap's, or it cannot spell Java.
     """
-    with loading(name, "no tokenizer could be loaded"):
+    with loading(name, NO_TOKENIZER):
         if Path(name).is_dir():
             check_files(Path(name))
             files = ModelLayout(Path(name))
@@ -88,7 +88,7 @@ def load_tokenizer(name: str | Path) -> PreTrainedTokenizerFast:
             f"{name}: {type(tokenizer).__name__} has no tokenizer.json, which finds the places of tokens in a text",
             "Use a model with such a tokenizer, as CodeT5+.",
         )
-    with loading(name, "no tokenizer could be loaded"):
+    with loading(name, NO_TOKENIZER):
         _follow_model(name, tokenizer)
     if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
         raise UserError(

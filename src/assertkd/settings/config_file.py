@@ -71,7 +71,7 @@ def whole_config(files: Iterable[Path | str], options: Sequence[str]) -> dict[st
     config: dict[str, Any] = {}
     for file in files:
         above = load_config(Path(file))
-        _refuse_removal(config, above, f"{file}:")
+        _refuse_removal(_places(config), above, f"{file}:")
         config = merged_over(config, above)
     typed: dict[str, Any] = {}
     for option in options:
@@ -79,9 +79,10 @@ def whole_config(files: Iterable[Path | str], options: Sequence[str]) -> dict[st
         # A run may be called `on` or 007.
         given = value if key == "run" else parse_yaml(value, f"--config {key}")
         typed = merged_over(typed, with_text_names({key: given}))
-    chosen = {"run": typed.get("run", config.get("run"))}
-    _refuse_removal({**config, **chosen}, typed, "--config")
     whole = merged_over(config, typed)
+    # What is typed goes over the chosen run's sections too.
+    _, run = _chosen_run({**config, "run": whole.get("run")})
+    _refuse_removal({**_places(config), **run}, typed, "--config")
     _refuse_unlisted(whole, typed)
     return merged_over(merged_over(config, _sections_for_run(whole, typed)), typed)
 
@@ -93,18 +94,32 @@ def _chosen_run(config: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     return name, run if isinstance(run, dict) else {}
 
 
-def _refuse_removal(below: Mapping[str, Any], above: Mapping[str, Any], where: str) -> None:
-    """Refuse null in place of a section, a run or a variant that has keys: it says nothing of what is wanted."""
-    places = [(key, value, {**_chosen_run(below)[1], **below}.get(key)) for key, value in above.items()]
-    for section in SECTIONS_OF_NAMES:
-        for name, value in (above.get(section) or {}).items() if isinstance(above.get(section), dict) else ():
-            places.append((f"{section}.{name}", value, (below.get(section) or {}).get(name)))
-    for path, value, held in places:
-        if value is None and isinstance(held, Mapping):
-            raise UserError(
-                f"{where} {path}: is empty, and would take the place of what is set below",
-                "Name the keys to change. Which variants a run has is the list runs.<run>.variants.",
-            )
+def _places(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what stands at the top level, and by their paths every run, its sections, and every variant."""
+    places = dict(config)
+    for kind in SECTIONS_OF_NAMES:
+        entries = config.get(kind)
+        for name, entry in entries.items() if isinstance(entries, Mapping) else ():
+            places[f"{kind}.{name}"] = entry
+            if kind == "runs" and isinstance(entry, Mapping):
+                places |= {f"{kind}.{name}.{key}": value for key, value in entry.items()}
+    return places
+
+
+def _refuse_removal(held: Mapping[str, Any], above: Mapping[str, Any], where: str) -> None:
+    """Refuse null in place of a section, a run or a variant that has keys: it says nothing of what is wanted.
+
+    Args:
+        held: what is set below, by `_places`.
+        above: what goes over it.
+        where: where that is from.
+    """
+    for path, value in _places(above).items():
+        if value is None and isinstance(held.get(path), Mapping):
+            remedy = "Name the keys to change, or leave it out."
+            if path.startswith("variants."):
+                remedy = "To leave a variant out, list the others in runs.<run>.variants."
+            raise UserError(f"{where} {path}: is empty, and would remove the keys that it has below", remedy)
 
 
 def _refuse_unlisted(config: Mapping[str, Any], typed: Mapping[str, Any]) -> None:
@@ -168,22 +183,22 @@ def check_command_line(executor: str = "local") -> None:
 
 
 def check_options(options: Sequence[str]) -> None:
-    """Refuse what is no `key=value`, with a key of the config's top level.
+    """Refuse what Snakemake does not take for a key of the config with its value, and would end in a traceback.
 
     Raises:
         UserError: naming the first.
     """
     for option in options:
         key, equals, value = option.partition("=")
-        if equals and re.fullmatch(r"[A-Za-z_]\w*", key):
+        if equals and re.fullmatch(r"[A-Za-z_][\w-]*\w", key):
             continue
-        remedy = "Write key=value. The names of files to make stand behind `--`."
-        if equals and re.fullmatch(r"[\w.-]+", key):
+        remedy = "Write key=value; the names of files to make stand behind `--`."
+        if equals and re.fullmatch(r"[A-Za-z_]\w+(\.\w+)+", key) and re.fullmatch(r"[\w./+-]+", value):
             first, *inner = key.split(".")
             for name in reversed(inner):
                 value = f"{{{name}: {value}}}"
             remedy = f"Write {first}='{value}'."
-        raise UserError(f"--config {option}: is no key of the config's top level with its value", remedy)
+        raise UserError(f"--config {option}: is not key=value with a key of the config's top level", remedy)
 
 
 def refuse_shell_syntax(options: Sequence[str]) -> None:

@@ -170,7 +170,6 @@ def _resolve_run(
                 )
             if data.source == "java" and not data.java_sources:
                 faults.append(f"{path}.data.java_sources: needs at least one folder, since data.source is `java`")
-            faults += _unread_sources(data, layers["data"][1])
         if isinstance(evaluation, EvaluationSettings):
             taken = TAKEN | dict.fromkeys(variants, "is a variant")
             faults += _name_faults("evaluation.external", evaluation.external, taken)
@@ -182,23 +181,6 @@ def _resolve_run(
         return None
     del sections["distillation"]
     return RunSettings(name=name, seeds=seeds, variants=students, **sections)  # type: ignore[arg-type]
-
-
-def _unread_sources(data: DataSettings, own: Layer) -> Iterator[str]:
-    """Yield which files and folders a run names in its own section, and does not read."""
-    section, named = own
-    read = {
-        "embedded": (),
-        "files": ("train_file", "validation_file", "test_file"),
-        "java": ("java_sources", "validation_file", "test_file"),
-    }
-    sources = {"train_file": "files", "validation_file": "files", "test_file": "files", "java_sources": "java"}
-    for key, source in sources.items():
-        if named.get(key) and key not in read[data.source]:
-            yield (
-                f"{section}.{key}: is not read, since data.source is `{data.source}`: set data.source: {source}, or "
-                "remove the key"
-            )
 
 
 def _name_faults(section: str, names: Iterable[str], taken: Mapping[str, str]) -> Iterator[str]:
