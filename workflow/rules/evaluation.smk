@@ -36,8 +36,8 @@ rule import_predictions:
         "logs/{run}/evaluation/external/{system}/import_predictions.log",
     benchmark:
         "logs/{run}/evaluation/external/{system}/import_predictions.benchmark.tsv"
-    localrule: True
     priority: 1  # before hours of training, since the file may not fit the test split
+    localrule: True
     conda:
         "../envs/assertkd.yaml"
     params:
