@@ -191,9 +191,11 @@ def _check_plan(options: argparse.Namespace, chosen: RunConfig, plan: DryRun) ->
             "Wait for it; if none is at work here any more, on this run or another, remove its lock with: "
             "snakemake --unlock",
         )
-    check_models(run, jobs, RunLayout(RESULTS / run.name))
     if plan.options.executor in (None, "local"):
         check_devices(run, jobs)
+    # Of what a dry run plans, models may still have to be fetched.
+    if not options.dry_run:
+        check_models(run, jobs, RunLayout(RESULTS / run.name))
     outdated = outdated_results(jobs)
     if outdated:
         print("These finished results would be made again:" if not options.retrain else "Finished results made again:")
