@@ -34,10 +34,11 @@ def check_files(
     """
     options = options or {}
     of_options = [*options.values(), *options.get("distillation_jsonl", {}).values(), *options.get("java_sources", ())]
-    rules = None if jobs is None else rules_of(jobs)
-    makes_corpus = not files.corpus.quality.exists() if rules is None else "prepare_corpus" in rules
-    mines = not files.corpus.quality.exists() if rules is None else "mine_corpus" in rules
-    pretrains = not files.pretrain.report.exists() if rules is None else "prepare_pretraining" in rules
+    if jobs is not None:
+        rules = rules_of(jobs)
+    else:
+        rules = set() if files.corpus.quality.exists() else {"prepare_corpus", "mine_corpus"}
+        rules |= set() if files.pretrain.report.exists() else {"prepare_pretraining"}
     faults: list[str] = []
     section = "data.distillation_jsonl" if run.data.has_external_teacher else "data"
     named = {f"{section}.{split}": file for split, file in run.data.files.items()}
@@ -50,10 +51,11 @@ def check_files(
         faults += [
             f"{key}: {file}: no such file"
             for file in parts
-            if (makes_corpus or path in of_options) and not is_there(file)
+            if ("prepare_corpus" in rules or path in of_options) and not is_there(file)
         ]
-    mined = [folder for folder in run.data.java_sources if run.data.is_mined and (mines or folder in of_options)]
-    trained_on = run.teacher.pretrain.java_sources if run.is_pretrained and pretrains else ()
+    sources = run.data.java_sources if run.data.is_mined else ()
+    mined = [folder for folder in sources if "mine_corpus" in rules or folder in of_options]
+    trained_on = run.teacher.pretrain.java_sources if run.is_pretrained and "prepare_pretraining" in rules else ()
     for key, folders in {"data.java_sources": mined, "teacher.pretrain.java_sources": trained_on}.items():
         faults += [f"{key}: {fault}" for fault in folder_faults([Path(folder) for folder in folders])]
     if faults:

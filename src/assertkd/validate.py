@@ -76,10 +76,10 @@ def warnings(config: Mapping[str, Any], run: RunSettings) -> list[str]:
 
 def _unread_sources(data: DataSettings) -> Iterator[str]:
     """Yield which files and folders of records are named and not read."""
-    files = ("train_file", "validation_file", "test_file")
-    read = {"embedded": (), "files": files, "java": ("java_sources", *files[1:])}
-    for key in ("java_sources", *files):
-        if getattr(data, key) and (data.has_external_teacher or key not in read[data.source]):
+    read = set() if data.has_external_teacher else {f"{split}_file" for split in data.files}
+    read |= {"java_sources"} if data.is_mined else set()
+    for key in ("java_sources", "train_file", "validation_file", "test_file"):
+        if getattr(data, key) and key not in read:
             source = "java" if key == "java_sources" else "files"
             cause = "data.distillation_jsonl is set" if data.has_external_teacher else f"data.source is {data.source}"
             yield f"data.{key} is not read, since {cause}. Set data.source: {source}, or remove the key."
