@@ -108,6 +108,12 @@ def tiny_t5(tiny_tokenizer: PreTrainedTokenizerFast) -> Callable[..., Distillabl
     return build
 
 
+@pytest.fixture
+def reachable_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the hub count as reachable, so that checks leave what is not on this machine to be fetched."""
+    monkeypatch.setattr("assertkd.models.hub.is_reachable", lambda: True)
+
+
 @pytest.fixture(scope="session")
 def saved_t5(tiny_t5: Callable[..., DistillableModel], tiny_tokenizer: PreTrainedTokenizerFast) -> Callable[..., Path]:
     """Return a function that saves a model (that of `tiny_t5`) in a folder as a training does; it returns the folder.

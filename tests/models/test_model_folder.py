@@ -200,6 +200,7 @@ def test_what_is_no_table_of_tensors_is_not_unpickled(saved_t5: Save, tmp_path: 
     assert not planted.exists()
 
 
+@pytest.mark.usefixtures("reachable_hub")
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     assert "(it has no config.json)" in refused(load_model, tmp_path)
     assert refused(check_model, "no/such/folder", None) == "no/such/folder: no such folder"
@@ -212,6 +213,7 @@ def test_sizes_that_no_model_can_have_are_refused(saved_t5: Save, tmp_path: Path
     assert "no model could be loaded" in refused(random_model, ModelSettings(name=str(folder)), 300)
 
 
+@pytest.mark.usefixtures("reachable_hub")
 def test_an_encoder_is_checked_without_loading_it(tiny_encoder_folder: Path, tmp_path: Path) -> None:
     check_encoder(PACKAGED)
     check_encoder("un/known")

@@ -18,15 +18,12 @@ from assertkd.records import MARKER, Record, write_records
 from assertkd.settings import load_run
 from assertkd.settings.load import merged_over
 
+pytestmark = pytest.mark.usefixtures("reachable_hub")
+
 CORPUS_JOB = PlannedJob("prepare_corpus", {"run": "r"}, (), "")
 TEACHER_JOB = PlannedJob("train_teacher", {"run": "r"}, (), "")
 STUDENT_JOB = PlannedJob("distill_student", {"run": "r", "variant": "v", "seed": "1"}, (), "")
 PREDICT_JOB = PlannedJob("predict", {"run": "r", "model": "teacher"}, (), "")
-
-
-@pytest.fixture(autouse=True)
-def reachable_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("assertkd.models.hub.is_reachable", lambda: True)
 
 
 def run_of(teacher: str = "{}", student: str = "{}", rest: str = "") -> Any:

@@ -32,6 +32,7 @@ def run_of(teacher: dict[str, Any], student: dict[str, Any]) -> Any:
     return load_run({"run": "r", "runs": runs, "variants": {"v": {"model": student}}})
 
 
+@pytest.mark.usefixtures("reachable_hub")
 def test_an_encoder_and_another_tokenizer(tmp_path: Path, tiny_tokenizer: PreTrainedTokenizerFast) -> None:
     encoder, student = tmp_path / "encoder", tmp_path / "student"
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
