@@ -81,8 +81,10 @@ def _unread_sources(data: DataSettings) -> Iterator[str]:
     for key in ("java_sources", "train_file", "validation_file", "test_file"):
         if getattr(data, key) and key not in read:
             source = "java" if key == "java_sources" else "files"
-            cause = "data.distillation_jsonl is set" if data.has_external_teacher else f"data.source is {data.source}"
-            yield f"data.{key} is not read, since {cause}. Set data.source: {source}, or remove the key."
+            why = f"data.source is {data.source}. Set data.source: {source}, or remove the key."
+            if data.has_external_teacher:
+                why = "data.distillation_jsonl is set. Remove one of both keys."
+            yield f"data.{key} is not read, since {why}"
 
 
 def _warm_ups(config: Mapping[str, Any], run: RunSettings) -> Iterator[str]:

@@ -213,6 +213,10 @@ def test_a_pretraining_beside_an_external_teacher_is_said_to_have_no_effect() ->
             "{source: java, java_sources: [a], train_file: t.jsonl, test_file: t.jsonl}",
             ["data.train_file is not read, since data.source is java"],
         ),
+        (
+            "{source: files, train_file: t.jsonl, distillation_jsonl: {train: d.jsonl}}",
+            ["data.train_file is not read, since data.distillation_jsonl is set. Remove one of both keys."],
+        ),
     ],
 )
 @pytest.mark.parametrize("place", ["{{data: {}}}", "{{runs: {{r: {{data: {}}}}}}}"])

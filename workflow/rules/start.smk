@@ -17,7 +17,7 @@ from assertkd.prerequisites import check_devices, check_files, check_models, che
 from assertkd.runtime.logs import logged_faults
 from assertkd.runtime.output import printable_output
 from assertkd.runtime.storage import RUN_BYTES, format_bytes, size_of
-from assertkd.settings.config_file import refuse_shell_syntax
+from assertkd.settings.command_line import refuse_shell_syntax
 
 STARTED = time.time()
 
