@@ -58,7 +58,9 @@ class Setting:
         return [InterchangeLayout(self.output).split(split) for split in SPLITS]
 
     def arrived(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.output / ARRIVED).read_text(encoding="utf-8").splitlines()]
+        # The last line may be on its way, or cut off.
+        whole, _, _ = (self.output / ARRIVED).read_text(encoding="utf-8").rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
 
 
 @pytest.fixture
