@@ -11,7 +11,7 @@ from assertkd.java.projects import FOLDERS, folder_faults
 from assertkd.layout import RunLayout
 from assertkd.runtime.machine import gpu_count
 from assertkd.settings import RunSettings, TrainingSettings
-from assertkd.settings.model import SCRATCH
+from assertkd.settings.model import SCRATCH, size_settings
 from assertkd.students.params import DistillStudentParams
 
 
@@ -129,7 +129,8 @@ def check_models(run: RunSettings, jobs: Collection[PlannedJob], files: RunLayou
     makes_corpus = any(job.rule == "prepare_corpus" for job in jobs)
     source = run.tokenizer.name or run.teacher.model.name
     named = "tokenizer.name" if run.tokenizer.name is not None else "teacher.model.name"
-    if not models and not encoders and (not makes_corpus or source == SCRATCH):
+    reading = {v: run.variants[v] for v in _distilled_variants(run, jobs) if run.variants[v].loss.input_weight}
+    if not models and not encoders and not reading and (not makes_corpus or source == SCRATCH):
         return
     # These import torch, which takes seconds.
     from assertkd.models.configuration import NO_MODEL
@@ -137,8 +138,9 @@ def check_models(run: RunSettings, jobs: Collection[PlannedJob], files: RunLayou
     from assertkd.models.hub import check_fetchable
     from assertkd.models.loading import NO_TOKENIZER
     from assertkd.models.model_folder import local_folder
-    from assertkd.models.registry import check_model, vocab_size
+    from assertkd.models.registry import check_model, has_encoder, vocab_size
     from assertkd.models.tokenizer import load_tokenizer
+    from assertkd.training.terms.input_tokens import encoder_reads_inputs
 
     faults: dict[str, UserError] = {}
     tokenizer, largest = None, None
@@ -183,6 +185,9 @@ def check_models(run: RunSettings, jobs: Collection[PlannedJob], files: RunLayou
             check_encoder(encoder)
         except UserError as fault:
             faults[key] = fault
+    for name, variant in reading.items():
+        if has_encoder(size_settings(variant.model, run.teacher.model)):
+            faults[f"variants.{name}"] = encoder_reads_inputs()
     _raise_all(faults)
 
 

@@ -78,11 +78,13 @@ def training_memory(
     vocab_size: int,
     adapters: LoraSettings | None = None,
     frozen_teacher: ModelSettings | None = None,
+    learns_inputs: bool = False,
 ) -> TrainingMemory | None:
     """Return the estimate, or None where the sizes of a model of the hub are not known here.
 
     Lengths are in tokens; `vocab_size` counts for a model from scratch alone. Of a teacher that runs beside the student
-    the weights count, since its forward pass keeps nothing but its outputs.
+    the weights count, since its forward pass keeps nothing but its outputs. With `learns_inputs` there are logits
+    of the input's tokens too.
     """
     try:
         shape, parameters = shape_and_parameter_count(model, vocab_size, only_local=True)
@@ -102,7 +104,7 @@ def training_memory(
         weights=trained * BYTES_PER_WEIGHT
         + (frozen + beside) * BYTES_PER_WEIGHT_FROZEN
         + (trained + frozen) * autocast,
-        activations=_activations(shape, training, max_input_len, max_output_len),
+        activations=_activations(shape, training, max_input_len, max_output_len, learns_inputs),
     )
 
 
@@ -110,7 +112,7 @@ def format_estimates(params: CheckCudaParams) -> Iterator[str]:
     """Yield, for each training of a run, what it takes, and a table of batch sizes for GPUs of several sizes."""
     sizes = params.max_input_len, params.max_output_len, params.vocab_size
     for name, each in params.trainings.items():
-        memory = training_memory(each.model, each.training, *sizes, each.lora, each.frozen_teacher)
+        memory = training_memory(each.model, each.training, *sizes, each.lora, each.frozen_teacher, each.learns_inputs)
         if memory is None:
             yield f"{name} ({each.model.name}): its sizes are not known here; run prefetch_models first\n"
             continue
@@ -143,20 +145,21 @@ def largest_batch(
 
     None where not even a batch of one fits, or the model's sizes are not known.
     """
-    configured = training_memory(each.model, each.training, *sizes, each.lora, each.frozen_teacher)
+    configured = training_memory(each.model, each.training, *sizes, each.lora, each.frozen_teacher, each.learns_inputs)
     if configured is None:
         return None
     for batch_size in range(effective, 0, -1):
         if effective % batch_size == 0:
             training = each.training.model_copy(update={"batch_size": batch_size})
             # Of a batch's size nothing else depends.
-            memory = replace(configured, activations=_activations(configured.shape, training, *sizes[:2]))
+            activations = _activations(configured.shape, training, *sizes[:2], each.learns_inputs)
+            memory = replace(configured, activations=activations)
             if memory.total <= limit:
                 return batch_size, memory.total
     return None
 
 
-def _activations(shape: ModelShape, training: TrainingSettings, inputs: int, targets: int) -> int:
+def _activations(shape: ModelShape, training: TrainingSettings, inputs: int, targets: int, learns_inputs: bool) -> int:
     batch, width, heads = training.batch_size, shape.width, shape.heads
     per_token = ACTIVATIONS_PER_LAYER * width
     encoder = shape.encoder_layers * batch * inputs * (per_token + SCORES_PER_HEAD * heads * inputs)
@@ -164,5 +167,6 @@ def _activations(shape: ModelShape, training: TrainingSettings, inputs: int, tar
     written = targets if shape.encoder_layers else inputs + targets
     decoder = shape.decoder_layers * batch * written * (per_token + SCORES_PER_HEAD * heads * (targets + inputs))
     precision = 2 if training.precision == "fp32" else 1
-    logits = LOGIT_COPIES * 4 * batch * targets * shape.vocab_size
+    predicted = targets + inputs if learns_inputs else targets
+    logits = LOGIT_COPIES * 4 * batch * predicted * shape.vocab_size
     return int(precision * (encoder + decoder) + logits)

@@ -49,6 +49,8 @@ class CheckedTraining(Section):
     lora: LoraSettings = Field(LoraSettings(), exclude_if=lambda lora: lora == LoraSettings())
     frozen_teacher: ModelSettings | None = Field(None, exclude_if=lambda model: model is None)
     """The teacher that runs beside a student which learns its hidden states, or has its outputs scored."""
+    learns_inputs: bool = Field(False, exclude_if=lambda learns: not learns)
+    """Whether the input's tokens have logits too (`loss.input_weight`)."""
 
 
 class CheckCudaParams(Section):
@@ -75,6 +77,7 @@ class CheckCudaParams(Section):
                 model=size_settings(variant.model, run.teacher.model),
                 training=variant.training.used(),
                 frozen_teacher=teacher if DistillStudentParams.from_run(run, name).keeps_teacher else None,
+                learns_inputs=variant.loss.input_weight > 0,
             )
             if checked not in trainings.values():
                 trainings[f"student {name}"] = checked

@@ -50,6 +50,8 @@ class LossPlan(Section):
     """How predictions are sampled, `start` and `max_share` as they take effect; None where no component judges text."""
     hidden: HiddenSettings | None = Field(None, exclude_if=lambda hidden: hidden is None)
     """Which hidden states are compared; None where no component does so."""
+    input_weight: float = Field(0.0, exclude_if=lambda weight: weight == 0)
+    """Weight of the cross-entropy of the input's tokens, added to the weighted components."""
 
     @property
     def token_components(self) -> tuple[tuple[ComponentPlan, TokenComponent], ...]:
@@ -122,6 +124,7 @@ def plan_loss(loss: LossSettings) -> LossPlan:
         critical_token_weight=weighting.critical_token_weight if is_weighted else None,
         sampling=sampling,
         hidden=loss.hidden if any(component.needs_features for component in token_components) else None,
+        input_weight=loss.input_weight,
     )
 
 

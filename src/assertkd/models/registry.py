@@ -160,6 +160,14 @@ def vocab_size(name: str | Path) -> int | None:
     return int(config.vocab_size)
 
 
+def has_encoder(settings: ModelSettings) -> bool | None:
+    """Return whether the model that `settings` name has an encoder; None where no configuration is here."""
+    try:
+        return _configuration(settings, 0, only_local=True)[0].has_encoder
+    except UserError:
+        return None
+
+
 def parameter_count(model: nn.Module) -> int:
     """Return the number of weights, shared ones counted once."""
     return sum(parameter.numel() for parameter in model.parameters())

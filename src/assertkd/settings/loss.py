@@ -153,6 +153,9 @@ class LossSettings(Section):
     contrastive: ContrastiveSettings = ContrastiveSettings()
     hidden: HiddenSettings = HiddenSettings()
     text: TextLossSettings = TextLossSettings()
+    input_weight: float = Field(0.0, ge=0.0)
+    """Weight of the cross-entropy of the input's own tokens, a mean over them, beside all components: a decoder-only
+    student then learns Java from its inputs too. 0 for none, as a student with an encoder needs it."""
     normalise: Literal["none", "running_mean", "gradient"] = "none"
     """Divide each component before weighting, so that weights are shares: `running_mean` by the running mean of its
     value, `gradient` by that of its gradient's norm at the logits (momentum 0.99, after 100 steps of plain mean)."""

@@ -39,6 +39,7 @@ from assertkd.training.parallel.process_group import ProcessGroup
 from assertkd.training.provenance import Fingerprint, Recipe, fingerprint, machine, refuse_mismatch
 from assertkd.training.report import loss_summary, training_report
 from assertkd.training.terms.features import Features
+from assertkd.training.terms.input_tokens import encoder_reads_inputs
 from assertkd.training.terms.on_policy_term import OnPolicyTerm
 from assertkd.training.terms.text_term import TextTerm
 from assertkd.training.terms.token_term import TokenTerm
@@ -190,12 +191,15 @@ def build_terms(
     """Return the terms of the objective: over target tokens, over sampled text, over the student's own outputs.
 
     Raises:
-        UserError: the plan names a layer that the student or its teacher does not have.
+        UserError: the plan names a layer that the student or its teacher does not have, or learns the inputs of a
+            student with an encoder.
     """
     longest, batch_size = data.max_new_tokens, settings.batch_size
     features = None
     if plan.hidden is not None and data.hidden_teacher is not None:
         features = Features(plan.hidden, model, data.hidden_teacher, seed)
+    if plan.input_weight and model.has_encoder:
+        raise encoder_reads_inputs()
     terms: list[LossTerm] = [TokenTerm(plan, features)]
     if plan.sampling is not None:
         terms.append(TextTerm(plan, plan.sampling, tokenizer, data.encoders, longest, batch_size, seed))
