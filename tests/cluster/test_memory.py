@@ -94,6 +94,22 @@ def test_a_teacher_beside_its_student_counts(variant: dict[str, Any]) -> None:
     assert "batch_size 4, beside the teacher (Salesforce/codet5p-770m): about" in lines[0]
 
 
+def test_logits_of_the_input_s_tokens_count() -> None:
+    small = ModelSettings(name="Qwen/Qwen2.5-Coder-0.5B")
+    run = load_config(PROJECT / "config.yaml")
+    own = {"model": small.model_dump(include={"name"}), "loss": {"components": ["ce"], "input_weight": 0.5}}
+    runs = {"qwen_coder": {**run["runs"]["qwen_coder"], "variants": ["own"]}}
+    params = CheckCudaParams.from_run(run_without_records(run | {"runs": runs, "variants": {"own": own}}, "qwen_coder"))
+    (each,) = (each for name, each in params.trainings.items() if name == "student own")
+    plain, learning = (
+        training_memory(each.model, each.training, *SIZES, learns_inputs=learns)
+        for learns in (False, each.learns_inputs)
+    )
+    assert plain is not None and learning is not None
+    # Four arrays in float32 of 512 tokens an example and 151,936 logits a token.
+    assert learning.total - plain.total == 4 * 4 * each.training.batch_size * 512 * 151_936
+
+
 def test_adapters_leave_the_optimizer_little() -> None:
     qwen, training = ModelSettings(name="Qwen/Qwen2.5-Coder-7B"), TrainingSettings(precision="bf16")
     whole = training_memory(qwen, training, *SIZES)
