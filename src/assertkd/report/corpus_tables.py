@@ -55,12 +55,12 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping):
             values_by_label |= flat(value, f"{label}: ")
         else:
-            values_by_label[label] = shown(value)
+            values_by_label[label] = shown(value, values.get("count"))
     return values_by_label
 
 
-def shown(value: Any) -> str:
-    """Return a value as text: grouped digits, shortened lists."""
+def shown(value: Any, count: int | None = None) -> str:
+    """Return a value as text: grouped digits, shortened lists, which may be the beginning of `count` entries."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -68,7 +68,8 @@ def shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.4g}"
     if isinstance(value, list):
-        more = f" and {len(value) - 3:,} more" if len(value) > 3 else ""
+        rest = max(len(value), count or 0) - 3
+        more = f" and {rest:,} more" if len(value) >= 3 and rest > 0 else ""
         return ", ".join(map(shown, value[:3])) + more
     return "" if value is None else str(value)
 

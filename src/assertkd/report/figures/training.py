@@ -28,8 +28,8 @@ def component_curves(models: Sequence[Model], labels: Mapping[str, str]) -> list
     """Return loss, weight and share of the gradient of every component of every student over its optimizer steps.
 
     Returns:
-        Rows of `model`, `component`, `step` (the last of its stretch), `loss` (raw: before weight and scale),
-        `weight`, and `share` (see `gradient_shares`; None where norms were not logged).
+        Rows of `model`, `component`, `step` (the last of its stretch), `loss` (raw: before weight and scale, of the steps
+        in which its weight is not 0), `weight`, and `share` (see `gradient_shares`; None where norms were not logged).
     """
     rows = []
     for model in models:
@@ -47,7 +47,7 @@ def component_curves(models: Sequence[Model], labels: Mapping[str, str]) -> list
                 "model": labels[model.name],
                 "component": name,
                 "step": int(steps["step"].iloc[stretch[-1]]) + 1,
-                "loss": _mean(losses[name].iloc[stretch]),
+                "loss": _mean(losses[name].mask(weights[name] == 0).iloc[stretch]),
                 "weight": _mean(weights[name].iloc[stretch]),
                 "share": _mean(shares[name].iloc[stretch]),
             }
@@ -75,11 +75,12 @@ def component_figures(models: Sequence[Model], labels: Mapping[str, str]) -> lis
         Figure(
             "losses",
             "Loss components",
-            "Each component before its weight and scale, on a logarithmic axis; means over stretches of steps.",
+            "Each component before its weight and scale, on a logarithmic axis; means over stretches of steps, without "
+            "those in which its weight or its value is 0.",
             _panels(
                 rows, "loss", alt.Y("loss:Q", title="loss", scale=alt.Scale(type="log"), axis=alt.Axis(tickCount=4))
             ),
-            _of(rows, "loss"),
+            [row for row in _of(rows, "loss") if row["loss"] > 0],
         )
     ]
     if several:
