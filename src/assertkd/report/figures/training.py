@@ -28,8 +28,8 @@ def component_curves(models: Sequence[Model], labels: Mapping[str, str]) -> list
     """Return loss, weight and share of the gradient of every component of every student over its optimizer steps.
 
     Returns:
-        Rows of `model`, `component`, `step` (the last of its stretch), `loss` (raw: before weight and scale, of the steps
-        in which its weight is not 0), `weight`, and `share` (see `gradient_shares`; None where norms were not logged).
+        Rows of `model`, `component`, `step` (the last of its stretch), `loss` (raw: before weight and scale, of steps
+        with a weight), `weight`, and `share` (see `gradient_shares`; None where norms were not logged).
     """
     rows = []
     for model in models:
