@@ -129,8 +129,9 @@ def check_models(run: RunSettings, jobs: Collection[PlannedJob], files: RunLayou
     makes_corpus = any(job.rule == "prepare_corpus" for job in jobs)
     source = run.tokenizer.name or run.teacher.model.name
     named = "tokenizer.name" if run.tokenizer.name is not None else "teacher.model.name"
-    reading = {v: run.variants[v] for v in _distilled_variants(run, jobs) if run.variants[v].loss.input_weight}
-    if not models and not encoders and not reading and (not makes_corpus or source == SCRATCH):
+    distilled = {name: run.variants[name] for name in _distilled_variants(run, jobs)}
+    learn_inputs = {name: variant for name, variant in distilled.items() if variant.loss.input_weight}
+    if not models and not encoders and not learn_inputs and (not makes_corpus or source == SCRATCH):
         return
     # These import torch, which takes seconds.
     from assertkd.models.configuration import NO_MODEL
@@ -185,7 +186,7 @@ def check_models(run: RunSettings, jobs: Collection[PlannedJob], files: RunLayou
             check_encoder(encoder)
         except UserError as fault:
             faults[key] = fault
-    for name, variant in reading.items():
+    for name, variant in learn_inputs.items():
         if has_encoder(size_settings(variant.model, run.teacher.model)):
             faults[f"variants.{name}"] = encoder_reads_inputs()
     _raise_all(faults)
