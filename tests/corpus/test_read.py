@@ -105,6 +105,10 @@ def test_a_list_is_joined_into_one_target(path: Path) -> None:
         ("void t() {\n  if (x) { f(); }\n}\n", f"void t() {{\n  if (x) {{ f(); }}\n    {MARKER}\n}}"),
         ("void t() { if (x) { f(); }", f"void t() {{ if (x) {{ f(); }}\n    {MARKER}"),
         ("void t() { f();", f"void t() {{ f();\n    {MARKER}"),
+        ('void t() { s = "{" + f(); }', f'void t() {{ s = "{{" + f();\n    {MARKER}\n}}'),
+        ("void t() { c = '}'; }", f"void t() {{ c = '}}';\n    {MARKER}\n}}"),
+        ("void t() { f(); } // end of t {", f"void t() {{ f();\n    {MARKER}\n}} // end of t {{"),
+        ("void t() { f(); /* } */ };", f"void t() {{ f(); /* }} */\n    {MARKER}\n}};"),
         ("f();", f"f();\n    {MARKER}"),
     ],
 )

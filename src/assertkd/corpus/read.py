@@ -16,6 +16,7 @@ from assertkd.corpus.visible_answers import (
     plainest_kind,
 )
 from assertkd.errors import UserError
+from assertkd.java.regions import code_tokens
 from assertkd.jsonl import LineError, as_line, encoded
 from assertkd.records import MARKER, NAMED_FIELDS, TEACHER_FIELDS, Record, line_id
 from assertkd.settings.data import VisibleAnswerPolicy
@@ -215,9 +216,13 @@ def _with_marker(test: str) -> str:
     """Return a test with the marker at the end of its body where it has none."""
     if MARKER in test:
         return test
-    body, brace, rest = test.rpartition("}")
-    if brace and not rest.strip() and test.count("{") == test.count("}"):
-        return f"{body.rstrip()}\n    {MARKER}\n}}"
+    tokens = code_tokens(test)
+    while tokens and tokens[-1].text == ";":
+        tokens.pop()
+    braces = [token.text for token in tokens if token.text in ("{", "}")]
+    if tokens and tokens[-1].text == "}" and braces.count("{") == braces.count("}"):
+        end = tokens[-1].start
+        return f"{test[:end].rstrip()}\n    {MARKER}\n{test[end:].rstrip()}"
     return f"{test}\n    {MARKER}"
 
 
