@@ -122,3 +122,14 @@ def test_a_target_that_is_a_file_is_refused(
 def test_records_without_a_model_are_not_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", "--records", written(tmp_path, LINE)]) == 1
     assert "is given without --model" in capsys.readouterr().err
+
+
+def test_records_are_not_written_over_by_what_was_read_of_them(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "records.jsonl"
+    Path(written(tmp_path, LINE)).rename(own)
+    before = own.read_bytes()
+    assert main(["predict", "--model", str(model), "--records", str(own), "--to", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith(f"Error: {own}: the records of --records would be written over\n")
+    assert own.read_bytes() == before

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from assertkd.commands.limits import check_positive
 from assertkd.commands.options import add_setting, check_outside_stages, run_of_options
+from assertkd.errors import UserError
 from assertkd.layout import CorpusLayout
 from assertkd.runtime.machine import cores
 from assertkd.settings import DataSettings
@@ -43,6 +44,11 @@ def _mine(options: argparse.Namespace) -> None:
     counts_file = options.counts or options.output.with_suffix(".json")
     check_outside_stages(options.output, "--output")
     check_outside_stages(counts_file, "--counts")
+    if counts_file.resolve() == options.output.resolve():
+        raise UserError(
+            f"{counts_file}: the counts would be written over the records",
+            "Name the records' file .jsonl, or another file for the counts with --counts.",
+        )
     run = run_of_options(options)
     params = MineCorpusParams.from_run(run).model_copy(update={"java_sources": tuple(map(str, options.folders))})
     counts = mine_corpus(params, options.output, counts_file, options.workers)

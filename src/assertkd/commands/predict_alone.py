@@ -24,6 +24,9 @@ OF_RUNS = {
 }
 """Options of `predict` that have no meaning without a run, by their destination."""
 
+RECORDS = "records.jsonl"
+"""Name of the file of the records that were read, beside their predictions."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give the parser of `predict` what predicting without a run takes."""
@@ -56,6 +59,9 @@ def predict_alone(options: argparse.Namespace) -> None:
     if options.records is None:
         raise UserError("--model is given without --records", "Name a JSONL file of records with --records FILE.")
     check_folder(options.to, "Name another folder with --to.")
+    file = options.to / RECORDS
+    if file.exists() and options.records.exists() and file.samefile(options.records):
+        raise UserError(f"{file}: the records of --records would be written over", "Name another folder with --to.")
     from assertkd.evaluation.evaluation_records import read_evaluation_records
     from assertkd.evaluation.params import PredictParams
     from assertkd.evaluation.predict import predict
@@ -70,7 +76,6 @@ def predict_alone(options: argparse.Namespace) -> None:
     run, reading, lengths = settings_alone(options)
     limits = limits_of(options.model, lengths["max_input_len"], lengths["max_output_len"])
     records = read_evaluation_records(options.records, reading, labelled=None).records
-    file = options.to / "records.jsonl"
     write_records(file, records)
     params = PredictParams(evaluation=run.evaluation, max_input_len=limits.input, max_output_len=limits.output)
     predict(params, options.model, file, None, options.to)

@@ -344,3 +344,12 @@ def test_a_shown_assertion_is_counted_however_it_is_laid_out_and_qualified(tmp_p
     project = write(tmp_path / "project", {"Foo.java": FOO, "FooTest.java": TEST % body})
     _, account = mined(tmp_path, [project])
     assert account["total"]["assertions_shown"] == {"statement elsewhere": 2}
+
+
+@pytest.mark.parametrize("options", [["--output", "out.json"], ["--output", "out.jsonl", "--counts", "./out.jsonl"]])
+def test_counts_are_not_written_over_the_records(
+    options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["mine", str(tmp_path), *options]) == 1
+    assert "the counts would be written over the records" in capsys.readouterr().err
