@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from assertkd.cluster.memory import training_memory
+from assertkd.cluster.memory import memory_of
 from assertkd.cluster.params import CheckCudaParams
 from assertkd.errors import UserError
 from assertkd.files import read_json, write_json
@@ -114,7 +114,7 @@ def check_cuda(params: CheckCudaParams, figures: Path) -> str:
     has_bf16 = all(device["bf16"] for device in found["devices"])
     sizes = params.max_input_len, params.max_output_len, params.vocab_size
     for name, each in params.trainings.items():
-        memory = training_memory(each.model, each.training, *sizes, each.lora, each.frozen_teacher, each.learns_inputs)
+        memory = memory_of(each, sizes)
         if memory is None:
             lines.append(f"{name} ({each.model.name}): its sizes are not known here; run prefetch_models first")
             continue

@@ -108,11 +108,16 @@ def training_memory(
     )
 
 
+def memory_of(each: CheckedTraining, sizes: tuple[int, int, int]) -> TrainingMemory | None:
+    """Return the estimate of a training of a run; `sizes` are its lengths and vocabulary, as in `training_memory`."""
+    return training_memory(each.model, each.training, *sizes, each.lora, each.frozen_teacher, each.learns_inputs)
+
+
 def format_estimates(params: CheckCudaParams) -> Iterator[str]:
     """Yield, for each training of a run, what it takes, and a table of batch sizes for GPUs of several sizes."""
     sizes = params.max_input_len, params.max_output_len, params.vocab_size
     for name, each in params.trainings.items():
-        memory = training_memory(each.model, each.training, *sizes, each.lora, each.frozen_teacher, each.learns_inputs)
+        memory = memory_of(each, sizes)
         if memory is None:
             yield f"{name} ({each.model.name}): its sizes are not known here; run prefetch_models first\n"
             continue
@@ -145,7 +150,7 @@ def largest_batch(
 
     None where not even a batch of one fits, or the model's sizes are not known.
     """
-    configured = training_memory(each.model, each.training, *sizes, each.lora, each.frozen_teacher, each.learns_inputs)
+    configured = memory_of(each, sizes)
     if configured is None:
         return None
     for batch_size in range(effective, 0, -1):
