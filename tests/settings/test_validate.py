@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from assertkd.errors import UserError
+from assertkd.set_in_vain import warnings
 from assertkd.settings import load_config, load_run
 from assertkd.settings.load import merged_over
-from assertkd.validate import validate, warnings
+from assertkd.validate import validate
 
 PROJECT = Path(__file__).parents[2]
 

@@ -10,10 +10,11 @@ from snakemake.logging import logger
 from assertkd.errors import UserError
 from assertkd.runtime.machine import unquoted_python
 from assertkd.runtime.terminal import show_progress
+from assertkd.set_in_vain import warnings
 from assertkd.settings import load_run
 from assertkd.settings.config_file import whole_config
 from assertkd.students.params import DistillStudentParams
-from assertkd.validate import validate, warnings
+from assertkd.validate import validate
 
 
 def refusal(fault):
